@@ -1,0 +1,156 @@
+"""A packed split: one decoded split of a dataset as memory-mapped arrays with a card beside them.
+
+A folder holds one `.npy` file a field and `card.json`:
+
+    2AFC   ref, p0, p1   uint8 (N, 64, 64, 3)    judge  float32 (N,), share choosing p1
+    JND    p0, p1        uint8 (N, 64, 64, 3)    same   float32 (N,), share answering "same"
+
+It is written whole or not at all: into a temporary folder beside it, renamed when complete.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lpips_repro.errors import UserError
+
+LAYOUT_VERSION = 1
+PATCH_SIZE = 64
+IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
+VOTE_FIELD = {"2afc": "judge", "jnd": "same"}
+
+
+@dataclass(frozen=True)
+class PackedSplit:
+    """An opened packed split.
+
+    Attributes:
+        path: its folder.
+        card: what card.json holds; always kind, phase, split, dataset, resize, observers, count, digest, layout.
+        arrays: the memory-mapped fields by name.
+    """
+
+    path: Path
+    card: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return self.card["count"]
+
+    @property
+    def name(self) -> str:
+        """Kind, phase and split, as in `2afc/val/cnn`."""
+        return "{kind}/{phase}/{split}".format(**self.card)
+
+    @property
+    def votes(self) -> np.ndarray:
+        """The judge (2AFC) or same (JND) shares, float32 (N,)."""
+        return self.arrays[VOTE_FIELD[self.card["kind"]]]
+
+    def verify(self) -> None:
+        """Read every byte and compare with the digest on the card; raise UserError where they differ."""
+        found = digest_arrays(self.arrays)
+        if found != self.card["digest"]:
+            raise UserError(
+                f"{self.path}: contents have SHA-256 {found}, the card says {self.card['digest']}: delete the folder"
+                " and run the command again to pack it anew"
+            )
+
+
+def digest_arrays(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 over the names, shapes, dtypes and bytes of the arrays, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        sha.update(array.data)
+    return sha.hexdigest()
+
+
+def create_partial(path: Path) -> Path:
+    """An empty temporary folder beside `path`, to be filled and given to `finish_split`."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit:
+    """Complete the card of a filled temporary folder, put it in place of `path`, and open it.
+
+    Args:
+        partial: folder from `create_partial` holding one .npy file a field.
+        path: where the packed split goes; an older one there is replaced.
+        card: kind, phase, split, dataset, resize, observers and whatever else tells where the split comes from;
+            count, digest and layout are added here.
+    """
+    arrays = _map_fields(partial, card["kind"])
+    count = len(arrays[VOTE_FIELD[card["kind"]]])
+    card = {**card, "count": count, "digest": digest_arrays(arrays), "layout": LAYOUT_VERSION}
+    (partial / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    _check(partial, card, arrays)
+    if path.exists():
+        old = path.with_name(f".{path.name}.old-{os.getpid()}")
+        path.rename(old)
+        partial.rename(path)
+        shutil.rmtree(old)
+    else:
+        partial.rename(path)
+    return open_split(path)
+
+
+def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any]) -> PackedSplit:
+    """Write arrays that are in memory as a packed split; arguments as for `finish_split`."""
+    partial = create_partial(path)
+    try:
+        for name, array in arrays.items():
+            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        return finish_split(partial, path, card)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def open_split(path: Path) -> PackedSplit:
+    """Open a packed split and check layout version, fields, shapes and dtypes (not the digest: see `verify`)."""
+    card = read_card(path)
+    if card is None:
+        raise UserError(f"{path}: no packed split of layout {LAYOUT_VERSION} here: run the command that packs it again")
+    try:
+        arrays = _map_fields(path, card["kind"])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {error}: delete the folder and run the command again to pack it anew") from error
+    _check(path, card, arrays)
+    return PackedSplit(path, card, arrays)
+
+
+def read_card(path: Path) -> dict[str, Any] | None:
+    """The card of the packed split at `path`, or None where there is none of this layout version."""
+    try:
+        card = json.loads((path / "card.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return card if card.get("layout") == LAYOUT_VERSION else None
+
+
+def _map_fields(folder: Path, kind: str) -> dict[str, np.ndarray]:
+    names = (*IMAGE_FIELDS[kind], VOTE_FIELD[kind])
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+
+
+def _check(folder: Path, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    image = ((card["count"], PATCH_SIZE, PATCH_SIZE, 3), np.dtype(np.uint8))
+    vote = ((card["count"],), np.dtype(np.float32))
+    for name, array in arrays.items():
+        expected = vote if name == VOTE_FIELD[card["kind"]] else image
+        if (array.shape, array.dtype) != expected:
+            raise UserError(
+                f"{folder / name}.npy: holds {array.dtype} {array.shape}, expected {expected[1]} {expected[0]}:"
+                " delete the folder and run the command again to pack it anew"
+            )
