@@ -28,11 +28,15 @@ def check_images(x: Tensor, y: Tensor, low: float, high: float, min_size: int = 
         if image.shape[0] == 0:
             raise ValueError(f"{name} image has shape {tuple(image.shape)}: expected at least one image")
         if min(image.shape[2:]) < min_size:
-            raise ValueError(f"{name} image is {image.shape[2]} x {image.shape[3]}: expected at least {min_size} a side")
+            raise ValueError(
+                f"{name} image is {image.shape[2]} x {image.shape[3]}: expected at least {min_size} a side"
+            )
     if x.shape != y.shape:
         raise ValueError(f"images have shapes {tuple(x.shape)} and {tuple(y.shape)}: expected the same shape")
     if x.dtype != y.dtype or x.device != y.device:
-        raise ValueError(f"images are {x.dtype} on {x.device} and {y.dtype} on {y.device}: expected one dtype and device")
+        raise ValueError(
+            f"images are {x.dtype} on {x.device} and {y.dtype} on {y.device}: expected one dtype and device"
+        )
     for name, image in (("first", x), ("second", y)):
         least, most = (value.item() for value in image.detach().aminmax())
         # Written so that NaN fails too.

@@ -1,0 +1,96 @@
+"""Where ImageNet weights come from.
+
+In this order: an explicit path; the folder in LPIPS_REPRO_WEIGHTS; the torch hub cache; torchvision's own download.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+
+from lpips_repro.backbones.registry import BACKBONES
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "LPIPS_REPRO_WEIGHTS"
+
+
+class WeightsNotFoundError(UserError):
+    """No weights at hand: the message says where they were looked for and how to get them."""
+
+
+def imagenet_state(name: str, path: str | Path | None = None, download: bool = True) -> dict[str, Tensor]:
+    """The ImageNet weights of a network, under torchvision's keys, on the CPU.
+
+    Args:
+        name: a key of `BACKBONES`.
+        path: an explicit file; nothing else is tried then.
+        download: whether torchvision may download what is not found.
+
+    Raises:
+        WeightsNotFoundError: where no source has them.
+        UserError: where a file is there and cannot be read.
+    """
+    if path is not None:
+        return read_state(Path(path))
+    found = find_imagenet_file(name)
+    if found is not None:
+        return read_state(found)
+    weights = BACKBONES[name].imagenet
+    remedy = f"run `make weights`, or put {BACKBONES[name].features_file} into a folder and set {FOLDER_VARIABLE} to it"
+    if not download:
+        raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
+    log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True, map_location="cpu")
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsNotFoundError(f"no ImageNet weights of {name}: {weights.url}: {error}: {remedy}") from error
+
+
+def find_imagenet_file(name: str) -> Path | None:
+    """The file on this computer that holds the ImageNet weights of a network, or None."""
+    spec = BACKBONES[name]
+    torchvision_file = Path(spec.imagenet.url).name
+    candidates = [Path(torch.hub.get_dir()) / "checkpoints" / torchvision_file]
+    folder = weights_folder()
+    if folder is not None:
+        candidates = [folder / spec.features_file, folder / torchvision_file, *candidates]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def weights_folder() -> Path | None:
+    """The folder in LPIPS_REPRO_WEIGHTS, or None where it is not set; UserError where it is not a folder."""
+    value = os.environ.get(FOLDER_VARIABLE)
+    if not value:
+        return None
+    if not Path(value).is_dir():
+        raise UserError(f"{FOLDER_VARIABLE}={value}: no such folder: correct or unset the variable")
+    return Path(value)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from a file, safely (no code in it is run), on the CPU; UserError where that cannot be done."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a readable weights file ({reason}): delete it and fetch it again") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path}: holds a {type(state).__name__}: expected a state dict, tensors by key")
+    return state
+
+
+def digest_state(state: dict[str, Tensor]) -> str:
+    """SHA-256 over keys, shapes and values of a state dict: the same for the same weights in another file."""
+    sha = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key].detach().cpu().contiguous()
+        sha.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        sha.update(value.numpy().data)
+    return sha.hexdigest()

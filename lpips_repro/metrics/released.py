@@ -1,0 +1,97 @@
+"""To and from the state dicts of the authors' package `lpips`.
+
+Its keys: `net.sliceK.N.*` (N numbered as in torchvision's `features`, K the feature map it leads to, from 1),
+`linK.model.1.weight` (1, C, 1, 1) (K from 0), the same tensors again as `lins.K.model.1.weight`, and
+`scaling_layer.shift`, `scaling_layer.scale`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lpips_repro.backbones import BACKBONES, Backbone
+from lpips_repro.errors import UserError
+
+
+def lin_key(layer: int) -> str:
+    """The released key of the lin weights of a layer, counted from 0."""
+    return f"lin{layer}.model.1.weight"
+
+
+def read_lin_state(state: Mapping[str, Tensor], channels: Sequence[int]) -> list[Tensor]:
+    """The lin weights, one vector (C,) a layer, after strict checks.
+
+    Raises:
+        UserError: naming the key that is missing, unexpected, wrong-shaped, not finite or negative.
+    """
+    wanted = {lin_key(layer): (1, count, 1, 1) for layer, count in enumerate(channels)}
+    for key in state:
+        if key not in wanted:
+            raise UserError(f"lin weights: unexpected entry {key!r}: expected {', '.join(wanted)}")
+    for key, shape in wanted.items():
+        if key not in state:
+            raise UserError(f"lin weights: no entry {key!r}: expected {', '.join(wanted)}")
+        value = state[key]
+        if tuple(value.shape) != shape:
+            raise UserError(f"lin weights: {key} has shape {tuple(value.shape)}: expected {shape}")
+        if not value.isfinite().all():
+            raise UserError(f"lin weights: {key} holds values that are not finite")
+        if value.min() < 0:
+            raise UserError(f"lin weights: {key} holds {value.min().item():g}: expected no negative weight")
+    return [state[key].detach().flatten().clone() for key in wanted]
+
+
+def read_released_state(
+    net: str, state: Mapping[str, Tensor], shift: Sequence[float], scale: Sequence[float]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Split a released state dict into backbone parameters (torchvision's keys) and lin weights (released keys).
+
+    Raises:
+        UserError: for a key that is unexpected, in the wrong slice, or contradicts its duplicate or the scaling.
+    """
+    weights: dict[str, Tensor] = {}
+    lin_weights: dict[str, Tensor] = {}
+    slices = _slices(net)
+    for key, value in state.items():
+        if match := re.fullmatch(r"net\.slice(\d+)\.(\d+)\.(.+)", key):
+            layer = int(match[2])
+            if slices.get(layer) != int(match[1]):
+                raise UserError(f"released weights: unexpected entry {key!r} for net {net!r}")
+            weights[f"features.{layer}.{match[3]}"] = value
+        elif re.fullmatch(r"lin\d+\.model\.1\.weight", key):
+            lin_weights[key] = value
+        elif key in ("scaling_layer.shift", "scaling_layer.scale"):
+            expected = torch.tensor(shift if key.endswith("shift") else scale)
+            if value.numel() != 3 or not torch.allclose(value.detach().cpu().flatten().float(), expected):
+                raise UserError(f"released weights: {key} is {value.flatten().tolist()}: expected {expected.tolist()}")
+        elif not re.fullmatch(r"lins\.\d+\.model\.1\.weight", key):
+            raise UserError(f"released weights: unexpected entry {key!r}")
+    for key, value in state.items():
+        if key.startswith("lins."):
+            single = key.replace("lins.", "lin", 1)
+            if single not in lin_weights or not torch.equal(value, lin_weights[single]):
+                raise UserError(f"released weights: {key} differs from its duplicate {single}")
+    return weights, lin_weights
+
+
+def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    """The state dict that the released package would hold for this backbone and these lin weights."""
+    state = {"scaling_layer.shift": shift.clone(), "scaling_layer.scale": scale.clone()}
+    slices = _slices(backbone.name)
+    for key, value in backbone.state_dict().items():
+        _, layer, rest = key.split(".", 2)
+        state[f"net.slice{slices[int(layer)]}.{layer}.{rest}"] = value.detach().clone()
+    for layer, weight in enumerate(lin):
+        for key in (lin_key(layer), f"lins.{layer}.model.1.weight"):
+            state[key] = weight.detach().clone().view(1, -1, 1, 1)
+    return state
+
+
+def _slices(net: str) -> dict[int, int]:
+    """The released slice of each layer: the number, from 1, of the first tap at or after it."""
+    if net not in BACKBONES:
+        raise UserError(f"net {net!r}: expected one of {', '.join(BACKBONES)}")
+    taps = BACKBONES[net].taps
+    return {layer: next(k for k, tap in enumerate(taps, 1) if tap >= layer) for layer in range(taps[-1] + 1)}

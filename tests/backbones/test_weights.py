@@ -1,0 +1,82 @@
+import pickle
+
+import pytest
+import torch
+
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.backbones.weights import WeightsNotFoundError, digest_state, imagenet_state, read_state
+from lpips_repro.errors import UserError
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """An empty torch hub cache and no LPIPS_REPRO_WEIGHTS."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
+
+
+def save(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(gaussian_state("squeeze", seed), path)
+    return digest_state(gaussian_state("squeeze", seed))
+
+
+def test_weights_are_looked_for_in_the_documented_order(bare, tmp_path, monkeypatch):
+    explicit, in_cache, in_folder, own_name = (
+        tmp_path / name
+        for name in (
+            "mine.pth",
+            "hub/checkpoints/squeezenet1_1-b8a52dc0.pth",
+            "folder/squeezenet1_1_imagenet_features.pth",
+            "folder/squeezenet1_1-b8a52dc0.pth",
+        )
+    )
+    digests = {path: save(path, seed) for seed, path in enumerate((explicit, in_cache, in_folder, own_name))}
+    assert digest_state(imagenet_state("squeeze", download=False)) == digests[in_cache]
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path / "folder"))
+    assert digest_state(imagenet_state("squeeze", download=False)) == digests[in_folder]
+    in_folder.unlink()
+    assert digest_state(imagenet_state("squeeze", download=False)) == digests[own_name]
+    assert digest_state(imagenet_state("squeeze", explicit, download=False)) == digests[explicit]
+
+
+def test_missing_weights_are_reported_with_the_remedy(bare):
+    with pytest.raises(WeightsNotFoundError, match=r"weights of vgg at hand: run `make weights`"):
+        imagenet_state("vgg", download=False)
+
+
+def test_a_failed_download_names_the_address_and_the_remedy(bare, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(WeightsNotFoundError, match=r"https://.*vgg16.*no route to host: run `make weights`"):
+        imagenet_state("vgg")
+
+
+def test_a_folder_that_does_not_exist_is_an_error(bare, monkeypatch):
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", "no/such/folder")
+    with pytest.raises(UserError, match="LPIPS_REPRO_WEIGHTS=no/such/folder: no such folder"):
+        imagenet_state("alex")
+
+
+def test_code_in_a_weights_file_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("code in the file was run",))
+
+    torch.save({"features.0.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(UserError, match=r"evil.pth: not a readable weights file"):
+        read_state(tmp_path / "evil.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps([1, 2], protocol=2)])
+def test_an_unreadable_file_is_named(tmp_path, content):
+    (tmp_path / "broken.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"broken.pth"):
+        read_state(tmp_path / "broken.pth")
+
+
+def test_a_missing_explicit_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent.pth"):
+        imagenet_state("alex", tmp_path / "absent.pth")
