@@ -1,0 +1,1 @@
+"""From folders, and the mini dataset, to packed splits."""

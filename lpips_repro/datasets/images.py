@@ -1,0 +1,62 @@
+"""From an image file to its 64x64 patch.
+
+BAPPS stores its 64x64 patches as 256x256 PNGs, by nearest neighbour: stored pixel i shows patch pixel
+round(i * 63 / 255). Two ways back:
+
+    pil_bilinear    Pillow's antialiased bilinear resize, a blur: what the authors' loader does
+    exact           stored pixels round(k * 255 / 63): the patch itself, where the image is of the stored form
+
+Images stored at 64x64 need neither.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lpips_repro.datasets.packed import PATCH_SIZE
+from lpips_repro.errors import UserError
+
+RESIZE_MODES = ("pil_bilinear", "exact")
+
+
+def load_patch(path: Path, resize: str) -> tuple[np.ndarray, int, bool]:
+    """Decode an image file into its patch.
+
+    Args:
+        path: a PNG, square, 64 pixels a side or more.
+        resize: "pil_bilinear" or "exact", for images larger than 64.
+
+    Returns:
+        The patch, uint8 (64, 64, 3); the stored side in pixels; and False where `exact` met an image that is not of
+        the stored form (its pixels are sampled all the same).
+
+    Raises:
+        UserError: naming the file, where it cannot be decoded or has another size.
+    """
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a readable image ({error}): restore the file") from error
+    width, height = image.size
+    if width != height or width < PATCH_SIZE:
+        raise UserError(f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} or more")
+    if width == PATCH_SIZE:
+        return np.asarray(image), width, True
+    if resize == "pil_bilinear":
+        return np.asarray(image.resize((PATCH_SIZE, PATCH_SIZE), Image.Resampling.BILINEAR)), width, True
+    return _sample_exactly(np.asarray(image))
+
+
+def _sample_exactly(stored: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    size = len(stored)
+    sampled = _nearest(PATCH_SIZE, size)
+    patch = stored[np.ix_(sampled, sampled)]
+    shown = _nearest(size, PATCH_SIZE)
+    return patch, size, np.array_equal(patch[np.ix_(shown, shown)], stored)
+
+
+def _nearest(count: int, size: int) -> np.ndarray:
+    """For each of `count` pixels the one it shows among `size`, corners on corners."""
+    return np.rint(np.arange(count) * (size - 1) / (count - 1)).astype(int)

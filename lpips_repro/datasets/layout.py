@@ -1,0 +1,111 @@
+"""BAPPS's folder layout, read strictly.
+
+ROOT/2afc/{train,val}/SPLIT/{ref,p0,p1}/NAME.png   judge/NAME.npy   share of judges choosing p1
+ROOT/jnd/val/SPLIT/{p0,p1}/NAME.png                same/NAME.npy    share of judges answering "same"
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
+from lpips_repro.errors import UserError
+
+PHASES = ("train", "val")
+
+# The paper's order of columns; splits of other names follow alphabetically.
+PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """One split as files.
+
+    Attributes:
+        path: its folder.
+        kind: "2afc" or "jnd"; phase: "train" or "val"; split: its name.
+        names: file names without suffix, sorted; each has one file in every field.
+    """
+
+    path: Path
+    kind: str
+    phase: str
+    split: str
+    names: tuple[str, ...]
+
+    def image(self, field: str, name: str) -> Path:
+        """The file of an image field."""
+        return self.path / field / f"{name}.png"
+
+    def vote(self, name: str) -> float:
+        """The share in a vote file; UserError naming the file where it is no share in [0, 1]."""
+        field = VOTE_FIELD[self.kind]
+        path = self.path / field / f"{name}.npy"
+        try:
+            value = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path}: not a readable .npy file ({error}): restore the file") from error
+        if not isinstance(value, np.ndarray) or value.shape not in ((), (1,)) or value.dtype.kind not in "fiu":
+            shape = getattr(value, "shape", None)
+            raise UserError(f"{path}: holds {getattr(value, 'dtype', '?')} of shape {shape}: expected one number")
+        share = float(value.reshape(()))
+        if not 0 <= share <= 1:
+            raise UserError(f"{field} {share:g} in {path}: expected a share in [0, 1]")
+        return share
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names, sizes and modification times of all files: changes when any of them does."""
+        sha = hashlib.sha256()
+        for field, suffix in _fields(self.kind).items():
+            for name in self.names:
+                stat = (self.path / field / f"{name}{suffix}").stat()
+                sha.update(f"{field}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        return sha.hexdigest()
+
+
+def find_splits(root: Path, phase: str) -> list[SplitFolder]:
+    """Every split of a phase under `root`, 2AFC first, in the paper's order.
+
+    Raises:
+        UserError: naming the folder or file, where there is no split, an empty one, or a file without counterpart.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder: expected a dataset in the layout {root}/2afc/val/SPLIT/ref/NAME.png")
+    splits = []
+    for kind in IMAGE_FIELDS:
+        folder = root / kind / phase
+        names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        splits += [_read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
+    if not splits:
+        raise UserError(f"{root}: no split here: expected folders such as {root}/2afc/{phase}/SPLIT/ref")
+    return splits
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """A sorting key that puts splits in the paper's order and others after them."""
+    return (PAPER_SPLITS.index(split) if split in PAPER_SPLITS else len(PAPER_SPLITS), split)
+
+
+def _fields(kind: str) -> dict[str, str]:
+    return {**dict.fromkeys(IMAGE_FIELDS[kind], ".png"), VOTE_FIELD[kind]: ".npy"}
+
+
+def _read_split(path: Path, kind: str, phase: str) -> SplitFolder:
+    fields = _fields(kind)
+    names = {}
+    for field, suffix in fields.items():
+        folder = path / field
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder: a {kind} split has {', '.join(fields)}")
+        names[field] = {file.stem for file in folder.iterdir() if file.suffix == suffix and file.name[0] != "."}
+    every = set().union(*names.values())
+    if not every:
+        raise UserError(f"{path}: an empty split: expected files such as {path}/{next(iter(fields))}/000000.png")
+    for field, suffix in fields.items():
+        missing = sorted(every - names[field])
+        if missing:
+            count = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(f"{path / field / missing[0]}{suffix}: missing{count}, though its counterparts are there")
+    return SplitFolder(path, kind, phase, path.name, tuple(sorted(every)))

@@ -1,0 +1,143 @@
+"""Packing: decode every image of a split once, in several processes, into a packed split."""
+
+import logging
+import multiprocessing
+import shutil
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lpips_repro.datasets.images import load_patch
+from lpips_repro.datasets.layout import SplitFolder
+from lpips_repro.datasets.packed import (
+    IMAGE_FIELDS,
+    PATCH_SIZE,
+    VOTE_FIELD,
+    PackedSplit,
+    create_partial,
+    finish_split,
+    open_split,
+    read_card,
+)
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Examples a task: long enough to hide its dispatch, short enough for the progress bar.
+CHUNK = 32
+
+
+def pack_split(
+    folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int
+) -> PackedSplit:
+    """Pack a split, or open the packed one where its files have not changed since.
+
+    Args:
+        folder: the split as files.
+        target: folder of the packed split.
+        resize: "pil_bilinear" or "exact".
+        dataset: name of the dataset, for the card.
+        observers: "human" or "simulated".
+        workers: processes.
+
+    Returns:
+        The opened `PackedSplit`. Its card names the images that `exact` found not to be of the stored form.
+
+    Raises:
+        UserError: naming the file that is at fault; nothing is left of the attempt then.
+    """
+    fingerprint = folder.fingerprint()
+    card = read_card(target)
+    if card and card["source"]["fingerprint"] == fingerprint and card["resize_mode"] == resize:
+        return open_split(target)
+    partial = create_partial(target)
+    try:
+        sizes, odd = _fill(partial, folder, resize, workers)
+        packed = finish_split(
+            partial,
+            target,
+            {
+                "kind": folder.kind,
+                "phase": folder.phase,
+                "split": folder.split,
+                "dataset": dataset,
+                "resize": "none (stored at 64x64)" if set(sizes) == {PATCH_SIZE} else resize,
+                "resize_mode": resize,
+                "observers": observers,
+                "source": {"folder": str(folder.path.resolve()), "fingerprint": fingerprint},
+                "stored_sizes": {f"{size}x{size}": count for size, count in sorted(sizes.items())},
+                "not_of_stored_form": odd,
+            },
+        )
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if odd:
+        shown = ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else "")
+        log.warning(
+            "%s: %d of %d images are not of the stored form (stored pixel i = patch pixel round(i*63/255)),"
+            " so that exact sampling does not restore their patch: %s",
+            folder.path,
+            len(odd),
+            sum(sizes.values()),
+            shown,
+        )
+    return packed
+
+
+def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tuple[Counter, list[str]]:
+    """Write the arrays of a split; returns how many images have which stored size, and those not of stored form."""
+    count, fields = len(folder.names), IMAGE_FIELDS[folder.kind]
+    needed = count * len(fields) * PATCH_SIZE**2 * 3
+    free = shutil.disk_usage(partial).free
+    if free < needed:
+        raise UserError(
+            f"{partial.parent}: {free / 1e9:.1f} GB free: packing {folder.path} needs {needed / 1e9:.1f} GB"
+        )
+    votes = np.array([folder.vote(name) for name in folder.names], dtype=np.float32)
+    np.save(partial / f"{VOTE_FIELD[folder.kind]}.npy", votes, allow_pickle=False)
+    for field in fields:
+        shape = (count, PATCH_SIZE, PATCH_SIZE, 3)
+        np.lib.format.open_memmap(partial / f"{field}.npy", mode="w+", dtype=np.uint8, shape=shape)
+
+    sizes: Counter = Counter()
+    odd: list[str] = []
+    starts = range(0, count, CHUNK)
+    # Not fork: the parent may run torch's threads, which a forked child would inherit in an unknown state.
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(workers, len(starts)), mp_context=context) as pool,
+        tqdm(
+            total=count * len(fields), desc=f"packing {folder.kind}/{folder.phase}/{folder.split}", unit="image"
+        ) as bar,
+    ):
+        chunks = {start: replace(folder, names=folder.names[start : start + CHUNK]) for start in starts}
+        tasks = [pool.submit(_decode_chunk, partial, chunk, resize, start) for start, chunk in chunks.items()]
+        try:
+            for task in as_completed(tasks):
+                chunk_sizes, chunk_odd = task.result()
+                sizes += chunk_sizes
+                odd += chunk_odd
+                bar.update(chunk_sizes.total())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return sizes, sorted(odd)
+
+
+def _decode_chunk(partial: Path, chunk: SplitFolder, resize: str, start: int) -> tuple[Counter, list[str]]:
+    sizes: Counter = Counter()
+    odd = []
+    for field in IMAGE_FIELDS[chunk.kind]:
+        array = np.load(partial / f"{field}.npy", mmap_mode="r+", allow_pickle=False)
+        for offset, name in enumerate(chunk.names):
+            array[start + offset], size, of_stored_form = load_patch(chunk.image(field, name), resize)
+            sizes[size] += 1
+            if not of_stored_form:
+                odd.append(f"{field}/{name}.png")
+        array.flush()
+    return sizes, odd

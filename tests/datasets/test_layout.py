@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from lpips_repro.datasets.layout import find_splits
+from lpips_repro.errors import UserError
+from tests.datasets.folders import make_split
+
+
+def test_splits_are_found_in_the_papers_order(tmp_path):
+    for split in ("zebra", "color", "traditional", "apple"):
+        make_split(tmp_path, split=split, count=1)
+    make_split(tmp_path, kind="jnd", split="cnn", count=1)
+    make_split(tmp_path, phase="train", split="mix", count=1)
+    found = [(split.kind, split.split) for split in find_splits(tmp_path, "val")]
+    assert found == [("2afc", "traditional"), ("2afc", "color"), ("2afc", "apple"), ("2afc", "zebra"), ("jnd", "cnn")]
+    assert [split.split for split in find_splits(tmp_path, "train")] == ["mix"]
+
+
+def test_files_pair_by_sorted_name(tmp_path):
+    make_split(tmp_path, count=3)
+    (split,) = find_splits(tmp_path, "val")
+    assert split.names == ("000000", "000001", "000002")
+
+
+@pytest.mark.parametrize("missing", ["ref/000002.png", "p0/000002.png", "p1/000002.png", "judge/000002.npy"])
+def test_a_missing_counterpart_is_named(tmp_path, missing):
+    folder, _, _ = make_split(tmp_path)
+    (folder / missing).unlink()
+    with pytest.raises(UserError, match=f"{missing}: missing, though its counterparts are there"):
+        find_splits(tmp_path, "val")
+
+
+def test_a_missing_field_is_named(tmp_path):
+    (tmp_path / "2afc/val/cnn/ref").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cnn/p0: no such folder: a 2afc split has ref, p0, p1, judge"):
+        find_splits(tmp_path, "val")
+
+
+def test_an_empty_split_is_named(tmp_path):
+    for field in ("ref", "p0", "p1", "judge"):
+        (tmp_path / "2afc/val/cnn" / field).mkdir(parents=True)
+    with pytest.raises(UserError, match="2afc/val/cnn: an empty split"):
+        find_splits(tmp_path, "val")
+
+
+@pytest.mark.parametrize("root", [".", "absent"])
+def test_a_root_without_splits_is_named(tmp_path, root):
+    with pytest.raises(UserError, match=r"no split here|no such folder"):
+        find_splits(tmp_path / root, "val")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.array([1.25], np.float32), r"judge 1.25 in .*000001.npy: expected a share in \[0, 1\]"),
+        (np.array([-0.2], np.float32), r"judge -0.2 in .*000001.npy"),
+        (np.array([np.nan], np.float32), r"judge nan in .*000001.npy"),
+        (np.array([0.2, 0.4], np.float32), r"000001.npy: holds float32 of shape \(2,\): expected one number"),
+        (np.array(["a"]), r"000001.npy: holds <U1 of shape"),
+        (np.array([None], object), r"000001.npy: not a readable .npy file"),
+    ],
+)
+def test_a_bad_vote_is_named(tmp_path, value, message):
+    folder, _, _ = make_split(tmp_path)
+    np.save(folder / "judge/000001.npy", value)
+    (split,) = find_splits(tmp_path, "val")
+    with pytest.raises(UserError, match=message):
+        split.vote("000001")
+
+
+def test_an_unreadable_vote_is_named(tmp_path):
+    folder, _, _ = make_split(tmp_path)
+    (folder / "judge/000001.npy").write_bytes(b"")
+    (split,) = find_splits(tmp_path, "val")
+    with pytest.raises(UserError, match=r"000001.npy: not a readable .npy file"):
+        split.vote("000001")
+
+
+def test_a_vote_may_be_a_bare_number(tmp_path):
+    folder, _, _ = make_split(tmp_path)
+    np.save(folder / "judge/000001.npy", np.float64(0.4))
+    (split,) = find_splits(tmp_path, "val")
+    assert split.vote("000001") == 0.4

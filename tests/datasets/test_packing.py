@@ -1,0 +1,84 @@
+import logging
+import time
+
+import numpy as np
+import pytest
+
+from lpips_repro.datasets import packing
+from lpips_repro.datasets.layout import find_splits
+from lpips_repro.datasets.packing import pack_split
+from lpips_repro.errors import UserError
+from tests.datasets.folders import FIELDS, VOTE, make_split
+
+
+def pack(root, target, resize="pil_bilinear", workers=2):
+    (split,) = find_splits(root, "val")
+    return pack_split(split, target, resize, "folder", "human", workers)
+
+
+@pytest.mark.parametrize("kind", ["2afc", "jnd"])
+def test_packed_split_holds_the_images_and_votes_in_order(tmp_path, kind):
+    _, images, votes = make_split(tmp_path / "data", kind=kind, count=packing.CHUNK + 5)
+    packed = pack(tmp_path / "data", tmp_path / "packed")
+    for field in FIELDS[kind]:
+        assert np.array_equal(packed.arrays[field], images[field])
+    assert np.array_equal(packed.arrays[VOTE[kind]], votes)
+    assert packed.card["count"] == len(packed) == len(votes)
+    packed.verify()
+
+
+def test_digest_does_not_depend_on_the_number_of_processes(tmp_path):
+    make_split(tmp_path / "data", count=2 * packing.CHUNK)
+    one, two = (pack(tmp_path / "data", tmp_path / str(n), workers=n) for n in (1, 2))
+    assert one.card["digest"] == two.card["digest"]
+
+
+def test_an_unchanged_split_is_not_decoded_again(tmp_path, monkeypatch):
+    make_split(tmp_path / "data")
+    first = pack(tmp_path / "data", tmp_path / "packed")
+    monkeypatch.setattr(packing, "_fill", lambda *args: pytest.fail("decoded again"))
+    assert pack(tmp_path / "data", tmp_path / "packed").card == first.card
+
+
+def test_a_changed_file_or_resize_mode_packs_again(tmp_path):
+    folder, _, _ = make_split(tmp_path / "data")
+    first = pack(tmp_path / "data", tmp_path / "packed")
+    time.sleep(0.01)  # a later modification time
+    np.save(folder / "judge/000000.npy", np.array([1 - first.votes[0]], np.float32))
+    second = pack(tmp_path / "data", tmp_path / "packed")
+    assert second.card["digest"] != first.card["digest"]
+    assert pack(tmp_path / "data", tmp_path / "packed", "exact").card["resize_mode"] == "exact"
+
+
+@pytest.mark.parametrize("bad", ["p1/000003.png", "judge/000003.npy"])
+def test_a_bad_file_is_named_and_nothing_is_left(tmp_path, bad):
+    folder, _, _ = make_split(tmp_path / "data")
+    (folder / bad).write_bytes(b"broken")
+    with pytest.raises(UserError, match=bad):
+        pack(tmp_path / "data", tmp_path / "packed" / "cnn")
+    assert list((tmp_path / "packed").iterdir()) == []
+
+
+def test_a_bad_file_leaves_the_older_packed_split(tmp_path):
+    folder, _, _ = make_split(tmp_path / "data")
+    first = pack(tmp_path / "data", tmp_path / "packed" / "cnn")
+    (folder / "p0/000000.png").write_bytes(b"broken")
+    with pytest.raises(UserError):
+        pack(tmp_path / "data", tmp_path / "packed" / "cnn")
+    first.verify()
+
+
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path, monkeypatch):
+    make_split(tmp_path / "data")
+    monkeypatch.setattr(packing.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(UserError, match=r"GB free: packing .* needs"):
+        pack(tmp_path / "data", tmp_path / "packed" / "cnn")
+    assert list((tmp_path / "packed").iterdir()) == []
+
+
+def test_images_not_of_the_stored_form_are_counted_and_named(shared, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        packed = pack(shared / "bapps_real_triplets", tmp_path / "packed", "exact")
+    assert packed.card["not_of_stored_form"] == ["p0/000025.png", "p1/000025.png", "ref/000025.png"]
+    assert packed.card["stored_sizes"] == {"256x256": 180}
+    assert "3 of 180 images are not of the stored form" in caplog.text
