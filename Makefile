@@ -1,0 +1,41 @@
+# Every target sets up .venv first. Variables go after the target: make eval-tables DATA=mini
+DATA ?= bapps
+DATA_ROOT ?=
+ARGS ?=
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup weights eval-tables demo test lint
+
+help: setup  ## This list
+	@printf "make TARGET [VARIABLE=value ...]\n\n"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+
+setup: $(VENV)/.installed  ## Install everything into .venv, as pinned in requirements.lock
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@echo "setting up $(VENV): once, some minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --requirement requirements.lock
+	$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
+	$(RUN) scripts/weights.py $(ARGS)
+
+eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder [DATA_ROOT=folder] [ARGS="any override"]
+	$(RUN) scripts/evaluate.py data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+
+demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=...]
+	$(RUN) scripts/evaluate.py experiment=demo $(ARGS)
+
+test: setup  ## All tests [ARGS="-k lpips"]
+	$(RUN) -m pytest $(ARGS)
+
+lint: setup  ## Style and static checks
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .

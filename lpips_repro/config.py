@@ -1,0 +1,190 @@
+"""The settings, as dataclasses that refuse what is misspelt or out of range.
+
+Hydra composes the YAML files of `configs/`; `parse` turns the result into one of these, or raises UserError.
+"""
+
+import enum
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lpips_repro.errors import UserError
+
+
+class Device(enum.Enum):
+    """Where networks run; `auto` is CUDA when it works."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Resize(enum.Enum):
+    """How images stored larger than 64 pixels become patches: see `lpips_repro.datasets.images`."""
+
+    pil_bilinear = "pil_bilinear"
+    exact = "exact"
+
+
+class Observers(enum.Enum):
+    """Who judged."""
+
+    human = "human"
+    simulated = "simulated"
+
+
+class Init(enum.Enum):
+    """Where the parameters of a backbone come from."""
+
+    imagenet = "imagenet"
+    gaussian = "gaussian"
+
+
+@dataclass
+class FolderConfig:
+    """A dataset in the BAPPS layout on this computer."""
+
+    name: str
+    root: str
+    resize: Resize
+    observers: Observers
+    packed: str
+    workers: int | None
+
+    def __post_init__(self):
+        _check_workers(self.workers)
+
+
+@dataclass
+class MiniConfig:
+    """The mini dataset: how many triplets each train and val split has, and pairs each JND split."""
+
+    name: str
+    root: str
+    train: int
+    val: int
+    jnd: int
+    workers: int | None
+
+    def __post_init__(self):
+        for key in ("train", "val", "jnd"):
+            _check_at_least(f"data.{key}", getattr(self, key), 1)
+        _check_workers(self.workers)
+
+
+DATA_CONFIGS = {"bapps": FolderConfig, "folder": FolderConfig, "mini": MiniConfig}
+
+
+@dataclass
+class MetricConfig:
+    """A row of a classic metric: a function of `lpips_repro.metrics`, its settings, and its name in the paper."""
+
+    function: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    paper: str | None = None
+
+
+@dataclass
+class NetConfig:
+    """A row of a network: its backbone, where its parameters come from, and its name in the paper."""
+
+    backbone: str
+    init: Init
+    supervision: str
+    official_lin: bool
+    paper: str | None = None
+
+
+@dataclass
+class VariantConfig:
+    """A variant of the networks, in the versions named."""
+
+    versions: list[str]
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig:
+    """`configs/evaluate.yaml`; `data` is a `FolderConfig` or a `MiniConfig`; a group chosen empty is absent."""
+
+    data: Any
+    metric: dict[str, MetricConfig] = field(default_factory=dict)
+    net: dict[str, NetConfig] = field(default_factory=dict)
+    variant: dict[str, VariantConfig] = field(default_factory=dict)
+    name: str
+    experiments: str
+    reference: str
+    seed: int
+    device: Device
+    batch_size: int
+    bootstrap: int
+    download: bool
+
+    def __post_init__(self):
+        _check_at_least("seed", self.seed, 0)
+        _check_at_least("batch_size", self.batch_size, 1)
+        _check_at_least("bootstrap", self.bootstrap, 1)
+
+
+@dataclass
+class WeightsConfig:
+    """`configs/weights.yaml`."""
+
+    net: dict[str, NetConfig] = field(default_factory=dict)
+
+
+Config = TypeVar("Config")
+
+
+def parse(cfg: DictConfig, schema: type[Config]) -> Config:
+    """The composed settings as an object of `schema`.
+
+    Raises:
+        UserError: naming the setting that is unknown, missing, of the wrong type or out of range, and what is allowed.
+    """
+    found = OmegaConf.to_container(cfg, resolve=False)
+    if "data" in found:
+        name = found["data"].get("name")
+        if name not in DATA_CONFIGS:
+            raise UserError(f"data.name={name}: expected one of {', '.join(DATA_CONFIGS)}")
+        _check_keys(found["data"], DATA_CONFIGS[name], "data.")
+    _check_keys(found, schema, "")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), cfg)
+        if "data" in found:
+            # Nested, so that errors carry the full name of the setting.
+            nested = OmegaConf.merge({"data": OmegaConf.structured(DATA_CONFIGS[name])}, {"data": cfg.data})
+            merged.data = nested.data
+        missing = sorted(OmegaConf.missing_keys(merged))
+        if missing:
+            raise UserError(f"{missing[0]}: no value: give it one, such as {missing[0]}=VALUE")
+        return OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: OmegaConfBaseException) -> str:
+    """One line on a setting that OmegaConf refused, with the allowed keys where it is the key that is unknown."""
+    message = str(error).splitlines()[0]
+    text = f"{error.full_key}: {message}" if error.full_key else message
+    if error.parent_node is not None and isinstance(error.parent_node, DictConfig) and "not in" in message:
+        text += f": expected one of {', '.join(map(str, error.parent_node))}"
+    return text
+
+
+def _check_keys(found: dict, schema: type, prefix: str) -> None:
+    allowed = [item.name for item in fields(schema)]
+    for key in found:
+        if key not in allowed:
+            raise UserError(f"{prefix}{key}: unknown setting: expected one of {', '.join(prefix + a for a in allowed)}")
+
+
+def _check_at_least(key: str, value: int, least: int) -> None:
+    if value < least:
+        raise UserError(f"{key}={value}: expected an integer of at least {least}")
+
+
+def _check_workers(workers: int | None) -> None:
+    if workers is not None:
+        _check_at_least("data.workers", workers, 1)

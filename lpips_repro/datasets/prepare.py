@@ -1,0 +1,42 @@
+"""From a dataset's settings to its packed splits."""
+
+import hashlib
+from pathlib import Path
+
+from lpips_repro.config import FolderConfig, MiniConfig
+from lpips_repro.datasets.layout import find_splits
+from lpips_repro.datasets.mini import build_mini
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.packing import pack_split
+from lpips_repro.errors import UserError
+from lpips_repro.parallel import available_cores
+
+
+def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[PackedSplit]:
+    """The packed splits of a phase ("train" or "val"), 2AFC first; whatever is missing or has changed is made.
+
+    Raises:
+        UserError: where the dataset is not there or a file of it is at fault.
+    """
+    workers = data.workers or available_cores()
+    if isinstance(data, MiniConfig):
+        splits = build_mini(Path(data.root), seed=seed, train=data.train, val=data.val, jnd=data.jnd, workers=workers)
+        return [split for split in splits if split.card["phase"] == phase]
+    root = Path(data.root)
+    if data.name == "bapps" and not root.is_dir():
+        raise UserError(f"{root}: BAPPS is not there: README.md, section BAPPS, says how to get it")
+    packed = Path(data.packed) / data.name / data.resize.value
+    if data.name != "bapps":
+        # One name stands for any folder, so its path tells the packed splits apart.
+        packed /= hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
+    return [
+        pack_split(
+            folder,
+            packed / f"{folder.kind}-{folder.phase}-{folder.split}",
+            data.resize.value,
+            data.name,
+            data.observers.value,
+            workers,
+        )
+        for folder in find_splits(root, phase)
+    ]

@@ -1,0 +1,116 @@
+"""Distances of a method on a split, computed once and kept on disk.
+
+A CSV a method and split (index, d0, d1, judge; or index, d, same), index counting the split's files in sorted order,
+and a JSON beside it with the identity: all that the values depend on. Its hash is part of the file name, so another
+setting, weights file, dataset or code version is another file.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lpips_repro.datasets.packed import VOTE_FIELD, PackedSplit
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods import Distance
+
+COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
+
+
+class DistanceStore:
+    """The distances under a folder.
+
+    Args:
+        root: the folder; made when first written to.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def load(self, label: str, identity: dict[str, Any], split: PackedSplit) -> dict[str, np.ndarray] | None:
+        """The stored distances of a method on a split by column, float32 (N,), or None where there are none.
+
+        Raises:
+            UserError: where the file is damaged.
+        """
+        path = self.path(label, identity, split)
+        if not path.with_suffix(".json").is_file():
+            return None
+        columns = ("index", *COLUMNS[split.card["kind"]], VOTE_FIELD[split.card["kind"]])
+        try:
+            if path.read_text().partition("\n")[0] != ",".join(columns):
+                raise ValueError(f"expected the columns {','.join(columns)}")
+            values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
+            if values.shape != (len(split), len(columns)):
+                raise ValueError(f"expected {len(split)} rows of {len(columns)}")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path}: damaged distances ({error}): delete it and its .json to compute them anew"
+            ) from error
+        return {name: values[:, k].astype(np.float32) for k, name in enumerate(columns[1:-1], 1)}
+
+    def save(self, label: str, identity: dict[str, Any], split: PackedSplit, distances: dict[str, np.ndarray]) -> None:
+        """Write distances; the JSON comes last and tells that the CSV is whole."""
+        path = self.path(label, identity, split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vote = VOTE_FIELD[split.card["kind"]]
+        lines = [",".join(("index", *distances, vote))]
+        for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
+            lines.append(f"{index:06d}," + ",".join(f"{value:.9g}" for value in row))  # 9 digits keep a float32
+        _write(path, "\n".join(lines) + "\n")
+        card = {**self._identity(identity, split), "method": label, "observers": split.card["observers"]}
+        card |= {"count": len(split), "torch": torch.__version__}
+        _write(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+
+    def path(self, label: str, identity: dict[str, Any], split: PackedSplit) -> Path:
+        """The CSV for this method, identity and split."""
+        key = hashlib.sha256(json.dumps(self._identity(identity, split), sort_keys=True).encode()).hexdigest()[:12]
+        return self.root / split.card["dataset"] / split.name.replace("/", "-") / f"{label}-{key}.csv"
+
+    def _identity(self, identity: dict[str, Any], split: PackedSplit) -> dict[str, Any]:
+        return {**identity, "split": split.name, "split_digest": split.card["digest"], "resize": split.card["resize"]}
+
+
+@torch.inference_mode()
+def compute_distances(
+    distance: Distance, split: PackedSplit, device: torch.device, batch_size: int, label: str
+) -> dict[str, np.ndarray]:
+    """Run a method over a split.
+
+    Returns:
+        d0 and d1 (2AFC) or d (JND), float32 (N,).
+
+    Raises:
+        UserError: where a distance is NaN, naming the first example.
+    """
+    twoafc = split.card["kind"] == "2afc"
+    fields = ("ref", "p0", "p1") if twoafc else ("p0", "p1")
+    batches = []
+    for start in tqdm(
+        range(0, len(split), batch_size), desc=f"{label} on {split.name}", unit="batch", leave=False, disable=None
+    ):
+        images = [_load_batch(split.arrays[name][start : start + batch_size], device) for name in fields]
+        batch = distance.triplet(*images) if twoafc else (distance.pair(*images),)
+        batches.append(torch.stack(batch).cpu())
+    values = torch.cat(batches, dim=1).numpy()
+    if np.isnan(values).any():
+        index = int(np.isnan(values).any(axis=0).argmax())
+        raise UserError(f"{label} on {split.name}: the distance of example {index:06d} is NaN: a fault of the metric")
+    return dict(zip(COLUMNS[split.card["kind"]], values, strict=True))
+
+
+def _load_batch(images: np.ndarray, device: torch.device) -> Tensor:
+    # Copied out of the memory map, then sent as bytes: a quarter of the floats.
+    return torch.from_numpy(images.copy()).to(device).permute(0, 3, 1, 2) / 255
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)

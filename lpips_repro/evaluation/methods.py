@@ -1,0 +1,159 @@
+"""The rows of the tables: every metric, network, variant and version that the settings name."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import lpips_repro
+from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
+from lpips_repro.backbones.weights import digest_state, imagenet_state
+from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
+from lpips_repro.errors import UserError
+from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.lin_weights import official_lin_state
+from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A method ready to run.
+
+    Attributes:
+        triplet: (ref, p0, p1) -> (d0, d1); pair: (p0, p1) -> d; images (N, 3, H, W) in [0, 1], N distances each.
+        identity: all that its values depend on, beside the images.
+    """
+
+    triplet: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    pair: Callable[[Tensor, Tensor], Tensor]
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables before it has scores.
+
+    Attributes:
+        group, name, variant, version, supervision: as in the tables.
+        paper: (method, variant) of the row in the published tables to compare with, if any.
+        build: makes the `Distance` on a device; raises UserError where weights are missing.
+    """
+
+    group: str
+    name: str
+    build: Callable[[torch.device], Distance] = field(repr=False)
+    variant: str = ""
+    version: str = ""
+    supervision: str = ""
+    paper: tuple[str, str] | None = None
+
+    @property
+    def label(self) -> str:
+        """Name, variant and version in one word, as in `alex-lin-v0.1`."""
+        return "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
+
+
+def list_methods(cfg: EvaluateConfig) -> list[Method]:
+    """Every method that the settings name, in the order of the tables.
+
+    Raises:
+        UserError: for a function, backbone, variant or version that does not exist, with those that do.
+    """
+    methods = [_classic(name, metric) for name, metric in cfg.metric.items()]
+    for variant, settings in cfg.variant.items():
+        _check_known("variant", variant, VARIANTS)
+        for name, net in cfg.net.items():
+            _check_known(f"net.{name}.backbone", net.backbone, BACKBONES)
+            if variant == "lin" and not net.official_lin:
+                continue
+            for version in settings.versions:
+                _check_known(f"variant.{variant}.versions", version, VERSIONS)
+                methods.append(_network(name, net, variant, version, cfg))
+    order = {"low-level": 0, "random": 1, "supervised": 2, "lpips": 3}
+    return sorted(methods, key=lambda method: order[method.group])
+
+
+def _classic(name: str, metric: MetricConfig) -> Method:
+    _check_known(f"metric.{name}.function", metric.function, METRICS)
+    function, to_distance = METRICS[metric.function]
+    try:
+        function(*torch.rand(2, 1, 3, 64, 64), **metric.settings)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"metric.{name}.settings={metric.settings}: {error}") from error
+
+    def pair(x: Tensor, y: Tensor) -> Tensor:
+        return to_distance(function(x, y, **metric.settings))
+
+    def build(device: torch.device) -> Distance:
+        identity = {"function": metric.function, **metric.settings, "dtype": "float32", "code": code_version()}
+        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
+
+    return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
+
+
+def _network(name: str, net: NetConfig, variant: str, version: str, cfg: EvaluateConfig) -> Method:
+    def build(device: torch.device) -> Distance:
+        state = _backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
+        lin = official_lin_state(net.backbone, version, cfg.download) if variant == "lin" else None
+        metric = LPIPS(net.backbone, variant, version, weights=state, lin_weights=lin).to(device)
+        init = f"gaussian(seed={cfg.seed})" if net.init is Init.gaussian else net.init.value
+        identity = {
+            "backbone": net.backbone,
+            "init": init,
+            "weights": digest_state(state),
+            "lin": digest_state(lin) if lin else None,
+            "variant": variant,
+            "version": version,
+            "dtype": "float32",
+            "code": code_version(),
+        }
+        return Distance(
+            functools.partial(metric.triplet, normalize=True), functools.partial(metric, normalize=True), identity
+        )
+
+    if net.init is Init.gaussian:
+        group, paper_variant = "random", ""
+    elif variant == "lin":
+        group, paper_variant = "lpips", "lin"
+    else:
+        group, paper_variant = "supervised", "off-the-shelf"
+    paper = net.paper and (net.paper, paper_variant)
+    return Method(group, name, build, variant, version, net.supervision, paper)
+
+
+def _backbone_state(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor]:
+    found = _backbone_state_or_error(backbone, init, seed, download)
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+@functools.cache
+def _backbone_state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor] | UserError:
+    """Parameters of the feature maps alone, looked up (or missed) once for all variants and versions of a network."""
+    try:
+        state = gaussian_state(backbone, seed) if init is Init.gaussian else imagenet_state(backbone, download=download)
+        return Backbone(backbone, state).state_dict()
+    except UserError as error:
+        return error
+
+
+@functools.cache
+def code_version() -> str:
+    """The package's version and a digest of the code that computes distances: stored ones of other code are stale."""
+    root = Path(lpips_repro.__file__).parent
+    sha = hashlib.sha256()
+    for path in sorted([*root.glob("metrics/*.py"), *root.glob("backbones/*.py")]):
+        sha.update(path.name.encode() + b"\n" + path.read_bytes())
+    return f"{package_version('lpips_repro')}+{sha.hexdigest()[:12]}"
+
+
+def _check_known(key: str, value: str, known) -> None:
+    if value not in known:
+        raise UserError(f"{key}={value}: expected one of {', '.join(known)}")

@@ -1,0 +1,27 @@
+"""The paper's own figures, from `experiments/reference/`."""
+
+import csv
+from pathlib import Path
+
+from lpips_repro.errors import UserError
+
+FILES = {"2afc": "paper_2afc.csv", "jnd": "paper_jnd.csv"}
+
+
+def read_paper(folder: Path, kind: str) -> dict[tuple[str, str], dict[str, float]]:
+    """The published scores of a kind, in percent: by (method, variant), then by column.
+
+    JND mAP was published only as the mean over the splits, here under "all".
+    """
+    path = folder / FILES[kind]
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: run from the repository's root, or set reference=FOLDER") from error
+    keys = ("group", "method", "variant")
+    names = {"jnd_map": "all"}
+    return {
+        (row["method"], row["variant"]): {names.get(k, k): float(v) for k, v in row.items() if k not in keys and v}
+        for row in rows
+    }

@@ -1,0 +1,76 @@
+"""What a run writes into its folder so that it can be repeated, and the device it takes."""
+
+import importlib.metadata
+import json
+import logging
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from lpips_repro.config import Device
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "scikit-image", "opencv-python-headless", "pillow")
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """The torch device for a setting; logs what `auto` took.
+
+    Raises:
+        UserError: where cuda is wanted and cannot be used, with the reason.
+    """
+    if wanted is Device.cpu:
+        return torch.device("cpu")
+    reason = _why_no_cuda()
+    if wanted is Device.cuda and reason:
+        raise UserError(f"device=cuda: {reason}: use device=cpu, or mend that")
+    name = "cpu" if reason else "cuda"
+    if wanted is Device.auto:
+        log.info("device=auto took %s%s", name, f" ({reason})" if reason else "")
+    return torch.device(name)
+
+
+def record_run(folder: Path, cfg: DictConfig) -> None:
+    """Write what a run was: config.yaml (resolved settings) and run.json (command, git commit, seed, versions)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    record = {
+        "command": sys.argv,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": bool(_git("status", "--porcelain")),
+        "seed": cfg.get("seed"),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _why_no_cuda() -> str | None:
+    if torch.version.cuda is None:
+        return f"this build of torch ({torch.__version__}) has no CUDA"
+    if not torch.cuda.is_available():
+        return "no CUDA device or driver was found"
+    try:
+        torch.zeros(1, device="cuda")
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _git(*arguments: str) -> str | None:
+    """The output of a git command on this code's repository, or None where it is not in one."""
+    folder = Path(__file__).parent
+    try:
+        result = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()

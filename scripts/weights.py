@@ -1,0 +1,17 @@
+"""Fetch and check the weights that the tables use.  python scripts/weights.py net=[alex]"""
+
+import hydra
+from omegaconf import DictConfig
+
+from lpips_repro.cli import run
+from lpips_repro.metrics.fetch import fetch_weights
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="weights")
+def main(cfg: DictConfig) -> None:
+    """Fetch."""
+    fetch_weights(cfg)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,14 @@
+"""Settings composed as the scripts compose them."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def settings(config: str, *overrides: str) -> DictConfig:
+    """The composed settings of a script."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose(config, overrides=list(overrides))

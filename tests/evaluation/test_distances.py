@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+
+from lpips_repro import LPIPS
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.datasets.packed import write_split
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances import DistanceStore, compute_distances
+from lpips_repro.evaluation.methods import Distance
+
+CPU = torch.device("cpu")
+IDENTITY = {"function": "l2", "code": "1"}
+
+
+def packed(tmp_path, kind="2afc", count=5, seed=0):
+    rng = np.random.default_rng(seed)
+    fields, vote = (("ref", "p0", "p1"), "judge") if kind == "2afc" else (("p0", "p1"), "same")
+    arrays = {name: rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8) for name in fields}
+    arrays[vote] = (rng.integers(0, 6, count) / 5).astype(np.float32)
+    card = {"kind": kind, "phase": "val", "split": "cnn", "dataset": "test", "resize": "exact", "observers": "human"}
+    return write_split(tmp_path / f"{kind}-{seed}", arrays, card)
+
+
+def mean_difference(x, y):
+    return (x - y).abs().mean(dim=(1, 2, 3))
+
+
+DISTANCE = Distance(lambda r, a, b: (mean_difference(r, a), mean_difference(r, b)), mean_difference, IDENTITY)
+
+
+def test_stored_distances_come_back_to_the_bit(tmp_path):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    values = {"d0": np.array([0.1, 1e-30, 3e8, np.inf, -np.inf], np.float32), "d1": np.arange(5, dtype=np.float32) / 3}
+    assert store.load("l2", IDENTITY, split) is None
+    store.save("l2", IDENTITY, split, values)
+    found = store.load("l2", IDENTITY, split)
+    assert all(np.array_equal(found[name], values[name]) for name in values)
+
+
+def test_file_has_the_documented_columns(tmp_path):
+    store = DistanceStore(tmp_path / "store")
+    for kind, header in (("2afc", "index,d0,d1,judge"), ("jnd", "index,d,same")):
+        split = packed(tmp_path, kind)
+        store.save("l2", IDENTITY, split, compute_distances(DISTANCE, split, CPU, 2, "l2"))
+        lines = store.path("l2", IDENTITY, split).read_text().splitlines()
+        assert lines[0] == header
+        assert lines[1].startswith("000000,")
+        assert len(lines) == 1 + len(split)
+
+
+def test_another_identity_or_dataset_is_another_file(tmp_path):
+    split, other, store = packed(tmp_path), packed(tmp_path, seed=1), DistanceStore(tmp_path / "store")
+    paths = {
+        store.path("l2", IDENTITY, split),
+        store.path("l2", {**IDENTITY, "code": "2"}, split),
+        store.path("l2", IDENTITY, other),
+    }
+    assert len(paths) == 3
+
+
+@pytest.mark.parametrize("damage", ["index,d0,d1,judge\n000000,0.1", "nonsense", "index,d0,d1,judge\n000000,a,b,c\n"])
+def test_damaged_distances_are_named(tmp_path, damage):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, compute_distances(DISTANCE, split, CPU, 2, "l2"))
+    store.path("l2", IDENTITY, split).write_text(damage)
+    with pytest.raises(UserError, match=r"l2-[0-9a-f]{12}\.csv: damaged distances"):
+        store.load("l2", IDENTITY, split)
+
+
+def test_distances_without_their_json_are_not_used(tmp_path):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, compute_distances(DISTANCE, split, CPU, 2, "l2"))
+    store.path("l2", IDENTITY, split).with_suffix(".json").unlink()
+    assert store.load("l2", IDENTITY, split) is None
+
+
+@pytest.mark.parametrize("batch_size", [2, 64])
+def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
+    metric = LPIPS("alex", "lin", weights=gaussian_state("alex", 0))
+    distance = Distance(
+        lambda *images: metric.triplet(*images, normalize=True), lambda x, y: metric(x, y, normalize=True), IDENTITY
+    )
+    for kind in ("2afc", "jnd"):
+        split = packed(tmp_path, kind)
+        images = {
+            name: torch.from_numpy(np.array(array)).permute(0, 3, 1, 2) / 127.5 - 1
+            for name, array in split.arrays.items()
+            if array.ndim == 4
+        }
+        found = compute_distances(distance, split, CPU, batch_size, "alex")
+        wanted = {"d0": ("ref", "p0"), "d1": ("ref", "p1")} if kind == "2afc" else {"d": ("p0", "p1")}
+        assert found.keys() == wanted.keys()
+        for name, (a, b) in wanted.items():
+            np.testing.assert_allclose(found[name], metric(images[a], images[b]), atol=1e-6, rtol=1e-5)
+
+
+def test_a_distance_that_is_not_a_number_is_an_error_that_names_the_example(tmp_path):
+    def broken(x, y):
+        return torch.where(torch.arange(len(x)) == 1, float("nan"), mean_difference(x, y))
+
+    with pytest.raises(UserError, match="broken on jnd/val/cnn: the distance of example 000001 is NaN"):
+        compute_distances(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd"), CPU, 64, "broken")

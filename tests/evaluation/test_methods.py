@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods import list_methods
+from tests.compose import settings
+
+
+def methods(*overrides):
+    return list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
+
+
+def test_default_rows_stand_in_the_order_of_the_tables():
+    nets = ("squeeze", "alex", "vgg")
+    assert [method.label for method in methods()] == [
+        *("l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc"),
+        *(f"alex-gaussian-off_the_shelf-v{v}" for v in ("0.0", "0.1")),
+        *(f"{net}-off_the_shelf-v{v}" for net in nets for v in ("0.0", "0.1")),
+        *(f"{net}-lin-v{v}" for net in nets for v in ("0.0", "0.1")),
+    ]
+
+
+def test_rows_know_their_group_supervision_and_published_row():
+    rows = {method.label: (method.group, method.supervision, method.paper) for method in methods()}
+    assert rows["ssim-lab"] == ("low-level", "", ("ssim", ""))
+    assert rows["psnr"] == ("low-level", "", None)
+    assert rows["alex-gaussian-off_the_shelf-v0.1"] == ("random", "random", ("alex-gaussian", ""))
+    assert rows["vgg-off_the_shelf-v0.0"] == ("supervised", "supervised", ("vgg", "off-the-shelf"))
+    assert rows["vgg-lin-v0.1"] == ("lpips", "supervised", ("vgg", "lin"))
+
+
+def test_distances_grow_with_the_difference_for_every_classic_metric():
+    generator = torch.Generator().manual_seed(0)
+    ref = torch.rand(2, 3, 64, 64, generator=generator)
+    noise = torch.rand(2, 3, 64, 64, generator=generator)
+    for method in methods("net=[]", "variant=[]"):
+        d0, d1 = method.build(torch.device("cpu")).triplet(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
+        assert (d0 < d1).all(), method.label
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("metric.psnr.function=snr", "metric.psnr.function=snr: expected one of fsim, fsimc, l2"),
+        ("metric.ssim.settings.window=hann", "metric.ssim.settings=.*'hann': expected one of uniform, gaussian"),
+        ("+metric.ssim.settings.size=3", "metric.ssim.settings=.*size"),
+        ("net.alex.backbone=resnet", "net.alex.backbone=resnet: expected one of alex, squeeze, vgg"),
+        ("variant.lin.versions=[0.2]", "variant.lin.versions=0.2: expected one of 0.0, 0.1"),
+        ("+variant.linear.versions=[0.1]", "variant=linear: expected one of off_the_shelf, lin"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(override, message):
+    with pytest.raises(UserError, match=message):
+        methods(override)
+
+
+def test_seed_is_part_of_the_identity_of_random_weights():
+    def identity(seed):
+        (method,) = methods(
+            f"seed={seed}",
+            "metric=[]",
+            "net=[alex_gaussian]",
+            "variant=[lin,off_the_shelf]",
+            "variant.off_the_shelf.versions=[0.1]",
+        )
+        return method.build(torch.device("cpu")).identity
+
+    assert identity(0) == identity(0)
+    assert identity(0)["weights"] != identity(1)["weights"]
+    assert identity(1)["init"] == "gaussian(seed=1)"

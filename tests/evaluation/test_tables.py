@@ -1,0 +1,67 @@
+import numpy as np
+
+from lpips_repro.datasets.packed import write_split
+from lpips_repro.evaluation.scores import human_twoafc, jnd_map, oracle_twoafc
+from lpips_repro.evaluation.tables import Bootstrap, Row, observer_rows
+from lpips_repro.evaluation.write import terminal_table, write_tables
+
+
+def packed(tmp_path, split, kind="2afc", count=40, observers="human"):
+    rng = np.random.default_rng(len(split))
+    fields, vote = (("ref", "p0", "p1"), "judge") if kind == "2afc" else (("p0", "p1"), "same")
+    arrays = {name: np.zeros((count, 64, 64, 3), np.uint8) for name in fields}
+    arrays[vote] = (rng.integers(0, 6, count) / 5).astype(np.float32)
+    card = {"kind": kind, "phase": "val", "split": split, "dataset": "t", "resize": "exact", "observers": observers}
+    return write_split(tmp_path / split, arrays, card)
+
+
+def test_observer_rows_are_the_human_and_oracle_scores_in_percent(tmp_path):
+    splits = [packed(tmp_path, "one"), packed(tmp_path, "three", count=17)]
+    human, oracle = observer_rows(splits, Bootstrap(splits, 50, 0), "")
+    for split in splits:
+        assert human.scores[split.card["split"]] == 100 * human_twoafc(split.votes)
+        assert oracle.scores[split.card["split"]] == 100 * oracle_twoafc(split.votes)
+    assert human.scores["all"] == (human.scores["one"] + human.scores["three"]) / 2
+
+
+def test_the_simulated_observer_is_never_called_human(tmp_path):
+    splits = [packed(tmp_path, "one", observers="simulated")]
+    assert [row.method for row in observer_rows(splits, Bootstrap(splits, 50, 0), "")] == [
+        "simulated-observer",
+        "oracle",
+    ]
+
+
+def test_intervals_are_paired_a_better_metric_everywhere_is_better_in_every_resample(tmp_path):
+    splits = [packed(tmp_path, "one")]
+    bootstrap = Bootstrap(splits, 200, 0)
+    judge = splits[0].votes.astype(float)
+    _, (low, high) = bootstrap.means({"one": judge})[1].popitem()
+    _, (better_low, better_high) = bootstrap.means({"one": judge + 0.01})[1].popitem()
+    np.testing.assert_allclose((better_low - low, better_high - high), 1.0)
+
+
+def test_average_interval_is_narrower_than_that_of_its_splits(tmp_path):
+    splits = [packed(tmp_path, name, count=200) for name in ("one", "three", "fives")]
+    _, interval = Bootstrap(splits, 500, 0).means({s.card["split"]: s.votes.astype(float) for s in splits})
+    widths = {name: high - low for name, (low, high) in interval.items()}
+    assert widths["all"] < min(widths[name] for name in ("one", "three", "fives"))
+
+
+def test_jnd_scores_and_intervals(tmp_path):
+    split = packed(tmp_path, "cnn", "jnd")
+    distance = np.random.default_rng(0).random(40)
+    scores, interval = Bootstrap([split], 200, 0).jnd({"cnn": distance}, {"cnn": split.votes})
+    assert scores["cnn"] == 100 * jnd_map(distance, split.votes)
+    assert interval["cnn"][0] < scores["cnn"] < interval["cnn"][1]
+
+
+def test_paper_column_and_difference_are_shown(tmp_path):
+    row = Row("low-level", "l2_x", scores={"all": 64.0}, interval={"all": (63.0, 65.0)}, paper={"all": 63.2})
+    row.observers = "human"
+    text = terminal_table("2afc", [row], ("all",), with_paper=True)
+    assert "63.2" in text
+    assert "+0.80" in text
+    csv_file, _, tex = write_tables(tmp_path, "2afc", [row], ("all",), with_paper=True)
+    assert "63.2,+0.80,human" in csv_file.read_text()
+    assert r"l2\_x" in tex.read_text()

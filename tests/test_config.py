@@ -1,0 +1,96 @@
+import re
+
+import pytest
+from hydra.errors import HydraException
+
+from lpips_repro.cli import run
+from lpips_repro.config import Device, EvaluateConfig, FolderConfig, MiniConfig, WeightsConfig, parse
+from lpips_repro.errors import UserError
+from tests.compose import CONFIGS, settings
+
+
+def test_defaults_are_the_documented_ones():
+    cfg = parse(settings("evaluate"), EvaluateConfig)
+    assert (cfg.data.name, cfg.device, cfg.seed, cfg.name) == ("bapps", Device.auto, 0, "tables-bapps")
+    assert isinstance(cfg.data, FolderConfig)
+    assert list(cfg.metric) == ["l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc"]
+    assert list(cfg.net) == ["alex-gaussian", "squeeze", "alex", "vgg"]
+    assert {name: variant.versions for name, variant in cfg.variant.items()} == {
+        "off_the_shelf": ["0.0", "0.1"],
+        "lin": ["0.0", "0.1"],
+    }
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml")))
+def test_every_experiment_composes(experiment):
+    parse(settings("evaluate", f"experiment={experiment}"), EvaluateConfig)
+
+
+@pytest.mark.parametrize("group", ["metric", "net", "variant"])
+def test_every_option_of_a_group_composes(group):
+    for path in (CONFIGS / group).glob("*.yaml"):
+        parse(settings("evaluate", f"{group}=[{path.stem}]"), EvaluateConfig)
+
+
+def test_demo_is_offline_on_mini():
+    cfg = parse(settings("evaluate", "experiment=demo"), EvaluateConfig)
+    assert isinstance(cfg.data, MiniConfig)
+    assert (cfg.name, cfg.download) == ("demo", False)
+
+
+def test_weights_names_all_three_networks():
+    assert set(parse(settings("weights"), WeightsConfig).net) == {"alex", "squeeze", "vgg"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+sedd=1", "sedd: unknown setting: expected one of data, metric"),
+        ("+data.rot=x", "data.rot: unknown setting: expected one of data.name, data.root"),
+        ("+net.alex.foo=1", "net.alex.foo: .*expected one of backbone, init"),
+        ("seed=-1", "seed=-1: expected an integer of at least 0"),
+        ("seed=x", "seed: .*'x'"),
+        ("batch_size=0", "batch_size=0: expected an integer of at least 1"),
+        ("bootstrap=0", "bootstrap=0: expected an integer of at least 1"),
+        ("device=gpu", r"device: .*'gpu', expected one of \[auto, cpu, cuda\]"),
+        ("data.resize=nearest", r"data.resize: .*'nearest', expected one of \[pil_bilinear, exact\]"),
+        ("data.observers=robots", r"data.observers: .*expected one of \[human, simulated\]"),
+        ("data.workers=0", "data.workers=0: expected an integer of at least 1"),
+        ("data.name=baps", "data.name=baps: expected one of bapps, folder, mini"),
+        ("net.alex.init=he", r"net.alex.init: .*expected one of \[imagenet, gaussian\]"),
+        ("data=folder", "data.root: no value"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_allowed_values(override, message):
+    with pytest.raises(UserError, match=message):
+        parse(settings("evaluate", override), EvaluateConfig)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sedd=1", "error: sedd: .*expected one of .*seed"),
+        ("data=bap", r"error: .*data/bap'(.|\n)*Available options in 'data':(.|\n)*folder"),
+        ("net=[alx]", "error: net=alx: expected some of alex, alex_gaussian, squeeze, vgg"),
+    ],
+)
+def test_a_misspelt_override_ends_the_script_with_the_allowed_ones(override, message):
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: settings("evaluate", override))
+    assert re.search(message, str(ended.value))
+    assert "Config search path" not in str(ended.value)
+
+
+def test_errors_of_the_users_end_the_script_in_one_line():
+    def fail():
+        raise UserError("judge 1.25 in a.npy: expected a share in [0, 1]")
+
+    with pytest.raises(SystemExit, match=r"^error: judge 1.25 in a.npy"):
+        run(fail)
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 / 0)
+    with pytest.raises(HydraException):
+        settings("evaluate", "data=bap")

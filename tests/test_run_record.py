@@ -1,0 +1,37 @@
+import json
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from lpips_repro import run_record
+from lpips_repro.config import Device
+from lpips_repro.errors import UserError
+from lpips_repro.run_record import choose_device, record_run
+
+
+def test_a_run_folder_holds_settings_commit_seed_and_versions(tmp_path):
+    record_run(tmp_path / "run", OmegaConf.create({"seed": 3, "name": "x", "folder": "${name}/y"}))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert OmegaConf.load(tmp_path / "run" / "config.yaml") == {"seed": 3, "name": "x", "folder": "x/y"}
+    assert record["seed"] == 3
+    assert record["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert record["git_commit"] is None or len(record["git_commit"]) == 40
+
+
+def test_auto_says_which_device_it_took_and_why(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level("INFO"):
+        assert choose_device(Device.auto) == torch.device("cpu")
+    assert "device=auto took cpu (" in caplog.text
+
+
+def test_cuda_that_cannot_be_used_is_an_error_with_the_reason(monkeypatch):
+    monkeypatch.setattr(run_record, "_why_no_cuda", lambda: "no CUDA device or driver was found")
+    with pytest.raises(UserError, match="device=cuda: no CUDA device or driver was found"):
+        choose_device(Device.cuda)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_is_taken_where_it_works():
+    assert choose_device(Device.auto).type == choose_device(Device.cuda).type == "cuda"
