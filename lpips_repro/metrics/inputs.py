@@ -1,4 +1,4 @@
-"""The checks every metric makes of its two images."""
+"""What every metric does with its two images first."""
 
 import torch
 from torch import Tensor
@@ -42,3 +42,8 @@ def check_images(x: Tensor, y: Tensor, low: float, high: float, min_size: int = 
         # Written so that NaN fails too.
         if not (least >= low - RANGE_TOLERANCE and most <= high + RANGE_TOLERANCE):
             raise ValueError(f"{name} image has values in [{least:g}, {most:g}]: expected [{low:g}, {high:g}]")
+
+
+def at_least_float32(image: Tensor) -> Tensor:
+    """Half precision images as float32, in which the classic metrics compute; others as they are."""
+    return image.to(torch.promote_types(image.dtype, torch.float32))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lpips_repro.backbones import Backbone
 from lpips_repro.backbones.weights import imagenet_state, read_state
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.released import read_lin_state, read_released_state, write_released_state
@@ -62,8 +62,8 @@ class LPIPS(nn.Module):
         lin_weights: str | Path | Mapping[str, Tensor] | None = None,
     ):
         super().__init__()
-        _check_choice("variant", variant, VARIANTS)
-        _check_choice("version", version, VERSIONS)
+        check_choice("variant", variant, VARIANTS)
+        check_choice("version", version, VERSIONS)
         if lin_weights is not None and variant != "lin":
             raise UserError(f"lin_weights given with variant {variant!r}: they belong to variant 'lin'")
         self.variant = variant
@@ -164,8 +164,3 @@ class LPIPS(nn.Module):
 def _unit_normalise(feature_map: Tensor) -> Tensor:
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
     return feature_map / (torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON)
-
-
-def _check_choice(what: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{what} {value!r}: expected one of {', '.join(allowed)}")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, Backbone
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 
 
 def lin_key(layer: int) -> str:
@@ -91,7 +91,6 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
 
 def _slices(net: str) -> dict[int, int]:
     """The released slice of each layer: the number, from 1, of the first tap at or after it."""
-    if net not in BACKBONES:
-        raise UserError(f"net {net!r}: expected one of {', '.join(BACKBONES)}")
+    check_choice("net", net, BACKBONES)
     taps = BACKBONES[net].taps
     return {layer: next(k for k, tap in enumerate(taps, 1) if tap >= layer) for layer in range(taps[-1] + 1)}

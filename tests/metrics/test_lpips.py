@@ -5,6 +5,8 @@ import lpips as released
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 from torch import Tensor
@@ -130,6 +132,22 @@ def test_is_symmetric_and_independent_of_the_batch():
     batch = metric(x, y)
     torch.testing.assert_close(batch, metric(y, x), atol=1e-12, rtol=1e-9)
     torch.testing.assert_close(batch, torch.cat([metric(a[None], b[None]) for a, b in zip(x, y, strict=True)]))
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.sampled_from(NETS), st.sampled_from(VARIANTS), st.sampled_from(VERSIONS), st.integers(0, 2**31), st.floats(0, 1)
+)
+def test_is_a_distance(net, variant, version, seed, share):
+    metric = LPIPS(net, variant, version, weights=WEIGHTS[net])
+    x, noise, _ = images(3, 3, 32, 40, seed=seed)
+    y = (1 - share) * x + share * noise
+    distance = metric(x, y)
+    assert (distance >= 0).all()
+    assert metric(x, x).abs().max() == 0
+    torch.testing.assert_close(metric(y, x), distance, atol=1e-6, rtol=1e-5)
+    order = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(metric(x[order], y[order]), distance[order], atol=1e-6, rtol=1e-5)
 
 
 def test_normalize_takes_images_in_0_1():

@@ -1,0 +1,55 @@
+"""Fetching and checking every weights file that the tables use (`make weights`)."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from lpips_repro.backbones import BACKBONES, Backbone
+from lpips_repro.backbones.weights import find_imagenet_file, imagenet_state
+from lpips_repro.config import Init, WeightsConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.metrics.lin_weights import SHA256, find_lin_file, official_lin_state
+
+log = logging.getLogger(__name__)
+
+
+def fetch_weights(composed: DictConfig) -> None:
+    """Fetch what is missing of the networks named in `configs/weights.yaml`, check all, and log where each lies.
+
+    Raises:
+        UserError: listing what could not be had, after everything else was fetched.
+    """
+    cfg = parse(composed, WeightsConfig)
+    failures = []
+    for backbone in dict.fromkeys(net.backbone for net in cfg.net.values() if net.init is Init.imagenet):
+        jobs = [(f"{backbone} ImageNet", lambda b=backbone: _imagenet(b))]
+        jobs += [(f"{n} lin v{v}", lambda n=n, v=v: _lin(n, v)) for n, v in SHA256 if n == backbone]
+        for what, fetch in jobs:
+            try:
+                log.info("%s: %s", what, fetch())
+            except UserError as error:
+                log.error("%s: %s", what, error)
+                failures.append(what)
+    if failures:
+        raise UserError(f"not fetched: {', '.join(failures)}: see the reasons above")
+
+
+def _imagenet(backbone: str) -> str:
+    Backbone(backbone, imagenet_state(backbone))
+    file = find_imagenet_file(backbone)
+    published = Path(BACKBONES[backbone].imagenet.url).name
+    if file.name != published:
+        return f"{file} (loads strictly; no hash is published for a file of the features alone)"
+    prefix = published.rsplit("-", 1)[1].removesuffix(".pth")
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if not found.startswith(prefix):
+        raise UserError(f"{file}: SHA-256 {found}: torchvision's begins with {prefix}: delete the file")
+    return f"{file} (SHA-256 begins with {prefix}, as published)"
+
+
+def _lin(net: str, version: str) -> str:
+    official_lin_state(net, version)
+    return f"{find_lin_file(net, version)} (SHA-256 as published)"

@@ -1,0 +1,37 @@
+"""L2 of the paper's tables: the mean squared difference, in RGB or in CIE Lab.
+
+    RGB: mean((x' - y')^2), x' = 2 x - 1 in [-1, 1], the scale of the released evaluator
+    Lab: mean((Lab(x) - Lab(y))^2 / 100^2) / 2
+
+Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018. The paper names no
+colour space; the released evaluator (`richzhang/PerceptualSimilarity`) defaults to Lab.
+"""
+
+from torch import Tensor
+
+from lpips_repro.errors import check_choice
+from lpips_repro.metrics.color import COLORSPACES, rgb_to_lab
+from lpips_repro.metrics.inputs import at_least_float32, check_images
+from lpips_repro.metrics.registry import register_metric
+
+
+@register_metric()
+def l2(x: Tensor, y: Tensor, colorspace: str = "rgb") -> Tensor:
+    """Mean squared difference of two batches of images: a distance, 0 for identical images.
+
+    Args:
+        x, y: shape (N, 3, H, W), RGB in [0, 1].
+        colorspace: "rgb" (the value is on the [-1, 1] scale) or "lab".
+
+    Returns:
+        N values.
+
+    Raises:
+        ValueError: images that do not fit together or leave [0, 1]; an unknown colour space.
+    """
+    check_images(x, y, 0.0, 1.0)
+    check_choice("colorspace", colorspace, COLORSPACES)
+    x, y = at_least_float32(x), at_least_float32(y)
+    if colorspace == "lab":
+        return 0.5 * ((rgb_to_lab(x) - rgb_to_lab(y)) / 100).square().mean(dim=(1, 2, 3))
+    return 4 * (x - y).square().mean(dim=(1, 2, 3))

@@ -1,0 +1,137 @@
+import functools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+from skimage.color import rgb2lab
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from lpips_repro.metrics import METRICS, dssim, ssim
+from lpips_repro.metrics.ssim import BLOCK_PIXELS
+
+WINDOWS = ("uniform", "gaussian")
+COLORSPACES = ("rgb", "lab")
+# Against scikit-image in float64. Moments are taken in float64, so float32 only rounds images, Lab values and result.
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def as_batch(image: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(dtype)
+
+
+def scikit_ssim(x: np.ndarray, y: np.ndarray, window: str = "uniform", colorspace: str = "rgb") -> float:
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False} if window == "gaussian" else {}
+    if colorspace == "lab":
+        x, y, span = rgb2lab(x), rgb2lab(y), 100
+    else:
+        span = 1
+    return structural_similarity(x, y, channel_axis=2, data_range=span, **settings)
+
+
+@functools.cache
+def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pairs of images in [0, 1], with values that float32 holds exactly."""
+    random = np.random.default_rng(0)
+    noise = random.random((2, 128, 128, 3))
+    astronaut, coffee, chelsea, rocket = (
+        getattr(data, name)() / 255 for name in ("astronaut", "coffee", "chelsea", "rocket")
+    )
+    flat = np.ones((32, 40, 3))
+    bands = flat * np.repeat([0.1, 0.5, 0.9, 1.0], 10)[:, None]
+    examples = {
+        "random 64 x 64": tuple(noise[:, :64, :64]),
+        "random, the window's own size": tuple(noise[:, :11, :11]),
+        "random, odd": tuple(noise[:, :33, :47]),
+        "photograph, noise": (
+            astronaut[::4, ::4],
+            np.clip(astronaut[::4, ::4] + 0.3 * (noise[0] - 0.5), 0, 1),
+        ),
+        "photograph, levels": (coffee, np.round(coffee * 12) / 12),
+        "photograph, odd": (chelsea, np.roll(chelsea, 1, axis=1)),
+        "photograph, night": (rocket[:151, :200], rocket[:151, :200] ** 1.5),
+        "dark": (noise[0] * 0.01, noise[1] * 0.01),
+        "bright": (1 - noise[0] * 0.01, 0.6 - noise[1] * 0.01),
+        "black and white": (0 * flat, flat),
+        # Where E[v^2] - E[v]^2 in float32 was off by 2e-5 to 6e-5.
+        "flat and bright": (flat, 0.3 * flat),
+        "flat greys": (254 / 255 * flat, 0.5 * flat),
+        "bands": (bands, bands**2 * 0.7),
+        "bands, flat": (bands, 0.6 * flat),
+    }
+    return {name: tuple(v.astype(np.float32).astype(np.float64) for v in pair) for name, pair in examples.items()}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("colorspace", COLORSPACES)
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("name", pairs())
+def test_value_is_that_of_scikit_image(name, window, colorspace, dtype):
+    x, y = pairs()[name]
+    found = ssim(as_batch(x, dtype), as_batch(y, dtype), window, colorspace)
+    assert found.dtype == dtype
+    assert found.item() == pytest.approx(scikit_ssim(x, y, window, colorspace), abs=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_values_of_the_example_pair(shared, dtype):
+    x, y = (
+        as_batch(np.array(Image.open(shared / "examples" / f"ex_{name}.png")) / 255, dtype) for name in ("ref", "p0")
+    )
+    # Half a unit of the last digit written down.
+    assert dssim(x, y).item() == pytest.approx(0.261575, abs=5e-7)
+    assert dssim(x, y, colorspace="lab").item() == pytest.approx(0.242620, abs=5e-7)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("colorspace", COLORSPACES)
+def test_truncated_value_is_that_of_the_released_pipeline(colorspace, dtype):
+    x, y = data.astronaut()[100:164, 100:164], data.coffee()[100:164, 100:164]
+    tensors = [(image.astype(np.float32) / 255 - np.float32(0.5)) / np.float32(0.5) for image in (x, y)]
+    cut = [((tensor + 1) * np.float32(255 / 2)).astype(np.uint8) for tensor in tensors]
+    assert any((image != seen).any() for image, seen in zip((x, y), cut, strict=True))
+    found = ssim(as_batch(x / 255, dtype), as_batch(y / 255, dtype), colorspace=colorspace, truncate=True)
+    expected = scikit_ssim(cut[0] / 255, cut[1] / 255, "uniform", colorspace)
+    assert found.item() == pytest.approx(expected, abs=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_pairs_that_do_not_fill_a_whole_block_are_all_there(window, monkeypatch):
+    x, y = torch.rand(2, 5, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = ssim(x, y, window)
+    # Blocks of 4 channels: they end inside images, and the last one is short.
+    monkeypatch.setitem(BLOCK_PIXELS, "cpu", 4 * 256 + 1)
+    torch.testing.assert_close(ssim(x, y, window), whole, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize("colorspace", COLORSPACES)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_gradient_is_its_derivative(window, colorspace):
+    generator = torch.Generator().manual_seed(0)
+    x, y = (0.1 + 0.8 * torch.rand(2, 1, 3, 12, 11, generator=generator, dtype=torch.float64)).unbind()
+    value = functools.partial(ssim, window=window, colorspace=colorspace)
+    assert torch.autograd.gradcheck(value, (x.requires_grad_(), y.requires_grad_()), fast_mode=True)
+
+
+def test_dssim_is_the_distance_that_is_registered():
+    x, y = torch.rand(2, 3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(dssim(x, y), METRICS["ssim"].to_distance(ssim(x, y)))
+    assert "dssim" not in METRICS
+
+
+@pytest.mark.parametrize(("setting", "allowed"), [("window", "uniform, gaussian"), ("colorspace", "rgb, lab")])
+@pytest.mark.parametrize("metric", [ssim, dssim])
+def test_an_unknown_setting_is_an_error_that_names_it(metric, setting, allowed):
+    x = torch.zeros(1, 3, 16, 16)
+    with pytest.raises(ValueError, match=f"{setting}='other': expected one of {allowed}"):
+        metric(x, x, **{setting: "other"})
+
+
+@pytest.mark.parametrize(("window", "size"), [("uniform", 7), ("gaussian", 11)])
+def test_images_smaller_than_the_window_are_an_error(window, size):
+    fits, small = torch.zeros(1, 3, size, size), torch.zeros(1, 3, size, size - 1)
+    assert ssim(fits, fits, window).item() == 1
+    with pytest.raises(ValueError, match=f"at least {size}"):
+        ssim(small, small, window)
