@@ -4,6 +4,7 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 """
 
 import enum
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -44,7 +45,7 @@ class Init(enum.Enum):
 
 @dataclass
 class FolderConfig:
-    """A dataset in the BAPPS layout on this computer."""
+    """A dataset in the BAPPS layout on this computer, under any name."""
 
     name: str
     root: str
@@ -59,22 +60,22 @@ class FolderConfig:
 
 @dataclass
 class MiniConfig:
-    """The mini dataset: how many triplets each train and val split has, and pairs each JND split."""
+    """The mini dataset: see `lpips_repro.datasets.mini.build_mini`."""
 
     name: str
     root: str
     train: int
     val: int
     jnd: int
+    autoencoders: int
+    autoencoder_steps: int
     workers: int | None
 
     def __post_init__(self):
-        for key in ("train", "val", "jnd"):
+        for key in ("train", "val", "jnd", "autoencoder_steps"):
             _check_at_least(f"data.{key}", getattr(self, key), 1)
+        _check_at_least("data.autoencoders", self.autoencoders, 2)
         _check_workers(self.workers)
-
-
-DATA_CONFIGS = {"bapps": FolderConfig, "folder": FolderConfig, "mini": MiniConfig}
 
 
 @dataclass
@@ -145,16 +146,17 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     """
     found = OmegaConf.to_container(cfg, resolve=False)
     if "data" in found:
-        name = found["data"].get("name")
-        if name not in DATA_CONFIGS:
-            raise UserError(f"data.name={name}: expected one of {', '.join(DATA_CONFIGS)}")
-        _check_keys(found["data"], DATA_CONFIGS[name], "data.")
+        name = str(found["data"].get("name"))
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise UserError(f"data.name={name}: expected letters, digits, '-' and '_': it names folders")
+        data_schema = MiniConfig if name == "mini" else FolderConfig
+        _check_keys(found["data"], data_schema, "data.")
     _check_keys(found, schema, "")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), cfg)
         if "data" in found:
             # Nested, so that errors carry the full name of the setting.
-            nested = OmegaConf.merge({"data": OmegaConf.structured(DATA_CONFIGS[name])}, {"data": cfg.data})
+            nested = OmegaConf.merge({"data": OmegaConf.structured(data_schema)}, {"data": cfg.data})
             merged.data = nested.data
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:

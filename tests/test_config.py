@@ -56,7 +56,7 @@ def test_weights_names_all_three_networks():
         ("data.resize=nearest", r"data.resize: .*'nearest', expected one of \[pil_bilinear, exact\]"),
         ("data.observers=robots", r"data.observers: .*expected one of \[human, simulated\]"),
         ("data.workers=0", "data.workers=0: expected an integer of at least 1"),
-        ("data.name=baps", "data.name=baps: expected one of bapps, folder, mini"),
+        ("data.name=../x", "data.name=../x: expected letters, digits"),
         ("net.alex.init=he", r"net.alex.init: .*expected one of \[imagenet, gaussian\]"),
         ("data=folder", "data.root: no value"),
     ],

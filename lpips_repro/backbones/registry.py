@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, state: dict[str, Tensor] | None = None):
         super().__init__()
-        if name not in BACKBONES:
-            raise UserError(f"net {name!r}: expected one of {', '.join(BACKBONES)}")
+        check_choice("net", name, BACKBONES)
         self.name = name
         self.spec = BACKBONES[name]
         self.features = self.spec.layers()

@@ -20,7 +20,16 @@ def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[Pack
     """
     workers = data.workers or available_cores()
     if isinstance(data, MiniConfig):
-        splits = build_mini(Path(data.root), seed=seed, train=data.train, val=data.val, jnd=data.jnd, workers=workers)
+        splits = build_mini(
+            Path(data.root),
+            seed=seed,
+            train=data.train,
+            val=data.val,
+            jnd=data.jnd,
+            workers=workers,
+            autoencoders=data.autoencoders,
+            autoencoder_steps=data.autoencoder_steps,
+        )
         return [split for split in splits if split.card["phase"] == phase]
     root = Path(data.root)
     if data.name == "bapps" and not root.is_dir():

@@ -15,7 +15,7 @@ import lpips_repro
 from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
 from lpips_repro.backbones.weights import digest_state, imagenet_state
 from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
@@ -67,20 +67,20 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     """
     methods = [_classic(name, metric) for name, metric in cfg.metric.items()]
     for variant, settings in cfg.variant.items():
-        _check_known("variant", variant, VARIANTS)
+        check_choice("variant", variant, VARIANTS)
         for name, net in cfg.net.items():
-            _check_known(f"net.{name}.backbone", net.backbone, BACKBONES)
+            check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
             if variant == "lin" and not net.official_lin:
                 continue
             for version in settings.versions:
-                _check_known(f"variant.{variant}.versions", version, VERSIONS)
+                check_choice(f"variant.{variant}.versions", version, VERSIONS)
                 methods.append(_network(name, net, variant, version, cfg))
     order = {"low-level": 0, "random": 1, "supervised": 2, "lpips": 3}
     return sorted(methods, key=lambda method: order[method.group])
 
 
 def _classic(name: str, metric: MetricConfig) -> Method:
-    _check_known(f"metric.{name}.function", metric.function, METRICS)
+    check_choice(f"metric.{name}.function", metric.function, METRICS)
     function, to_distance = METRICS[metric.function]
     try:
         function(*torch.rand(2, 1, 3, 64, 64), **metric.settings)
@@ -152,8 +152,3 @@ def code_version() -> str:
     for path in sorted([*root.glob("metrics/*.py"), *root.glob("backbones/*.py")]):
         sha.update(path.name.encode() + b"\n" + path.read_bytes())
     return f"{package_version('lpips_repro')}+{sha.hexdigest()[:12]}"
-
-
-def _check_known(key: str, value: str, known) -> None:
-    if value not in known:
-        raise UserError(f"{key}={value}: expected one of {', '.join(known)}")

@@ -42,12 +42,12 @@ def test_distances_grow_with_the_difference_for_every_classic_metric():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("metric.psnr.function=snr", "metric.psnr.function=snr: expected one of fsim, fsimc, l2"),
+        ("metric.psnr.function=snr", "metric.psnr.function='snr': expected one of fsim, fsimc, l2"),
         ("metric.ssim.settings.window=hann", "metric.ssim.settings=.*'hann': expected one of uniform, gaussian"),
         ("+metric.ssim.settings.size=3", "metric.ssim.settings=.*size"),
-        ("net.alex.backbone=resnet", "net.alex.backbone=resnet: expected one of alex, squeeze, vgg"),
-        ("variant.lin.versions=[0.2]", "variant.lin.versions=0.2: expected one of 0.0, 0.1"),
-        ("+variant.linear.versions=[0.1]", "variant=linear: expected one of off_the_shelf, lin"),
+        ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex, squeeze, vgg"),
+        ("variant.lin.versions=[0.2]", "variant.lin.versions='0.2': expected one of 0.0, 0.1"),
+        ("+variant.linear.versions=[0.1]", "variant='linear': expected one of off_the_shelf, lin"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(override, message):
