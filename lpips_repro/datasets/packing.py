@@ -53,40 +53,44 @@ def pack_split(
     fingerprint = folder.fingerprint()
     card = read_card(target)
     if card and card["source"]["fingerprint"] == fingerprint and card["resize_mode"] == resize:
-        return open_split(target)
-    partial = create_partial(target)
-    try:
-        sizes, odd = _fill(partial, folder, resize, workers)
-        packed = finish_split(
-            partial,
-            target,
-            {
-                "kind": folder.kind,
-                "phase": folder.phase,
-                "split": folder.split,
-                "dataset": dataset,
-                "resize": "none (stored at 64x64)" if set(sizes) == {PATCH_SIZE} else resize,
-                "resize_mode": resize,
-                "observers": observers,
-                "source": {"folder": str(folder.path.resolve()), "fingerprint": fingerprint},
-                "stored_sizes": {f"{size}x{size}": count for size, count in sorted(sizes.items())},
-                "not_of_stored_form": odd,
-            },
-        )
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        packed = open_split(target)
+    else:
+        packed = _pack(folder, target, resize, dataset, observers, workers, fingerprint)
+    odd = packed.card["not_of_stored_form"]
     if odd:
-        shown = ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else "")
         log.warning(
             "%s: %d of %d images are not of the stored form (stored pixel i = patch pixel round(i*63/255)),"
             " so that exact sampling does not restore their patch: %s",
             folder.path,
             len(odd),
-            sum(sizes.values()),
-            shown,
+            sum(packed.card["stored_sizes"].values()),
+            ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else ""),
         )
     return packed
+
+
+def _pack(
+    folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int, fingerprint: str
+) -> PackedSplit:
+    partial = create_partial(target)
+    try:
+        sizes, odd = _fill(partial, folder, resize, workers)
+        card = {
+            "kind": folder.kind,
+            "phase": folder.phase,
+            "split": folder.split,
+            "dataset": dataset,
+            "resize": "none (stored at 64x64)" if set(sizes) == {PATCH_SIZE} else resize,
+            "resize_mode": resize,
+            "observers": observers,
+            "source": {"folder": str(folder.path.resolve()), "fingerprint": fingerprint},
+            "stored_sizes": {f"{size}x{size}": count for size, count in sorted(sizes.items())},
+            "not_of_stored_form": odd,
+        }
+        return finish_split(partial, target, card)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tuple[Counter, list[str]]:

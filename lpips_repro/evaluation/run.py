@@ -93,7 +93,8 @@ class _Results:
 def _write(
     cfg: EvaluateConfig, folder: Path, kind: str, splits: list[PackedSplit], methods: list[Method], results: _Results
 ) -> None:
-    common = f"resize={splits[0].card['resize']} bootstrap={cfg.bootstrap} seed={cfg.seed}"
+    resize = " and ".join(sorted({split.card["resize"] for split in splits}))
+    common = f"resize={resize} bootstrap={cfg.bootstrap} seed={cfg.seed}"
     # The paper's figures belong to BAPPS as the released loader reads it.
     with_paper = cfg.data.name == "bapps" and cfg.data.resize.value == "pil_bilinear"
     paper = read_paper(Path(cfg.reference), kind) if with_paper else {}

@@ -1,0 +1,107 @@
+"""One example of each split: a reference patch and two distorted ones (2AFC), or one (JND).
+
+Every example has a generator of its own, seeded by its split and its index, so it is the same whatever process makes it
+and however many others are made.
+"""
+
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from lpips_repro.datasets.distortions import distort, draw_steps
+from lpips_repro.datasets.mini import color, deblur, frameinterp, superres
+from lpips_repro.datasets.mini.autoencoders import Autoencoder, reconstruct
+from lpips_repro.datasets.mini.photographs import crop_margin, draw_patch
+from lpips_repro.datasets.packed import PATCH_SIZE
+
+SEVERITY_2AFC = (0.2, 0.8)  # of the traditional distortions: visible, and the patch still to be recognised
+SEVERITY_JND = (0.0, 0.35)  # about the threshold of the simulated observers
+BLEND_JND = (0.0, 0.5)  # share of an autoencoder's error that is kept; all of it is always seen
+CATCH_EVERY = 10  # every tenth JND pair is a catch pair: identical, "same" is the right answer
+
+
+class Split(NamedTuple):
+    """What a split is called: its kind (2afc or jnd), phase (train or val) and name."""
+
+    kind: str
+    phase: str
+    name: str
+
+    def __str__(self) -> str:
+        return "-".join(self)
+
+
+SPLITS = (
+    *(Split("2afc", "train", name) for name in ("traditional", "cnn", "mix")),
+    *(Split("2afc", "val", name) for name in ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")),
+    *(Split("jnd", "val", name) for name in ("traditional", "cnn")),
+)
+NEED_AUTOENCODERS = ("cnn", "mix")
+REAL_ALGORITHMS = {"superres": superres, "deblur": deblur}
+
+
+def make_generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+    """The generator of one purpose (a split, its votes, the autoencoders) and index; no two share their stream."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(purpose.encode()), index)))
+
+
+def make_example(split: Split, seed: int, index: int, autoencoders: list[Autoencoder]) -> list[np.ndarray]:
+    """The images of one example.
+
+    Args:
+        split: which split it belongs to.
+        seed: of the whole dataset.
+        index: its place in the split.
+        autoencoders: at least two, where the split needs them.
+
+    Returns:
+        ref, p0, p1 (2AFC) or the reference and the distorted patch (JND), uint8 (64, 64, 3) each.
+    """
+    rng = make_generator(seed, str(split), index)
+    images = _jnd_pair(split, index, autoencoders, rng) if split.kind == "jnd" else _triplet(split, autoencoders, rng)
+    return [_to_bytes(image) for image in images]
+
+
+def is_catch(index: int) -> bool:
+    """Whether the JND pair at this place is a catch pair."""
+    return index % CATCH_EVERY == CATCH_EVERY - 1
+
+
+def _triplet(split: Split, autoencoders: list[Autoencoder], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    if split.name == "frameinterp":
+        return frameinterp.draw_example(rng)
+    patch = draw_patch(split.phase, rng)
+    if split.name == "color":
+        patch = crop_margin(patch)
+        return patch, *color.draw_outputs(patch, rng)
+    if split.name in REAL_ALGORITHMS:
+        return patch, *REAL_ALGORITHMS[split.name].draw_outputs(patch, rng)
+    if split.name == "traditional":
+        return patch, *(distort(patch, draw_steps(rng, *SEVERITY_2AFC), rng) for _ in range(2))
+    first, second = rng.choice(len(autoencoders), 2, replace=False)
+    candidates = [
+        reconstruct(autoencoders[first], patch, rng),
+        distort(patch, draw_steps(rng, *SEVERITY_2AFC), rng)
+        if split.name == "mix"
+        else reconstruct(autoencoders[second], patch, rng),
+    ]
+    return patch, *(candidates if rng.random() < 0.5 else candidates[::-1])
+
+
+def _jnd_pair(
+    split: Split, index: int, autoencoders: list[Autoencoder], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    patch = draw_patch(split.phase, rng)
+    if is_catch(index):
+        return patch, patch
+    if split.name == "traditional":
+        return patch, distort(patch, draw_steps(rng, *SEVERITY_JND), rng)
+    network = autoencoders[rng.integers(len(autoencoders))]
+    return patch, patch + rng.uniform(*BLEND_JND) * (reconstruct(network, patch, rng) - patch)
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    if image.shape[0] != PATCH_SIZE:
+        image = crop_margin(image)
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
