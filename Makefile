@@ -1,6 +1,7 @@
 # Every target sets up .venv first. Variables go after the target: make eval-tables DATA=mini
 DATA ?= bapps
 DATA_ROOT ?=
+SPLITS ?= all
 ARGS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
@@ -9,7 +10,7 @@ RUN := $(VENV)/bin/python
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights eval-tables demo test lint
+.PHONY: help setup data data-verify data-stats weights eval-tables demo test lint
 
 help: setup  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -23,6 +24,15 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --requirement requirements.lock
 	$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+data: setup  ## Fetch, check and pack a dataset, BAPPS by default [SPLITS=all|train|val] [DATA=...]
+	$(RUN) scripts/data.py data=$(DATA) splits=$(SPLITS) $(ROOT_OVERRIDE) $(ARGS)
+
+data-verify: setup  ## Check what is on disk of BAPPS: counts, digests, archives [SPLITS=all|train|val]
+	$(RUN) scripts/data_verify.py splits=$(SPLITS) $(ARGS)
+
+data-stats: setup  ## Counts, votes, observers' agreement and a sheet of examples (PNG) [DATA=...] [SPLITS=...]
+	$(RUN) scripts/data_stats.py data=$(DATA) splits=$(SPLITS) $(ROOT_OVERRIDE) $(ARGS)
 
 weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
 	$(RUN) scripts/weights.py $(ARGS)

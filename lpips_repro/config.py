@@ -59,6 +59,21 @@ class FolderConfig:
 
 
 @dataclass
+class BappsConfig(FolderConfig):
+    """BAPPS: where its archives come from and go, and the published digests of its judgments."""
+
+    mirrors: list[str]
+    archives: str
+    unpack: bool
+    manifest: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.mirrors:
+            raise UserError("data.mirrors=[]: expected at least one address or folder")
+
+
+@dataclass
 class MiniConfig:
     """The mini dataset: see `lpips_repro.datasets.mini.build_mini`."""
 
@@ -76,6 +91,10 @@ class MiniConfig:
             _check_at_least(f"data.{key}", getattr(self, key), 1)
         _check_at_least("data.autoencoders", self.autoencoders, 2)
         _check_workers(self.workers)
+
+
+# By name; any other name is a FolderConfig.
+DATA_SCHEMAS = {"bapps": BappsConfig, "mini": MiniConfig}
 
 
 @dataclass
@@ -107,7 +126,7 @@ class VariantConfig:
 
 @dataclass(kw_only=True)
 class EvaluateConfig:
-    """`configs/evaluate.yaml`; `data` is a `FolderConfig` or a `MiniConfig`; a group chosen empty is absent."""
+    """`configs/evaluate.yaml`; `data` as in `DATA_SCHEMAS`; a group chosen empty is absent."""
 
     data: Any
     metric: dict[str, MetricConfig] = field(default_factory=dict)
@@ -126,6 +145,27 @@ class EvaluateConfig:
         _check_at_least("seed", self.seed, 0)
         _check_at_least("batch_size", self.batch_size, 1)
         _check_at_least("bootstrap", self.bootstrap, 1)
+
+
+class Splits(enum.Enum):
+    """Which phases of a dataset."""
+
+    all = "all"
+    train = "train"
+    val = "val"
+
+
+@dataclass
+class DatasetConfig:
+    """`configs/dataset.yaml`: what `make data`, `data-verify` and `data-stats` share."""
+
+    data: Any
+    splits: Splits
+    experiments: str
+    seed: int
+
+    def __post_init__(self):
+        _check_at_least("seed", self.seed, 0)
 
 
 @dataclass
@@ -149,7 +189,7 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         name = str(found["data"].get("name"))
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
             raise UserError(f"data.name={name}: expected letters, digits, '-' and '_': it names folders")
-        data_schema = MiniConfig if name == "mini" else FolderConfig
+        data_schema = DATA_SCHEMAS.get(name, FolderConfig)
         _check_keys(found["data"], data_schema, "data.")
     _check_keys(found, schema, "")
     try:

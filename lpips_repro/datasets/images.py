@@ -10,6 +10,7 @@ Images stored at 64x64 need neither.
 """
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -20,12 +21,17 @@ from lpips_repro.errors import UserError
 RESIZE_MODES = ("pil_bilinear", "exact")
 
 
-def load_patch(path: Path, resize: str) -> tuple[np.ndarray, int, bool]:
+# A larger image is no patch, and decoding it could take any amount of memory.
+LARGEST_SIDE = 4096
+
+
+def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tuple[np.ndarray, int, bool]:
     """Decode an image file into its patch.
 
     Args:
-        path: a PNG, square, 64 pixels a side or more.
+        path: a PNG, square, 64 to 4096 pixels a side.
         resize: "pil_bilinear" or "exact", for images larger than 64.
+        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone.
 
     Returns:
         The patch, uint8 (64, 64, 3); the stored side in pixels; and False where `exact` met an image that is not of
@@ -35,13 +41,17 @@ def load_patch(path: Path, resize: str) -> tuple[np.ndarray, int, bool]:
         UserError: naming the file, where it cannot be decoded or has another size.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(content or path) as file:
+            width, height = file.size
+            if width != height or not PATCH_SIZE <= width <= LARGEST_SIDE:
+                raise UserError(
+                    f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} to {LARGEST_SIDE} a side"
+                )
             image = file.convert("RGB")
+    except UserError:
+        raise
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image ({error}): restore the file") from error
-    width, height = image.size
-    if width != height or width < PATCH_SIZE:
-        raise UserError(f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} or more")
     if width == PATCH_SIZE:
         return np.asarray(image), width, True
     if resize == "pil_bilinear":

@@ -7,6 +7,7 @@ ROOT/jnd/val/SPLIT/{p0,p1}/NAME.png                same/NAME.npy    share of jud
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -43,17 +44,7 @@ class SplitFolder:
         """The share in a vote file; UserError naming the file where it is no share in [0, 1]."""
         field = VOTE_FIELD[self.kind]
         path = self.path / field / f"{name}.npy"
-        try:
-            value = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{path}: not a readable .npy file ({error}): restore the file") from error
-        if not isinstance(value, np.ndarray) or value.shape not in ((), (1,)) or value.dtype.kind not in "fiu":
-            shape = getattr(value, "shape", None)
-            raise UserError(f"{path}: holds {getattr(value, 'dtype', '?')} of shape {shape}: expected one number")
-        share = float(value.reshape(()))
-        if not 0 <= share <= 1:
-            raise UserError(f"{field} {share:g} in {path}: expected a share in [0, 1]")
-        return share
+        return read_vote(path, field)
 
     def fingerprint(self) -> str:
         """SHA-256 over the names, sizes and modification times of all files: changes when any of them does."""
@@ -63,6 +54,26 @@ class SplitFolder:
                 stat = (self.path / field / f"{name}{suffix}").stat()
                 sha.update(f"{field}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return sha.hexdigest()
+
+
+def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:
+    """The share in a vote file; UserError naming the file where it is no share in [0, 1].
+
+    Args:
+        path: the file; field: "judge" or "same", for the message.
+        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone.
+    """
+    try:
+        value = np.load(content or path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable .npy file ({error}): restore the file") from error
+    if not isinstance(value, np.ndarray) or value.shape not in ((), (1,)) or value.dtype.kind not in "fiu":
+        shape = getattr(value, "shape", None)
+        raise UserError(f"{path}: holds {getattr(value, 'dtype', '?')} of shape {shape}: expected one number")
+    share = float(value.reshape(()))
+    if not 0 <= share <= 1:
+        raise UserError(f"{field} {share:g} in {path}: expected a share in [0, 1]")
+    return share
 
 
 def find_splits(root: Path, phase: str) -> list[SplitFolder]:
@@ -77,7 +88,7 @@ def find_splits(root: Path, phase: str) -> list[SplitFolder]:
     for kind in IMAGE_FIELDS:
         folder = root / kind / phase
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-        splits += [_read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
+        splits += [read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
     if not splits:
         raise UserError(f"{root}: no split here: expected folders such as {root}/2afc/{phase}/SPLIT/ref")
     return splits
@@ -92,7 +103,8 @@ def _fields(kind: str) -> dict[str, str]:
     return {**dict.fromkeys(IMAGE_FIELDS[kind], ".png"), VOTE_FIELD[kind]: ".npy"}
 
 
-def _read_split(path: Path, kind: str, phase: str) -> SplitFolder:
+def read_split(path: Path, kind: str, phase: str) -> SplitFolder:
+    """One split's folder; UserError as for `find_splits`."""
     fields = _fields(kind)
     names = {}
     for field, suffix in fields.items():

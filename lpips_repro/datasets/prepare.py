@@ -3,12 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from lpips_repro.config import FolderConfig, MiniConfig
+from lpips_repro.config import BappsConfig, FolderConfig, MiniConfig
+from lpips_repro.datasets.bapps import prepare_bapps
 from lpips_repro.datasets.layout import find_splits
 from lpips_repro.datasets.mini import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing import pack_split
-from lpips_repro.errors import UserError
 from lpips_repro.parallel import available_cores
 
 
@@ -31,13 +31,12 @@ def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[Pack
             autoencoder_steps=data.autoencoder_steps,
         )
         return [split for split in splits if split.card["phase"] == phase]
+    if isinstance(data, BappsConfig):
+        return prepare_bapps(data, phase, workers)
     root = Path(data.root)
-    if data.name == "bapps" and not root.is_dir():
-        raise UserError(f"{root}: BAPPS is not there: README.md, section BAPPS, says how to get it")
-    packed = Path(data.packed) / data.name / data.resize.value
-    if data.name != "bapps":
-        # One name stands for any folder, so its path tells the packed splits apart.
-        packed /= hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
+    # One name stands for any folder, so its path tells the packed splits apart.
+    digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
+    packed = Path(data.packed) / data.name / data.resize.value / digest
     return [
         pack_split(
             folder,

@@ -107,7 +107,7 @@ def compute_distances(
 
 def _load_batch(images: np.ndarray, device: torch.device) -> Tensor:
     # Copied out of the memory map, then sent as bytes: a quarter of the floats.
-    return torch.from_numpy(images.copy()).to(device).permute(0, 3, 1, 2) / 255
+    return torch.from_numpy(images.copy()).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def _write(path: Path, text: str) -> None:

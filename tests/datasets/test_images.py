@@ -51,10 +51,12 @@ def test_pil_bilinear_is_what_the_released_loader_does(tmp_path, patch):
     torch.testing.assert_close(found, released, atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 3), (64, 128, 3)])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (64, 128, 3), (4097, 4097, 3)])
 def test_another_size_is_refused_and_the_file_named(tmp_path, shape):
     path = save(tmp_path / "a.png", np.zeros(shape, np.uint8))
-    with pytest.raises(UserError, match=f"a.png: {shape[1]} x {shape[0]} pixels: expected a square of 64 or more"):
+    with pytest.raises(
+        UserError, match=f"a.png: {shape[1]} x {shape[0]} pixels: expected a square of 64 to 4096 a side"
+    ):
         load_patch(path, "exact")
 
 

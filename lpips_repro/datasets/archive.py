@@ -1,0 +1,213 @@
+"""Packing straight from an archive: one pass over a tar.gz, no small files.
+
+    read member -> check name and size -> decode in other processes -> spool in order of arrival
+    at the end of the archive: pair by name -> check counts -> write each split in order of names, whole or not at all
+
+The spool is a folder beside the packed splits, with the patches of each field one after the other; it goes when the
+splits are written, and what a killed run left of one goes at the start.
+"""
+
+import io
+import multiprocessing
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lpips_repro.datasets.images import load_patch
+from lpips_repro.datasets.layout import read_vote
+from lpips_repro.datasets.members import HashingReader, Member, read_members
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit, create_partial, finish_split
+from lpips_repro.errors import UserError
+
+PATCH_BYTES = PATCH_SIZE**2 * 3
+# Images a task, and tasks under way for each worker: bounds the memory.
+CHUNK, AHEAD = 64, 3
+
+Key = tuple[str, str, str]  # kind, phase, split
+
+
+@dataclass
+class _Spool:
+    """What has arrived of a split: for each field the slot of each name, in order of arrival; and the votes."""
+
+    folder: Path
+    slots: dict[str, dict[str, int]]
+    waiting: dict[str, list[tuple[str, int, bytes]]]
+    votes: dict[str, float] = field(default_factory=dict)
+    sizes: Counter = field(default_factory=Counter)
+    odd: list[str] = field(default_factory=list)
+
+
+def pack_archive(
+    archive: Path,
+    prefix: str,
+    target: Callable[[Key], Path],
+    *,
+    skip: Collection[Key],
+    check: Callable[[str, dict[Key, int]], None],
+    unpack: Path | None,
+    spool: Path,
+    resize: str,
+    dataset: str,
+    observers: str,
+    workers: int,
+) -> list[PackedSplit]:
+    """Pack every split of an archive but those to skip.
+
+    Args:
+        archive: the .tar.gz.
+        prefix: what stands before its members' names in the BAPPS layout, such as "2afc/".
+        target: folder of the packed split of a key.
+        skip: splits that are complete already.
+        check: called with the archive's SHA-256 and its counts by split before anything is written; raises UserError.
+        unpack: folder to write the files into as well, in the BAPPS layout, or None.
+        spool: folder for temporary files.
+        resize, dataset, observers, workers: as for `pack_split`.
+
+    Raises:
+        UserError: for a damaged or truncated archive, a member that is refused (its name is told), a file that is no
+            image or share, a file without counterpart, or a full disk; no split is half-written then.
+    """
+    shutil.rmtree(spool, ignore_errors=True)
+    # Not fork: the parent may run torch's threads, which a forked child would inherit in an unknown state.
+    context = multiprocessing.get_context("spawn")
+    try:
+        with archive.open("rb") as file, ProcessPoolExecutor(workers, mp_context=context) as pool:
+            reader = HashingReader(file, archive.stat().st_size, archive.name)
+            members = read_members(reader, archive, prefix)
+            if unpack is not None:
+                members = _unpack(members, unpack)
+            spools = _spool_members(members, archive, skip, spool, resize, pool, AHEAD * workers)
+        counts = {key: _paired_count(archive, key, split) for key, split in spools.items()}
+        check(reader.sha256.hexdigest(), counts)
+        card = {"dataset": dataset, "resize_mode": resize, "observers": observers}
+        card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
+        return [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
+    except OSError as error:
+        raise UserError(f"{error.filename or spool}: {error.strerror}: nothing half-written is left") from error
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def _unpack(members: Iterable[Member], folder: Path) -> Iterable[Member]:
+    for member in members:
+        file = folder / member.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(member.content)
+        yield member
+
+
+def _spool_members(
+    members: Iterable[Member],
+    archive: Path,
+    skip: Collection[Key],
+    folder: Path,
+    resize: str,
+    pool: ProcessPoolExecutor,
+    most_tasks: int,
+) -> dict[Key, _Spool]:
+    spools: dict[Key, _Spool] = {}
+    tasks: list[tuple[_Spool, Future]] = []
+
+    def submit(key: Key, image: str) -> None:
+        if len(tasks) == most_tasks:
+            _collect(*tasks.pop(0))
+        split = spools[key]
+        batch = split.waiting.pop(image)
+        name = f"{archive}:{'/'.join(key)}/{image}"
+        tasks.append((split, pool.submit(_decode, split.folder / f"{image}.raw", name, batch, resize)))
+
+    for key, name, stem, path, content in members:
+        if key in skip:
+            continue
+        if key not in spools:
+            spools[key] = _open_spool(folder / "-".join(key), IMAGE_FIELDS[key[0]])
+        split = spools[key]
+        if name == VOTE_FIELD[key[0]]:
+            split.votes[stem] = read_vote(Path(f"{archive}:{path}"), name, io.BytesIO(content))
+            continue
+        slot = split.slots[name].setdefault(stem, len(split.slots[name]))
+        batch = split.waiting.setdefault(name, [])
+        batch.append((stem, slot, content))
+        if len(batch) == CHUNK:
+            submit(key, name)
+    for key, split in spools.items():
+        for image in list(split.waiting):
+            submit(key, image)
+    for task in tasks:
+        _collect(*task)
+    return spools
+
+
+def _open_spool(folder: Path, images: Collection[str]) -> _Spool:
+    folder.mkdir(parents=True)
+    for image in images:
+        (folder / f"{image}.raw").touch()
+    return _Spool(folder, {image: {} for image in images}, {})
+
+
+def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], resize: str) -> tuple[Counter, list[str]]:
+    """Write the patches of a batch at their slots; returns the stored sizes, and who is not of the stored form."""
+    sizes: Counter = Counter()
+    odd = []
+    with raw.open("r+b", buffering=0) as file:
+        for stem, slot, content in batch:
+            patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), resize, io.BytesIO(content))
+            file.seek(slot * PATCH_BYTES)
+            file.write(patch.tobytes())
+            sizes[size] += 1
+            if not of_stored_form:
+                odd.append(f"{raw.stem}/{stem}.png")
+    return sizes, odd
+
+
+def _collect(split: _Spool, task: Future) -> None:
+    sizes, odd = task.result()
+    split.sizes += sizes
+    split.odd += odd
+
+
+def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
+    every = set(split.votes).union(*split.slots.values())
+    for name, found in {**split.slots, VOTE_FIELD[key[0]]: split.votes}.items():
+        missing = sorted(every - found.keys())
+        if missing:
+            raise UserError(
+                f"{archive}: {'/'.join(key)}/{name} has no file {missing[0]}, though its counterparts are there"
+                f" ({len(missing)} missing in all): delete the archive and run the command again to fetch it anew"
+            )
+    return len(every)
+
+
+def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any]) -> PackedSplit:
+    kind, phase, name = key
+    names = sorted(split.votes)
+    partial = create_partial(path)
+    try:
+        for image, slots in split.slots.items():
+            _write_field(partial / f"{image}.npy", split.folder / f"{image}.raw", [slots[stem] for stem in names])
+        votes = np.array([split.votes[stem] for stem in names], dtype=np.float32)
+        np.save(partial / f"{VOTE_FIELD[kind]}.npy", votes, allow_pickle=False)
+        resize = "none (stored at 64x64)" if set(split.sizes) == {PATCH_SIZE} else card["resize_mode"]
+        stored = {f"{size}x{size}": count for size, count in sorted(split.sizes.items())}
+        whole = {**card, "kind": kind, "phase": phase, "split": name, "resize": resize, "stored_sizes": stored}
+        return finish_split(partial, path, {**whole, "not_of_stored_form": sorted(split.odd)})
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write_field(target: Path, raw: Path, slots: list[int]) -> None:
+    """Copy the patches from their slots, in the order given, into a .npy file."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(slots), PATCH_SIZE, PATCH_SIZE, 3)}
+    with raw.open("rb", buffering=0) as source, target.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for slot in slots:
+            source.seek(slot * PATCH_BYTES)
+            file.write(source.read(PATCH_BYTES))

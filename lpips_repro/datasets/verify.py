@@ -1,0 +1,93 @@
+"""Fetching a dataset (`make data`) and checking what is on disk (`make data-verify`)."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from omegaconf import DictConfig
+from tabulate import tabulate
+
+from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, parse
+from lpips_repro.datasets.bapps import (
+    ARCHIVES,
+    COUNTS,
+    count_is_right,
+    judgments_differ,
+    recorded_sha256,
+    target,
+)
+from lpips_repro.datasets.layout import PHASES
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit, open_split
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.errors import UserError
+
+
+def fetch_dataset(composed: DictConfig) -> None:
+    """Fetch, check and pack what is missing of a dataset, and print what there is."""
+    splits = prepare_phases(parse(composed, DatasetConfig))
+    rows = [(s.name, len(s), s.card["observers"], s.card["resize"], s.card["digest"][:12], s.path) for s in splits]
+    print(tabulate(rows, headers=("split", "count", "observers", "resize", "digest", "packed in"), tablefmt="simple"))
+
+
+def prepare_phases(cfg: DatasetConfig) -> list[PackedSplit]:
+    """The packed splits of the phases that the settings name."""
+    phases = PHASES if cfg.splits is Splits.all else (cfg.splits.value,)
+    if cfg.splits is Splits.all and type(cfg.data) is FolderConfig:  # which need not have both
+        there = [phase for phase in PHASES if any(Path(cfg.data.root, kind, phase).is_dir() for kind in IMAGE_FIELDS)]
+        phases = there or PHASES
+    return [split for phase in phases for split in prepare(cfg.data, cfg.seed, phase)]
+
+
+def verify_dataset(composed: DictConfig) -> None:
+    """Check every packed split and archive of BAPPS on disk and print a table of verdicts.
+
+    Raises:
+        UserError: where something is not as it should be, after the table.
+    """
+    cfg = parse(composed, DatasetConfig)
+    if not isinstance(cfg.data, BappsConfig):
+        raise UserError(f"data-verify with data={cfg.data.name}: only bapps has published counts: use DATA=bapps")
+    rows = [*_verify_splits(cfg.data, cfg.splits), *_verify_archives(cfg.data)]
+    print(tabulate(rows, headers=("what", "count", "expected", "digest", "verdict"), tablefmt="simple"))
+    bad = [row[0] for row in rows if not row[-1].startswith(("good", "not there"))]
+    if bad:
+        raise UserError(f"not as it should be: {', '.join(bad)}: see the verdicts above")
+    if all(row[-1].startswith("not there") for row in rows):
+        raise UserError("nothing of BAPPS is there to verify: run `make data`")
+
+
+def _verify_splits(cfg: BappsConfig, splits: Splits) -> Iterable[tuple]:
+    packed = Path(cfg.packed) / "bapps" / cfg.resize.value
+    for key, expected in COUNTS.items():
+        if splits is not Splits.all and key[1] != splits.value:
+            continue
+        path = target(packed, key)
+        if not path.is_dir():
+            yield "/".join(key), "", expected, "", "not there"
+            continue
+        try:
+            split = open_split(path)
+            split.verify()
+        except UserError as error:
+            yield "/".join(key), "", expected, "", f"DAMAGED: {error}"
+            continue
+        verdict = "good"
+        if not count_is_right(key, len(split)):
+            verdict = "WRONG COUNT"
+        elif (differ := judgments_differ(split, Path(cfg.manifest))) is not None:
+            verdict = "JUDGMENTS DIFFER from those published" if differ else "good, judgments as published"
+        yield "/".join(key), len(split), expected, split.card["digest"][:12], verdict
+
+
+def _verify_archives(cfg: BappsConfig) -> Iterable[tuple]:
+    recorded = recorded_sha256(Path(cfg.archives))
+    for archive in ARCHIVES.values():
+        file = Path(cfg.archives) / archive.name
+        known = recorded.get(archive.name, "")
+        if not file.is_file():
+            yield archive.name, "", "", known[:12], "not there (not needed once packed)"
+            continue
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        verdict = "good" if found == known else "CHANGED since its first use" if known else "good, not used yet"
+        yield archive.name, "", "", found[:12], verdict

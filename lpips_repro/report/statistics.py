@@ -1,0 +1,75 @@
+"""What a dataset holds: counts, votes, how far observers agree, and a sheet of examples (`make data-stats`)."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+from PIL import Image, ImageDraw
+from tabulate import tabulate
+
+from lpips_repro.config import DatasetConfig, parse
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
+from lpips_repro.datasets.verify import prepare_phases
+from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
+from lpips_repro.evaluation.write import HUMAN, SIMULATED
+
+EXAMPLES = 5  # on the sheet, for each split
+GAP, LABEL = 6, 14  # pixels between examples, and for a line of text
+ZOOM = 2
+
+
+def write_statistics(composed: DictConfig) -> None:
+    """Write `stats.csv`, `stats.md` and `examples.png` of a dataset, and print the table."""
+    cfg = parse(composed, DatasetConfig)
+    splits = prepare_phases(cfg)
+    folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [_row(split) for split in splits]
+    with (folder / "stats.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    judged = SIMULATED if splits[0].card["observers"] == "simulated" else HUMAN
+    table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    (folder / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
+    contact_sheet(splits, judged).save(folder / "examples.png")
+    print(f"{judged}\n\n{tabulate(rows, headers='keys', tablefmt='simple', disable_numparse=True)}\n")
+    print(f"written: {', '.join(str(folder / name) for name in ('stats.csv', 'stats.md', 'examples.png'))}")
+
+
+def contact_sheet(splits: Sequence[PackedSplit], title: str) -> Image.Image:
+    """Examples of each split, spread evenly over it, with their votes."""
+    width = EXAMPLES * (3 * PATCH_SIZE * ZOOM + GAP) + GAP
+    height = PATCH_SIZE * ZOOM + 2 * LABEL + GAP
+    sheet = Image.new("RGB", (width, LABEL + height * len(splits)), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, 0), title, fill="black")
+    for line, split in enumerate(splits):
+        top = LABEL + line * height
+        draw.text((GAP, top), f"{split.name}  ({len(split)}, {split.card['observers']} observers)", fill="black")
+        fields, vote = IMAGE_FIELDS[split.card["kind"]], VOTE_FIELD[split.card["kind"]]
+        places = np.linspace(0, len(split) - 1, min(EXAMPLES, len(split))).astype(int)
+        for column, index in enumerate(places):
+            left = GAP + column * (3 * PATCH_SIZE * ZOOM + GAP)
+            strip = Image.fromarray(np.concatenate([split.arrays[name][index] for name in fields], axis=1))
+            strip = strip.resize((strip.width * ZOOM, strip.height * ZOOM), Image.Resampling.NEAREST)
+            sheet.paste(strip, (left, top + LABEL))
+            text = f"{index:06d}  {' | '.join(fields)}   {vote} {split.votes[index]:.2f}"
+            draw.text((left, top + LABEL + strip.height), text, fill="black")
+    return sheet
+
+
+def _row(split: PackedSplit) -> dict[str, str]:
+    twoafc = split.card["kind"] == "2afc"
+    values, counts = np.unique(np.round(split.votes.astype(np.float64), 3), return_counts=True)
+    return {
+        "split": split.name,
+        "count": str(len(split)),
+        "observers": split.card["observers"],
+        "agreement 2AFC %": f"{100 * human_twoafc(split.votes):.2f}" if twoafc else "",
+        "oracle 2AFC %": f"{100 * oracle_twoafc(split.votes):.2f}" if twoafc else "",
+        'share "same" %': "" if twoafc else f"{100 * split.votes.mean(dtype=np.float64):.2f}",
+        "votes (share: examples)": " ".join(f"{v:g}: {c}" for v, c in zip(values, counts, strict=True)),
+    }

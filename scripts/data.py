@@ -1,0 +1,19 @@
+"""Fetch, check and pack a dataset.  python scripts/data.py data=mini"""
+
+import hydra
+from omegaconf import DictConfig
+
+from lpips_repro.cli import run
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="dataset")
+def main(cfg: DictConfig) -> None:
+    """Fetch."""
+    # Imported here: the processes that decode images import this file too, and need no torch.
+    from lpips_repro.datasets.verify import fetch_dataset
+
+    fetch_dataset(cfg)
+
+
+if __name__ == "__main__":
+    run(main)

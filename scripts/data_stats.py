@@ -1,0 +1,19 @@
+"""Write what a dataset holds.  python scripts/data_stats.py data=mini"""
+
+import hydra
+from omegaconf import DictConfig
+
+from lpips_repro.cli import run
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="dataset")
+def main(cfg: DictConfig) -> None:
+    """Describe."""
+    # Imported here: the processes that decode images import this file too, and need no torch.
+    from lpips_repro.report.statistics import write_statistics
+
+    write_statistics(cfg)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,19 @@
+"""Check what is on disk of BAPPS.  python scripts/data_verify.py splits=val"""
+
+import hydra
+from omegaconf import DictConfig
+
+from lpips_repro.cli import run
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="dataset")
+def main(cfg: DictConfig) -> None:
+    """Verify."""
+    # Imported here: the processes that decode images import this file too, and need no torch.
+    from lpips_repro.datasets.verify import verify_dataset
+
+    verify_dataset(cfg)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Archives of BAPPS's layout in any size, for tests and for measuring (`python -m tests.datasets.archives FOLDER`)."""
+
+import gzip
+import io
+import sys
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lpips_repro.datasets.bapps import ARCHIVES, COUNTS
+
+IMAGES = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
+VOTES = {"2afc": "judge", "jnd": "same"}
+STORED = np.array([round(i * 63 / 255) for i in range(256)])
+
+
+def png(rng: np.random.Generator, size: int = 256, detail: int = 8) -> bytes:
+    """A PNG of a random patch of `detail` x `detail` squares, in the stored form where it is larger than 64."""
+    patch = rng.integers(0, 256, (detail, detail, 3), dtype=np.uint8).repeat(64 // detail, 0).repeat(64 // detail, 1)
+    if size == 256:
+        patch = patch[STORED][:, STORED]
+    file = io.BytesIO()
+    Image.fromarray(patch).save(file, "png", compress_level=1)
+    return file.getvalue()
+
+
+def npy(value: float) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([value], np.float32))
+    return file.getvalue()
+
+
+def members(kind: str, phase: str, counts: dict, seed: int, images: list[bytes] | None = None, **form):
+    """Names (in the BAPPS layout) and contents of the files of an archive, in random order."""
+    rng = np.random.default_rng(seed)
+    for split in [key for key in counts if key[:2] == (kind, phase)]:
+        votes = rng.integers(0, 6, counts[split]) / 5
+        places = [(field, index) for field in (*IMAGES[kind], VOTES[kind]) for index in range(counts[split])]
+        for place in rng.permutation(len(places)):
+            field, index = places[place]
+            if field == VOTES[kind]:
+                yield f"{'/'.join(split)}/{field}/{index:06d}.npy", npy(votes[index])
+            else:
+                content = images[rng.integers(len(images))] if images else png(rng, **form)
+                yield f"{'/'.join(split)}/{field}/{index:06d}.png", content
+
+
+def write_archive(path: Path, files: Iterable[tuple[str, bytes]], prefix: str = "") -> Path:
+    """A tar.gz of files, their names without the prefix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wb", compresslevel=1) as zipped, tarfile.open(fileobj=zipped, mode="w|") as tar:
+        for name, content in files:
+            info = tarfile.TarInfo(name.removeprefix(prefix))
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def write_archives(folder: Path, counts: dict, phases: tuple[str, ...] = ("val",), seed: int = 0, **form) -> None:
+    """The archives of these phases."""
+    for (kind, phase), archive in ARCHIVES.items():
+        if phase in phases:
+            write_archive(folder / archive.name, members(kind, phase, counts, seed, **form), archive.prefix)
+
+
+if __name__ == "__main__":
+    # Distinct patches would take an hour to encode and tell the packing apart in nothing.
+    generator = np.random.default_rng(0)
+    write_archives(Path(sys.argv[1]), COUNTS, images=[png(generator, detail=64) for _ in range(500)])

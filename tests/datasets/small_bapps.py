@@ -1,0 +1,44 @@
+"""BAPPS at a hundredth of its size, for tests; also a script that fetches its val part and can be killed at any moment.
+
+python -m tests.datasets.small_bapps MIRROR FOLDER [EXAMPLES]
+"""
+
+import sys
+from pathlib import Path
+
+from lpips_repro.cli import run
+from lpips_repro.config import DatasetConfig, parse
+from lpips_repro.datasets import bapps
+from tests.compose import CONFIGS, settings
+
+# What counts as right; the published counts of train and jnd are rounded to hundreds, so a few examples count as 0.
+SMALL = {key: 5 + index if key[:2] == ("2afc", "val") else 0 for index, key in enumerate(bapps.COUNTS)}
+FEW = {key: count or 4 for key, count in SMALL.items()}
+
+
+def small_settings(mirror: str, folder: Path, *overrides: str, config: str = "dataset"):
+    """Settings under which everything is written into a folder."""
+    return settings(
+        config,
+        f"data.mirrors=['{mirror}']",
+        f"data.root={folder}/files",
+        f"data.packed={folder}/packed",
+        f"data.archives={folder}/archives",
+        f"data.manifest={CONFIGS.parent}/experiments/reference/bapps_val_manifest.json",
+        f"experiments={folder}/experiments",
+        "data.resize=exact",
+        "data.workers=1",
+        *overrides,
+    )
+
+
+def main() -> None:
+    mirror, folder, *examples = sys.argv[1:]
+    counts = {key: int(examples[0]) if examples and key[:2] == ("2afc", "val") else n for key, n in SMALL.items()}
+    bapps.COUNTS.update(counts)
+    # Not `make data`'s own function, which imports torch: that takes longer than all the rest here.
+    bapps.prepare_bapps(parse(small_settings(mirror, Path(folder)), DatasetConfig).data, "val", workers=1)
+
+
+if __name__ == "__main__":
+    run(main)

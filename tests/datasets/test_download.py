@@ -1,0 +1,474 @@
+import errno
+import io
+import json
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lpips_repro.datasets import download
+from lpips_repro.datasets.download import fetch_archive
+from lpips_repro.errors import UserError
+from tests.datasets.server import Step, serve
+
+NAME = "jnd.tar.gz"
+CONTENT = random.Random(0).randbytes(300_000)
+OTHER = random.Random(1).randbytes(250_000)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def fetch(folder, *mirrors, attempts=4, needed_bytes=0, timeout=0.5):
+    return fetch_archive(
+        NAME, mirrors, folder, needed_bytes=needed_bytes, timeout=timeout, attempts=attempts, backoff=0.01
+    )
+
+
+def assert_is_all_there_is(path, content=CONTENT):
+    assert path.name == NAME
+    assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+def begin(folder, server, bytes_kept):
+    """An earlier run that was cut after so many bytes."""
+    server.script.insert(0, Step(cut=bytes_kept))
+    with pytest.raises(UserError):
+        fetch(folder, server.url, attempts=0)
+    assert (folder / f"{NAME}.part").read_bytes() == server.content[:bytes_kept]
+
+
+# What a good server sends
+
+
+def test_a_file_is_fetched_whole_and_nothing_else_is_left(tmp_path):
+    with serve(CONTENT) as server:
+        assert_is_all_there_is(fetch(tmp_path / "new" / "folder", f"{server.url}/"))
+    assert server.paths == [f"/dataset/{NAME}"]
+    assert server.requests[0]["Accept-Encoding"] == "identity"
+
+
+def test_an_empty_file_is_fetched(tmp_path):
+    with serve(b"") as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url), b"")
+
+
+def test_a_complete_file_is_returned_without_a_request(tmp_path, caplog):
+    (tmp_path / NAME).write_bytes(OTHER)
+    with serve(CONTENT) as server, caplog.at_level(logging.INFO):
+        assert fetch(tmp_path, server.url) == tmp_path / NAME
+    assert server.requests == []
+    assert f"{tmp_path / NAME}: complete already" in caplog.text
+
+
+def test_a_file_labelled_as_an_encoding_arrives_as_it_is_stored(tmp_path):
+    with serve(CONTENT, Content_Encoding="gzip") as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+
+
+def test_a_redirect_is_followed(tmp_path):
+    with serve(CONTENT) as server, serve(b"", after=Step(302, {"Location": f"{server.url}/x?key=1"})) as front:
+        assert_is_all_there_is(fetch(tmp_path, front.url))
+
+
+def test_chunks_without_a_length_are_accepted_up_to_their_proper_end(tmp_path):
+    with serve(CONTENT, after=Step(chunked=True, ranges=False)) as server:
+        server.script = [Step(chunked=True, ranges=False, cut=100_000)]
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+
+
+# Cuts and resuming
+
+
+def test_a_cut_is_resumed_where_it_was_and_no_byte_is_sent_twice(tmp_path):
+    with serve(CONTENT, Step(cut=100_000), Step(cut=0), Step(cut=1), Step(cut=99_999)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.served == len(CONTENT)
+    assert server.ranges == [f"bytes={start}-" for start in (0, 100_000, 100_000, 100_001, 200_000)]
+    assert [request.get("If-Range") for request in server.requests] == [None, *['"1"'] * 4]
+
+
+def test_without_an_etag_resuming_is_conditional_on_the_date(tmp_path):
+    with serve(CONTENT, Step(cut=100_000), ETag=None) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.requests[1]["If-Range"] == server.headers["Last-Modified"]
+    assert server.served == len(CONTENT)
+
+
+def test_a_weak_etag_is_no_condition(tmp_path):
+    with serve(CONTENT, Step(cut=100_000), ETag='W/"1"', Last_Modified=None) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert "If-Range" not in server.requests[1]
+    assert server.served == len(CONTENT)
+
+
+def test_a_reset_is_resumed(tmp_path):
+    with serve(CONTENT, Step(cut=100_000, reset=True), Step(cut=50_000, reset=True)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+
+
+def test_a_stall_is_given_up_after_the_timeout_and_resumed(tmp_path, caplog):
+    with serve(CONTENT, Step(stall=100_000), Step(stall=0)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url, timeout=0.3))
+    assert server.served == len(CONTENT)
+    assert caplog.text.count("no answer or no bytes for 0.3 s") == 2
+
+
+def test_a_cut_in_chunks_is_resumed(tmp_path):
+    with serve(CONTENT, Step(chunked=True, cut=100_000)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.served == len(CONTENT)
+
+
+def test_the_next_run_resumes(tmp_path):
+    with serve(CONTENT) as server:
+        begin(tmp_path, server, 123_456)
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.served == len(CONTENT)
+
+
+def test_a_killed_run_is_resumed_by_the_next(tmp_path):
+    code = f"""
+from pathlib import Path
+from lpips_repro.datasets.download import fetch_archive
+fetch_archive({NAME!r}, [{{url!r}}], Path({str(tmp_path)!r}), needed_bytes=0)
+"""
+    part = tmp_path / f"{NAME}.part"
+    with serve(CONTENT, Step(slow=0.02)) as server:
+        process = subprocess.Popen([sys.executable, "-c", code.format(url=server.url)])
+        while process.poll() is None and not (part.exists() and part.stat().st_size > 100_000):
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        kept = part.stat().st_size
+        assert part.read_bytes() == CONTENT[:kept]
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges[1] == f"bytes={kept}-"
+    # At most what was on its way when the process was killed is sent again.
+    assert server.served <= len(CONTENT) + 100_000
+
+
+def test_a_run_killed_before_the_renaming_needs_no_request(tmp_path):
+    with serve(CONTENT) as server:
+        begin(tmp_path, server, 100_000)
+        (tmp_path / f"{NAME}.part").write_bytes(CONTENT)
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("card", [None, "", "[]", '{"total": null}', json.dumps({"total": 99_999})])
+def test_a_part_of_an_unknown_file_is_not_resumed(tmp_path, card):
+    (tmp_path / f"{NAME}.part").write_bytes(OTHER[:100_000])
+    if card is not None:
+        (tmp_path / f"{NAME}.part.json").write_text(card)
+    with serve(CONTENT) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+
+
+# Servers that answer otherwise than asked
+
+
+def test_a_server_that_ignores_range_is_read_from_the_beginning(tmp_path, caplog):
+    with serve(CONTENT, Step(cut=100_000), after=Step(ranges=False)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert len(server.requests) == 2
+    assert "starting over" in caplog.text
+
+
+def test_a_server_that_starts_over_each_time_is_given_up(tmp_path):
+    with serve(CONTENT, after=Step(ranges=False, cut=100_000)) as server:
+        with pytest.raises(UserError, match="no mirror gave it"):
+            fetch(tmp_path, server.url, attempts=3)
+        assert len(server.requests) == 4
+
+
+def test_a_file_that_keeps_changing_is_given_up(tmp_path):
+    changes = [Step(headers={"ETag": '"1"'}, cut=100_000), Step(headers={"ETag": '"2"'}, cut=50_000)]
+    with serve(CONTENT, *changes * 20) as server, pytest.raises(UserError, match="no mirror gave it"):
+        fetch(tmp_path, server.url, attempts=3)
+    assert len(server.requests) == 6
+
+
+def test_a_wrong_start_is_not_used(tmp_path):
+    with serve(CONTENT, Step(cut=100_000), Step(start_error=-1000), Step(cut=5000)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges == ["bytes=0-", "bytes=100000-", None, "bytes=5000-"]
+
+
+def test_a_server_whose_ranges_are_all_wrong_is_read_without_them(tmp_path):
+    with serve(CONTENT, after=Step(start_error=1)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+
+
+def test_a_refused_range_starts_over(tmp_path):
+    with serve(CONTENT, Step(cut=100_000), Step(416)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges == ["bytes=0-", "bytes=100000-", None]
+
+
+def test_too_long_an_announcement_is_mended_by_the_refused_range(tmp_path):
+    with serve(CONTENT, Step(ranges=False, length_error=100)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges == ["bytes=0-", f"bytes={len(CONTENT)}-"]
+    assert server.served == len(CONTENT)
+
+
+def test_too_short_an_announcement_is_not_taken_for_the_end(tmp_path):
+    with serve(CONTENT, Step(length_error=-200_000), Step(length_error=-100)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges == ["bytes=0-", "bytes=100000-", "bytes=299900-"]
+
+
+def test_more_bytes_than_announced_are_not_taken_for_the_file(tmp_path):
+    with serve(CONTENT, after=Step(chunked=True, total_error=-100)) as server:
+        with pytest.raises(UserError, match="sent more than the 299900 bytes announced"):
+            fetch(tmp_path, server.url)
+        assert not (tmp_path / NAME).exists()
+        server.after = Step()
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+
+
+def test_a_range_longer_than_the_file_is_not_used(tmp_path):
+    with serve(CONTENT, Step(cut=100_000), Step(length_error=1)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges == ["bytes=0-", "bytes=100000-", None]
+
+
+@pytest.mark.parametrize("if_range", [True, False])
+@pytest.mark.parametrize(
+    "changed",
+    [{"ETag": '"2"'}, {"ETag": None, "Last-Modified": "Fri, 12 Jan 2018 00:00:00 GMT"}, {}],
+    ids=["etag", "date", "length"],
+)
+@pytest.mark.parametrize("across_runs", [False, True])
+def test_a_file_that_changed_is_fetched_anew(tmp_path, changed, if_range, across_runs):
+    with serve(CONTENT) as server:
+        if across_runs:
+            begin(tmp_path, server, 100_000)
+        else:
+            server.script.append(Step(cut=100_000))
+        changed_content = OTHER if not changed else CONTENT[::-1]
+        server.script.append(Step(content=changed_content, headers=changed, if_range=if_range))
+        server.after = Step(headers=changed)
+        assert_is_all_there_is(fetch(tmp_path, server.url), changed_content)
+
+
+@pytest.mark.parametrize("kept", [0, 100_000])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_web_page_is_not_taken_for_the_file(tmp_path, kept, ranges):
+    page = Step(ranges=ranges)
+    with serve(CONTENT) as server, serve(b"<html>log in</html>", after=page, Content_Type="text/html") as portal:
+        if kept:
+            begin(tmp_path, server, kept)
+        assert_is_all_there_is(fetch(tmp_path, portal.url, server.url))
+    assert server.served == len(CONTENT)
+
+
+def test_a_server_that_announces_no_end_is_refused(tmp_path):
+    endless = Step(ranges=False, headers={"Content-Length": None})
+    with serve(CONTENT, after=endless) as server, pytest.raises(UserError, match="announces no length"):
+        fetch(tmp_path, server.url)
+    assert not (tmp_path / NAME).exists()
+
+
+# Trying again, and the next mirror
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    taken = []
+    monkeypatch.setattr(download.time, "sleep", taken.append)
+    return taken
+
+
+def test_errors_that_pass_are_tried_again_after_the_pause_asked_for(tmp_path, pauses):
+    steps = [Step(500), Step(503, {"Retry-After": "7"}), Step(429, {"Retry-After": "86400"}), Step(408)]
+    with serve(CONTENT, *steps) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url, attempts=5))
+    assert pauses == [0.01, 7, download.LONGEST_PAUSE, 0.08]
+
+
+def test_new_bytes_reset_the_count_of_attempts(tmp_path, pauses):
+    with serve(CONTENT, *[Step(500), Step(500), Step(cut=1000)] * 5) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url, attempts=3))
+    assert pauses == [0.01, 0.02, 0.01] * 5
+    assert server.served == len(CONTENT)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 204])
+def test_a_refusal_goes_to_the_next_mirror_at_once(tmp_path, status):
+    with serve(b"", after=Step(status)) as first, serve(CONTENT) as second:
+        assert_is_all_there_is(fetch(tmp_path, first.url, second.url))
+    assert len(first.requests) == 1
+
+
+def test_a_mirror_that_dies_in_the_middle_is_continued_by_the_next(tmp_path):
+    with (
+        serve(CONTENT, Step(cut=100_000), after=Step(500)) as first,
+        serve(CONTENT, Step(cut=100_000), ETag=None, Last_Modified="Fri, 12 Jan 2018 00:00:00 GMT") as second,
+    ):
+        assert_is_all_there_is(fetch(tmp_path, first.url, second.url))
+    assert first.served + second.served == len(CONTENT)
+    assert second.ranges == ["bytes=100000-", "bytes=200000-"]
+    assert [request.get("If-Range") for request in second.requests] == [None, second.headers["Last-Modified"]]
+
+
+@pytest.mark.parametrize("content, etag", [(OTHER, '"1"'), (OTHER, None), (CONTENT[::-1], '"2"')])
+def test_a_mirror_with_another_file_starts_over(tmp_path, content, etag):
+    with serve(CONTENT, Step(cut=100_000), after=Step(404)) as first, serve(content, ETag=etag) as second:
+        assert_is_all_there_is(fetch(tmp_path, first.url, second.url), content)
+
+
+def test_a_mirror_with_another_file_that_fails_loses_nothing(tmp_path):
+    with (
+        serve(CONTENT, Step(cut=100_000)) as first,
+        serve(OTHER, Step(), after=Step(500)) as second,
+    ):
+        begin(tmp_path, first, 50_000)
+        with pytest.raises(UserError):
+            fetch(tmp_path, second.url)
+        assert second.ranges == ["bytes=50000-", None, None, None]
+        assert_is_all_there_is(fetch(tmp_path, first.url))
+    assert first.served == len(CONTENT)
+
+
+def test_when_all_mirrors_fail_one_error_lists_them_and_the_next_run_resumes(tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # not listening
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with serve(CONTENT, Step(cut=100_000), after=Step(503)) as first, serve(b"", after=Step(404)) as second:
+            mirrors = [first.url, second.url, nobody, str(tmp_path / "usb"), f"file://{tmp_path}/disk"]
+            with pytest.raises(UserError) as caught:
+                fetch(tmp_path, *mirrors)
+            first.after = Step()
+            message = str(caught.value)
+            assert f"{first.url}/{NAME}: 503 Service Unavailable" in message
+            assert f"{second.url}/{NAME}: 404 Not Found" in message
+            assert f"{nobody}/{NAME}: [Errno {errno.ECONNREFUSED}] Connection refused" in message
+            assert f"{tmp_path}/usb/{NAME}: no such file" in message
+            assert f"{tmp_path}/disk/{NAME}: no such file" in message
+            assert "100000 bytes that came are kept" in message
+            assert 'ARGS="data.mirrors=[URL,...]"' in message
+            assert f"put the file into {tmp_path}" in message
+            assert_is_all_there_is(fetch(tmp_path, *mirrors))
+    assert first.served == len(CONTENT)
+
+
+@pytest.mark.parametrize("mirrors", [[], ["http://"], ["http://[::1"], ["https://127.0.0.1:99999999"]])
+def test_addresses_that_cannot_be_used_are_a_user_error_at_once(tmp_path, pauses, mirrors):
+    with pytest.raises(UserError, match=r"data\.mirrors"):
+        fetch(tmp_path, *mirrors)
+    assert pauses == []
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_the_file_of_a_local_mirror_is_used_in_place(tmp_path, prefix):
+    mirror = tmp_path / "usb stick"
+    mirror.mkdir()
+    (mirror / NAME).write_bytes(CONTENT)
+    address = mirror.as_uri() if prefix else str(mirror)
+    assert fetch(tmp_path / "archives", str(tmp_path / "absent"), address) == mirror / NAME
+    assert not (tmp_path / "archives").exists()
+
+
+def test_a_password_is_used_but_never_shown(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    steps = [Step(500), Step(cut=1000), Step(403)]
+    with serve(CONTENT, *steps) as server, pytest.raises(UserError) as caught:
+        fetch(tmp_path, server.url.replace("//", "//user:secret@"))
+    assert all(request["Authorization"].startswith("Basic ") for request in server.requests)
+    shown = caplog.text + str(caught.value) + (tmp_path / f"{NAME}.part.json").read_text()
+    assert "127.0.0.1" in shown
+    assert "secret" not in shown
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x.tar.gz", "/x.tar.gz", "a/b", "a\\b"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="expected a file name") as caught:
+        fetch_archive(name, [str(tmp_path)], tmp_path, needed_bytes=0)
+    assert not isinstance(caught.value, UserError)
+
+
+# The disk, and the progress bar
+
+
+def set_free(monkeypatch, free):
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: type("Usage", (), {"free": free})())
+
+
+def test_a_disk_too_full_for_what_is_needed_is_reported_before_any_request(tmp_path, monkeypatch):
+    set_free(monkeypatch, 2_000_000_000)
+    with serve(CONTENT) as server, pytest.raises(UserError, match=r"2\.00 GB free: .* needs 5\.30 GB") as caught:
+        fetch(tmp_path, server.url, needed_bytes=5_300_000_000)
+    assert str(tmp_path) in str(caught.value)
+    assert server.requests == []
+
+
+def test_a_disk_too_full_for_the_announced_length_is_reported_before_anything_is_written(tmp_path, monkeypatch):
+    set_free(monkeypatch, len(CONTENT) - 1)
+    with serve(CONTENT) as server, pytest.raises(UserError, match="GB free"):
+        fetch(tmp_path, server.url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_already_there_needs_no_space_again(tmp_path, monkeypatch):
+    with serve(CONTENT) as server:
+        begin(tmp_path, server, 100_000)
+        set_free(monkeypatch, len(CONTENT) - 100_000)
+        assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=len(CONTENT)))
+
+
+def test_a_disk_that_fills_up_is_a_user_error_and_what_was_written_is_resumed(tmp_path, monkeypatch):
+    class FullDisk:
+        """A file on a disk that has no room after 100 000 bytes."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            written = self.file.write(data[: max(100_000 - self.file.tell(), 0)])
+            if not written:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return written
+
+    write = download._write
+    with serve(CONTENT) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(download, "_write", lambda file, chunk, part: write(FullDisk(file), chunk, part))
+            with pytest.raises(UserError, match=rf"{NAME}.part: cannot be written \(No space left on device\)"):
+                fetch(tmp_path, server.url)
+        assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:100_000]
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.ranges == ["bytes=0-", "bytes=100000-"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with serve(CONTENT) as server, pytest.raises(UserError, match="cannot be written"):
+        fetch(tmp_path / "file" / "archives", server.url)
+
+
+def test_the_progress_bar_begins_where_the_download_resumes(tmp_path, monkeypatch):
+    bars = []
+
+    class Bar(download.tqdm):
+        def __init__(self, **options):
+            assert options["disable"] is None  # shown on a terminal only
+            super().__init__(**{**options, "disable": False, "file": io.StringIO()})
+            bars.append((options["initial"], self))
+
+    with serve(CONTENT) as server:
+        begin(tmp_path, server, 100_000)
+        monkeypatch.setattr(download, "tqdm", Bar)
+        fetch(tmp_path, server.url)
+    ((initial, bar),) = bars
+    assert (initial, bar.n, bar.total, bar.unit) == (100_000, len(CONTENT), len(CONTENT), "B")
