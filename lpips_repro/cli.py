@@ -21,8 +21,15 @@ def run(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted: what is complete is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {_explain_override(error)}")
+    except OSError as error:
+        if not error.filename:
+            raise
+        sys.exit(f"error: {error.filename}: {error.strerror}")
 
 
 def _explain_override(error: Exception) -> str:

@@ -142,7 +142,8 @@ class EvaluateConfig:
     download: bool
 
     def __post_init__(self):
-        _check_at_least("seed", self.seed, 0)
+        _check_seed(self.seed)
+        _check_name("name", self.name)
         _check_at_least("batch_size", self.batch_size, 1)
         _check_at_least("bootstrap", self.bootstrap, 1)
 
@@ -165,7 +166,7 @@ class DatasetConfig:
     seed: int
 
     def __post_init__(self):
-        _check_at_least("seed", self.seed, 0)
+        _check_seed(self.seed)
 
 
 @dataclass
@@ -187,8 +188,7 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     found = OmegaConf.to_container(cfg, resolve=False)
     if "data" in found:
         name = str(found["data"].get("name"))
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise UserError(f"data.name={name}: expected letters, digits, '-' and '_': it names folders")
+        _check_name("data.name", name)
         data_schema = DATA_SCHEMAS.get(name, FolderConfig)
         _check_keys(found["data"], data_schema, "data.")
     _check_keys(found, schema, "")
@@ -225,6 +225,16 @@ def _check_keys(found: dict, schema: type, prefix: str) -> None:
 def _check_at_least(key: str, value: int, least: int) -> None:
     if value < least:
         raise UserError(f"{key}={value}: expected an integer of at least {least}")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed={seed}: expected an integer of at least 0 and below 2^32")
+
+
+def _check_name(key: str, name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise UserError(f"{key}={name}: expected letters, digits, '-' and '_': it names folders")
 
 
 def _check_workers(workers: int | None) -> None:

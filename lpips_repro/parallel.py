@@ -1,8 +1,47 @@
-"""How many processes to start."""
+"""Work spread over processes."""
 
+import multiprocessing
 import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import connection
 
 
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def process_pool(workers: int, initializer: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, however it ends, and with the block; tasks not begun are dropped then.
+
+    They are started afresh: a fork of a process in which torch has run threads can hang. So the calling script needs
+    the usual `if __name__ == "__main__":`.
+
+    Args:
+        workers: number of processes.
+        initializer: called first in each.
+    """
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(initializer,))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start(initializer: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if initializer is not None:
+        initializer()
+
+
+def _end_with_parent() -> None:
+    # A killed parent closes no queue: its workers would wait for the next call for ever.
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)

@@ -49,6 +49,10 @@ def test_weights_names_all_three_networks():
         ("+data.rot=x", "data.rot: unknown setting: expected one of data.name, data.root"),
         ("+net.alex.foo=1", "net.alex.foo: .*expected one of backbone, init"),
         ("seed=-1", "seed=-1: expected an integer of at least 0"),
+        ("seed=4294967296", "seed=4294967296: expected an integer of at least 0 and below 2"),
+        ("name=../x", "name=../x: expected letters, digits"),
+        ("name=''", "name=: expected letters, digits"),
+        ("data.mirrors=[]", "data.mirrors=.*at least one"),
         ("seed=x", "seed: .*'x'"),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1"),
         ("bootstrap=0", "bootstrap=0: expected an integer of at least 1"),
@@ -87,6 +91,22 @@ def test_errors_of_the_users_end_the_script_in_one_line():
 
     with pytest.raises(SystemExit, match=r"^error: judge 1.25 in a.npy"):
         run(fail)
+
+
+def test_an_interrupted_script_says_that_what_is_complete_is_kept(capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run(interrupt)
+    assert ended.value.code == 130
+    assert "interrupted: what is complete is kept" in capsys.readouterr().err
+
+
+def test_a_path_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=r"error: .*file/below: Not a directory"):
+        run(lambda: (tmp_path / "file" / "below").mkdir())
 
 
 def test_other_errors_keep_their_traceback():

@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 
 import pytest
@@ -15,7 +16,7 @@ def test_a_run_folder_holds_settings_commit_seed_and_versions(tmp_path):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert OmegaConf.load(tmp_path / "run" / "config.yaml") == {"seed": 3, "name": "x", "folder": "x/y"}
     assert record["seed"] == 3
-    assert record["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert record["packages"]["torch"] == importlib.metadata.version("torch")
     assert record["git_commit"] is None or len(record["git_commit"]) == 40
 
 

@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "LPIPS_REPRO_WEIGHTS"
 
+# `digest_state` of torchvision's ImageNet weights, convolutional part; VGG16's were not at hand to take it of.
+FEATURES_SHA256 = {
+    "alex": "dad556f11d2a50ed4dc90e8eebf7ef8d3494e51dc5dda06d7972984533778242",
+    "squeeze": "4d2481f018a87b39d4c15b1436f14e1da1b231d14a04a29e0f866a8c2055c0be",
+}
+
 
 class WeightsNotFoundError(UserError):
     """No weights at hand: the message says where they were looked for and how to get them."""
@@ -30,18 +36,20 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
 
     Args:
         name: a key of `BACKBONES`.
-        path: an explicit file; nothing else is tried then.
+        path: an explicit file, taken for what it is; nothing else is tried then.
         download: whether torchvision may download what is not found.
 
     Raises:
         WeightsNotFoundError: where no source has them.
-        UserError: where a file is there and cannot be read.
+        UserError: where a file is there and cannot be read, or does not hold the ImageNet weights.
     """
     if path is not None:
         return read_state(Path(path))
     found = find_imagenet_file(name)
     if found is not None:
-        return read_state(found)
+        state = read_state(found)
+        check_imagenet(name, found, state)
+        return state
     weights = BACKBONES[name].imagenet
     remedy = f"run `make weights`, or put {BACKBONES[name].features_file} into a folder and set {FOLDER_VARIABLE} to it"
     if not download:
@@ -64,6 +72,26 @@ def find_imagenet_file(name: str) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
+def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
+    """Raise UserError where a file does not hold torchvision's ImageNet weights; warn where that cannot be told."""
+    published = Path(BACKBONES[name].imagenet.url)
+    if name in FEATURES_SHA256:
+        wanted = FEATURES_SHA256[name]
+        found = digest_state({key: value for key, value in state.items() if key.startswith("features.")})
+    elif file.name == published.name:
+        wanted = published.stem.rpartition("-")[2]
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+    else:
+        log.warning("%s: taken for the ImageNet weights of %s unchecked: no digest of them is known", file, name)
+        return
+    if not found.startswith(wanted):
+        raise UserError(
+            f"{file}: not torchvision's ImageNet weights of {name} (digest {found[:12]}, expected {wanted[:12]}):"
+            " delete it and run `make weights`"
+        )
+
+
 def weights_folder() -> Path | None:
     """The folder in LPIPS_REPRO_WEIGHTS, or None where it is not set; UserError where it is not a folder."""
     value = os.environ.get(FOLDER_VARIABLE)
@@ -76,12 +104,16 @@ def weights_folder() -> Path | None:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """A state dict from a file, safely (no code in it is run), on the CPU; UserError where that cannot be done."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    # What the unpickler raises on a file of another kind can be any of these.
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable weights file ({reason}): delete it and fetch it again") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not is_state:
         raise UserError(f"{path}: holds a {type(state).__name__}: expected a state dict, tensors by key")
     return state
 

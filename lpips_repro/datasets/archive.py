@@ -8,7 +8,6 @@ splits are written, and what a killed run left of one goes at the start.
 """
 
 import io
-import multiprocessing
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -24,6 +23,7 @@ from lpips_repro.datasets.layout import read_vote
 from lpips_repro.datasets.members import HashingReader, Member, read_members
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit, create_partial, finish_split
 from lpips_repro.errors import UserError
+from lpips_repro.parallel import process_pool
 
 PATCH_BYTES = PATCH_SIZE**2 * 3
 # Images a task, and tasks under way for each worker: bounds the memory.
@@ -75,10 +75,8 @@ def pack_archive(
             image or share, a file without counterpart, or a full disk; no split is half-written then.
     """
     shutil.rmtree(spool, ignore_errors=True)
-    # Not fork: the parent may run torch's threads, which a forked child would inherit in an unknown state.
-    context = multiprocessing.get_context("spawn")
     try:
-        with archive.open("rb") as file, ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with archive.open("rb") as file, process_pool(workers) as pool:
             reader = HashingReader(file, archive.stat().st_size, archive.name)
             members = read_members(reader, archive, prefix)
             if unpack is not None:

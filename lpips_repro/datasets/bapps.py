@@ -1,21 +1,19 @@
 """BAPPS: which archives hold it, how many examples it has, and how it is fetched, packed and checked."""
 
-import contextlib
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from lpips_repro.config import BappsConfig
 from lpips_repro.datasets.archive import Key, pack_archive
 from lpips_repro.datasets.download import fetch_archive
 from lpips_repro.datasets.layout import read_split
+from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, PackedSplit, open_split, read_card
 from lpips_repro.datasets.packing import pack_split
 from lpips_repro.errors import UserError
@@ -69,7 +67,7 @@ def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSpli
         UserError: where an archive cannot be had, is damaged, or has other counts than published.
     """
     packed = Path(cfg.packed) / "bapps" / cfg.resize.value
-    with _lock(packed):
+    with exclusive(packed):
         for (kind, archive_phase), archive in ARCHIVES.items():
             if archive_phase == phase:
                 keys = [key for key in COUNTS if key[:2] == (kind, phase)]
@@ -105,23 +103,6 @@ def recorded_sha256(archives: Path) -> dict[str, str]:
     """The SHA-256 that each archive had at its first use."""
     file = archives / "sha256.json"
     return json.loads(file.read_text()) if file.is_file() else {}
-
-
-@contextlib.contextmanager
-def _lock(packed: Path) -> Iterator[None]:
-    packed.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(packed / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("another process is fetching or packing BAPPS (it holds %s): waiting for it", lock.lock_file)
-        lock.acquire()
-    try:
-        for left in [*packed.glob(".*.partial-*"), *packed.glob(".*.old-*")]:  # of a process that was killed
-            shutil.rmtree(left)
-        yield
-    finally:
-        lock.release()
 
 
 def _prepare_archive(cfg: BappsConfig, archive: Archive, packed: Path, keys: list[Key], workers: int) -> None:

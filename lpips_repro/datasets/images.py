@@ -47,6 +47,8 @@ def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tupl
                 raise UserError(
                     f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} to {LARGEST_SIDE} a side"
                 )
+            if not _is_plain(file):
+                raise UserError(f"{path}: a PNG of mode {file.mode}: expected 8-bit RGB or grey without transparency")
             image = file.convert("RGB")
     except UserError:
         raise
@@ -57,6 +59,13 @@ def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tupl
     if resize == "pil_bilinear":
         return np.asarray(image.resize((PATCH_SIZE, PATCH_SIZE), Image.Resampling.BILINEAR)), width, True
     return _sample_exactly(np.asarray(image))
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether the conversion to RGB loses nothing: it clips 16 bits to 8, and drops transparency."""
+    if image.mode == "RGBA":
+        return image.getchannel("A").getextrema() == (255, 255)
+    return image.mode in ("RGB", "L", "P", "1") and "transparency" not in image.info
 
 
 def _sample_exactly(stored: np.ndarray) -> tuple[np.ndarray, int, bool]:

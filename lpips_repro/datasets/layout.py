@@ -87,7 +87,10 @@ def find_splits(root: Path, phase: str) -> list[SplitFolder]:
     splits = []
     for kind in IMAGE_FIELDS:
         folder = root / kind / phase
-        names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        found = folder.iterdir() if folder.is_dir() else ()
+        names = [path.name for path in found if path.is_dir() and path.name[0] != "."]
+        if "all" in names:
+            raise UserError(f"{folder / 'all'}: the tables call their mean 'all': rename the split")
         splits += [read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
     if not splits:
         raise UserError(f"{root}: no split here: expected folders such as {root}/2afc/{phase}/SPLIT/ref")

@@ -1,10 +1,9 @@
 """Packing: decode every image of a split once, in several processes, into a packed split."""
 
 import logging
-import multiprocessing
 import shutil
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from lpips_repro.datasets.packed import (
     read_card,
 )
 from lpips_repro.errors import UserError
+from lpips_repro.parallel import process_pool
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def pack_split(
     """
     fingerprint = folder.fingerprint()
     card = read_card(target)
-    if card and card["source"]["fingerprint"] == fingerprint and card["resize_mode"] == resize:
+    wanted = (fingerprint, resize, observers)
+    if card and (card["source"].get("fingerprint"), card["resize_mode"], card["observers"]) == wanted:
         packed = open_split(target)
     else:
         packed = _pack(folder, target, resize, dataset, observers, workers, fingerprint)
@@ -111,25 +112,19 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
     sizes: Counter = Counter()
     odd: list[str] = []
     starts = range(0, count, CHUNK)
-    # Not fork: the parent may run torch's threads, which a forked child would inherit in an unknown state.
-    context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(min(workers, len(starts)), mp_context=context) as pool,
+        process_pool(min(workers, len(starts))) as pool,
         tqdm(
             total=count * len(fields), desc=f"packing {folder.kind}/{folder.phase}/{folder.split}", unit="image"
         ) as bar,
     ):
         chunks = {start: replace(folder, names=folder.names[start : start + CHUNK]) for start in starts}
         tasks = [pool.submit(_decode_chunk, partial, chunk, resize, start) for start, chunk in chunks.items()]
-        try:
-            for task in as_completed(tasks):
-                chunk_sizes, chunk_odd = task.result()
-                sizes += chunk_sizes
-                odd += chunk_odd
-                bar.update(chunk_sizes.total())
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        for task in as_completed(tasks):
+            chunk_sizes, chunk_odd = task.result()
+            sizes += chunk_sizes
+            odd += chunk_odd
+            bar.update(chunk_sizes.total())
     return sizes, sorted(odd)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from lpips_repro.config import BappsConfig, FolderConfig, MiniConfig
 from lpips_repro.datasets.bapps import prepare_bapps
 from lpips_repro.datasets.layout import find_splits
+from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.mini import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing import pack_split
@@ -20,16 +21,12 @@ def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[Pack
     """
     workers = data.workers or available_cores()
     if isinstance(data, MiniConfig):
-        splits = build_mini(
-            Path(data.root),
-            seed=seed,
-            train=data.train,
-            val=data.val,
-            jnd=data.jnd,
-            workers=workers,
-            autoencoders=data.autoencoders,
-            autoencoder_steps=data.autoencoder_steps,
-        )
+        made = {key: getattr(data, key) for key in ("train", "val", "jnd", "autoencoders", "autoencoder_steps")}
+        # Other settings are another dataset beside this one.
+        settings = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:8]
+        root = Path(data.root) / f"seed{seed}-{settings}"
+        with exclusive(root):
+            splits = build_mini(root, seed=seed, workers=workers, **made)
         return [split for split in splits if split.card["phase"] == phase]
     if isinstance(data, BappsConfig):
         return prepare_bapps(data, phase, workers)
@@ -37,14 +34,15 @@ def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[Pack
     # One name stands for any folder, so its path tells the packed splits apart.
     digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
     packed = Path(data.packed) / data.name / data.resize.value / digest
-    return [
-        pack_split(
-            folder,
-            packed / f"{folder.kind}-{folder.phase}-{folder.split}",
-            data.resize.value,
-            data.name,
-            data.observers.value,
-            workers,
-        )
-        for folder in find_splits(root, phase)
-    ]
+    with exclusive(packed):
+        return [
+            pack_split(
+                folder,
+                packed / f"{folder.kind}-{folder.phase}-{folder.split}",
+                data.resize.value,
+                data.name,
+                data.observers.value,
+                workers,
+            )
+            for folder in find_splits(root, phase)
+        ]

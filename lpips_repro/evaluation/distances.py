@@ -8,6 +8,8 @@ setting, weights file, dataset or code version is another file.
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,22 @@ from tqdm import tqdm
 
 from lpips_repro.datasets.packed import VOTE_FIELD, PackedSplit
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods import Distance
 
 COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A method ready to run.
+
+    Attributes:
+        triplet: (ref, p0, p1) -> (d0, d1); pair: (p0, p1) -> d; images (N, 3, H, W) in [0, 1], N distances each.
+        identity: all that its values depend on, beside the images.
+    """
+
+    triplet: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    pair: Callable[[Tensor, Tensor], Tensor]
+    identity: dict[str, Any]
 
 
 class DistanceStore:
@@ -64,8 +79,7 @@ class DistanceStore:
         for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
             lines.append(f"{index:06d}," + ",".join(f"{value:.9g}" for value in row))  # 9 digits keep a float32
         _write(path, "\n".join(lines) + "\n")
-        card = {**self._identity(identity, split), "method": label, "observers": split.card["observers"]}
-        card |= {"count": len(split), "torch": torch.__version__}
+        card = {**self._identity(identity, split), "method": label, "count": len(split), "torch": torch.__version__}
         _write(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
     def path(self, label: str, identity: dict[str, Any], split: PackedSplit) -> Path:
@@ -74,7 +88,9 @@ class DistanceStore:
         return self.root / split.card["dataset"] / split.name.replace("/", "-") / f"{label}-{key}.csv"
 
     def _identity(self, identity: dict[str, Any], split: PackedSplit) -> dict[str, Any]:
-        return {**identity, "split": split.name, "split_digest": split.card["digest"], "resize": split.card["resize"]}
+        card = split.card
+        where = {"split": split.name, "split_digest": card["digest"], "resize": card["resize"]}
+        return {**identity, **where, "observers": card["observers"]}
 
 
 @torch.inference_mode()
@@ -87,7 +103,7 @@ def compute_distances(
         d0 and d1 (2AFC) or d (JND), float32 (N,).
 
     Raises:
-        UserError: where a distance is NaN, naming the first example.
+        UserError: where the metric returns anything but N values, or a NaN, naming the first example.
     """
     twoafc = split.card["kind"] == "2afc"
     fields = ("ref", "p0", "p1") if twoafc else ("p0", "p1")
@@ -97,7 +113,11 @@ def compute_distances(
     ):
         images = [_load_batch(split.arrays[name][start : start + batch_size], device) for name in fields]
         batch = distance.triplet(*images) if twoafc else (distance.pair(*images),)
-        batches.append(torch.stack(batch).cpu())
+        for values in batch:
+            if not isinstance(values, Tensor) or values.shape != images[0].shape[:1]:
+                found = getattr(values, "shape", type(values).__name__)
+                raise UserError(f"{label} on {split.name}: the metric returned {found}: expected a tensor of N values")
+        batches.append(torch.stack(batch).float().cpu())
     values = torch.cat(batches, dim=1).numpy()
     if np.isnan(values).any():
         index = int(np.isnan(values).any(axis=0).argmax())
@@ -112,5 +132,8 @@ def _load_batch(images: np.ndarray, device: torch.device) -> Tensor:
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

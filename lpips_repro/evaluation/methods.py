@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
@@ -11,28 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import lpips_repro
 from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
 from lpips_repro.backbones.weights import digest_state, imagenet_state
 from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
+from lpips_repro.evaluation.distances import Distance, compute_distances
 from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.color import rgb_to_lab
+from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
-
-
-@dataclass(frozen=True)
-class Distance:
-    """A method ready to run.
-
-    Attributes:
-        triplet: (ref, p0, p1) -> (d0, d1); pair: (p0, p1) -> d; images (N, 3, H, W) in [0, 1], N distances each.
-        identity: all that its values depend on, beside the images.
-    """
-
-    triplet: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-    pair: Callable[[Tensor, Tensor], Tensor]
-    identity: dict[str, Any]
+from lpips_repro.metrics.released import read_lin_state
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         return to_distance(function(x, y, **metric.settings))
 
     def build(device: torch.device) -> Distance:
-        identity = {"function": metric.function, **metric.settings, "dtype": "float32", "code": code_version()}
+        identity = {"function": metric.function, **metric.settings, **_circumstances(device, function)}
         return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
 
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
@@ -110,8 +100,7 @@ def _network(name: str, net: NetConfig, variant: str, version: str, cfg: Evaluat
             "lin": digest_state(lin) if lin else None,
             "variant": variant,
             "version": version,
-            "dtype": "float32",
-            "code": code_version(),
+            **_circumstances(device, LPIPS, read_lin_state, Backbone, BACKBONES[net.backbone].layers),
         }
         return Distance(
             functools.partial(metric.triplet, normalize=True), functools.partial(metric, normalize=True), identity
@@ -144,11 +133,18 @@ def _backbone_state_or_error(backbone: str, init: Init, seed: int, download: boo
         return error
 
 
-@functools.cache
-def code_version() -> str:
-    """The package's version and a digest of the code that computes distances: stored ones of other code are stale."""
-    root = Path(lpips_repro.__file__).parent
+def _circumstances(device: torch.device, *parts: Any) -> dict[str, str]:
+    """What else the values depend on: dtype, device, and the code."""
+    return {"dtype": "float32", "device": device.type, "code": code_version(*parts)}
+
+
+def code_version(*parts: Any) -> str:
+    """The package's version and a digest of the files that define `parts`, and of those that all metrics share.
+
+    Distances stored by other code are not used again; another metric's code does not count.
+    """
     sha = hashlib.sha256()
-    for path in sorted([*root.glob("metrics/*.py"), *root.glob("backbones/*.py")]):
-        sha.update(path.name.encode() + b"\n" + path.read_bytes())
+    modules = {part.__module__ for part in (*parts, check_images, rgb_to_lab, compute_distances)}
+    for module in sorted(modules):
+        sha.update(Path(sys.modules[module].__file__).read_bytes())
     return f"{package_version('lpips_repro')}+{sha.hexdigest()[:12]}"

@@ -12,11 +12,11 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
-from lpips_repro.evaluation.distances import DistanceStore, compute_distances
-from lpips_repro.evaluation.methods import Distance, Method, list_methods
+from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances
+from lpips_repro.evaluation.methods import Method, list_methods
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
-from lpips_repro.evaluation.write import terminal_table, write_tables
+from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
 from lpips_repro.run_record import choose_device, record_run
 
 log = logging.getLogger(__name__)
@@ -33,15 +33,22 @@ def evaluate(composed: DictConfig) -> None:
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its 10-bit mantissa would move the scores
     methods = list_methods(cfg)
-    folder = Path(cfg.experiments) / cfg.name
-    record_run(folder, composed)
+    if not methods:
+        raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
     splits = prepare(cfg.data, cfg.seed, "val")
+    for split in splits:
+        split.verify()
+        if split.card["kind"] == "jnd" and not split.votes.any():
+            raise UserError(f"{split.name}: nobody answered 'same' to any pair, so its mAP is undefined: take it away")
     store = DistanceStore(Path(cfg.experiments) / "distances")
     results = _Results(cfg, device, store, splits)
     for method in methods:
         results.add(method)
     log.info(results.summary())
+    folder = Path(cfg.experiments) / cfg.name
+    record_run(folder, composed)
     for kind in ("2afc", "jnd"):
+        remove_tables(folder, kind)  # none of another run may stay beside those of this one
         chosen = [split for split in splits if split.card["kind"] == kind]
         if chosen:
             _write(cfg, folder, kind, chosen, methods, results)
@@ -56,7 +63,6 @@ class _Results:
         self.identity: dict[str, dict] = {}
         self.not_run: dict[str, str] = {}
         self.computed = self.reused = 0
-        self.verified: set[str] = set()
 
     def add(self, method: Method) -> None:
         """Load the method's distances, computing those that are missing."""
@@ -76,9 +82,6 @@ class _Results:
         if stored is not None:
             self.reused += 1
             return stored
-        if split.name not in self.verified:
-            split.verify()
-            self.verified.add(split.name)
         values = compute_distances(distance, split, self.device, self.cfg.batch_size, method.label)
         self.store.save(method.label, distance.identity, split, values)
         self.computed += 1
@@ -108,7 +111,7 @@ def _write(
         else:
             distances = {split.card["split"]: results.distances[method.label][split.name] for split in splits}
             words = " ".join(f"{key}={value}" for key, value in results.identity[method.label].items() if value)
-            row = method_row(method, distances, splits, bootstrap, f"{words} device={results.device.type} {common}")
+            row = method_row(method, distances, splits, bootstrap, f"{words} {common}")
         row.paper = paper.get(method.paper, {})
         rows.append(row)
     columns = columns_of(kind, [split.card["split"] for split in splits])

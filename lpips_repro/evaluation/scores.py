@@ -78,7 +78,8 @@ def jnd_map(distance: Values, same: Values) -> float:
         ValueError: for other shapes, an empty split, NaN distances, shares outside [0, 1], or where nobody ever
             answered "same", which leaves recall undefined.
     """
-    return float(jnd_map_replicates(distance, same, np.ones((1, len(np.asarray(same))), dtype=np.int64))[0])
+    (same,) = _vectors(same=same)
+    return float(jnd_map_replicates(distance, same, np.ones((1, len(same)), dtype=np.int64))[0])
 
 
 def jnd_map_replicates(distance: Values, same: Values, counts: np.ndarray) -> np.ndarray:

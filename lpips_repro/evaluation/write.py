@@ -33,7 +33,7 @@ def write_tables(folder: Path, kind: str, rows: Sequence[Row], columns: Sequence
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{FILES[kind]}.{suffix}" for suffix in ("csv", "md", "tex")]
+    paths = _paths(folder, kind)
     _write_csv(paths[0], rows, columns, with_paper)
     caption = caption_of(rows, with_paper)
     table = _render(_cells(rows, columns, with_paper, lambda low, high: f" <sub>{low:.1f}–{high:.1f}</sub>"), "github")
@@ -41,8 +41,15 @@ def write_tables(folder: Path, kind: str, rows: Sequence[Row], columns: Sequence
     paths[1].write_text(f"{intro}\n\n{table}\n{_notes(rows)}")
     cells = _cells(rows, columns, with_paper, lambda low, high: rf" {{\scriptsize {low:.1f}--{high:.1f}}}")
     table = _render(cells, "latex_raw").replace("_", r"\_")
-    paths[2].write_text(f"% {TITLES[kind]}. {caption}\n{table}\n")
+    notes = _notes(rows).strip().replace("\n", "\n% ")
+    paths[2].write_text(f"% {TITLES[kind]}. {caption}\n{table}\n" + (f"% {notes}\n" if notes else ""))
     return paths
+
+
+def remove_tables(folder: Path, kind: str) -> None:
+    """Remove the files that `write_tables` writes for a kind."""
+    for path in _paths(folder, kind):
+        path.unlink(missing_ok=True)
 
 
 def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_paper: bool) -> str:
@@ -57,6 +64,10 @@ def caption_of(rows: Sequence[Row], with_paper: bool) -> str:
     """Who judged, and how far the paper's figures compare."""
     judged = SIMULATED if rows[0].observers == "simulated" else HUMAN
     return f"{judged} {WITH_PAPER}" if with_paper else judged
+
+
+def _paths(folder: Path, kind: str) -> list[Path]:
+    return [folder / f"{FILES[kind]}.{suffix}" for suffix in ("csv", "md", "tex")]
 
 
 def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str], with_paper: bool) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lpips_repro.backbones import Backbone
+from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.backbones.weights import imagenet_state, read_state
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.inputs import check_images
@@ -62,6 +62,7 @@ class LPIPS(nn.Module):
         lin_weights: str | Path | Mapping[str, Tensor] | None = None,
     ):
         super().__init__()
+        check_choice("net", net, BACKBONES)
         check_choice("variant", variant, VARIANTS)
         check_choice("version", version, VERSIONS)
         if lin_weights is not None and variant != "lin":

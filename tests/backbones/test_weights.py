@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from lpips_repro.backbones import gaussian_state
+from lpips_repro.backbones import gaussian_state, weights
 from lpips_repro.backbones.weights import WeightsNotFoundError, digest_state, imagenet_state, read_state
 from lpips_repro.errors import UserError
 
@@ -15,13 +15,19 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
 
 
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Any weights pass for ImageNet's."""
+    monkeypatch.setattr(weights, "check_imagenet", lambda name, file, state: None)
+
+
 def save(path, seed):
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(gaussian_state("squeeze", seed), path)
     return digest_state(gaussian_state("squeeze", seed))
 
 
-def test_weights_are_looked_for_in_the_documented_order(bare, tmp_path, monkeypatch):
+def test_weights_are_looked_for_in_the_documented_order(bare, unchecked, tmp_path, monkeypatch):
     explicit, in_cache, in_folder, own_name = (
         tmp_path / name
         for name in (
@@ -60,6 +66,29 @@ def test_a_folder_that_does_not_exist_is_an_error(bare, monkeypatch):
         imagenet_state("alex")
 
 
+@pytest.mark.parametrize("name", ["squeezenet1_1_imagenet_features.pth", "squeezenet1_1-b8a52dc0.pth"])
+def test_other_weights_under_the_name_of_imagenets_are_refused(bare, tmp_path, monkeypatch, name):
+    save(tmp_path / name, 0)
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
+    with pytest.raises(UserError, match=f"{name}: not torchvision's ImageNet weights of squeeze"):
+        imagenet_state("squeeze")
+
+
+def test_vgg_under_torchvisions_name_is_checked_by_its_hash(bare, tmp_path, monkeypatch):
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "vgg16-397923af.pth")
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
+    with pytest.raises(UserError, match="expected 397923af"):
+        imagenet_state("vgg")
+
+
+def test_vgg_features_that_cannot_be_checked_are_a_warning(bare, tmp_path, monkeypatch, caplog):
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "vgg16_imagenet_features.pth")
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
+    with caplog.at_level("WARNING"):
+        imagenet_state("vgg")
+    assert "taken for the ImageNet weights of vgg unchecked" in caplog.text
+
+
 def test_code_in_a_weights_file_is_not_run(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -70,13 +99,19 @@ def test_code_in_a_weights_file_is_not_run(tmp_path):
         read_state(tmp_path / "evil.pth")
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps([1, 2], protocol=2)])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"hello\nworld\n", pickle.dumps([1, 2], protocol=2)])
 def test_an_unreadable_file_is_named(tmp_path, content):
     (tmp_path / "broken.pth").write_bytes(content)
     with pytest.raises(UserError, match=r"broken.pth"):
         read_state(tmp_path / "broken.pth")
 
 
+def test_keys_that_are_no_names_are_refused(tmp_path):
+    torch.save({1: torch.zeros(1)}, tmp_path / "mod.pth")
+    with pytest.raises(UserError, match=r"mod.pth: holds a dict: expected a state dict"):
+        read_state(tmp_path / "mod.pth")
+
+
 def test_a_missing_explicit_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent.pth"):
+    with pytest.raises(UserError, match=r"absent.pth: no such weights file"):
         imagenet_state("alex", tmp_path / "absent.pth")

@@ -44,7 +44,10 @@ class Step:
 
 
 class MirrorServer(ThreadingHTTPServer):
-    """Serves one file under any path, or several by name; `requests` are the headers it was sent, `served` the body bytes it sent."""
+    """Serves one file under any path, or several by name.
+
+    `requests` are the headers it was sent, `served` counts the body bytes it sent.
+    """
 
     daemon_threads = True
 

@@ -60,6 +60,22 @@ def test_another_size_is_refused_and_the_file_named(tmp_path, shape):
         load_patch(path, "exact")
 
 
+@pytest.mark.parametrize("mode", ["I;16", "LA", "RGBA", "CMYK"])
+def test_a_mode_whose_conversion_would_lose_something_is_refused_and_the_file_named(tmp_path, mode):
+    image = Image.new(mode, (64, 64))
+    path = tmp_path / ("a.tiff" if mode == "CMYK" else "a.png")
+    image.save(path)
+    with pytest.raises(UserError, match=rf"{path.name}: a PNG of mode {mode}: expected 8-bit RGB or grey"):
+        load_patch(path, "exact")
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "RGBA"])
+def test_grey_palette_and_opaque_images_are_converted(tmp_path, patch, mode):
+    image = Image.fromarray(patch).convert(mode)  # opaque where it has alpha
+    image.save(tmp_path / "a.png")
+    assert np.array_equal(load_patch(tmp_path / "a.png", "exact")[0], np.asarray(image.convert("RGB")))
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"no image"])
 def test_an_unreadable_image_is_named(tmp_path, content):
     path = tmp_path / "a.png"

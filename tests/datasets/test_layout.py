@@ -16,6 +16,18 @@ def test_splits_are_found_in_the_papers_order(tmp_path):
     assert [split.split for split in find_splits(tmp_path, "train")] == ["mix"]
 
 
+def test_hidden_folders_are_passed_over(tmp_path):
+    make_split(tmp_path, split="cnn", count=1)
+    (tmp_path / "2afc/val/.ipynb_checkpoints").mkdir()
+    assert [split.split for split in find_splits(tmp_path, "val")] == ["cnn"]
+
+
+def test_a_split_named_as_the_mean_is_refused(tmp_path):
+    make_split(tmp_path, split="all", count=1)
+    with pytest.raises(UserError, match="the tables call their mean 'all': rename the split"):
+        find_splits(tmp_path, "val")
+
+
 def test_files_pair_by_sorted_name(tmp_path):
     make_split(tmp_path, count=3)
     (split,) = find_splits(tmp_path, "val")

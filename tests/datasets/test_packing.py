@@ -40,6 +40,16 @@ def test_an_unchanged_split_is_not_decoded_again(tmp_path, monkeypatch):
     assert pack(tmp_path / "data", tmp_path / "packed").card == first.card
 
 
+def test_another_kind_of_observers_packs_again(tmp_path):
+    make_split(tmp_path / "data")
+    (split,) = find_splits(tmp_path / "data", "val")
+    cards = [
+        pack_split(split, tmp_path / "packed", "exact", "folder", observers, 1).card
+        for observers in ("human", "simulated")
+    ]
+    assert [card["observers"] for card in cards] == ["human", "simulated"]
+
+
 def test_a_changed_file_or_resize_mode_packs_again(tmp_path):
     folder, _, _ = make_split(tmp_path / "data")
     first = pack(tmp_path / "data", tmp_path / "packed")

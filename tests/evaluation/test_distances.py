@@ -6,8 +6,7 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import DistanceStore, compute_distances
-from lpips_repro.evaluation.methods import Distance
+from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances
 
 CPU = torch.device("cpu")
 IDENTITY = {"function": "l2", "code": "1"}
@@ -93,6 +92,22 @@ def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
         assert found.keys() == wanted.keys()
         for name, (a, b) in wanted.items():
             np.testing.assert_allclose(found[name], metric(images[a], images[b]), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("broken", [lambda d: d.mean(), lambda d: d[:, None, None, None], lambda d: d.numpy()])
+def test_a_metric_that_does_not_return_n_values_is_named(tmp_path, broken):
+    distance = Distance(DISTANCE.triplet, lambda x, y: broken(mean_difference(x, y)), {})
+    with pytest.raises(UserError, match=r"mae on jnd/val/cnn: the metric returned .*: expected a tensor of N values"):
+        compute_distances(distance, packed(tmp_path, "jnd"), CPU, 64, "mae")
+
+
+def test_distances_are_float32_before_and_after_they_are_stored(tmp_path):
+    split, store = packed(tmp_path, "jnd"), DistanceStore(tmp_path / "store")
+    distance = Distance(DISTANCE.triplet, lambda x, y: mean_difference(x, y).double(), {})
+    computed = compute_distances(distance, split, CPU, 64, "mae")
+    store.save("mae", {}, split, computed)
+    assert computed["d"].dtype == np.float32
+    assert np.array_equal(store.load("mae", {}, split)["d"], computed["d"])
 
 
 def test_a_distance_that_is_not_a_number_is_an_error_that_names_the_example(tmp_path):

@@ -3,16 +3,20 @@
 import csv
 import logging
 
+import numpy as np
 import pytest
 import torch
 
+from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.datasets.bapps import COUNTS
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods
 from lpips_repro.evaluation.run import evaluate
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
 CLASSIC = ("metric=[l2_rgb,ssim]", "net=[alex_gaussian]", "bootstrap=50", "download=false", "device=cpu")
-SPLITS = ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +99,7 @@ def test_only_what_is_missing_is_computed(tmp_path, caplog):
 def test_changed_metric_code_is_computed_again(tmp_path, caplog, monkeypatch):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
-    monkeypatch.setattr(methods, "code_version", lambda: "other")
+    monkeypatch.setattr(methods, "code_version", lambda *parts: "other")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
     assert "distances: 4 computed, 0 there already" in caplog.text
@@ -126,18 +130,76 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
         assert '"observers": "simulated"' in path.read_text()
 
 
-def test_the_papers_figures_stand_beside_those_of_bapps_alone(tmp_path):
-    for split in SPLITS:
-        make_split(tmp_path / "data", split=split, count=2)
-    run(tmp_path, *CLASSIC, name="bapps")
+def test_judgments_called_simulated_later_are_called_so(tmp_path):
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    run(tmp_path, *CLASSIC, "data.observers=simulated")
+    assert {row["observers"] for row in table(tmp_path).values()} == {"simulated"}
+    assert "human" not in table(tmp_path)
+
+
+def test_the_papers_figures_stand_beside_those_of_bapps_alone(tmp_path, monkeypatch):
+    for key in COUNTS:
+        monkeypatch.setitem(COUNTS, key, 2 if key[:2] == ("2afc", "val") else 0)
+        if key[1] == "val":
+            make_split(tmp_path / "data", *key, count=2)
+    bapps = f"data.manifest={CONFIGS.parent}/experiments/reference/bapps_val_manifest.json"
+    run(tmp_path, *CLASSIC, bapps, name="bapps")
     row = table(tmp_path, name="bapps")["l2-rgb"]
     assert row["all_paper"] == "63.2"
     assert float(row["all_diff"]) == pytest.approx(float(row["all"]) - 63.2, abs=0.011)
     assert table(tmp_path, name="bapps")["human"]["traditional_paper"] == "80.8"
     run(tmp_path, *CLASSIC)
     assert "all_paper" not in table(tmp_path)["l2-rgb"]
-    run(tmp_path, *CLASSIC, "data.resize=exact", name="bapps")
+    run(tmp_path, *CLASSIC, bapps, "data.resize=exact", name="bapps")
     assert "all_paper" not in table(tmp_path, name="bapps")["l2-rgb"]
+
+
+def test_a_folder_that_is_not_bapps_is_never_compared_with_the_paper(tmp_path):
+    make_split(tmp_path / "data", split="traditional", count=2)
+    with pytest.raises(UserError, match=r"2afc/val/traditional: expected 4720, found 2"):
+        run(tmp_path, *CLASSIC, name="bapps")
+
+
+def test_no_table_of_another_run_stays_beside_those_of_this_one(tmp_path):
+    make_split(tmp_path / "data")
+    make_split(tmp_path / "data", kind="jnd")
+    run(tmp_path, *CLASSIC)
+    assert (tmp_path / "experiments/tables-folder/jnd.csv").exists()
+    (tmp_path / "data/jnd").rename(tmp_path / "jnd")
+    run(tmp_path, *CLASSIC)
+    assert not (tmp_path / "experiments/tables-folder/jnd.csv").exists()
+
+
+def test_a_run_that_fails_leaves_the_record_of_the_one_before(tmp_path):
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    with pytest.raises(UserError):
+        run(tmp_path, *CLASSIC, "seed=7", f"data.root={tmp_path}/absent")
+    assert "seed: 0" in (tmp_path / "experiments/tables-folder/config.yaml").read_text()
+
+
+def test_nothing_to_evaluate_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="nothing to evaluate"):
+        run(tmp_path, "metric=[]", "net=[]")
+
+
+def test_pairs_that_nobody_called_the_same_are_an_error_that_names_the_split(tmp_path):
+    folder, _, _ = make_split(tmp_path / "data", kind="jnd")
+    for file in (folder / "same").iterdir():
+        np.save(file, np.zeros(1, np.float32))
+    with pytest.raises(UserError, match="jnd/val/cnn: nobody answered 'same'"):
+        run(tmp_path, *CLASSIC)
+
+
+def test_two_seeds_of_mini_stand_side_by_side(tmp_path):
+    tiny = ("data.train=2", "data.val=4", "data.jnd=10", "data.autoencoders=2", "data.autoencoder_steps=1")
+    digests = []
+    for seed in (0, 1, 0):
+        cfg = parse(settings("evaluate", "data=mini", f"data.root={tmp_path}", "data.workers=1", *tiny), EvaluateConfig)
+        digests.append([split.card["digest"] for split in prepare(cfg.data, seed, "val")])
+    assert digests[0] == digests[2] != digests[1]
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith("seed")]) == 2
 
 
 # PAPER.md's figures of the released code on the 60 real triplets, in percent.

@@ -58,6 +58,12 @@ def test_jnd_map_of_shared_votes_worked_by_hand():
     assert jnd_map(torch.tensor([0.1, 0.3]), torch.tensor([1 / 3, 1.0])) == pytest.approx(2 / 3)
 
 
+def test_scores_take_tensors_that_require_a_gradient():
+    d = torch.tensor([1.0, 2.0], requires_grad=True)
+    assert jnd_map(d, torch.tensor([1.0, 0.0], requires_grad=True)) == 1
+    assert twoafc_score(d, d, d.detach() / 2) == 0.5
+
+
 def test_jnd_map_of_equal_distances_is_the_share_of_same():
     assert jnd_map(np.ones(4), np.array([1, 0, 0, 0.2])) == pytest.approx(0.3)
 

@@ -165,6 +165,13 @@ def test_is_frozen_and_in_eval_mode_and_unchanged_by_train_mode():
     assert torch.equal(metric.train()(x, y), before)
 
 
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equals_the_released_package_on_photographs(net, variant):
+    photo = torch.from_numpy(data.coffee()).permute(2, 0, 1)[None] / 127.5 - 1
+    assert_equal_to_released(LPIPS(net, variant, weights=WEIGHTS[net]), photo[..., :96, :96], photo[..., 3:99, 2:98])
+
+
 @pytest.mark.parametrize("spatial", [False, True])
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_cpu(spatial):
@@ -224,9 +231,10 @@ def test_smallest_size_is_accepted_and_one_less_refused(net):
         ({"variant": "off_the_shelf", "lin_weights": {}}, "belong to variant 'lin'"),
     ],
 )
-def test_unknown_settings_are_refused_with_the_allowed_ones(settings, message):
+@pytest.mark.parametrize("weights", [None, WEIGHTS["alex"]])
+def test_unknown_settings_are_refused_with_the_allowed_ones(settings, message, weights):
     with pytest.raises(ValueError, match=message):
-        LPIPS(weights=WEIGHTS["alex"], **settings)
+        LPIPS(weights=weights, **settings)
 
 
 def test_builds_without_warnings():

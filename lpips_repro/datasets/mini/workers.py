@@ -1,15 +1,12 @@
 """Calls spread over processes, with the same results whatever their number."""
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import connection
 
 import cv2
 import torch
+
+from lpips_repro.parallel import process_pool
 
 
 @contextmanager
@@ -31,25 +28,10 @@ def map_over_processes(workers: int) -> Iterator[Callable]:
             cv2.setNumThreads(threads[0])
             torch.set_num_threads(threads[1])
         return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    try:
+    with process_pool(workers, _use_one_thread) as executor:
         yield executor.map
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    _use_one_thread()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _use_one_thread() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-
-
-def _end_with_parent() -> None:
-    # A killed parent closes no queue: its workers would wait for the next call for ever.
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
