@@ -47,7 +47,8 @@ def test_every_target_sets_up_the_environment_first_and_explains_itself():
 
 
 def test_every_override_named_composes():
-    for line in re.findall(r"make eval-tables.*", README):
-        arguments = re.search(r'ARGS="([^"]*)"', line)
-        overrides = [word for word in (arguments[1].split() if arguments else []) if "mae" not in word]
-        settings("evaluate", *overrides)
+    for target, config in (("eval-tables", "evaluate"), ("data", "dataset")):
+        for line in re.findall(rf"make {target} .*", README):
+            arguments = re.search(r'ARGS="([^"]*)"', line)
+            overrides = [word for word in (arguments[1].split() if arguments else []) if "mae" not in word]
+            settings(config, *overrides)

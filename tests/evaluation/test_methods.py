@@ -1,9 +1,11 @@
+import importlib
+
 import pytest
 import torch
 
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.methods import code_version, list_methods
 from tests.compose import settings
 
 
@@ -69,3 +71,14 @@ def test_seed_is_part_of_the_identity_of_random_weights():
     assert identity(0) == identity(0)
     assert identity(0)["weights"] != identity(1)["weights"]
     assert identity(1)["init"] == "gaussian(seed=1)"
+
+
+def test_code_version_changes_with_the_metrics_own_file_alone(tmp_path, monkeypatch):
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.py").write_text("def distance(x, y):\n    return x - y\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mine, other = importlib.import_module("mine").distance, importlib.import_module("other").distance
+    before = code_version(mine), code_version(other)
+    (tmp_path / "mine.py").write_text("def distance(x, y):\n    return y - x\n")
+    assert code_version(mine) != before[0]
+    assert code_version(other) == before[1]
