@@ -9,6 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection
 
+WORKER_KILLED = (
+    "a worker process was killed, perhaps for want of memory: run again, with fewer of them (data.workers=1)"
+)
+
 
 def available_cores() -> int:
     """Cores this process may use."""

@@ -7,11 +7,12 @@ The spool is a folder beside the packed splits, with the patches of each field o
 splits are written, and what a killed run left of one goes at the start.
 """
 
+import errno
 import io
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lpips_repro.datasets.layout import read_vote
 from lpips_repro.datasets.members import HashingReader, Member, read_members
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit, create_partial, finish_split
 from lpips_repro.errors import UserError
-from lpips_repro.parallel import process_pool
+from lpips_repro.parallel import WORKER_KILLED, process_pool
 
 PATCH_BYTES = PATCH_SIZE**2 * 3
 # Images a task, and tasks under way for each worker: bounds the memory.
@@ -87,6 +88,8 @@ def pack_archive(
         card = {"dataset": dataset, "resize_mode": resize, "observers": observers}
         card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
         return [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
+    except BrokenExecutor as error:
+        raise UserError(f"{archive}: {WORKER_KILLED}") from error
     except OSError as error:
         raise UserError(f"{error.filename or spool}: {error.strerror}: nothing half-written is left") from error
     finally:
@@ -154,7 +157,7 @@ def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], resize: s
     """Write the patches of a batch at their slots; returns the stored sizes, and who is not of the stored form."""
     sizes: Counter = Counter()
     odd = []
-    with raw.open("r+b", buffering=0) as file:
+    with raw.open("r+b") as file:
         for stem, slot, content in batch:
             patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), resize, io.BytesIO(content))
             file.seek(slot * PATCH_BYTES)
@@ -204,8 +207,11 @@ def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any]) -> P
 def _write_field(target: Path, raw: Path, slots: list[int]) -> None:
     """Copy the patches from their slots, in the order given, into a .npy file."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(slots), PATCH_SIZE, PATCH_SIZE, 3)}
-    with raw.open("rb", buffering=0) as source, target.open("wb") as file:
+    with raw.open("rb") as source, target.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for slot in slots:
             source.seek(slot * PATCH_BYTES)
-            file.write(source.read(PATCH_BYTES))
+            patch = source.read(PATCH_BYTES)
+            if len(patch) != PATCH_BYTES:
+                raise OSError(errno.EIO, "ends before its last patch", str(raw))
+            file.write(patch)

@@ -67,16 +67,25 @@ def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSpli
         UserError: where an archive cannot be had, is damaged, or has other counts than published.
     """
     packed = Path(cfg.packed) / "bapps" / cfg.resize.value
-    with exclusive(packed):
+    published = read_manifest(Path(cfg.manifest))
+    keys = [key for key in COUNTS if key[1] == phase]
+    # A dataset that is complete is read without the lock.
+    if cfg.unpack or not all(_is_complete(packed, Path(cfg.root), key, cfg.resize.value) for key in keys):
+        _prepare_phase(cfg, phase, packed, workers)
+    splits = [open_split(target(packed, key)) for key in keys]
+    for split in splits:
+        if judgments_differ(split, published):
+            log.warning("%s", DIFFERENT_JUDGMENTS.format(split.name))
+    return splits
+
+
+def _prepare_phase(cfg: BappsConfig, phase: str, packed: Path, workers: int) -> None:
+    # The archives have a lock of their own: all resize modes share them.
+    with exclusive(packed), exclusive(Path(cfg.archives)):
         for (kind, archive_phase), archive in ARCHIVES.items():
             if archive_phase == phase:
                 keys = [key for key in COUNTS if key[:2] == (kind, phase)]
                 _prepare_archive(cfg, archive, packed, keys, workers)
-        splits = [open_split(target(packed, key)) for key in COUNTS if key[1] == phase]
-    for split in splits:
-        if judgments_differ(split, Path(cfg.manifest)):
-            log.warning("%s", DIFFERENT_JUDGMENTS.format(split.name))
-    return splits
 
 
 DIFFERENT_JUDGMENTS = (
@@ -90,9 +99,21 @@ def target(packed: Path, key: Key) -> Path:
     return packed / "-".join(key)
 
 
-def judgments_differ(split: PackedSplit, manifest: Path) -> bool | None:
-    """Whether the judgments differ from those that the manifest describes; None where it does not have the split."""
-    known = json.loads(manifest.read_text()).get(split.card["split"])
+def read_manifest(path: Path) -> dict[str, dict]:
+    """The published digests of the judgments by split; UserError where the file cannot be read."""
+    return _read_json(path, "run from the repository's root, or set data.manifest")
+
+
+def _read_json(path: Path, remedy: str) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}): {remedy}") from error
+
+
+def judgments_differ(split: PackedSplit, published: dict[str, dict]) -> bool | None:
+    """Whether the judgments differ from those of the manifest; None where it does not have the split."""
+    known = published.get(split.card["split"])
     if split.card["kind"] != "2afc" or split.card["phase"] != "val" or known is None:
         return None
     fifths = np.rint(split.votes * 5).astype(np.uint8)
@@ -102,13 +123,13 @@ def judgments_differ(split: PackedSplit, manifest: Path) -> bool | None:
 def recorded_sha256(archives: Path) -> dict[str, str]:
     """The SHA-256 that each archive had at its first use."""
     file = archives / "sha256.json"
-    return json.loads(file.read_text()) if file.is_file() else {}
+    return _read_json(file, "delete it: it is written anew at the next use") if file.is_file() else {}
 
 
 def _prepare_archive(cfg: BappsConfig, archive: Archive, packed: Path, keys: list[Key], workers: int) -> None:
     """Make the packed splits of one archive complete, from unpacked files where they are there, else from itself."""
     root = Path(cfg.root)
-    done = [key for key in keys if _is_from_archive(target(packed, key), cfg.resize.value)]
+    done = [key for key in keys if _is_complete(packed, root, key, cfg.resize.value)]
     unpacked = [key for key in keys if root.joinpath(*key).is_dir()]
     folders = [read_split(root.joinpath(*key), *key[:2]) for key in unpacked if key not in done]
     _check_counts({(f.kind, f.phase, f.split): len(f.names) for f in folders}, f"{root}")
@@ -120,9 +141,13 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, packed: Path, keys: lis
         return
     missing = [key for key in keys if key not in done]
     needed = 2 * sum(COUNTS[key] * len(IMAGE_FIELDS[key[0]]) * PATCH_SIZE**2 * 3 for key in missing)
+    if not (Path(cfg.archives) / archive.name).is_file():
+        needed += archive.size
+    if cfg.unpack:
+        needed += archive.size
     free = shutil.disk_usage(packed).free
     if free < needed:
-        raise UserError(f"{packed}: {free / 1e9:.1f} GB free: packing {archive.name} needs {needed / 1e9:.1f} GB")
+        raise UserError(f"{packed}: {free / 1e9:.1f} GB free: {archive.name} needs {needed / 1e9:.1f} GB")
     archives = Path(cfg.archives)
     file = fetch_archive(archive.name, cfg.mirrors, archives, needed_bytes=archive.size)
 
@@ -131,30 +156,38 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, packed: Path, keys: lis
         _record_sha256(archives, file, sha256)
 
     unpack = root / f".{archive.name}.unpack" if cfg.unpack else None
-    pack_archive(
-        file,
-        archive.prefix,
-        lambda key: target(packed, key),
-        skip=done,
-        check=check,
-        unpack=unpack,
-        spool=packed / f".{archive.name}.spool",
-        resize=cfg.resize.value,
-        dataset="bapps",
-        observers=cfg.observers.value,
-        workers=workers,
-    )
-    if unpack is not None:
-        for key in keys:
-            shutil.rmtree(root.joinpath(*key), ignore_errors=True)
-            root.joinpath(*key).parent.mkdir(parents=True, exist_ok=True)
-            unpack.joinpath(*key).rename(root.joinpath(*key))
-        shutil.rmtree(unpack)
+    try:
+        if unpack is not None:
+            shutil.rmtree(unpack, ignore_errors=True)
+        pack_archive(
+            file,
+            archive.prefix,
+            lambda key: target(packed, key),
+            skip=done,
+            check=check,
+            unpack=unpack,
+            spool=packed / f".{archive.name}.spool",
+            resize=cfg.resize.value,
+            dataset="bapps",
+            observers=cfg.observers.value,
+            workers=workers,
+        )
+        if unpack is not None:
+            for key in keys:
+                if key not in unpacked:  # what the user has there stays
+                    root.joinpath(*key).parent.mkdir(parents=True, exist_ok=True)
+                    unpack.joinpath(*key).rename(root.joinpath(*key))
+    finally:
+        if unpack is not None:
+            shutil.rmtree(unpack, ignore_errors=True)
 
 
-def _is_from_archive(path: Path, resize: str) -> bool:
-    card = read_card(path)
-    return card is not None and card["resize_mode"] == resize and "archive" in card["source"]
+def _is_complete(packed: Path, root: Path, key: Key, resize: str) -> bool:
+    """Whether a split is packed; one packed from files that are still there is not taken for granted."""
+    card = read_card(target(packed, key))
+    if card is None or card["resize_mode"] != resize or not count_is_right(key, card["count"]):
+        return False
+    return "archive" in card["source"] or not root.joinpath(*key).is_dir()
 
 
 def _check_counts(counts: dict[Key, int], source: str) -> None:

@@ -137,8 +137,9 @@ def _kept(part: Path) -> tuple[int, dict]:
     """How many bytes of `part` can be resumed, and the card of the file that they belong to; (0, {}) where none can."""
     try:
         size, card = part.stat().st_size, json.loads(_card_file(part).read_text())
-        return (size, card) if size <= card["total"] else (0, {})
-    except (OSError, ValueError, TypeError, KeyError):  # TypeError: the length is not known
+        whole = {"address", "total", "etag", "modified"} <= card.keys()
+        return (size, card) if whole and size <= card["total"] else (0, {})
+    except (OSError, ValueError, TypeError, AttributeError):  # TypeError: the length is not known
         return 0, {}
 
 

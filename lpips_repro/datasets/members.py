@@ -20,7 +20,16 @@ log = logging.getLogger(__name__)
 
 # A 256x256 PNG can hold no more than its pixels and a little overhead.
 LARGEST_MEMBER = 1 << 20
-LAYOUT = re.compile(r"(2afc|jnd)/(train|val)/([^/]+)/(ref|p0|p1|judge|same)/([^/]+)\.(png|npy)")
+# Long names and other extension headers, which tarfile reads whole.
+EXTENSIONS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+LARGEST_EXTENSION = 1 << 16
+LAYOUT = re.compile(r"(2afc|jnd)/(train|val)/([^/]+)/(ref|p0|p1|judge|same)/([^/.][^/]*)\.(png|npy)")
 
 
 class Member(NamedTuple):
@@ -52,6 +61,20 @@ class HashingReader(io.RawIOBase):
         return data
 
 
+class _Header(tarfile.TarInfo):
+    """A header that refuses to announce an extension of any size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in EXTENSIONS and header.size > LARGEST_EXTENSION:
+            raise UserError(
+                f"member {header.name!r} is an extension header of {header.size} bytes:"
+                f" at most {LARGEST_EXTENSION} allowed"
+            )
+        return header
+
+
 def read_members(reader: BinaryIO, archive: Path, prefix: str) -> Iterator[Member]:
     """Every file of the BAPPS layout in a tar.gz, to the last byte of the archive; other files are passed over.
 
@@ -67,8 +90,12 @@ def read_members(reader: BinaryIO, archive: Path, prefix: str) -> Iterator[Membe
     passed = 0
     try:
         # gzip and not tarfile undoes the compression: it checks the CRC at the end.
-        with gzip.GzipFile(fileobj=reader, mode="rb") as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as tar:
+        with (
+            gzip.GzipFile(fileobj=reader, mode="rb") as unzipped,
+            tarfile.open(fileobj=unzipped, mode="r|", tarinfo=_Header) as tar,
+        ):
             for member in tar:
+                tar.members.clear()  # or it remembers them all
                 path = _checked_path(archive, member, prefix)
                 if path in seen and not member.isdir():
                     raise UserError(f"{archive}: member {member.name!r} comes twice: refused")
@@ -81,7 +108,10 @@ def read_members(reader: BinaryIO, archive: Path, prefix: str) -> Iterator[Membe
                 yield Member((match[1], match[2], match[3]), match[4], match[5], path, content)
             while unzipped.read(1 << 20):  # to the end, where the CRC stands
                 pass
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except UserError as error:
+        raise UserError(str(error) if str(archive) in str(error) else f"{archive}: {error}: refused") from error
+    # ValueError: what tarfile raises on malformed extension headers.
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise UserError(
             f"{archive}: damaged or truncated ({error}): delete it and run the command again to fetch it anew"
         ) from error
@@ -94,7 +124,7 @@ def _checked_path(archive: Path, member: tarfile.TarInfo, prefix: str) -> str:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
         raise UserError(f"{archive}: member {member.name!r} leads outside: refused")
-    if not (member.isreg() or member.isdir()):
+    if not (member.isreg() or member.isdir()) or member.issparse():
         raise UserError(f"{archive}: member {member.name!r} is a link or device: refused")
     if member.size > LARGEST_MEMBER:
         raise UserError(f"{archive}: member {member.name!r} has {member.size} bytes: at most {LARGEST_MEMBER} allowed")

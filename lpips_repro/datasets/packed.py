@@ -142,7 +142,7 @@ def read_card(path: Path) -> dict[str, Any] | None:
         card = json.loads((path / "card.json").read_text())
     except (OSError, ValueError):
         return None
-    return card if card.get("layout") == LAYOUT_VERSION else None
+    return card if isinstance(card, dict) and card.get("layout") == LAYOUT_VERSION else None
 
 
 def _map_fields(folder: Path, kind: str) -> dict[str, np.ndarray]:

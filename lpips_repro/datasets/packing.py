@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from lpips_repro.datasets.packed import (
     read_card,
 )
 from lpips_repro.errors import UserError
-from lpips_repro.parallel import process_pool
+from lpips_repro.parallel import WORKER_KILLED, process_pool
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,9 @@ def _pack(
             "not_of_stored_form": odd,
         }
         return finish_split(partial, target, card)
+    except BrokenExecutor as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(f"{folder.path}: {WORKER_KILLED}") from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

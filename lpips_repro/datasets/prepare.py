@@ -12,6 +12,9 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing import pack_split
 from lpips_repro.parallel import available_cores
 
+# By default: each takes some 50 MB and what it is working on.
+MOST_WORKERS = 8
+
 
 def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[PackedSplit]:
     """The packed splits of a phase ("train" or "val"), 2AFC first; whatever is missing or has changed is made.
@@ -19,7 +22,7 @@ def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[Pack
     Raises:
         UserError: where the dataset is not there or a file of it is at fault.
     """
-    workers = data.workers or available_cores()
+    workers = data.workers or min(available_cores(), MOST_WORKERS)
     if isinstance(data, MiniConfig):
         made = {key: getattr(data, key) for key in ("train", "val", "jnd", "autoencoders", "autoencoder_steps")}
         # Other settings are another dataset beside this one.

@@ -4,7 +4,6 @@ dataset = BAPPS2AFC("data/packed/bapps/pil_bilinear/2afc-val-cnn")
 loader = DataLoader(dataset, batch_size=50, collate_fn=dataset.collate)
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,26 +53,15 @@ class _PackedDataset(Dataset):
         """Views into the memory map, not copies: images uint8 (64, 64, 3), and the vote."""
         return {name: array[index] for name, array in self._arrays.items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """The batch of these examples, gathered at once; DataLoader calls this where it can."""
-        places = np.asarray(indices)
-        return self.to_batch({name: array[places] for name, array in self._arrays.items()})
-
-    def collate(self, batch: dict[str, Tensor] | list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
-        """For DataLoader's `collate_fn`."""
-        if isinstance(batch, dict):
-            return batch
-        return self.to_batch({name: np.stack([example[name] for example in batch]) for name in batch[0]})
-
-    def to_batch(self, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-        """Images as float32 (N, 3, 64, 64) in [0, 1], the vote as float32 (N,)."""
-        # Converted, then divided in place: dividing the bytes themselves is many times slower.
-        batch = {
-            name: torch.from_numpy(arrays[name]).permute(0, 3, 1, 2).float().div_(255)
-            for name in IMAGE_FIELDS[self.kind]
-        }
+    def collate(self, examples: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
+        """For DataLoader's `collate_fn`: images as float32 (N, 3, 64, 64) in [0, 1], the vote as float32 (N,)."""
+        batch = {}
+        for name in IMAGE_FIELDS[self.kind]:
+            images = torch.from_numpy(np.stack([example[name] for example in examples]))
+            # Converted, then divided in place: dividing the bytes themselves is many times slower.
+            batch[name] = images.permute(0, 3, 1, 2).float().div_(255)
         vote = VOTE_FIELD[self.kind]
-        return {**batch, vote: torch.from_numpy(np.array(arrays[vote]))}
+        return {**batch, vote: torch.tensor([float(example[vote]) for example in examples])}
 
     # A worker process opens the files itself: a memory map would be pickled whole.
     def __getstate__(self) -> Path:

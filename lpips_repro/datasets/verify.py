@@ -15,6 +15,7 @@ from lpips_repro.datasets.bapps import (
     DIFFERENT_JUDGMENTS,
     count_is_right,
     judgments_differ,
+    read_manifest,
     recorded_sha256,
     target,
 )
@@ -59,7 +60,7 @@ def verify_dataset(composed: DictConfig) -> None:
     for what, *_, verdict in rows:
         if verdict == DIFFER:
             log.warning("%s", DIFFERENT_JUDGMENTS.format(what))
-    bad = [row[0] for row in rows if row[-1] != DIFFER and not row[-1].startswith(("good", "not there"))]
+    bad = [row[0] for row in rows if row[-1] != DIFFER and not row[-1].startswith(("good", "not "))]
     if bad:
         raise UserError(f"not as it should be: {', '.join(bad)}: see the verdicts above")
     if all(row[-1].startswith("not there") for row in rows):
@@ -67,7 +68,7 @@ def verify_dataset(composed: DictConfig) -> None:
 
 
 def _verify_splits(cfg: BappsConfig, splits: Splits) -> Iterable[tuple]:
-    packed = Path(cfg.packed) / "bapps" / cfg.resize.value
+    packed, published = Path(cfg.packed) / "bapps" / cfg.resize.value, read_manifest(Path(cfg.manifest))
     for key, count in COUNTS.items():
         if splits is not Splits.all and key[1] != splits.value:
             continue
@@ -85,7 +86,7 @@ def _verify_splits(cfg: BappsConfig, splits: Splits) -> Iterable[tuple]:
         verdict = "good"
         if not count_is_right(key, len(split)):
             verdict = "WRONG COUNT"
-        elif (differ := judgments_differ(split, Path(cfg.manifest))) is not None:
+        elif (differ := judgments_differ(split, published)) is not None:
             verdict = DIFFER if differ else "good, judgments as published"
         yield "/".join(key), len(split), expected, split.card["digest"][:12], verdict
 
@@ -100,5 +101,5 @@ def _verify_archives(cfg: BappsConfig) -> Iterable[tuple]:
             continue
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
-        verdict = "good" if found == known else "CHANGED since its first use" if known else "good, not used yet"
+        verdict = "good" if found == known else "CHANGED since its first use" if known else "not checked: packing will"
         yield archive.name, "", "", found[:12], verdict

@@ -135,6 +135,20 @@ def test_a_bad_member_is_refused_by_name_and_nothing_is_written_outside(tmp_path
     assert {p.name for p in tmp_path.rglob("*")}.isdisjoint({"evil.png", "link", "hard", "dev", "fifo"})
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_an_oversized_extension_header_is_refused_before_it_is_read(tmp_path, kind):
+    header = hostile("././@LongLink", type=kind, size=1 << 30).tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(header + bytes(1 << 20)))
+    with pytest.raises(UserError, match=r"a.tar.gz: member .* is an extension header of 1073741824 bytes"):
+        pack(tmp_path / "a.tar.gz", tmp_path)
+
+
+def test_hidden_twins_of_images_are_passed_over(tmp_path):
+    twin = ("2afc/val/cnn/ref/._000000.png", b"not an image")
+    path = write_archive(tmp_path / "a.tar.gz", [*files(), twin], "2afc/")
+    assert [len(split) for split in pack(path, tmp_path)] == [5, 7]
+
+
 @pytest.mark.parametrize("again", ["val/cnn/ref/000000.png", "./val/cnn/ref/000000.png"])
 def test_a_duplicate_is_refused_by_name(tmp_path, again):
     path = write_archive(tmp_path / "a.tar.gz", [*files(), (f"2afc/{again}", b"x")], "2afc/")

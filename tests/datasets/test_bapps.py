@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from filelock import FileLock
 
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets import bapps
-from lpips_repro.datasets.bapps import COUNTS, count_is_right, judgments_differ
+from lpips_repro.datasets.bapps import COUNTS, count_is_right, judgments_differ, read_manifest
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.datasets.verify import fetch_dataset, prepare_phases, verify_dataset
 from lpips_repro.errors import UserError
@@ -92,6 +93,43 @@ def test_unpacked_files_are_packed_from_where_they_are(mirror, tmp_path):
     assert "folder" in found[0].card["source"]
 
 
+def test_splits_packed_from_files_stay_complete_without_them(mirror, tmp_path):
+    prepare(mirror, tmp_path / "data", "splits=val", "data.unpack=true")
+    (tmp_path / "data/packed").rename(tmp_path / "old")
+    first = digests(prepare("/absent", tmp_path / "data", "splits=val"))
+    (tmp_path / "data/files").rename(tmp_path / "elsewhere")
+    assert digests(prepare("/absent", tmp_path / "data", "splits=val")) == first
+
+
+def test_unpacking_keeps_the_users_folders_and_leaves_nothing_of_a_refused_archive(mirror, tmp_path):
+    fewer = {**FEW, ("2afc", "val", "color"): 1}
+    good = (mirror / "twoafc_val.tar.gz").read_bytes()
+    write_archive(mirror / "twoafc_val.tar.gz", members("2afc", "val", fewer, 0, size=64), "2afc/")
+    with pytest.raises(UserError, match="not BAPPS as published"):
+        prepare(mirror, tmp_path / "data", "splits=val", "data.unpack=true")
+    assert not any((tmp_path / "data").rglob("*.png"))
+    (mirror / "twoafc_val.tar.gz").write_bytes(good)
+    prepare(mirror, tmp_path / "data", "splits=val", "data.unpack=true")
+    notes = tmp_path / "data/files/2afc/val/cnn/my_notes.txt"
+    notes.write_text("mine")
+    shutil.rmtree(tmp_path / "data/files/2afc/val/color")
+    prepare(mirror, tmp_path / "data", "splits=val", "data.unpack=true")
+    assert notes.read_text() == "mine"
+    assert len(list((tmp_path / "data/files/2afc/val/color/ref").iterdir())) == FEW["2afc", "val", "color"]
+
+
+def test_two_resize_modes_at_once_share_one_download(mirror, tmp_path):
+    content = {path.name: path.read_bytes() for path in mirror.iterdir()}
+    with serve(content, after=Step(slow=0.002)) as server:
+        command = [sys.executable, "-m", "tests.datasets.small_bapps", server.url, str(tmp_path / "data")]
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not server.requests:
+            time.sleep(0.01)
+        prepare(server.url, tmp_path / "data", "splits=val", "data.resize=pil_bilinear")
+        assert process.wait(60) == 0
+    assert server.served == len(content["twoafc_val.tar.gz"]) + len(content["jnd.tar.gz"])
+
+
 def test_a_wrong_count_is_an_error_that_lists_every_split(mirror, tmp_path):
     fewer = {**FEW, ("2afc", "val", "color"): FEW["2afc", "val", "color"] - 1}
     write_archive(mirror / "twoafc_val.tar.gz", members("2afc", "val", fewer, 0, size=64), "2afc/")
@@ -126,14 +164,14 @@ def test_digest_of_the_real_judgments_is_the_published_one(shared, tmp_path, mon
         images = np.zeros((len(judge), 64, 64, 3), np.uint8)
         card = {"kind": "2afc", "phase": "val", "split": split, "dataset": "bapps", "resize": "x", "observers": "human"}
         arrays = {"ref": images, "p0": images, "p1": images, "judge": judge}
-        assert judgments_differ(write_split(tmp_path / split, arrays, card), MANIFEST) is False
+        assert judgments_differ(write_split(tmp_path / split, arrays, card), read_manifest(MANIFEST)) is False
         arrays["judge"] = np.roll(judge, 1)
-        assert judgments_differ(write_split(tmp_path / split, arrays, card), MANIFEST) is True
+        assert judgments_differ(write_split(tmp_path / split, arrays, card), read_manifest(MANIFEST)) is True
 
 
 def test_too_little_disk_is_told_before_anything_is_fetched(mirror, tmp_path, monkeypatch):
     monkeypatch.setitem(COUNTS, ("2afc", "val", "cnn"), 10**9)
-    with pytest.raises(UserError, match=r"GB free: packing twoafc_val.tar.gz needs \d+"):
+    with pytest.raises(UserError, match=r"GB free: twoafc_val.tar.gz needs \d+"):
         prepare(mirror, tmp_path / "data", "splits=val")
 
 
@@ -158,7 +196,7 @@ def test_verify_finds_everything_good_then_each_kind_of_damage(mirror, tmp_path,
     verify = lambda: verify_dataset(small_settings(mirror, folder))  # noqa: E731
     with pytest.raises(UserError, match="nothing of BAPPS is there to verify: run `make data`"):
         verify()
-    monkeypatch.setattr("lpips_repro.datasets.verify.judgments_differ", lambda split, manifest: None)
+    monkeypatch.setattr("lpips_repro.datasets.verify.judgments_differ", lambda split, published: None)
     fetch_dataset(small_settings(mirror, folder))
     capsys.readouterr()
     verify()

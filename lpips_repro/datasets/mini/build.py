@@ -98,7 +98,7 @@ def build_mini(
             networks = []
             if any(split.name in NEED_AUTOENCODERS for split in missing):
                 jobs = [(seed, index, autoencoder_steps) for index in range(autoencoders)]
-                networks = list(tqdm(run(_train, jobs), "autoencoders", len(jobs), unit="network"))
+                networks = list(tqdm(run(_train, jobs), "autoencoders", len(jobs), unit="network", disable=None))
             _make_splits(root, {split: sources[split] for split in missing}, networks, run)
     log.info("mini: %d splits in %s, %d made now. %s", len(SPLITS), root, len(missing), NOTE)
     return [open_split(root / str(split)) for split in SPLITS]
@@ -129,7 +129,7 @@ def _make_splits(root: Path, sources: dict[Split, dict[str, Any]], networks: lis
             indices = range(start, min(start + CHUNK, source["examples"]))
             chunks.append(Chunk(split, source["seed"], indices, needed))
     made = run(_make_chunk, chunks)
-    with tqdm(total=sum(len(chunk.indices) for chunk in chunks), desc="mini", unit="example") as bar:
+    with tqdm(total=sum(len(chunk.indices) for chunk in chunks), desc="mini", unit="example", disable=None) as bar:
         for split, source in sources.items():
             bar.set_postfix_str(str(split))
             images, distances = [], []
