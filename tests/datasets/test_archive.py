@@ -106,7 +106,7 @@ def hostile(name, **attributes):
 
 
 BAD_MEMBERS = {
-    "absolute": (hostile("/tmp/evil.png"), "'/tmp/evil.png' leads outside"),
+    "absolute": (hostile("/evil/evil.png"), "'/evil/evil.png' leads outside"),
     "parent": (hostile("val/../../evil.png"), r"'val/../../evil.png' leads outside"),
     "backslash": (hostile("val\\..\\evil.png"), "leads outside"),
     "symlink": (hostile("val/link", type=tarfile.SYMTYPE, linkname="/etc"), "'val/link' is a link or device"),

@@ -193,7 +193,10 @@ def test_a_second_process_waits_and_says_so(mirror, tmp_path):
 
 def test_verify_finds_everything_good_then_each_kind_of_damage(mirror, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "data"
-    verify = lambda: verify_dataset(small_settings(mirror, folder))  # noqa: E731
+
+    def verify():
+        verify_dataset(small_settings(mirror, folder))
+
     with pytest.raises(UserError, match="nothing of BAPPS is there to verify: run `make data`"):
         verify()
     monkeypatch.setattr("lpips_repro.datasets.verify.judgments_differ", lambda split, published: None)
