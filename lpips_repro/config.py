@@ -69,6 +69,11 @@ class BappsConfig(FolderConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.observers is not Observers.human:
+            raise UserError(
+                f"data.observers={self.observers.value}: BAPPS was judged by people: other judgments are another"
+                " dataset: DATA=folder DATA_ROOT=..."
+            )
         if not self.mirrors:
             raise UserError("data.mirrors=[]: expected at least one address or folder")
 

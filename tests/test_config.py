@@ -52,6 +52,7 @@ def test_weights_names_all_three_networks():
         ("seed=4294967296", "seed=4294967296: expected an integer of at least 0 and below 2"),
         ("name=../x", "name=../x: expected letters, digits"),
         ("name=''", "name=: expected letters, digits"),
+        ("data.observers=simulated", "data.observers=simulated: BAPPS was judged by people"),
         ("data.mirrors=[]", "data.mirrors=.*at least one"),
         ("seed=x", "seed: .*'x'"),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1"),

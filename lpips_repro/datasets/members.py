@@ -43,11 +43,11 @@ class Member(NamedTuple):
 
 
 class HashingReader(io.RawIOBase):
-    """A file that is hashed and counted on a progress bar as it is read."""
+    """A file that is hashed and counted on a progress bar as it is read; the bar says what for."""
 
-    def __init__(self, file: BinaryIO, size: int, name: str):
+    def __init__(self, file: BinaryIO, size: int, name: str, task: str = "packing"):
         self.file, self.sha256 = file, hashlib.sha256()
-        self.bar = tqdm(total=size, desc=f"packing {name}", unit="B", unit_scale=True, disable=None)
+        self.bar = tqdm(total=size, desc=f"{task} {name}", unit="B", unit_scale=True, disable=None)
 
     def readable(self) -> bool:
         """As every file to be read."""
@@ -59,6 +59,11 @@ class HashingReader(io.RawIOBase):
         self.sha256.update(data)
         self.bar.update(len(data))
         return data
+
+    def close(self) -> None:
+        """End the progress bar; the file is its owner's."""
+        self.bar.close()
+        super().close()
 
 
 class _Header(tarfile.TarInfo):

@@ -1,33 +1,48 @@
 """Fetching a dataset (`make data`) and checking what is on disk (`make data-verify`)."""
 
-import hashlib
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 from tabulate import tabulate
 
 from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, parse
-from lpips_repro.datasets.bapps import (
+from lpips_repro.datasets.archive import Key
+from lpips_repro.datasets.bapps import is_packed, local_archives, recorded_sha256, target
+from lpips_repro.datasets.layout import PHASES
+from lpips_repro.datasets.members import HashingReader, read_members
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit, open_split
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.datasets.published import (
     ARCHIVES,
     COUNTS,
     DIFFERENT_JUDGMENTS,
     count_is_right,
+    gigabytes,
     judgments_differ,
     read_manifest,
-    recorded_sha256,
-    target,
+    size_warning,
 )
-from lpips_repro.datasets.layout import PHASES
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit, open_split
-from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# A warning and no error: the published digests were taken of others' result files, never of the archives.
-DIFFER = "JUDGMENTS DIFFER from those published"
+
+class Finding(NamedTuple):
+    """A line of the table of verdicts (the first five), and what becomes of it."""
+
+    what: str
+    count: str  # of examples, or an archive's size
+    expected: str
+    digest: str
+    verdict: str
+    is_there: bool = True
+    is_bad: bool = False
+    # No errors: published are rounded sizes, and digests that were taken of others' result files.
+    warning: str | None = None
 
 
 def fetch_dataset(composed: DictConfig) -> None:
@@ -37,9 +52,14 @@ def fetch_dataset(composed: DictConfig) -> None:
     print(tabulate(rows, headers=("split", "count", "observers", "resize", "digest", "packed in"), tablefmt="simple"))
 
 
+def phases_of(splits: Splits) -> tuple[str, ...]:
+    """The phases that a setting names."""
+    return PHASES if splits is Splits.all else (splits.value,)
+
+
 def prepare_phases(cfg: DatasetConfig) -> list[PackedSplit]:
     """The packed splits of the phases that the settings name."""
-    phases = PHASES if cfg.splits is Splits.all else (cfg.splits.value,)
+    phases = phases_of(cfg.splits)
     if cfg.splits is Splits.all and type(cfg.data) is FolderConfig:  # which need not have both
         there = [phase for phase in PHASES if any(Path(cfg.data.root, kind, phase).is_dir() for kind in IMAGE_FIELDS)]
         phases = there or PHASES
@@ -55,51 +75,98 @@ def verify_dataset(composed: DictConfig) -> None:
     cfg = parse(composed, DatasetConfig)
     if not isinstance(cfg.data, BappsConfig):
         raise UserError(f"data-verify with data={cfg.data.name}: only bapps has published counts: use DATA=bapps")
-    rows = [*_verify_splits(cfg.data, cfg.splits), *_verify_archives(cfg.data)]
-    print(tabulate(rows, headers=("what", "count", "expected", "digest", "verdict"), tablefmt="simple"))
-    for what, *_, verdict in rows:
-        if verdict == DIFFER:
-            log.warning("%s", DIFFERENT_JUDGMENTS.format(what))
-    bad = [row[0] for row in rows if row[-1] != DIFFER and not row[-1].startswith(("good", "not "))]
-    if bad:
+    phases = phases_of(cfg.splits)
+    findings = [*_verify_splits(cfg.data, phases), *_verify_archives(cfg.data, phases)]
+    headers = ("what", "count", "expected", "digest", "verdict")
+    print(tabulate([finding[:5] for finding in findings], headers, tablefmt="simple", colalign=("left", "right")))
+    for finding in findings:
+        if finding.warning:
+            log.warning("%s", finding.warning)
+    if bad := [finding.what for finding in findings if finding.is_bad]:
         raise UserError(f"not as it should be: {', '.join(bad)}: see the verdicts above")
-    if all(row[-1].startswith("not there") for row in rows):
-        raise UserError("nothing of BAPPS is there to verify: run `make data`")
+    if not any(finding.is_there for finding in findings):
+        command = "make data" if cfg.splits is Splits.all else f"make data SPLITS={cfg.splits.value}"
+        raise UserError(f"nothing of BAPPS is there to verify ({' and '.join(phases)}): run `{command}`")
 
 
-def _verify_splits(cfg: BappsConfig, splits: Splits) -> Iterable[tuple]:
-    packed, published = Path(cfg.packed) / "bapps" / cfg.resize.value, read_manifest(Path(cfg.manifest))
+def _verify_splits(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Finding]:
+    published = read_manifest(Path(cfg.manifest))
     for key, count in COUNTS.items():
-        if splits is not Splits.all and key[1] != splits.value:
+        if key[1] not in phases:
             continue
+        name, path = "/".join(key), target(cfg, key)
         expected = f"{count}" if key[:2] == ("2afc", "val") else f"about {count}"  # published rounded to hundreds
-        path = target(packed, key)
         if not path.is_dir():
-            yield "/".join(key), "", expected, "", "not there"
+            yield Finding(name, "", expected, "", "not there", is_there=False)
             continue
         try:
             split = open_split(path)
             split.verify()
         except UserError as error:
-            yield "/".join(key), "", expected, "", f"DAMAGED: {error}"
+            yield Finding(name, "", expected, "", f"DAMAGED: {error}", is_bad=True)
             continue
-        verdict = "good"
+        differ = judgments_differ(split, published)
+        finding = Finding(name, f"{len(split)}", expected, split.card["digest"][:12], "good")
         if not count_is_right(key, len(split)):
-            verdict = "WRONG COUNT"
-        elif (differ := judgments_differ(split, published)) is not None:
-            verdict = DIFFER if differ else "good, judgments as published"
-        yield "/".join(key), len(split), expected, split.card["digest"][:12], verdict
+            finding = finding._replace(verdict="WRONG COUNT", is_bad=True)
+        elif not is_packed(cfg, key):
+            finding = finding._replace(verdict="OTHER SETTINGS: `make data` packs it anew", is_bad=True)
+        elif differ:
+            warning = DIFFERENT_JUDGMENTS.format(name)
+            finding = finding._replace(verdict="JUDGMENTS DIFFER from those published", warning=warning)
+        elif differ is not None:
+            finding = finding._replace(verdict="good, judgments as published")
+        yield finding
 
 
-def _verify_archives(cfg: BappsConfig) -> Iterable[tuple]:
+def _verify_archives(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Finding]:
+    """Compare archives with their SHA-256 at first use; those not used yet are read through."""
     recorded = recorded_sha256(Path(cfg.archives))
-    for archive in ARCHIVES.values():
-        file = Path(cfg.archives) / archive.name
-        known = recorded.get(archive.name, "")
-        if not file.is_file():
-            yield archive.name, "", "", known[:12], "not there (not needed once packed)"
+    for (kind, phase), archive in ARCHIVES.items():
+        if phase not in phases:
             continue
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        verdict = "good" if found == known else "CHANGED since its first use" if known else "not checked: packing will"
-        yield archive.name, "", "", found[:12], verdict
+        known, expected = recorded.get(archive.name, ""), f"about {archive.size / 1e9:.1f} GB"
+        files = local_archives(cfg, archive.name)
+        if not files:
+            verdict = "not there (not needed once packed)"
+            yield Finding(archive.name, "", expected, known[:12], verdict, is_there=False)
+        for file in files:
+            name, size = archive.name if file.parent == Path(cfg.archives) else str(file), file.stat().st_size
+            finding = Finding(name, gigabytes(size), expected, "", "", warning=size_warning(archive, file))
+            try:
+                with file.open("rb") as content, HashingReader(content, size, file.name, "checking") as reader:
+                    wrong = "" if known else _wrong_counts(reader, file, archive.prefix, (kind, phase))
+                    while reader.read(1 << 20):
+                        pass
+            except (UserError, OSError) as error:
+                yield finding._replace(verdict=f"DAMAGED: {error}", is_bad=True)
+                continue
+            found = reader.sha256.hexdigest()
+            if known:
+                verdict = "good" if found == known else "CHANGED since its first use"
+            else:
+                verdict = f"WRONG COUNT: {wrong}" if wrong else "good (never packed: read through, counts as published)"
+            yield finding._replace(digest=found[:12], verdict=verdict, is_bad=not verdict.startswith("good"))
+
+
+def _wrong_counts(reader: HashingReader, file: Path, prefix: str, part: tuple[str, str]) -> str:
+    """The splits of an archive whose counts are not as published, after reading all of it.
+
+    Raises:
+        UserError: where the archive is damaged, a member is refused, or a file has no counterpart.
+    """
+    names: defaultdict[Key, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for member in read_members(reader, file, prefix):
+        names[member.key][member.field].add(member.name)
+    counts = {key: 0 for key in COUNTS if key[:2] == part}
+    for key, fields in names.items():
+        every = set().union(*fields.values())
+        counts[key] = len(every)
+        for field in (*IMAGE_FIELDS[key[0]], VOTE_FIELD[key[0]]):
+            if missing := every - fields[field]:
+                raise UserError(f"{file}: {'/'.join(key)}/{field} has no file {min(missing)} ({len(missing)} missing)")
+    return ", ".join(
+        f"{'/'.join(key)} {count} (expected {COUNTS.get(key, 'no such split')})"
+        for key, count in counts.items()
+        if not count_is_right(key, count)
+    )

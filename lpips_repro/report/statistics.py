@@ -1,6 +1,7 @@
 """What a dataset holds: counts, votes, how far observers agree, and a sheet of examples (`make data-stats`)."""
 
 import csv
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,15 @@ from omegaconf import DictConfig
 from PIL import Image, ImageDraw
 from tabulate import tabulate
 
-from lpips_repro.config import DatasetConfig, parse
+from lpips_repro.config import BappsConfig, DatasetConfig, parse
+from lpips_repro.datasets.bapps import find_packed, packed_folder
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
-from lpips_repro.datasets.verify import prepare_phases
+from lpips_repro.datasets.verify import phases_of, prepare_phases
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
 from lpips_repro.evaluation.write import HUMAN, SIMULATED
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = 5  # on the sheet, for each split
 GAP, LABEL = 6, 14  # pixels between examples, and for a line of text
@@ -21,9 +26,13 @@ ZOOM = 2
 
 
 def write_statistics(composed: DictConfig) -> None:
-    """Write `stats.csv`, `stats.md` and `examples.png` of a dataset, and print the table."""
+    """Write `stats.csv`, `stats.md` and `examples.png` of a dataset, and print the table.
+
+    Raises:
+        UserError: where nothing of the dataset is there.
+    """
     cfg = parse(composed, DatasetConfig)
-    splits = prepare_phases(cfg)
+    splits = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else prepare_phases(cfg)
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_row(split) for split in splits]
@@ -37,6 +46,19 @@ def write_statistics(composed: DictConfig) -> None:
     contact_sheet(splits, judged).save(folder / "examples.png")
     print(f"{judged}\n\n{tabulate(rows, headers='keys', tablefmt='simple', disable_numparse=True)}\n")
     print(f"written: {', '.join(str(folder / name) for name in ('stats.csv', 'stats.md', 'examples.png'))}")
+
+
+def _packed_bapps(cfg: DatasetConfig) -> list[PackedSplit]:
+    """What is packed of BAPPS; the rest is named and not fetched: looking must not cost gigabytes."""
+    splits, missing = find_packed(cfg.data, phases_of(cfg.splits))
+    if missing:
+        phases = sorted({phase for _, phase, _ in missing})
+        command = f"make data SPLITS={phases[0]}" if len(phases) == 1 else "make data"
+        remedy = f"run `{command}` first (with the same ARGS, if any)"
+        if not splits:
+            raise UserError(f"{packed_folder(cfg.data)}: no packed split of {' or '.join(phases)} is there: {remedy}")
+        log.warning("not packed and so not described: %s: %s", ", ".join("/".join(key) for key in missing), remedy)
+    return splits
 
 
 def contact_sheet(splits: Sequence[PackedSplit], title: str) -> Image.Image:

@@ -8,12 +8,26 @@ from pathlib import Path
 
 from lpips_repro.cli import run
 from lpips_repro.config import DatasetConfig, parse
-from lpips_repro.datasets import bapps
+from lpips_repro.datasets.bapps import prepare_bapps
+from lpips_repro.datasets.published import ARCHIVES, COUNTS
 from tests.compose import CONFIGS, settings
+from tests.datasets.archives import write_archives
 
 # What counts as right; the published counts of train and jnd are rounded to hundreds, so a few examples count as 0.
-SMALL = {key: 5 + index if key[:2] == ("2afc", "val") else 0 for index, key in enumerate(bapps.COUNTS)}
+SMALL = {key: 5 + index if key[:2] == ("2afc", "val") else 0 for index, key in enumerate(COUNTS)}
+# Any size of less than a twentieth of a gigabyte is published as none.
+TINY = {part: archive._replace(size=0) for part, archive in ARCHIVES.items()}
 FEW = {key: count or 4 for key, count in SMALL.items()}
+
+
+def make_mirror(folder: Path, monkeypatch) -> Path:
+    """A folder with the three archives of a small BAPPS, whose counts and sizes are taken for the published ones."""
+    for key, count in SMALL.items():
+        monkeypatch.setitem(COUNTS, key, count)
+    for part, archive in TINY.items():
+        monkeypatch.setitem(ARCHIVES, part, archive)
+    write_archives(folder, FEW, phases=("train", "val"), size=64)
+    return folder
 
 
 def small_settings(mirror: str, folder: Path, *overrides: str, config: str = "dataset"):
@@ -35,9 +49,10 @@ def small_settings(mirror: str, folder: Path, *overrides: str, config: str = "da
 def main() -> None:
     mirror, folder, *examples = sys.argv[1:]
     counts = {key: int(examples[0]) if examples and key[:2] == ("2afc", "val") else n for key, n in SMALL.items()}
-    bapps.COUNTS.update(counts)
+    COUNTS.update(counts)
+    ARCHIVES.update(TINY)
     # Not `make data`'s own function, which imports torch: that takes longer than all the rest here.
-    bapps.prepare_bapps(parse(small_settings(mirror, Path(folder)), DatasetConfig).data, "val", workers=1)
+    prepare_bapps(parse(small_settings(mirror, Path(folder)), DatasetConfig).data, "val", workers=1)
 
 
 if __name__ == "__main__":

@@ -1,41 +1,28 @@
-import contextlib
-import csv
 import hashlib
 import json
-import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from filelock import FileLock
 
 from lpips_repro.config import DatasetConfig, parse
-from lpips_repro.datasets import bapps
-from lpips_repro.datasets.bapps import COUNTS, count_is_right, judgments_differ, read_manifest
-from lpips_repro.datasets.packed import write_split
-from lpips_repro.datasets.verify import fetch_dataset, prepare_phases, verify_dataset
+from lpips_repro.datasets.bapps import local_archives
+from lpips_repro.datasets.download import fetch_archive
+from lpips_repro.datasets.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.verify import prepare_phases
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
-from tests.datasets.archives import members, write_archive, write_archives
+from tests.datasets.archives import members, write_archive
 from tests.datasets.server import Step, serve
 from tests.datasets.small_bapps import FEW, SMALL, small_settings
 
 REPOSITORY = CONFIGS.parent
-MANIFEST = REPOSITORY / "experiments/reference/bapps_val_manifest.json"
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A folder with the three archives of a small BAPPS, whose counts are taken for the published ones."""
-    for key, count in SMALL.items():
-        monkeypatch.setitem(COUNTS, key, count)
-    write_archives(tmp_path / "mirror", FEW, phases=("train", "val"), size=64)
-    return tmp_path / "mirror"
 
 
 def prepare(mirror, folder, *overrides):
@@ -44,15 +31,6 @@ def prepare(mirror, folder, *overrides):
 
 def digests(splits):
     return {split.name: split.card["digest"] for split in splits}
-
-
-def test_counts_are_checked_exactly_for_val_and_to_the_hundred_elsewhere():
-    assert count_is_right(("2afc", "val", "superres"), 10856)
-    assert not count_is_right(("2afc", "val", "superres"), 10855)
-    assert count_is_right(("2afc", "train", "mix"), 56643)
-    assert not count_is_right(("2afc", "train", "mix"), 56700)
-    assert not count_is_right(("2afc", "val", "other"), 1)
-    assert sum(count for key, count in COUNTS.items() if key[:2] == ("2afc", "val")) == 36344
 
 
 def test_all_splits_come_in_the_papers_order_with_their_cards(mirror, tmp_path):
@@ -157,16 +135,82 @@ def test_other_judgments_than_published_are_a_loud_warning(mirror, tmp_path, cap
     assert caplog.text.count("ATTENTION: the judgments of 2afc/val/") == 6
 
 
-def test_digest_of_the_real_judgments_is_the_published_one(shared, tmp_path, monkeypatch):
-    for split in ("traditional", "frameinterp"):
-        with (shared / "bapps_val_judgments" / f"{split}.csv").open() as file:
-            judge = np.array([float(row["judge"]) for row in csv.DictReader(file)], np.float32)
-        images = np.zeros((len(judge), 64, 64, 3), np.uint8)
-        card = {"kind": "2afc", "phase": "val", "split": split, "dataset": "bapps", "resize": "x", "observers": "human"}
-        arrays = {"ref": images, "p0": images, "p1": images, "judge": judge}
-        assert judgments_differ(write_split(tmp_path / split, arrays, card), read_manifest(MANIFEST)) is False
-        arrays["judge"] = np.roll(judge, 1)
-        assert judgments_differ(write_split(tmp_path / split, arrays, card), read_manifest(MANIFEST)) is True
+def test_an_archive_of_another_size_than_published_is_a_loud_warning(mirror, tmp_path, caplog, monkeypatch):
+    prepare(mirror, tmp_path / "quiet", "splits=val")
+    assert "published is about" not in caplog.text
+    monkeypatch.setitem(ARCHIVES, ("jnd", "val"), ARCHIVES["jnd", "val"]._replace(size=200_000_000))
+    prepare(mirror, tmp_path / "data", "splits=val")
+    (record,) = (record for record in caplog.records if "published is about" in record.message)
+    size = (mirror / "jnd.tar.gz").stat().st_size
+    assert record.levelname == "WARNING"
+    assert f"ATTENTION: {mirror}/jnd.tar.gz has 0.00 GB ({size} bytes), published is about 0.2 GB" in record.message
+
+
+def test_a_split_packed_as_others_judgments_is_packed_anew(mirror, tmp_path):
+    first = prepare(mirror, tmp_path / "data", "splits=val")
+    card = first[1].path / "card.json"
+    card.write_text(card.read_text().replace('"human"', '"simulated"'))
+    again = prepare(mirror, tmp_path / "data", "splits=val")
+    assert [split.card for split in again] == [split.card for split in first]
+
+
+def test_local_archives_are_those_that_fetching_uses_in_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("archives", "plain", "with space"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "jnd.tar.gz").write_bytes(b"here")
+    mirrors = {
+        str(tmp_path / "plain"): tmp_path / "plain",
+        "~/plain": tmp_path / "plain",
+        f"file://{tmp_path}/plain": tmp_path / "plain",
+        f"FILE://{tmp_path}/with%20space": tmp_path / "with space",
+    }
+    for mirror, folder in mirrors.items():
+        cfg = parse(small_settings(mirror, tmp_path / "data"), DatasetConfig).data
+        (found,) = local_archives(cfg, "jnd.tar.gz")
+        assert found == fetch_archive("jnd.tar.gz", cfg.mirrors, tmp_path / "absent", needed_bytes=0)
+        assert found == folder / "jnd.tar.gz"
+    listed = ["http://127.0.0.1:9/x", str(tmp_path / "absent"), *mirrors, str(tmp_path / "archives")]
+    override = "data.mirrors=[" + ",".join(f"'{mirror}'" for mirror in listed) + "]"
+    cfg = parse(small_settings("", tmp_path, override), DatasetConfig).data
+    assert local_archives(cfg, "jnd.tar.gz") == [
+        tmp_path / name / "jnd.tar.gz" for name in ("archives", "plain", "with space")
+    ]
+
+
+@pytest.mark.parametrize("place", ["local mirror", "folder of downloads", "begun download"])
+def test_what_is_there_of_an_archive_needs_no_disk_space(mirror, tmp_path, monkeypatch, place):
+    monkeypatch.setitem(ARCHIVES, ("2afc", "val"), ARCHIVES["2afc", "val"]._replace(size=4_000_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3_000_000_000))
+    archives = tmp_path / "data/archives"
+    if place == "local mirror":
+        assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
+        return
+    with pytest.raises(UserError, match=r"3.00 GB free: twoafc_val.tar.gz needs 4.\d\d GB on this disk"):
+        prepare("/absent", tmp_path / "data", "splits=val")
+    if place == "folder of downloads":
+        shutil.copytree(mirror, archives, dirs_exist_ok=True)
+        assert len(prepare("/absent", tmp_path / "data", "splits=val")) == 8
+    else:
+        with (archives / "twoafc_val.tar.gz.part").open("wb") as sparse:
+            sparse.truncate(2_000_000_000)
+        with pytest.raises(UserError, match="no mirror gave it"):
+            prepare("/absent", tmp_path / "data", "splits=val")
+
+
+def test_each_disk_must_hold_what_goes_to_it_alone(mirror, tmp_path, monkeypatch):
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second disk here")
+    monkeypatch.setitem(ARCHIVES, ("2afc", "val"), ARCHIVES["2afc", "val"]._replace(size=4_000_000_000))
+    free = {other.stat().st_dev: 4_000_000_000, tmp_path.stat().st_dev: 1_000_000_000}
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free[folder.stat().st_dev]))
+    with tempfile.TemporaryDirectory(dir=other) as archives:
+        with pytest.raises(UserError, match="no mirror gave it"):
+            prepare("/absent", tmp_path / "data", "splits=val", f"data.archives={archives}")
+        free[other.stat().st_dev] -= 1
+        with pytest.raises(UserError, match=f"{archives}: 4.00 GB free"):
+            prepare("/absent", tmp_path / "data", "splits=val", f"data.archives={archives}")
 
 
 def test_too_little_disk_is_told_before_anything_is_fetched(mirror, tmp_path, monkeypatch):
@@ -191,79 +235,6 @@ def test_a_second_process_waits_and_says_so(mirror, tmp_path):
     assert process.wait(60) == 0
 
 
-def test_verify_finds_everything_good_then_each_kind_of_damage(mirror, tmp_path, capsys, monkeypatch):
-    folder = tmp_path / "data"
-
-    def verify():
-        verify_dataset(small_settings(mirror, folder))
-
-    with pytest.raises(UserError, match="nothing of BAPPS is there to verify: run `make data`"):
-        verify()
-    monkeypatch.setattr("lpips_repro.datasets.verify.judgments_differ", lambda split, published: None)
-    fetch_dataset(small_settings(mirror, folder))
-    capsys.readouterr()
-    verify()
-    assert capsys.readouterr().out.count("good") == len(COUNTS)
-
-    packed = folder / "packed/bapps/exact"
-    content = bytearray((packed / "2afc-val-cnn/p0.npy").read_bytes())
-    content[-1] ^= 1
-    (packed / "2afc-val-cnn/p0.npy").write_bytes(content)
-    monkeypatch.setitem(COUNTS, ("2afc", "val", "color"), 1)
-    (folder / "archives/jnd.tar.gz").write_bytes(b"another file")
-    with pytest.raises(UserError, match=r"not as it should be: 2afc/val/cnn, 2afc/val/color, jnd.tar.gz"):
-        verify()
-    printed = capsys.readouterr().out
-    for verdict in ("DAMAGED", "WRONG COUNT", "CHANGED since its first use"):
-        assert verdict in printed
-
-
-def test_verify_warns_of_other_judgments_without_failing(mirror, tmp_path, capsys, caplog):
-    fetch_dataset(small_settings(mirror, tmp_path / "data"))
-    caplog.clear()
-    with caplog.at_level("WARNING"):
-        verify_dataset(small_settings(mirror, tmp_path / "data"))
-    assert caplog.text.count("ATTENTION: the judgments of 2afc/val/") == 6
-    assert capsys.readouterr().out.count("JUDGMENTS DIFFER from those published") == 6
-
-
-def test_kill_9_at_twenty_random_moments_never_spoils_the_dataset(tmp_path, monkeypatch):
-    """The archives come over HTTP, so that the moments fall into download and packing."""
-    for key in COUNTS:
-        monkeypatch.setitem(COUNTS, key, 40 if key[:2] == ("2afc", "val") else 0)
-    counts = {key: count or 20 for key, count in COUNTS.items()}
-    write_archives(tmp_path / "mirror", counts, detail=64)
-    undisturbed = digests(prepare(tmp_path / "mirror", tmp_path / "undisturbed", "splits=val"))
-
-    def start(folder):
-        command = [sys.executable, "-m", "tests.datasets.small_bapps", server.url, str(folder), "40"]
-        return subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    content = {path.name: path.read_bytes() for path in (tmp_path / "mirror").iterdir()}
-    with serve(content, after=Step(slow=0.0005)) as server:
-        begin = time.monotonic()
-        assert start(tmp_path / "timed").wait() == 0
-        duration = time.monotonic() - begin
-        rng = random.Random(0)
-        killed = dataset = 0
-        while killed < 20:  # each dataset again and again, until it is complete
-            process = start(tmp_path / f"killed-{dataset}")
-            time.sleep(duration * rng.uniform(0.1, 0.9))
-            if process.poll() is None:
-                killed += 1
-            else:
-                dataset += 1
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for number in range(dataset + 1):
-            folder = tmp_path / f"killed-{number}"
-            assert digests(prepare(server.url, folder, "splits=val")) == undisturbed
-            assert [path.name for path in (folder / "packed/bapps/exact").glob(".*") if path.is_dir()] == []
-
-
 def test_corrupted_bytes_are_one_error_that_names_the_archive(mirror, tmp_path):
     content = {path.name: path.read_bytes() for path in mirror.iterdir()}
     spoilt = bytearray(content["jnd.tar.gz"])
@@ -281,7 +252,3 @@ def test_corrupted_bytes_are_one_error_that_names_the_archive(mirror, tmp_path):
 def test_bapps_missing_offline_is_one_error_that_lists_the_mirrors(tmp_path, mirror):
     with pytest.raises(UserError, match=r"twoafc_val.tar.gz: no mirror gave it:\n.*/absent/twoafc_val.tar.gz"):
         prepare("/absent", tmp_path / "data", "splits=val")
-
-
-def test_counts_of_the_archives_are_those_of_the_table():
-    assert {key[:2] for key in COUNTS} == set(bapps.ARCHIVES)

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lpips_repro.datasets.published import COUNTS
+from lpips_repro.datasets.verify import fetch_dataset
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation import human_twoafc, oracle_twoafc
 from lpips_repro.report.statistics import write_statistics
 from tests.compose import settings
 from tests.datasets.folders import make_split
+from tests.datasets.small_bapps import make_mirror, small_settings
 
 
 @pytest.mark.parametrize("observers", ["human", "simulated"])
@@ -40,3 +44,45 @@ def test_table_and_sheet_of_a_folder(tmp_path, capsys, observers):
     assert any(
         np.array_equal(pixels[top : top + 128, left : left + 128], first) for top in range(60) for left in range(20)
     )
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    return make_mirror(tmp_path / "mirror", monkeypatch)
+
+
+@pytest.fixture
+def reads_only(monkeypatch):
+    """Fails a test that fetches or packs anything of BAPPS."""
+    monkeypatch.setattr("lpips_repro.datasets.bapps._prepare_phase", lambda *_: pytest.fail("fetches or packs"))
+
+
+def test_of_bapps_what_is_packed_is_described_and_the_rest_named(mirror, tmp_path, capsys, caplog, request):
+    fetch_dataset(small_settings(mirror, tmp_path, "splits=val"))
+    request.getfixturevalue("reads_only")
+    capsys.readouterr()
+    write_statistics(small_settings(mirror, tmp_path))
+    with (tmp_path / "experiments/data-stats-bapps/stats.csv").open(newline="") as file:
+        assert [row["split"] for row in csv.DictReader(file)] == ["/".join(key) for key in COUNTS if key[1] == "val"]
+    (message,) = (record.message for record in caplog.records if "not packed" in record.message)
+    assert message == (
+        "not packed and so not described: 2afc/train/traditional, 2afc/train/cnn, 2afc/train/mix:"
+        " run `make data SPLITS=train` first (with the same ARGS, if any)"
+    )
+    with pytest.raises(UserError, match="bapps/exact: no packed split of train is there: run `make data SPLITS=train`"):
+        write_statistics(small_settings(mirror, tmp_path, "splits=train"))
+
+
+def test_nothing_of_bapps_there_is_one_error_that_names_the_command(mirror, tmp_path, reads_only):
+    with pytest.raises(UserError, match="bapps/exact: no packed split of train or val is there: run `make data`"):
+        write_statistics(small_settings(mirror, tmp_path))
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_mini_is_built_when_it_is_not_there(tmp_path, capsys):
+    few = ("train=1", "val=2", "jnd=2", "autoencoders=2", "autoencoder_steps=1", "workers=1", f"root={tmp_path}/mini")
+    overrides = [f"data.{setting}" for setting in few]
+    write_statistics(settings("dataset", "data=mini", f"experiments={tmp_path}", *overrides))
+    assert "SIMULATED observers" in capsys.readouterr().out
+    with (tmp_path / "data-stats-mini/stats.csv").open(newline="") as file:
+        assert sum(int(row["count"]) for row in csv.DictReader(file)) == 3 * 1 + 6 * 2 + 2 * 2
