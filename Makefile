@@ -1,4 +1,6 @@
 # Every target sets up .venv first. Variables go after the target: make eval-tables DATA=mini
+NET ?= alex
+VARIANT ?= lin
 DATA ?= bapps
 DATA_ROOT ?=
 SPLITS ?= all
@@ -10,7 +12,7 @@ RUN := $(VENV)/bin/python
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights eval-tables demo test lint
+.PHONY: help setup data data-verify data-stats weights train train-all tensorboard eval-tables sparsity demo test test-all lint
 
 help: setup  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -37,14 +39,29 @@ data-stats: setup  ## Counts, votes, observers' agreement and a sheet of example
 weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
 	$(RUN) scripts/weights.py $(ARGS)
 
+train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; the same command resumes
+	$(RUN) scripts/train.py net=$(NET) variant=$(VARIANT) data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+
+train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...]
+	$(RUN) scripts/train.py --multirun net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+
+tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
+	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
+
 eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder [DATA_ROOT=folder] [ARGS="any override"]
 	$(RUN) scripts/evaluate.py data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+
+sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
+	$(RUN) scripts/sparsity.py $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=...]
 	$(RUN) scripts/evaluate.py experiment=demo $(ARGS)
 
-test: setup  ## All tests [ARGS="-k lpips"]
+test: setup  ## All tests but the slow ones [ARGS="-k lpips"]
 	$(RUN) -m pytest $(ARGS)
+
+test-all: setup  ## All tests, the slow ones too
+	$(RUN) -m pytest -m "slow or not slow" $(ARGS)
 
 lint: setup  ## Style and static checks
 	$(RUN) -m ruff check .

@@ -4,6 +4,7 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 """
 
 import enum
+import math
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
@@ -153,6 +154,88 @@ class EvaluateConfig:
         _check_at_least("bootstrap", self.bootstrap, 1)
 
 
+class Schedule(enum.Enum):
+    """How the learning rate decays: see `lpips_repro.training.schedule`."""
+
+    released = "released"
+    paper = "paper"
+
+
+class Activation(enum.Enum):
+    """The ranking network's activation: see `lpips_repro.training.ranking`."""
+
+    leaky_relu = "leaky_relu"
+    relu = "relu"
+
+
+class ScratchInit(enum.Enum):
+    """How a network trained from scratch begins."""
+
+    torchvision = "torchvision"
+    gaussian = "gaussian"
+
+
+class FeaturesDtype(enum.Enum):
+    """How lin features are stored."""
+
+    float32 = "float32"
+    float16 = "float16"
+
+
+@dataclass
+class TrainerConfig:
+    """The learning itself: see `configs/train.yaml`."""
+
+    epochs: int
+    decay_epochs: int
+    schedule: Schedule
+    learning_rate: float
+    batch_size: int
+    dropout: bool
+    activation: Activation
+    scratch_init: ScratchInit
+    released_clamp: bool
+    lin_features: bool
+    lin_features_dtype: FeaturesDtype
+    log_every: int
+    checkpoint_minutes: float
+
+    def __post_init__(self):
+        for key in ("epochs", "batch_size", "log_every"):
+            _check_at_least(f"trainer.{key}", getattr(self, key), 1)
+        _check_at_least("trainer.decay_epochs", self.decay_epochs, 0)
+        for key in ("learning_rate", "checkpoint_minutes"):
+            value = getattr(self, key)
+            if not 0 < value < math.inf:
+                raise UserError(f"trainer.{key}={value}: expected a positive number")
+
+
+@dataclass
+class TrainConfig:
+    """`configs/train.yaml`; `data` as in `DATA_SCHEMAS`; one network, one variant."""
+
+    data: Any
+    net: dict[str, NetConfig]
+    variant: dict[str, VariantConfig]
+    version: str
+    seed: int
+    data_seed: int
+    device: Device
+    experiments: str
+    features: str
+    download: bool
+    bootstrap: int
+    trainer: TrainerConfig
+
+    def __post_init__(self):
+        _check_seed(self.seed)
+        _check_seed(self.data_seed, "data_seed")
+        _check_at_least("bootstrap", self.bootstrap, 1)
+        for key in ("net", "variant"):
+            if len(getattr(self, key)) != 1:
+                raise UserError(f"{key}=[{','.join(getattr(self, key))}]: expected one: training is of one at a time")
+
+
 class Splits(enum.Enum):
     """Which phases of a dataset."""
 
@@ -232,9 +315,9 @@ def _check_at_least(key: str, value: int, least: int) -> None:
         raise UserError(f"{key}={value}: expected an integer of at least {least}")
 
 
-def _check_seed(seed: int) -> None:
+def _check_seed(seed: int, key: str = "seed") -> None:
     if not 0 <= seed < 2**32:
-        raise UserError(f"seed={seed}: expected an integer of at least 0 and below 2^32")
+        raise UserError(f"{key}={seed}: expected an integer of at least 0 and below 2^32")
 
 
 def _check_name(key: str, name: str) -> None:

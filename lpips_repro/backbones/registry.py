@@ -22,6 +22,7 @@ class BackboneSpec:
         min_size: smallest image side that leaves every feature map at least one pixel.
         imagenet: torchvision's ImageNet weights.
         features_file: name of a file that holds only their convolutional part.
+        initialise: what torchvision does to each fresh convolution; None where it leaves them as PyTorch makes them.
     """
 
     layers: Callable[[], nn.Sequential]
@@ -30,6 +31,7 @@ class BackboneSpec:
     min_size: int
     imagenet: WeightsEnum
     features_file: str
+    initialise: Callable[[nn.Conv2d], None] | None = None
 
 
 BACKBONES: dict[str, BackboneSpec] = {}
@@ -111,3 +113,15 @@ def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:
         else:
             value.normal_(0.0, math.sqrt(2 / value[0].numel()), generator=generator)
     return state
+
+
+def torchvision_state(name: str, seed: int) -> dict[str, Tensor]:
+    """Random parameters for a network as torchvision initialises it: where "scratch" begins in the released code."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = Backbone(name)
+        if backbone.spec.initialise is not None:
+            for module in backbone.modules():
+                if isinstance(module, nn.Conv2d):
+                    backbone.spec.initialise(module)
+    return backbone.state_dict()

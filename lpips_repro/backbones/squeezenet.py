@@ -10,6 +10,11 @@ from torchvision.models.squeezenet import Fire
 from lpips_repro.backbones.registry import register_backbone
 
 
+def _initialise(layer: nn.Conv2d) -> None:
+    nn.init.kaiming_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
 @register_backbone(
     "squeeze",
     taps=(1, 4, 7, 9, 10, 11, 12),
@@ -17,6 +22,7 @@ from lpips_repro.backbones.registry import register_backbone
     min_size=17,
     imagenet=SqueezeNet1_1_Weights.IMAGENET1K_V1,
     features_file="squeezenet1_1_imagenet_features.pth",
+    initialise=_initialise,
 )
 def squeezenet1_1() -> nn.Sequential:
     """The layers up to the last Fire module."""

@@ -11,6 +11,11 @@ from lpips_repro.backbones.registry import register_backbone
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
+def _initialise(layer: nn.Conv2d) -> None:
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+
+
 @register_backbone(
     "vgg",
     taps=(3, 8, 15, 22, 29),
@@ -18,6 +23,7 @@ STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
     min_size=16,
     imagenet=VGG16_Weights.IMAGENET1K_V1,
     features_file="vgg16_imagenet_features.pth",
+    initialise=_initialise,
 )
 def vgg16() -> nn.Sequential:
     """The layers up to relu5_3."""

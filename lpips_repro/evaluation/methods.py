@@ -89,7 +89,7 @@ def _classic(name: str, metric: MetricConfig) -> Method:
 
 def _network(name: str, net: NetConfig, variant: str, version: str, cfg: EvaluateConfig) -> Method:
     def build(device: torch.device) -> Distance:
-        state = _backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
+        state = backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
         lin = official_lin_state(net.backbone, version, cfg.download) if variant == "lin" else None
         metric = LPIPS(net.backbone, variant, version, weights=state, lin_weights=lin).to(device)
         init = f"gaussian(seed={cfg.seed})" if net.init is Init.gaussian else net.init.value
@@ -116,15 +116,16 @@ def _network(name: str, net: NetConfig, variant: str, version: str, cfg: Evaluat
     return Method(group, name, build, variant, version, net.supervision, paper)
 
 
-def _backbone_state(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor]:
-    found = _backbone_state_or_error(backbone, init, seed, download)
+def backbone_state(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor]:
+    """The initial parameters of a backbone, feature maps alone; UserError where they are not to be had."""
+    found = _state_or_error(backbone, init, seed, download)
     if isinstance(found, UserError):
         raise found
     return found
 
 
 @functools.cache
-def _backbone_state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor] | UserError:
+def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor] | UserError:
     """Parameters of the feature maps alone, looked up (or missed) once for all variants and versions of a network."""
     try:
         state = gaussian_state(backbone, seed) if init is Init.gaussian else imagenet_state(backbone, download=download)

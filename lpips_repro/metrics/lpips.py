@@ -21,7 +21,7 @@ from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.released import read_lin_state, read_released_state, write_released_state
 
-VARIANTS = ("off_the_shelf", "lin")
+VARIANTS = ("off_the_shelf", "lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")
 
 # ImageNet's mean and standard deviation, carried over to inputs in [-1, 1].
@@ -37,14 +37,15 @@ class LPIPS(nn.Module):
 
     Args:
         net: backbone: "alex", "vgg" or "squeeze".
-        variant: "lin" (calibrated weights) or "off_the_shelf" (all weights 1).
+        variant: "lin" (calibrated weights), "off_the_shelf" (all weights 1), or "tune" or "scratch" (the backbone is
+            trained as well: `weights` and `lin_weights` must be given).
         version: "0.1", or "0.0", the first release, which did not scale its input (a bug, kept for the record; the
             paper's own figures most likely come from it).
         weights: backbone parameters: None for ImageNet's (looked up, then downloaded), a file, or a state dict with
             torchvision's keys.
         spatial: return a map of distances instead of its mean over the image.
-        lin_weights: weights of variant "lin": None for the official ones (looked up, then downloaded), a file, or a
-            state dict with the released keys `linK.model.1.weight`.
+        lin_weights: calibrated weights: None for the official ones of variant "lin" (looked up, then downloaded), a
+            file, or a state dict with the released keys `linK.model.1.weight`.
 
     Raises:
         UserError (a ValueError): for an unknown net, variant or version; for weights that are missing, unexpected,
@@ -65,14 +66,16 @@ class LPIPS(nn.Module):
         check_choice("net", net, BACKBONES)
         check_choice("variant", variant, VARIANTS)
         check_choice("version", version, VERSIONS)
-        if lin_weights is not None and variant != "lin":
-            raise UserError(f"lin_weights given with variant {variant!r}: they belong to variant 'lin'")
+        if lin_weights is not None and variant == "off_the_shelf":
+            raise UserError("lin_weights given with variant 'off_the_shelf': they belong to the others")
+        if variant in ("tune", "scratch") and (weights is None or lin_weights is None):
+            raise UserError(f"variant {variant!r} needs weights and lin_weights: none are published: see `make train`")
         self.variant = variant
         self.version = version
         self.spatial = spatial
         self.backbone = Backbone(net, dict(weights) if isinstance(weights, Mapping) else imagenet_state(net, weights))
         self.lin = nn.ParameterList()
-        if variant == "lin":
+        if variant != "off_the_shelf":
             if lin_weights is None:
                 lin_weights = official_lin_state(net, version)
             elif not isinstance(lin_weights, Mapping):
@@ -97,32 +100,35 @@ class LPIPS(nn.Module):
             ValueError: for a wrong type, dtype, shape, size or range, saying what came and what is wanted.
         """
         self._check(x, y, normalize)
-        maps_x, maps_y = self._unit_feature_maps((x, y), normalize)
+        maps_x, maps_y = self.unit_feature_maps((x, y), normalize)
         return self._distance(maps_x, maps_y, x.shape[2:])
 
     def triplet(self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False) -> tuple[Tensor, Tensor]:
         """The distances (ref, p0) and (ref, p1), with one pass over the reference; arguments as for `forward`."""
         self._check(ref, p0, normalize)
         self._check(ref, p1, normalize)
-        maps_ref, maps_p0, maps_p1 = self._unit_feature_maps((ref, p0, p1), normalize)
+        maps_ref, maps_p0, maps_p1 = self.unit_feature_maps((ref, p0, p1), normalize)
         size = ref.shape[2:]
         return self._distance(maps_ref, maps_p0, size), self._distance(maps_ref, maps_p1, size)
 
     @classmethod
-    def from_official(cls, net: str, version: str, state_dict: Mapping[str, Tensor]) -> "LPIPS":
-        """The metric that a state dict of the released `lpips.LPIPS` holds.
+    def from_official(
+        cls, net: str, version: str, state_dict: Mapping[str, Tensor], variant: str | None = None
+    ) -> "LPIPS":
+        """The metric that a state dict of the released `lpips.LPIPS` holds, such as `weights.pth` of a training run.
 
         Args:
             net, version: what the released metric was made with.
             state_dict: `net.sliceK.N.*`, `scaling_layer.*` and, unless it is off the shelf, `linK.model.1.weight`
                 (with or without the duplicates `lins.*`).
+            variant: what it was trained as; None for "lin", or "off_the_shelf" where there are no lin weights.
 
         Raises:
             UserError: naming the key that is missing, unexpected, wrong-shaped, not finite, negative, or contradicts
                 its duplicate or the known scaling.
         """
         weights, lin_weights = read_released_state(net, state_dict, SHIFT, SCALE)
-        variant = "lin" if lin_weights else "off_the_shelf"
+        variant = variant or ("lin" if lin_weights else "off_the_shelf")
         return cls(net, variant, version, weights=weights, lin_weights=lin_weights or None)
 
     def official_state_dict(self) -> dict[str, Tensor]:
@@ -138,7 +144,7 @@ class LPIPS(nn.Module):
                 " move one to the other with .to()"
             )
 
-    def _unit_feature_maps(self, batches: tuple[Tensor, ...], normalize: bool) -> list[list[Tensor]]:
+    def unit_feature_maps(self, batches: tuple[Tensor, ...], normalize: bool = False) -> list[list[Tensor]]:
         """For each batch its feature maps, normalised over channels; all batches go through the backbone at once."""
         images = torch.cat(batches)
         if normalize:

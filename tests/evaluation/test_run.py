@@ -24,7 +24,7 @@ def bare(monkeypatch, tmp_path):
     """No weights at hand, and runs that write under tmp_path."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
-    methods._backbone_state_or_error.cache_clear()
+    methods._state_or_error.cache_clear()
 
 
 def run(tmp_path, *overrides, name="folder"):

@@ -1,0 +1,1 @@
+"""Learning from judgments: the ranking loss, stored lin features, the loop, checkpoints."""

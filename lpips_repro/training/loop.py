@@ -1,0 +1,199 @@
+"""The training loop (paper, appendix B): Adam on the ranking loss, the lin weights put back to >= 0 after every step.
+
+for each step:
+    triplets -> distances (d0, d1) -> ranking loss against the votes -> Adam -> lin weights back to >= 0
+before the first epoch and after each:
+    2AFC on the validation splits -> checkpoint last.pt, and best.pt where it is the best so far
+"""
+
+import functools
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpips_repro.config import TrainerConfig
+from lpips_repro.errors import UserError
+from lpips_repro.training.checkpoint import load_checkpoint, save_checkpoint
+from lpips_repro.training.model import RankingModel
+from lpips_repro.training.schedule import learning_rate
+from lpips_repro.training.triplets import ImageTriplets
+from lpips_repro.training.validation import validate
+from lpips_repro.training.watch import Watch
+from lpips_repro.training.window import Window
+
+BETAS = (0.5, 0.999)
+# Images in TensorBoard, over a whole run: each validation has its own in short runs only.
+MOST_PICTURES = 10
+
+
+@dataclass
+class Run:
+    """What a run is made of.
+
+    Attributes:
+        folder: where checkpoints and logs go.
+        identity: what must not change between its starts: digests and other words by name.
+        model: on `device`.
+        train: triplets to learn from; val: those of each validation split, by name.
+        cfg: the trainer's settings; seed: of order and dropout.
+        check_stop: called often; raises `Stopped` where the run is to save and end.
+    """
+
+    folder: Path
+    identity: dict[str, str]
+    model: RankingModel
+    train: ImageTriplets
+    val: dict[str, ImageTriplets]
+    cfg: TrainerConfig
+    seed: int
+    device: torch.device
+    check_stop: Callable[[], None]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch; the last one may be of fewer triplets."""
+        return -(-len(self.train) // self.cfg.batch_size)
+
+    def batch(self, step: int) -> np.ndarray:
+        """The numbers of the triplets of a step: each epoch takes all of them in another order."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        order = _order(self.seed, epoch, len(self.train))
+        return order[within * self.cfg.batch_size : (within + 1) * self.cfg.batch_size]
+
+
+class Stopped(Exception):
+    """The run was asked to stop."""
+
+
+def make_optimiser(model: RankingModel, rate: float) -> torch.optim.Adam:
+    """Adam over all that learns."""
+    return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate, betas=BETAS)
+
+
+def training_step(
+    model: RankingModel, optimiser: torch.optim.Optimizer, d0: Tensor, d1: Tensor, judge: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step on the distances of a batch and its votes; returns the loss and the norm of the gradient."""
+    loss = model.ranking(d0, d1, judge)
+    optimiser.zero_grad()
+    loss.backward()
+    norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    optimiser.step()
+    model.project()
+    return loss.detach(), norm
+
+
+def fit(run: Run) -> dict[str, float]:
+    """Train to the end, from wherever an earlier start of the same run stopped.
+
+    Returns:
+        The scores of the last validation, in [0, 1], by split, and their "mean".
+
+    Raises:
+        Stopped: where `run.check_stop` raised it; what is needed to go on is saved.
+        UserError: where the loss or a gradient is not finite, or the run in the folder is another one.
+    """
+    cfg, model, last = run.cfg, run.model, run.folder / "last.pt"
+    per_epoch, epochs = run.steps_per_epoch, cfg.epochs + cfg.decay_epochs
+    optimiser = make_optimiser(model, cfg.learning_rate)
+    dropout = torch.Generator(run.device).manual_seed(run.seed)
+    window = Window(run.device)
+    first_step, validations, best = 0, 0, -1.0
+
+    saved = load_checkpoint(last, run.identity)
+    if saved is not None:
+        model.load_trained_state(saved["model"])
+        optimiser.load_state_dict(saved["optimiser"])
+        dropout.set_state(saved["dropout"])
+        window = Window(run.device, saved["window"])
+        first_step, validations, best = saved["step"], saved["validations"], saved["best"]
+
+    def save(step: int) -> None:
+        _check_finite(run, window)
+        content = {"identity": run.identity, "step": step, "validations": validations, "best": best}
+        content |= {"model": model.trained_state(), "optimiser": optimiser.state_dict()}
+        save_checkpoint(last, content | {"dropout": dropout.get_state(), "window": window.values.cpu()})
+
+    watch = Watch(
+        run.folder,
+        list(run.val),
+        step=first_step,
+        validations=validations,
+        steps=per_epoch * epochs,
+        batch_size=cfg.batch_size,
+    )
+    saved_at = time.monotonic()
+    with watch:
+        step = first_step
+        try:
+            while True:
+                epoch = step // per_epoch
+                if step % per_epoch == 0 and epoch >= validations:
+                    scores, disagreements = validate(model, run.val, run.check_stop)
+                    validations, is_best = epoch + 1, scores["mean"] > best
+                    best = max(best, scores["mean"])
+                    if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:
+                        watch.disagreements(step, disagreements)
+                    watch.validation(step, epoch, scores, model.lin_by_layer())
+                    save(step)
+                    saved_at = time.monotonic()
+                    if is_best:
+                        _copy(last, run.folder / "best.pt")
+                if epoch == epochs:
+                    return scores
+
+                rate = learning_rate(
+                    cfg.schedule.value, cfg.learning_rate, cfg.epochs, cfg.decay_epochs, step, per_epoch
+                )
+                optimiser.param_groups[0]["lr"] = rate
+                indices = run.batch(step)
+                judge = run.train.votes(indices)
+                d0, d1 = run.train.distances(model, indices, dropout)
+                loss, norm = training_step(model, optimiser, d0, d1, judge)
+                window.add(step, loss, norm, d0, d1, judge)
+                step += 1
+
+                watch.step()
+                if step % cfg.log_every == 0 or step % per_epoch == 0:
+                    _check_finite(run, window)
+                    watch.training(step, epoch, {**window.means(), "learning_rate": rate})
+                    window = Window(run.device)
+                if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
+                    save(step)
+                    saved_at = time.monotonic()
+                run.check_stop()
+        except Stopped:
+            save(step)
+            raise
+
+
+@functools.lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def _check_finite(run: Run, window: Window) -> None:
+    step = window.first_bad_step()
+    if step is None:
+        return
+    triplets = [run.train.locate(index) for index in run.batch(step)]
+    names = [{"split": split.name, "index": index} for split, index in triplets]
+    file = run.folder / "not_finite.json"
+    file.write_text(json.dumps({"step": step, "triplets": names}, indent=2) + "\n")
+    raise UserError(
+        f"{run.folder.name}: the loss or a gradient of step {step} is not finite: its triplets are in {file}, and the"
+        f" last checkpoint is as it was: try a lower trainer.learning_rate"
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)

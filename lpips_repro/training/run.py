@@ -1,0 +1,192 @@
+"""A training run from its settings to its exported weights and table row (`make train`)."""
+
+import contextlib
+import json
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+from torch import Tensor
+
+from lpips_repro.backbones import BACKBONES, gaussian_state, torchvision_state
+from lpips_repro.backbones.weights import digest_state
+from lpips_repro.config import ScratchInit, TrainConfig, parse
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.errors import UserError, check_choice
+from lpips_repro.evaluation.methods import backbone_state
+from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.run_record import choose_device, record_run
+from lpips_repro.training.checkpoint import check_identity, load_checkpoint
+from lpips_repro.training.features import features_bytes, stored_features
+from lpips_repro.training.loop import Run, Stopped, fit
+from lpips_repro.training.model import RankingModel
+from lpips_repro.training.run_name import run_name
+from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
+
+log = logging.getLogger(__name__)
+
+TRAINED_VARIANTS = ("lin", "tune", "scratch")
+
+
+def train(composed: DictConfig) -> None:
+    """Train the metric that the composed settings (`configs/train.yaml`) describe, or go on where a run stopped.
+
+    Raises:
+        UserError: for a setting, dataset, device or weights that cannot be used.
+        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
+    """
+    cfg = parse(composed, TrainConfig)
+    (net,), (variant,) = cfg.net, cfg.variant
+    check_choice("variant", variant, TRAINED_VARIANTS)
+    check_choice("version", cfg.version, VERSIONS)
+    check_choice(f"net.{net}.backbone", cfg.net[net].backbone, BACKBONES)
+    folder = Path(cfg.experiments) / run_name(composed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_process(folder), _log_file(folder / "train.log"):
+        log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
+        device = choose_device(cfg.device)
+        splits = {phase: _triplet_splits(cfg, phase) for phase in ("train", "val")}
+        with _stop_on_signals() as check_stop:
+            _train(cfg, composed, folder, device, splits["train"], splits["val"], check_stop)
+
+
+def _train(
+    cfg: TrainConfig,
+    composed: DictConfig,
+    folder: Path,
+    device: torch.device,
+    train_splits: list[PackedSplit],
+    val_splits: list[PackedSplit],
+    check_stop: Callable[[], None],
+) -> None:
+    (net,), (variant,) = cfg.net, cfg.variant
+    data = {split.name: f"{len(split)} triplets {split.card['digest'][:12]}" for split in train_splits + val_splits}
+    if (folder / "summary.json").is_file():
+        summary = json.loads((folder / "summary.json").read_text())
+        check_identity(folder, summary["splits"], data)
+        log.info("%s: finished already: mean val 2AFC %.2f %%", folder, summary["val_2afc"]["mean"])
+        return
+    record_run(folder, composed)
+    weights = _initial_weights(cfg)
+    identity = {**data, "initial weights": digest_state(weights)[:12], "device": device.type}
+
+    torch.manual_seed(cfg.seed)
+    model = RankingModel(
+        cfg.net[net].backbone,
+        variant,
+        cfg.version,
+        weights,
+        activation=cfg.trainer.activation.value,
+        dropout=cfg.trainer.dropout,
+        released_clamp=cfg.trainer.released_clamp,
+    ).to(device)
+    if variant == "lin" and cfg.trainer.lin_features:
+        train, val = _on_features(cfg, model, train_splits, val_splits, device)
+    else:
+        train = ImageTriplets(train_splits, device)
+        val = {split.card["split"]: ImageTriplets([split], device) for split in val_splits}
+    scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop))
+
+    for name in ("best", "last"):  # the last one, whose weights are the run's result, at the end
+        model.load_trained_state(load_checkpoint(folder / f"{name}.pt", identity)["model"])
+        exported = "weights.pth" if name == "last" else "weights_best.pth"
+        torch.save(model.trained_metric().cpu().official_state_dict(), folder / exported)
+    percent = {name: round(100 * score, 4) for name, score in scores.items()}
+    summary = {"net": net, "variant": variant, "version": cfg.version, "seed": cfg.seed, "data": cfg.data.name}
+    summary |= {"backbone": cfg.net[net].backbone, "splits": data, "val_2afc": percent}
+    (folder / ".summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (folder / ".summary.json").replace(folder / "summary.json")
+    log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
+
+
+def _triplet_splits(cfg: TrainConfig, phase: str) -> list[PackedSplit]:
+    splits = [split for split in prepare(cfg.data, cfg.data_seed, phase) if split.card["kind"] == "2afc"]
+    if not splits:
+        raise UserError(f"data={cfg.data.name}: no 2afc/{phase} splits, which training needs")
+    return splits
+
+
+def _initial_weights(cfg: TrainConfig) -> dict[str, Tensor]:
+    (net,) = cfg.net.values()
+    if "scratch" not in cfg.variant:
+        return backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
+    begin = gaussian_state if cfg.trainer.scratch_init is ScratchInit.gaussian else torchvision_state
+    return begin(net.backbone, cfg.seed)
+
+
+def _on_features(
+    cfg: TrainConfig,
+    model: RankingModel,
+    train_splits: list[PackedSplit],
+    val_splits: list[PackedSplit],
+    device: torch.device,
+) -> tuple[FeatureTriplets, dict[str, FeatureTriplets]]:
+    dtype, root = cfg.trainer.lin_features_dtype.value, Path(cfg.features)
+    model.project()  # the released clamp changes the frozen backbone at the first step: features are made after it
+    backbone = model.metric.backbone.name
+    needed = sum(features_bytes(backbone, len(split), dtype, noise=True) for split in train_splits)
+    needed += sum(features_bytes(backbone, len(split), dtype, noise=False) for split in val_splits)
+    log.info("lin features: %.2f GB (%s) in %s", needed / 1e9, dtype, root)
+    features = [stored_features(model.metric, split, root, dtype, device, noise=True) for split in train_splits]
+    val = {}
+    for split in val_splits:
+        stored = stored_features(model.metric, split, root, dtype, device, noise=False)
+        val[split.card["split"]] = FeatureTriplets([split], device, [stored])
+    return FeatureTriplets(train_splits, device, features), val
+
+
+@contextlib.contextmanager
+def _only_process(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder}: another process is training this run: wait for it, or use another seed") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], None]]:
+    """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait."""
+    received: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    def check_stop() -> None:
+        if received:
+            raise Stopped
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield check_stop
+    except Stopped:
+        if received[0] == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        log.warning("SIGTERM: the state is saved, and the same command goes on from there")
+        raise SystemExit(143) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,49 @@
+"""The name of a training run: the same settings, the same name; another setting, another name."""
+
+import hashlib
+import json
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lpips_repro.cli import CONFIGS
+
+# What changes no result: where things are kept, what is watched and how often, and on what it runs.
+ASIDE = {
+    *("data.packed", "data.workers", "data.mirrors", "data.archives", "data.unpack", "data.manifest"),
+    *("trainer.log_every", "trainer.checkpoint_minutes"),
+    *("seed", "version", "device", "experiments", "features", "download", "bootstrap"),
+}
+
+
+def run_name(composed: DictConfig) -> str:
+    """`<data>-<net>-<variant>-v<version>-seed<seed>`, and a short hash of what differs from the default settings."""
+    settings = OmegaConf.to_container(composed, resolve=True)
+    data, (net,), (variant,) = settings["data"]["name"], settings["net"], settings["variant"]
+    name = f"{data}-{net}-{variant}-v{settings['version']}-seed{settings['seed']}"
+    defaults = _flat(_default_settings(data, net, variant))
+    found = {key: value for key, value in _flat(settings).items() if key not in ASIDE}
+    other = {key: value for key, value in found.items() if key not in defaults or defaults[key] != value}
+    if not other:
+        return name
+    return f"{name}-{hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def _default_settings(data: str, net: str, variant: str) -> dict[str, Any]:
+    """What `configs/` says for a dataset, network and variant; nothing where a name is the user's own."""
+    parts = [OmegaConf.load(CONFIGS / "train.yaml")]
+    for group, name in (("data", data), ("net", net.replace("-", "_")), ("variant", variant)):
+        file = CONFIGS / group / f"{name}.yaml"
+        if file.is_file():
+            parts.append({group: OmegaConf.load(file)})
+    schedule = CONFIGS / "trainer" / f"{data}_{variant}.yaml"
+    if schedule.is_file():
+        parts.append({"trainer": OmegaConf.load(schedule)})
+    return OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

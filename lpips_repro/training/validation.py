@@ -1,0 +1,43 @@
+"""The 2AFC scores of a model in training, and the triplets in which it contradicts the votes most."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from lpips_repro.evaluation.scores import twoafc_score
+from lpips_repro.training.model import RankingModel
+from lpips_repro.training.triplets import ImageTriplets
+
+BATCH = 250
+SHOWN = 8
+
+
+class Validation(NamedTuple):
+    """Scores in [0, 1] by split, with their "mean"; the triplets shown, each a description and its images."""
+
+    scores: dict[str, float]
+    disagreements: list[tuple[str, dict[str, np.ndarray]]]
+
+
+@torch.inference_mode()
+def validate(model: RankingModel, splits: Mapping[str, ImageTriplets], check_stop: Callable[[], None]) -> Validation:
+    """Score a model on every validation split; `check_stop` is called between batches and may raise."""
+    scores, worst = {}, []
+    for name, triplets in splits.items():
+        parts = []
+        for start in range(0, len(triplets), BATCH):
+            check_stop()
+            d0, d1 = triplets.distances(model, np.arange(start, min(start + BATCH, len(triplets))))
+            chosen = torch.sigmoid(model.ranking.logit(d0, d1))
+            parts.append(torch.stack((d0, d1, chosen)).float().cpu())
+        d0, d1, chosen = torch.cat(parts, dim=1).numpy()
+        scores[name] = twoafc_score(d0, d1, triplets.judge)
+        error = np.abs(chosen - triplets.judge)
+        for index in np.argsort(-error, kind="stable")[:SHOWN]:
+            text = f"{name} {index:06d}: p1 chosen by {triplets.judge[index]:.2f}, predicted {chosen[index]:.2f}"
+            worst.append((error[index], text, triplets, int(index)))
+    scores["mean"] = sum(scores.values()) / len(scores)
+    worst.sort(key=lambda entry: -entry[0])
+    return Validation(scores, [(text, triplets.images(index)) for _, text, triplets, index in worst[:SHOWN]])
