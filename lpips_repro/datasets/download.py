@@ -1,20 +1,16 @@
 """Fetching an archive from its mirrors, resumably.
 
 A mirror is asked for the bytes that are still missing (Range), on condition that its file is still the one begun
-(If-Range). What comes goes to NAME.part at once, so that the size of NAME.part on disk says how much of the file is
-there, after a kill -9 too; NAME.part.json says of which file. NAME.part is renamed to NAME when it is complete.
+(If-Range). What comes is on disk at once (see part.py), so that nothing of it is lost after a kill -9 either. Where a
+mirror sends the file from its beginning all the same, what is kept stays until that has brought more.
 """
 
-import contextlib
-import json
 import logging
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
@@ -22,6 +18,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from lpips_repro.datasets.part import Card, Part
 from lpips_repro.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -70,7 +67,7 @@ def fetch_archive(
     """
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise ValueError(f"name={name!r}: expected a file name without a folder")
-    target, part = folder / name, folder / f"{name}.part"
+    target, part_file = folder / name, folder / f"{name}.part"
     if target.is_file():
         log.info("%s: complete already", target)
         return target
@@ -78,9 +75,12 @@ def fetch_archive(
     for mirror in mirrors:
         if mirror.lower().startswith(("http://", "https://")):
             url = f"{mirror.rstrip('/')}/{quote(name)}"
-            answer = _download(url, part, needed_bytes, timeout, attempts, backoff)
-            if answer is None:
-                return _finish(part, target)
+            with Part(part_file) as part:
+                answer = _download(url, part, needed_bytes, timeout, attempts, backoff)
+                if answer is None:
+                    part.finish(target)
+                    log.info("%s: complete, %d bytes", target, target.stat().st_size)
+                    return target
             answers.append(f"  {_public(url)}: {answer}")
         else:
             is_address = mirror.lower().startswith("file://")
@@ -89,22 +89,19 @@ def fetch_archive(
                 log.info("%s: used in place", local)
                 return local
             answers.append(f"  {local}: no such file")
-    size, _ = _kept(part)
-    kept = f"the {size} bytes that came are kept in {part}, and the next run resumes there" if size else "nothing came"
+    said = "\n".join(answers or ["  (there is none in data.mirrors)"])
     raise UserError(
-        f"{name}: no mirror gave it:\n" + "\n".join(answers or ["  (there is none in data.mirrors)"]) + f"\n{kept}:"
+        f"{name}: no mirror gave it:\n{said}\n{Part(part_file).told()}:"
         f' add a mirror with ARGS="data.mirrors=[URL,...]" or put the file into {folder}'
     )
 
 
-def _download(url: str, part: Path, needed: int, timeout: float, attempts: int, backoff: float) -> str | None:
+def _download(url: str, part: Part, needed: int, timeout: float, attempts: int, backoff: float) -> str | None:
     """Complete `part` from one mirror; returns None, or what the mirror said last where that failed."""
-    with _writing(part):
-        part.parent.mkdir(parents=True, exist_ok=True)
-    failures = restarts = 0
+    failures = 0
     anew = False
     while True:
-        size, card = _kept(part)
+        (size, card), restarts = part.begun, part.restarts
         if size and size == card["total"]:
             return None
         _check_space(part, max(needed, card.get("total", 0)))
@@ -116,46 +113,33 @@ def _download(url: str, part: Path, needed: int, timeout: float, attempts: int, 
         except (OSError, urllib3.exceptions.HTTPError) as error:
             # ValueError: an address that cannot be requested at all.
             failed = _Failed(_reason(error, timeout), again=not isinstance(error, ValueError))
-        before, size = size, _kept(part)[0]
-        if size > before:
-            failures = 0
-        elif size == before:
-            failures += 1
-        else:
-            restarts += 1  # never forgotten: a mirror that starts over each time must not go on for ever
-        anew = failed.anew or (anew and size == before)
-        spent = failures + restarts
+        if part.restarts == restarts:
+            failures = 0 if part.begun[0] > size else failures + 1
+        anew = failed.anew or (anew and (part.restarts, part.begun[0]) == (restarts, size))
+        # Restarts are never forgotten: a mirror that starts over each time must not go on for ever.
+        spent = failures + part.restarts
+        kept, _ = part.kept
         if not failed.again or spent >= attempts:
-            log.warning("%s: %s; %d bytes are kept, this mirror is given up", _public(url), failed, size)
+            log.warning("%s: %s; %d bytes are kept, this mirror is given up", _public(url), failed, kept)
             return str(failed)
         pause = min(max(failed.pause, backoff * 2 ** max(spent - 1, 0)), LONGEST_PAUSE)
-        log.warning("%s: %s; %d bytes are kept, next attempt in %.1f s", _public(url), failed, size, pause)
+        log.warning("%s: %s; %d bytes are kept, next attempt in %.1f s", _public(url), failed, kept, pause)
         time.sleep(pause)
 
 
-def _kept(part: Path) -> tuple[int, dict]:
-    """How many bytes of `part` can be resumed, and the card of the file that they belong to; (0, {}) where none can."""
-    try:
-        size, card = part.stat().st_size, json.loads(_card_file(part).read_text())
-        whole = {"address", "total", "etag", "modified"} <= card.keys()
-        return (size, card) if whole and size <= card["total"] else (0, {})
-    except (OSError, ValueError, TypeError, AttributeError):  # TypeError: the length is not known
-        return 0, {}
-
-
-def _check_space(part: Path, needed: int) -> None:
-    needed -= part.stat().st_size if part.exists() else 0
-    free = shutil.disk_usage(part.parent).free
+def _check_space(part: Part, total: int) -> None:
+    folder, needed = part.path.parent, part.room(total, anew=False)
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{part.parent}: {free / 1e9:.2f} GB free: downloading {part.stem} needs {needed / 1e9:.2f} GB: free some"
+            f"{folder}: {free / 1e9:.2f} GB free: downloading {part.path.stem} needs {needed / 1e9:.2f} GB: free some"
             " space, or set another folder with data.archives"
         )
 
 
-def _attempt(url: str, part: Path, needed: int, timeout: float, anew: bool) -> None:
+def _attempt(url: str, part: Part, needed: int, timeout: float, anew: bool) -> None:
     """Request what is missing of `part` once and write what comes; returns when the file is complete."""
-    size, card = (0, {}) if anew else _kept(part)
+    size, card = (0, {}) if anew else part.begun
     headers = {"Accept-Encoding": "identity"}  # lengths and ranges are then those of the file
     if not anew:
         headers["Range"] = f"bytes={size}-"  # from 0 too: the answer to it names the file's length twice
@@ -166,30 +150,38 @@ def _attempt(url: str, part: Path, needed: int, timeout: float, anew: bool) -> N
         total = new["total"]
         if start == total and start:
             return
-        if not start and part.exists():
-            log.warning("%s: the file comes from its beginning: starting over", _public(url))
-        _check_space(part, max(needed, total or 0))
-        with _writing(part):
-            # Unbuffered: a byte counts as fetched only when it is in the file.
-            file = part.open("ab" if start else "wb", buffering=0)
-        bar = tqdm(total=total, initial=start, desc=part.stem, unit="B", unit_scale=True, disable=None)
+        if not start and part.kept[0]:
+            _start_over(url, part, max(needed, total or 0))
+        else:
+            _check_space(part, max(needed, total or 0))
+        file = part.open(start, new)
+        bar = tqdm(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True, disable=None)
         with file, bar:
-            with _writing(part):  # after the file is emptied, so that no card ever stands beside another file's bytes
-                temporary = part.with_suffix(".tmp")
-                temporary.write_text(json.dumps(new) + "\n")
-                temporary.replace(_card_file(part))
             # Not read(), which loses what it has of a chunk when the connection breaks; and as sent: servers that
             # take a .gz for an encoding of its content would have it decoded.
             while chunk := response.raw.read1(CHUNK, decode_content=False):
                 if total is not None and file.tell() + len(chunk) > total:
                     raise _Failed(f"sent more than the {total} bytes announced")
-                _write(file, chunk, part)
+                part.write(file, chunk)
                 bar.update(len(chunk))
             if total is not None and file.tell() < total:
                 raise _Failed(f"ended at {file.tell()} of {total} bytes")
 
 
-def _accept(response: requests.Response, size: int, card: dict, address: str) -> tuple[int, dict]:
+def _start_over(url: str, part: Part, total: int) -> None:
+    """Say that a mirror sends the file from its beginning; raises where there is no room for that."""
+    kept, _ = part.kept
+    free = shutil.disk_usage(part.path.parent).free
+    if free < part.room(total, anew=True):  # the next mirror may go on from what is kept
+        raise _Failed(
+            f"sends the file from its beginning, for which there is no room beside the {kept} bytes kept"
+            f" ({free / 1e9:.2f} GB free)",
+            again=False,
+        )
+    log.warning("%s: the file comes from its beginning: starting over beside the %d bytes kept", _public(url), kept)
+
+
+def _accept(response: requests.Response, size: int, card: Card, address: str) -> tuple[int, Card]:
     """Where the bytes of a response belong, and the card of its file; raises where it does not bring the file."""
     status, headers = response.status_code, response.headers
     if status in (408, 429) or status >= 500:
@@ -225,42 +217,10 @@ def _accept(response: requests.Response, size: int, card: dict, address: str) ->
     return start, card if size and card["address"] == address else new
 
 
-def _same_file(old: dict, new: dict) -> bool:
+def _same_file(old: Card, new: Card) -> bool:
     """Whether both cards are of one file, as far as they can say. Mirrors may well differ in their dates."""
     keys = ["etag", "modified"] if old["address"] == new["address"] else ["etag"]
     return old["total"] == new["total"] and all(old[key] == new[key] for key in keys if old[key] and new[key])
-
-
-def _write(file: BinaryIO, chunk: bytes, part: Path) -> None:
-    rest = memoryview(chunk)
-    with _writing(part):
-        while rest:
-            rest = rest[file.write(rest) :]
-
-
-def _finish(part: Path, target: Path) -> Path:
-    with _writing(part):
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
-        _card_file(part).unlink(missing_ok=True)
-    log.info("%s: complete, %d bytes", target, target.stat().st_size)
-    return target
-
-
-@contextlib.contextmanager
-def _writing(part: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{part}: cannot be written ({error.strerror or error}): what was written stays, and the next run resumes"
-            " there: free some space, or set another folder with data.archives"
-        ) from error
-
-
-def _card_file(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
 
 
 def _reason(error: BaseException, timeout: float) -> str:

@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from lpips_repro.datasets import download
 from lpips_repro.datasets.download import fetch_archive
+from lpips_repro.datasets.part import Part
 from lpips_repro.errors import UserError
+from tests.datasets.full_disk import run_on_full_disk
 from tests.datasets.server import Step, serve
 
 NAME = "jnd.tar.gz"
@@ -195,7 +198,7 @@ def test_a_file_that_keeps_changing_is_given_up(tmp_path):
     changes = [Step(headers={"ETag": '"1"'}, cut=100_000), Step(headers={"ETag": '"2"'}, cut=50_000)]
     with serve(CONTENT, *changes * 20) as server, pytest.raises(UserError, match="no mirror gave it"):
         fetch(tmp_path, server.url, attempts=3)
-    assert len(server.requests) == 6
+    assert len(server.requests) == 4
 
 
 def test_a_wrong_start_is_not_used(tmp_path):
@@ -278,6 +281,103 @@ def test_a_server_that_announces_no_end_is_refused(tmp_path):
     with serve(CONTENT, after=endless) as server, pytest.raises(UserError, match="announces no length"):
         fetch(tmp_path, server.url)
     assert not (tmp_path / NAME).exists()
+
+
+# What is kept while a mirror starts over
+
+
+def test_what_one_mirror_brought_outlasts_another_that_starts_over_and_fails(tmp_path):
+    with (
+        serve(CONTENT, Step(cut=210_000), after=Step(404)) as first,
+        serve(CONTENT, after=Step(ranges=False, cut=90_000)) as second,
+    ):
+        with pytest.raises(UserError, match="the 210000 bytes that came are kept"):
+            fetch(tmp_path, first.url, second.url)
+        assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:210_000]
+        assert not (tmp_path / f"{NAME}.part.new").exists()
+        assert len(second.requests) == 4
+        first.after = Step()
+        assert_is_all_there_is(fetch(tmp_path, first.url, second.url))
+    assert first.served == len(CONTENT)
+    assert first.ranges == ["bytes=0-", "bytes=210000-", "bytes=210000-"]
+
+
+@pytest.mark.parametrize("etag", ['"1"', '"2"', None])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_mirror_that_starts_over_and_sends_all_is_right(tmp_path, chunked, etag):
+    whole = Step(ranges=False, chunked=chunked)
+    with serve(CONTENT, Step(cut=210_000), after=Step(404)) as first, serve(CONTENT, after=whole, ETag=etag) as second:
+        assert_is_all_there_is(fetch(tmp_path, first.url, second.url))
+    assert (first.served, second.served) == (210_000, len(CONTENT))
+
+
+def test_a_mirror_that_starts_over_and_brings_more_is_gone_on_from(tmp_path, monkeypatch):
+    sizes = []
+    write = Part.write
+
+    def watch(part, file, chunk):
+        sizes.append(part.path.stat().st_size)
+        write(part, file, chunk)
+        assert CONTENT.startswith(part.path.read_bytes())
+
+    monkeypatch.setattr(Part, "write", watch)
+    with (
+        serve(CONTENT, Step(cut=100_000), after=Step(404)) as first,
+        serve(CONTENT, Step(ranges=False, cut=50_000), Step(cut=100_000), after=Step(404)) as second,
+    ):
+        with pytest.raises(UserError, match="the 150000 bytes that came are kept"):
+            fetch(tmp_path, first.url, second.url)
+        assert sizes == sorted(sizes)
+        assert second.ranges == ["bytes=100000-", "bytes=50000-", "bytes=150000-"]
+        first.after = Step()
+        assert_is_all_there_is(fetch(tmp_path, first.url))
+    assert (first.served, second.served) == (250_000, 150_000)
+
+
+def test_a_file_of_unknown_length_takes_no_place_before_it_is_complete(tmp_path):
+    with serve(CONTENT) as first, serve(CONTENT, after=Step(ranges=False, chunked=True, cut=200_000)) as second:
+        begin(tmp_path, first, 100_000)
+        with pytest.raises(UserError, match="the 100000 bytes that came are kept"):
+            fetch(tmp_path, second.url)
+        assert_is_all_there_is(fetch(tmp_path, first.url))
+    assert first.served == len(CONTENT)
+
+
+def test_a_shorter_file_that_is_complete_takes_the_place_of_a_longer_one_begun(tmp_path):
+    with serve(CONTENT) as first, serve(OTHER, ETag='"2"') as second:
+        begin(tmp_path, first, 290_000)
+        assert_is_all_there_is(fetch(tmp_path, second.url), OTHER)
+
+
+def test_what_a_killed_run_had_of_a_file_started_over_is_cleared_away(tmp_path):
+    with serve(CONTENT) as server:
+        begin(tmp_path, server, 100_000)
+        (tmp_path / f"{NAME}.part.new").write_bytes(OTHER[:50_000])
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert server.served == len(CONTENT)
+
+
+@pytest.mark.parametrize("moves", range(4))
+def test_a_kill_while_the_place_is_taken_loses_nothing(tmp_path, moves):
+    """The process ends itself in place of the next of its renamings."""
+    code = f"""
+import os, signal
+from pathlib import Path
+replace, left = Path.replace, iter(range({moves}))
+def count(path, target):
+    if next(left, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(path, target)
+Path.replace = count
+{FETCH}"""
+    with serve(CONTENT, after=Step(ranges=False)) as restarting, serve(CONTENT) as good:
+        begin(tmp_path, good, 100_000)
+        process = subprocess.run([sys.executable, "-c", code, str(tmp_path), restarting.url], timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        kept, _ = Part(tmp_path / f"{NAME}.part").kept
+        assert kept > 100_000 or (moves == 0 and kept == 100_000)
+        assert_is_all_there_is(fetch(tmp_path, good.url))
+        assert good.served == 100_000 + len(CONTENT) - kept
 
 
 # Trying again, and the next mirror
@@ -427,28 +527,69 @@ def test_what_is_already_there_needs_no_space_again(tmp_path, monkeypatch):
         assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=len(CONTENT)))
 
 
-def test_a_disk_that_fills_up_is_a_user_error_and_what_was_written_is_resumed(tmp_path, monkeypatch):
-    class FullDisk:
-        """A file on a disk that has no room after 100 000 bytes."""
+def test_a_mirror_without_ranges_needs_room_beside_what_is_kept(tmp_path, monkeypatch):
+    with serve(CONTENT) as good, serve(CONTENT, after=Step(ranges=False)) as restarting:
+        begin(tmp_path, good, 200_000)
+        set_free(monkeypatch, 199_999)
+        with pytest.raises(UserError, match=r"no room beside the 200000 bytes kept \(0.00 GB free\)"):
+            fetch(tmp_path, restarting.url)
+        assert len(restarting.requests) == 1
+        assert_is_all_there_is(fetch(tmp_path, restarting.url, good.url))
+    assert good.served == len(CONTENT)
 
-        def __init__(self, file):
-            self.file = file
 
-        def write(self, data):
-            written = self.file.write(data[: max(100_000 - self.file.tell(), 0)])
-            if not written:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return written
+def test_room_for_the_longer_of_what_is_kept_and_what_is_missing_is_enough_to_start_over(tmp_path, monkeypatch):
+    with serve(CONTENT) as good, serve(CONTENT, after=Step(ranges=False)) as restarting:
+        begin(tmp_path, good, 200_000)
+        set_free(monkeypatch, 200_000)
+        assert_is_all_there_is(fetch(tmp_path, restarting.url))
 
-    write = download._write
-    with serve(CONTENT) as server:
-        with monkeypatch.context() as patch:
-            patch.setattr(download, "_write", lambda file, chunk, part: write(FullDisk(file), chunk, part))
-            with pytest.raises(UserError, match=rf"{NAME}.part: cannot be written \(No space left on device\)"):
-                fetch(tmp_path, server.url)
+
+FETCH = f"""
+import sys
+from pathlib import Path
+from lpips_repro.datasets.download import fetch_archive
+from lpips_repro.errors import UserError
+try:
+    fetch_archive({NAME!r}, sys.argv[2:], Path(sys.argv[1]), needed_bytes=0, backoff=0.01)
+except UserError as error:
+    sys.exit(f"error: {{error}}")
+"""
+
+
+def test_a_disk_that_fills_up_is_one_error_and_what_was_written_is_resumed(tmp_path):
+    with serve(CONTENT, Step(slow=0.005)) as server:
+        error = run_on_full_disk(100_000, "-c", FETCH, str(tmp_path), server.url)
+        assert error == (
+            f"error: {tmp_path}/{NAME}.part: cannot be written (File too large): the 100000 bytes that came are kept in"
+            f" {tmp_path}/{NAME}.part, and the next run resumes there: free some space, or set another folder with"
+            " data.archives"
+        )
         assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:100_000]
         assert_is_all_there_is(fetch(tmp_path, server.url))
     assert server.ranges == ["bytes=0-", "bytes=100000-"]
+
+
+def test_a_disk_that_fills_up_while_starting_over_loses_nothing(tmp_path):
+    with serve(CONTENT, after=Step(ranges=False)) as restarting, serve(CONTENT) as good:
+        begin(tmp_path, good, 100_000)
+        error = run_on_full_disk(90_001, "-c", FETCH, str(tmp_path), restarting.url)
+        assert "(File too large): the 100000 bytes that came are kept" in error
+        assert not (tmp_path / f"{NAME}.part.new").exists()
+        assert_is_all_there_is(fetch(tmp_path, good.url))
+    assert good.served == len(CONTENT)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_disk_without_any_room_is_one_error(tmp_path):
+    (tmp_path / f"{NAME}.part").symlink_to("/dev/full")
+    with serve(CONTENT) as server:
+        with pytest.raises(
+            UserError, match=r"\(No space left on device\): nothing came that the next run could resume"
+        ):
+            fetch(tmp_path, server.url)
+        (tmp_path / f"{NAME}.part").unlink()
+        assert_is_all_there_is(fetch(tmp_path, server.url))
 
 
 def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
