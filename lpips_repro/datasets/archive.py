@@ -22,11 +22,20 @@ import numpy as np
 from lpips_repro.datasets.images import load_patch
 from lpips_repro.datasets.layout import read_vote
 from lpips_repro.datasets.members import HashingReader, Member, read_members
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit, create_partial, finish_split
+from lpips_repro.datasets.packed import (
+    IMAGE_FIELDS,
+    PATCH_BYTES,
+    PATCH_SIZE,
+    VOTE_FIELD,
+    PackedSplit,
+    finish_split,
+    partial_split,
+    write_array,
+    write_patches_header,
+)
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import WORKER_KILLED, process_pool
 
-PATCH_BYTES = PATCH_SIZE**2 * 3
 # Images a task, and tasks under way for each worker: bounds the memory.
 CHUNK, AHEAD = 64, 3
 
@@ -189,26 +198,21 @@ def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
 def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any]) -> PackedSplit:
     kind, phase, name = key
     names = sorted(split.votes)
-    partial = create_partial(path)
-    try:
+    with partial_split(path) as partial:
         for image, slots in split.slots.items():
             _write_field(partial / f"{image}.npy", split.folder / f"{image}.raw", [slots[stem] for stem in names])
         votes = np.array([split.votes[stem] for stem in names], dtype=np.float32)
-        np.save(partial / f"{VOTE_FIELD[kind]}.npy", votes, allow_pickle=False)
+        write_array(partial / f"{VOTE_FIELD[kind]}.npy", votes)
         resize = "none (stored at 64x64)" if set(split.sizes) == {PATCH_SIZE} else card["resize_mode"]
         stored = {f"{size}x{size}": count for size, count in sorted(split.sizes.items())}
         whole = {**card, "kind": kind, "phase": phase, "split": name, "resize": resize, "stored_sizes": stored}
         return finish_split(partial, path, {**whole, "not_of_stored_form": sorted(split.odd)})
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _write_field(target: Path, raw: Path, slots: list[int]) -> None:
     """Copy the patches from their slots, in the order given, into a .npy file."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(slots), PATCH_SIZE, PATCH_SIZE, 3)}
     with raw.open("rb") as source, target.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        write_patches_header(file, len(slots))
         for slot in slots:
             source.seek(slot * PATCH_BYTES)
             patch = source.read(PATCH_BYTES)

@@ -8,13 +8,15 @@ A folder holds one `.npy` file a field and `card.json`:
 It is written whole or not at all: into a temporary folder beside it, renamed when complete.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from lpips_repro.errors import UserError
 
 LAYOUT_VERSION = 1
 PATCH_SIZE = 64
+PATCH_BYTES = PATCH_SIZE**2 * 3
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
 VOTE_FIELD = {"2afc": "judge", "jnd": "same"}
 
@@ -79,19 +82,43 @@ def digest_fields(folder: Path, kind: str) -> str:
     return sha.hexdigest()
 
 
-def create_partial(path: Path) -> Path:
-    """An empty temporary folder beside `path`, to be filled and given to `finish_split`."""
+@contextlib.contextmanager
+def partial_split(path: Path) -> Iterator[Path]:
+    """An empty temporary folder beside `path`, to be filled and given to `finish_split`; gone after the block.
+
+    Raises:
+        UserError: where the disk is full, or something else cannot be written or read.
+    """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    return partial
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: {error.strerror or error}: nothing half-written is left") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as `np.save` does, which does not notice where the disk has no room for the last bytes."""
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
+
+
+def write_patches_header(file: BinaryIO, count: int) -> None:
+    """Write what stands before the patches of a field in its .npy file."""
+    shape = (count, PATCH_SIZE, PATCH_SIZE, 3)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit:
     """Complete the card of a filled temporary folder, put it in place of `path`, and open it.
 
     Args:
-        partial: folder from `create_partial` holding one .npy file a field.
+        partial: folder from `partial_split` holding one .npy file a field.
         path: where the packed split goes; an older one there is replaced.
         card: kind, phase, split, dataset, resize, observers and whatever else tells where the split comes from;
             count, digest and layout are added here.
@@ -113,14 +140,10 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
 
 def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any]) -> PackedSplit:
     """Write arrays that are in memory as a packed split; arguments as for `finish_split`."""
-    partial = create_partial(path)
-    try:
+    with partial_split(path) as partial:
         for name, array in arrays.items():
-            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+            write_array(partial / f"{name}.npy", array)
         return finish_split(partial, path, card)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def open_split(path: Path) -> PackedSplit:

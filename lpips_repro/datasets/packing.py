@@ -1,6 +1,7 @@
 """Packing: decode every image of a split once, in several processes, into a packed split."""
 
 import logging
+import os
 import shutil
 from collections import Counter
 from concurrent.futures import BrokenExecutor, as_completed
@@ -14,13 +15,16 @@ from lpips_repro.datasets.images import load_patch
 from lpips_repro.datasets.layout import SplitFolder
 from lpips_repro.datasets.packed import (
     IMAGE_FIELDS,
+    PATCH_BYTES,
     PATCH_SIZE,
     VOTE_FIELD,
     PackedSplit,
-    create_partial,
     finish_split,
     open_split,
+    partial_split,
     read_card,
+    write_array,
+    write_patches_header,
 )
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import WORKER_KILLED, process_pool
@@ -48,7 +52,7 @@ def pack_split(
         The opened `PackedSplit`. Its card names the images that `exact` found not to be of the stored form.
 
     Raises:
-        UserError: naming the file that is at fault; nothing is left of the attempt then.
+        UserError: naming the file that is at fault, or for a full disk; nothing is left of the attempt then.
     """
     fingerprint = folder.fingerprint()
     card = read_card(target)
@@ -73,9 +77,11 @@ def pack_split(
 def _pack(
     folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int, fingerprint: str
 ) -> PackedSplit:
-    partial = create_partial(target)
-    try:
-        sizes, odd = _fill(partial, folder, resize, workers)
+    with partial_split(target) as partial:
+        try:
+            sizes, odd = _fill(partial, folder, resize, workers)
+        except BrokenExecutor as error:
+            raise UserError(f"{folder.path}: {WORKER_KILLED}") from error
         card = {
             "kind": folder.kind,
             "phase": folder.phase,
@@ -89,28 +95,23 @@ def _pack(
             "not_of_stored_form": odd,
         }
         return finish_split(partial, target, card)
-    except BrokenExecutor as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"{folder.path}: {WORKER_KILLED}") from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tuple[Counter, list[str]]:
     """Write the arrays of a split; returns how many images have which stored size, and those not of stored form."""
     count, fields = len(folder.names), IMAGE_FIELDS[folder.kind]
-    needed = count * len(fields) * PATCH_SIZE**2 * 3
+    needed = count * len(fields) * PATCH_BYTES
     free = shutil.disk_usage(partial).free
     if free < needed:
         raise UserError(
             f"{partial.parent}: {free / 1e9:.1f} GB free: packing {folder.path} needs {needed / 1e9:.1f} GB"
         )
     votes = np.array([folder.vote(name) for name in folder.names], dtype=np.float32)
-    np.save(partial / f"{VOTE_FIELD[folder.kind]}.npy", votes, allow_pickle=False)
+    write_array(partial / f"{VOTE_FIELD[folder.kind]}.npy", votes)
     for field in fields:
-        shape = (count, PATCH_SIZE, PATCH_SIZE, 3)
-        np.lib.format.open_memmap(partial / f"{field}.npy", mode="w+", dtype=np.uint8, shape=shape)
+        with (partial / f"{field}.npy").open("wb") as file:
+            write_patches_header(file, count)
+            file.truncate(file.tell() + count * PATCH_BYTES)
 
     sizes: Counter = Counter()
     odd: list[str] = []
@@ -135,11 +136,15 @@ def _decode_chunk(partial: Path, chunk: SplitFolder, resize: str, start: int) ->
     sizes: Counter = Counter()
     odd = []
     for field in IMAGE_FIELDS[chunk.kind]:
-        array = np.load(partial / f"{field}.npy", mmap_mode="r+", allow_pickle=False)
-        for offset, name in enumerate(chunk.names):
-            array[start + offset], size, of_stored_form = load_patch(chunk.image(field, name), resize)
-            sizes[size] += 1
-            if not of_stored_form:
-                odd.append(f"{field}/{name}.png")
-        array.flush()
+        # Not a memory map: the write to one that the disk has no room for kills the process.
+        with (partial / f"{field}.npy").open("r+b") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            file.seek(start * PATCH_BYTES, os.SEEK_CUR)
+            for name in chunk.names:
+                patch, size, of_stored_form = load_patch(chunk.image(field, name), resize)
+                file.write(patch.tobytes())
+                sizes[size] += 1
+                if not of_stored_form:
+                    odd.append(f"{field}/{name}.png")
     return sizes, odd
