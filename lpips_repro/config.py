@@ -85,6 +85,7 @@ class MiniConfig:
 
     name: str
     root: str
+    seed: int
     train: int
     val: int
     jnd: int
@@ -96,6 +97,7 @@ class MiniConfig:
         for key in ("train", "val", "jnd", "autoencoder_steps"):
             _check_at_least(f"data.{key}", getattr(self, key), 1)
         _check_at_least("data.autoencoders", self.autoencoders, 2)
+        _check_seed(self.seed, "data.seed")
         _check_workers(self.workers)
 
 
@@ -146,6 +148,7 @@ class EvaluateConfig:
     batch_size: int
     bootstrap: int
     download: bool
+    trained_on: str | None
 
     def __post_init__(self):
         _check_seed(self.seed)
@@ -219,7 +222,6 @@ class TrainConfig:
     variant: dict[str, VariantConfig]
     version: str
     seed: int
-    data_seed: int
     device: Device
     experiments: str
     features: str
@@ -229,7 +231,6 @@ class TrainConfig:
 
     def __post_init__(self):
         _check_seed(self.seed)
-        _check_seed(self.data_seed, "data_seed")
         _check_at_least("bootstrap", self.bootstrap, 1)
         for key in ("net", "variant"):
             if len(getattr(self, key)) != 1:
@@ -251,10 +252,6 @@ class DatasetConfig:
     data: Any
     splits: Splits
     experiments: str
-    seed: int
-
-    def __post_init__(self):
-        _check_seed(self.seed)
 
 
 @dataclass
@@ -262,6 +259,22 @@ class WeightsConfig:
     """`configs/weights.yaml`."""
 
     net: dict[str, NetConfig] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class SparsityConfig:
+    """`configs/sparsity.yaml`."""
+
+    net: dict[str, NetConfig] = field(default_factory=dict)
+    versions: list[str]
+    trained: bool
+    weights: list[str]
+    name: str
+    experiments: str
+    download: bool
+
+    def __post_init__(self):
+        _check_name("name", self.name)
 
 
 Config = TypeVar("Config")

@@ -4,7 +4,16 @@ import pytest
 from hydra.errors import HydraException
 
 from lpips_repro.cli import run
-from lpips_repro.config import Device, EvaluateConfig, FolderConfig, MiniConfig, WeightsConfig, parse
+from lpips_repro.config import (
+    Device,
+    EvaluateConfig,
+    FolderConfig,
+    MiniConfig,
+    SparsityConfig,
+    TrainConfig,
+    WeightsConfig,
+    parse,
+)
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS, settings
 
@@ -18,12 +27,21 @@ def test_defaults_are_the_documented_ones():
     assert {name: variant.versions for name, variant in cfg.variant.items()} == {
         "off_the_shelf": ["0.0", "0.1"],
         "lin": ["0.0", "0.1"],
+        "tune": ["0.1"],
+        "scratch": ["0.1"],
     }
 
 
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml")))
-def test_every_experiment_composes(experiment):
-    parse(settings("evaluate", f"experiment={experiment}"), EvaluateConfig)
+def test_every_experiment_composes_with_the_script_that_its_first_lines_name(experiment):
+    target = re.search(r"# .*?\bmake (\S+)", (CONFIGS / "experiment" / f"{experiment}.yaml").read_text())[1]
+    config, schema = {
+        "train": ("train", TrainConfig),
+        "eval-tables": ("evaluate", EvaluateConfig),
+        "demo": ("evaluate", EvaluateConfig),
+        "sparsity": ("sparsity", SparsityConfig),
+    }[target]
+    parse(settings(config, f"experiment={experiment}"), schema)
 
 
 @pytest.mark.parametrize("group", ["metric", "net", "variant"])

@@ -16,7 +16,7 @@ from lpips_repro.parallel import available_cores
 MOST_WORKERS = 8
 
 
-def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[PackedSplit]:
+def prepare(data: FolderConfig | MiniConfig, phase: str) -> list[PackedSplit]:
     """The packed splits of a phase ("train" or "val"), 2AFC first; whatever is missing or has changed is made.
 
     Raises:
@@ -27,9 +27,9 @@ def prepare(data: FolderConfig | MiniConfig, seed: int, phase: str) -> list[Pack
         made = {key: getattr(data, key) for key in ("train", "val", "jnd", "autoencoders", "autoencoder_steps")}
         # Other settings are another dataset beside this one.
         settings = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:8]
-        root = Path(data.root) / f"seed{seed}-{settings}"
+        root = Path(data.root) / f"seed{data.seed}-{settings}"
         with exclusive(root):
-            splits = build_mini(root, seed=seed, workers=workers, **made)
+            splits = build_mini(root, seed=data.seed, workers=workers, **made)
         return [split for split in splits if split.card["phase"] == phase]
     if isinstance(data, BappsConfig):
         return prepare_bapps(data, phase, workers)

@@ -63,7 +63,7 @@ def prepare_phases(cfg: DatasetConfig) -> list[PackedSplit]:
     if cfg.splits is Splits.all and type(cfg.data) is FolderConfig:  # which need not have both
         there = [phase for phase in PHASES if any(Path(cfg.data.root, kind, phase).is_dir() for kind in IMAGE_FIELDS)]
         phases = there or PHASES
-    return [split for phase in phases for split in prepare(cfg.data, cfg.seed, phase)]
+    return [split for phase in phases for split in prepare(cfg.data, phase)]
 
 
 def verify_dataset(composed: DictConfig) -> None:

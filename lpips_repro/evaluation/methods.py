@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -33,6 +33,8 @@ class Method:
         group, name, variant, version, supervision: as in the tables.
         paper: (method, variant) of the row in the published tables to compare with, if any.
         build: makes the `Distance` on a device; raises UserError where weights are missing.
+        origin: where calibrated weights come from, if not from the authors; run: the training run they come from;
+            seeds_of: what all runs share that differ from it in the seed alone.
     """
 
     group: str
@@ -42,15 +44,18 @@ class Method:
     version: str = ""
     supervision: str = ""
     paper: tuple[str, str] | None = None
+    origin: str = ""
+    run: str = ""
+    seeds_of: str = ""
 
     @property
     def label(self) -> str:
-        """Name, variant and version in one word, as in `alex-lin-v0.1`."""
-        return "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
+        """Name, variant and version in one word, as in `alex-lin-v0.1`; of a training run its name."""
+        return self.run or "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
 
 
 def list_methods(cfg: EvaluateConfig) -> list[Method]:
-    """Every method that the settings name, in the order of the tables.
+    """Every published method that the settings name, in the order of the tables.
 
     Raises:
         UserError: for a function, backbone, variant or version that does not exist, with those that do.
@@ -58,6 +63,8 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     methods = [_classic(name, metric) for name, metric in cfg.metric.items()]
     for variant, settings in cfg.variant.items():
         check_choice("variant", variant, VARIANTS)
+        if variant in ("tune", "scratch"):
+            continue  # nobody published weights of these: see `lpips_repro.evaluation.trained`
         for name, net in cfg.net.items():
             check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
             if variant == "lin" and not net.official_lin:
@@ -65,6 +72,11 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
             for version in settings.versions:
                 check_choice(f"variant.{variant}.versions", version, VERSIONS)
                 methods.append(_network(name, net, variant, version, cfg))
+    return in_order(methods)
+
+
+def in_order(methods: Iterable[Method]) -> list[Method]:
+    """Methods by group, as in the tables."""
     order = {"low-level": 0, "random": 1, "supervised": 2, "lpips": 3}
     return sorted(methods, key=lambda method: order[method.group])
 
@@ -81,7 +93,7 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         return to_distance(function(x, y, **metric.settings))
 
     def build(device: torch.device) -> Distance:
-        identity = {"function": metric.function, **metric.settings, **_circumstances(device, function)}
+        identity = {"function": metric.function, **metric.settings, **circumstances(device, function)}
         return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
 
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
@@ -91,20 +103,9 @@ def _network(name: str, net: NetConfig, variant: str, version: str, cfg: Evaluat
     def build(device: torch.device) -> Distance:
         state = backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
         lin = official_lin_state(net.backbone, version, cfg.download) if variant == "lin" else None
-        metric = LPIPS(net.backbone, variant, version, weights=state, lin_weights=lin).to(device)
+        metric = LPIPS(net.backbone, variant, version, weights=state, lin_weights=lin)
         init = f"gaussian(seed={cfg.seed})" if net.init is Init.gaussian else net.init.value
-        identity = {
-            "backbone": net.backbone,
-            "init": init,
-            "weights": digest_state(state),
-            "lin": digest_state(lin) if lin else None,
-            "variant": variant,
-            "version": version,
-            **_circumstances(device, LPIPS, read_lin_state, Backbone, BACKBONES[net.backbone].layers),
-        }
-        return Distance(
-            functools.partial(metric.triplet, normalize=True), functools.partial(metric, normalize=True), identity
-        )
+        return lpips_distance(metric, device, init=init)
 
     if net.init is Init.gaussian:
         group, paper_variant = "random", ""
@@ -114,6 +115,24 @@ def _network(name: str, net: NetConfig, variant: str, version: str, cfg: Evaluat
         group, paper_variant = "supervised", "off-the-shelf"
     paper = net.paper and (net.paper, paper_variant)
     return Method(group, name, build, variant, version, net.supervision, paper)
+
+
+def lpips_distance(metric: LPIPS, device: torch.device, **origin: Any) -> Distance:
+    """An LPIPS metric ready to run on a device; origin: what else is part of its identity."""
+    backbone = metric.backbone
+    identity = {
+        **origin,
+        "backbone": backbone.name,
+        "weights": digest_state(backbone.state_dict()),
+        "lin": digest_state(dict(metric.lin.named_parameters())) if metric.lin else None,
+        "variant": metric.variant,
+        "version": metric.version,
+        **circumstances(device, LPIPS, read_lin_state, Backbone, backbone.spec.layers),
+    }
+    metric = metric.to(device)
+    return Distance(
+        functools.partial(metric.triplet, normalize=True), functools.partial(metric, normalize=True), identity
+    )
 
 
 def backbone_state(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor]:
@@ -134,8 +153,8 @@ def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dic
         return error
 
 
-def _circumstances(device: torch.device, *parts: Any) -> dict[str, str]:
-    """What else the values depend on: dtype, device, and the code."""
+def circumstances(device: torch.device, *parts: Any) -> dict[str, str]:
+    """What else the values depend on: dtype, device, and the code that defines `parts`."""
     return {"dtype": "float32", "device": device.type, "code": code_version(*parts)}
 
 

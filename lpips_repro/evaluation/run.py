@@ -1,7 +1,6 @@
 """The evaluation: packed splits, distances (only those that are missing), scores, tables."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,10 +11,12 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
-from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances
-from lpips_repro.evaluation.methods import Method, list_methods
+from lpips_repro.evaluation.distances import DistanceStore
+from lpips_repro.evaluation.methods import Method, in_order, list_methods
 from lpips_repro.evaluation.reference import read_paper
+from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
+from lpips_repro.evaluation.trained import origin_of_seeds, trained_methods
 from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
 from lpips_repro.run_record import choose_device, record_run
 
@@ -32,16 +33,15 @@ def evaluate(composed: DictConfig) -> None:
     device = choose_device(cfg.device)
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # its 10-bit mantissa would move the scores
-    methods = list_methods(cfg)
+    methods = in_order(list_methods(cfg) + trained_methods(cfg))
     if not methods:
         raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
-    splits = prepare(cfg.data, cfg.seed, "val")
+    splits = prepare(cfg.data, "val")
     for split in splits:
         split.verify()
         if split.card["kind"] == "jnd" and not split.votes.any():
             raise UserError(f"{split.name}: nobody answered 'same' to any pair, so its mAP is undefined: take it away")
-    store = DistanceStore(Path(cfg.experiments) / "distances")
-    results = _Results(cfg, device, store, splits)
+    results = Results(device, DistanceStore(Path(cfg.experiments) / "distances"), splits, cfg.batch_size)
     for method in methods:
         results.add(method)
     log.info(results.summary())
@@ -54,47 +54,8 @@ def evaluate(composed: DictConfig) -> None:
             _write(cfg, folder, kind, chosen, methods, results)
 
 
-class _Results:
-    """The distances of every method on every split, and why a method has none."""
-
-    def __init__(self, cfg: EvaluateConfig, device: torch.device, store: DistanceStore, splits: Sequence[PackedSplit]):
-        self.cfg, self.device, self.store, self.splits = cfg, device, store, splits
-        self.distances: dict[str, dict[str, dict]] = {}  # label -> split name -> columns
-        self.identity: dict[str, dict] = {}
-        self.not_run: dict[str, str] = {}
-        self.computed = self.reused = 0
-
-    def add(self, method: Method) -> None:
-        """Load the method's distances, computing those that are missing."""
-        try:
-            distance = method.build(self.device)
-        except UserError as error:
-            reason = f"not run: {error}"
-            if reason not in self.not_run.values():
-                log.warning("%s %s", method.label, reason)
-            self.not_run[method.label] = reason
-            return
-        self.identity[method.label] = distance.identity
-        self.distances[method.label] = {split.name: self._on_split(method, distance, split) for split in self.splits}
-
-    def _on_split(self, method: Method, distance: Distance, split: PackedSplit) -> dict:
-        stored = self.store.load(method.label, distance.identity, split)
-        if stored is not None:
-            self.reused += 1
-            return stored
-        values = compute_distances(distance, split, self.device, self.cfg.batch_size, method.label)
-        self.store.save(method.label, distance.identity, split, values)
-        self.computed += 1
-        return values
-
-    def summary(self) -> str:
-        if self.computed == 0:
-            return f"distances: all {self.reused} there already in {self.store.root}, nothing recomputed"
-        return f"distances: {self.computed} computed, {self.reused} there already, in {self.store.root}"
-
-
 def _write(
-    cfg: EvaluateConfig, folder: Path, kind: str, splits: list[PackedSplit], methods: list[Method], results: _Results
+    cfg: EvaluateConfig, folder: Path, kind: str, splits: list[PackedSplit], methods: list[Method], results: Results
 ) -> None:
     resize = " and ".join(sorted({split.card["resize"] for split in splits}))
     common = f"resize={resize} bootstrap={cfg.bootstrap} seed={cfg.seed}"
@@ -105,16 +66,26 @@ def _write(
     rows: list[Row] = observer_rows(splits, bootstrap, common) if kind == "2afc" else []
     for row in rows:
         row.paper = paper.get((row.method, ""), {})
-    for method in methods:
-        if method.label in results.not_run:
-            row = empty_row(method, splits[0].card["observers"], results.not_run[method.label])
+    for seeds in _by_seeds(methods):
+        method = seeds[0]
+        failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), None)
+        if failed:
+            row = empty_row(method, splits[0].card["observers"], failed)
         else:
-            distances = {split.card["split"]: results.distances[method.label][split.name] for split in splits}
-            words = " ".join(f"{key}={value}" for key, value in results.identity[method.label].items() if value)
-            row = method_row(method, distances, splits, bootstrap, f"{words} {common}")
+            words = "; ".join(results.words(one) for one in seeds)
+            row = method_row(method, [results.on(one, splits) for one in seeds], splits, bootstrap, f"{words} {common}")
+            row.origin = origin_of_seeds(seeds)
         row.paper = paper.get(method.paper, {})
         rows.append(row)
     columns = columns_of(kind, [split.card["split"] for split in splits])
     paths = write_tables(folder, kind, rows, columns, with_paper)
     print(terminal_table(kind, rows, columns, with_paper))
     print(f"written: {', '.join(map(str, paths))}\n")
+
+
+def _by_seeds(methods: list[Method]) -> list[list[Method]]:
+    """The methods, those together that are training runs with other seeds of one method."""
+    groups: dict[str, list[Method]] = {}
+    for method in methods:
+        groups.setdefault(method.seeds_of or method.label, []).append(method)
+    return list(groups.values())

@@ -31,6 +31,8 @@ class Row:
         interval: (low, high) ends of the 95 % bootstrap interval by column.
         paper: the published figures by column, empty where there are none.
         settings: what made the row, as key=value words; note: why it could not be made, else "".
+        origin: where calibrated weights come from, if not from the authors.
+        spread: standard deviation over seeds by column, in percent; empty for a single one.
     """
 
     group: str
@@ -44,13 +46,14 @@ class Row:
     observers: str = ""
     settings: str = ""
     note: str = ""
+    origin: str = ""
+    spread: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """Method, variant and version, as they are shown."""
-        return " ".join(
-            filter(None, (self.method, self.variant.replace("_", " "), self.version and f"v{self.version}"))
-        )
+        """Method, variant, version and origin, as they are shown."""
+        version, origin = self.version and f"v{self.version}", self.origin and f"({self.origin})"
+        return " ".join(filter(None, (self.method, self.variant.replace("_", " "), version, origin)))
 
 
 class Bootstrap:
@@ -71,10 +74,19 @@ class Bootstrap:
         replicates = {split: self.counts[split] @ values / len(values) for split, values in credits_.items()}
         return self._percent(scores, replicates)
 
-    def jnd(self, distances: Mapping[str, np.ndarray], same: Mapping[str, np.ndarray]):
-        """Scores and intervals, in percent, of the JND mAP of distances (N,), given by split; returns as `means`."""
-        scores = {split: jnd_map(d, same[split]) for split, d in distances.items()}
-        replicates = {split: jnd_map_replicates(d, same[split], self.counts[split]) for split, d in distances.items()}
+    def jnd(self, runs: Sequence[Distances], same: Mapping[str, np.ndarray]):
+        """Scores and intervals, in percent, of the JND mAP of distances, the mean over runs; returns as `means`.
+
+        Args:
+            runs: for each run the distances d (N,) by split.
+            same: share who answered "same" (N,) by split.
+        """
+        scores, replicates = {}, {}
+        for split, votes in same.items():
+            distances = [run[split]["d"] for run in runs]
+            scores[split] = np.mean([jnd_map(d, votes) for d in distances])
+            counts = self.counts[split]
+            replicates[split] = np.mean([jnd_map_replicates(d, votes, counts) for d in distances], axis=0)
         return self._percent(scores, replicates)
 
     def _percent(self, scores: Mapping[str, float], replicates: Mapping[str, np.ndarray]):
@@ -99,26 +111,62 @@ def observer_rows(splits: Sequence[PackedSplit], bootstrap: Bootstrap, settings:
 
 def method_row(
     method: Method,
-    distances: Mapping[str, Distances],
+    runs: Sequence[Mapping[str, Distances]],
     splits: Sequence[PackedSplit],
     bootstrap: Bootstrap,
     settings: str,
 ) -> Row:
-    """The row of a method, from its distances by split."""
+    """The row of a method, from its distances by split; of a method trained with several seeds, the mean over them.
+
+    Args:
+        runs: the distances by split, once for each seed; once for a method that has none.
+    """
     votes = {split.card["split"]: split.votes for split in splits}
-    if bootstrap.kind == "2afc":
-        scores, interval = bootstrap.means(
-            {name: twoafc_credits(d["d0"], d["d1"], votes[name]) for name, d in distances.items()}
-        )
-    else:
-        scores, interval = bootstrap.jnd({name: d["d"] for name, d in distances.items()}, votes)
+
+    def row_of(chosen: Sequence[Mapping[str, Distances]]):
+        if bootstrap.kind == "jnd":
+            return bootstrap.jnd(chosen, votes)
+        return bootstrap.means({split: _mean_credits(chosen, split, judge) for split, judge in votes.items()})
+
     row = empty_row(method, splits[0].card["observers"], "")
-    row.scores, row.interval, row.settings = scores, interval, settings
+    row.scores, row.interval = row_of(runs)
+    row.settings = settings
+    if len(runs) > 1:
+        singles = [row_of([run])[0] for run in runs]
+        row.spread = {column: float(np.std([single[column] for single in singles], ddof=1)) for column in row.scores}
     return row
+
+
+def difference(
+    runs: Sequence[Mapping[str, Distances]],
+    others: Sequence[Mapping[str, Distances]],
+    splits: Sequence[PackedSplit],
+    bootstrap: Bootstrap,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """How much higher the 2AFC scores of a method are than another's, on the same resamples; returns as `means`.
+
+    Args:
+        runs, others: distances of both, as for `method_row`.
+    """
+    votes = {split.card["split"]: split.votes for split in splits}
+    return bootstrap.means(
+        {split: _mean_credits(runs, split, v) - _mean_credits(others, split, v) for split, v in votes.items()}
+    )
+
+
+def _mean_credits(runs: Sequence[Mapping[str, Distances]], split: str, judge: np.ndarray) -> np.ndarray:
+    return np.mean([twoafc_credits(run[split]["d0"], run[split]["d1"], judge) for run in runs], axis=0)
 
 
 def empty_row(method: Method, observers: str, note: str) -> Row:
     """The row of a method without scores, and the reason."""
     return Row(
-        method.group, method.name, method.variant, method.version, method.supervision, observers=observers, note=note
+        method.group,
+        method.name,
+        method.variant,
+        method.version,
+        method.supervision,
+        observers=observers,
+        note=note,
+        origin=method.origin,
     )

@@ -16,6 +16,7 @@ SIMULATED = (
     " about human vision."
 )
 HUMAN = "Judgments: human observers."
+SPREAD = "±: standard deviation over the seeds of training."
 WITH_PAPER = (
     "The paper's figures most likely belong to version 0.0; the released v0.1 weights score about one point lower on"
     " 2AFC in third-party runs (experiments/reference/later_2afc.csv)."
@@ -61,9 +62,9 @@ def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_
 
 
 def caption_of(rows: Sequence[Row], with_paper: bool) -> str:
-    """Who judged, and how far the paper's figures compare."""
+    """Who judged, how far the paper's figures compare, and what stands behind a plus-minus sign."""
     judged = SIMULATED if rows[0].observers == "simulated" else HUMAN
-    return f"{judged} {WITH_PAPER}" if with_paper else judged
+    return " ".join((judged, *[WITH_PAPER] * with_paper, *[SPREAD] * any(row.spread for row in rows)))
 
 
 def _paths(folder: Path, kind: str) -> list[Path]:
@@ -87,6 +88,8 @@ def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str], with_pap
                     paper, score = row.paper.get(column), row.scores.get(column)
                     line[f"{column}_paper"] = "" if paper is None else f"{paper:.1f}"
                     line[f"{column}_diff"] = "" if paper is None or score is None else f"{score - paper:+.2f}"
+            if any(other.spread for other in rows):
+                line |= {f"{column}_sd": _number(row.spread.get(column)) for column in columns}
             line |= {"observers": row.observers, "settings": row.settings, "note": row.note}
             if writer is None:
                 writer = csv.DictWriter(file, line)
@@ -101,6 +104,8 @@ def _cells(rows: Sequence[Row], columns: Sequence[str], with_paper: bool, interv
         line = {"group": row.group, "method": row.label}
         for column in columns:
             line[column] = "–" if column not in row.scores else f"{row.scores[column]:.2f}"
+            if column in row.spread:
+                line[column] += f" ±{row.spread[column]:.2f}"
             if interval and column in row.scores:
                 line[column] += interval(*row.interval[column])
         if with_paper:

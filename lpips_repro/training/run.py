@@ -1,6 +1,7 @@
 """A training run from its settings to its exported weights and table row (`make train`)."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import signal
@@ -19,12 +20,14 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
+from lpips_repro.evaluation.trained import TrainedRun
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.run_record import choose_device, record_run
 from lpips_repro.training.checkpoint import check_identity, load_checkpoint
 from lpips_repro.training.features import features_bytes, stored_features
 from lpips_repro.training.loop import Run, Stopped, fit
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.result import write_result
 from lpips_repro.training.run_name import run_name
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 
@@ -97,15 +100,17 @@ def _train(
         exported = "weights.pth" if name == "last" else "weights_best.pth"
         torch.save(model.trained_metric().cpu().official_state_dict(), folder / exported)
     percent = {name: round(100 * score, 4) for name, score in scores.items()}
-    summary = {"net": net, "variant": variant, "version": cfg.version, "seed": cfg.seed, "data": cfg.data.name}
-    summary |= {"backbone": cfg.net[net].backbone, "splits": data, "val_2afc": percent}
+    done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name)
+    write_result(cfg, done, weights, device)
+    summary = {key: value for key, value in dataclasses.asdict(done).items() if key != "folder"}
+    summary |= {"splits": data, "val_2afc": percent}
     (folder / ".summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (folder / ".summary.json").replace(folder / "summary.json")
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
 
 
 def _triplet_splits(cfg: TrainConfig, phase: str) -> list[PackedSplit]:
-    splits = [split for split in prepare(cfg.data, cfg.data_seed, phase) if split.card["kind"] == "2afc"]
+    splits = [split for split in prepare(cfg.data, phase) if split.card["kind"] == "2afc"]
     if not splits:
         raise UserError(f"data={cfg.data.name}: no 2afc/{phase} splits, which training needs")
     return splits

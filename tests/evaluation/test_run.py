@@ -196,8 +196,9 @@ def test_two_seeds_of_mini_stand_side_by_side(tmp_path):
     tiny = ("data.train=2", "data.val=4", "data.jnd=10", "data.autoencoders=2", "data.autoencoder_steps=1")
     digests = []
     for seed in (0, 1, 0):
-        cfg = parse(settings("evaluate", "data=mini", f"data.root={tmp_path}", "data.workers=1", *tiny), EvaluateConfig)
-        digests.append([split.card["digest"] for split in prepare(cfg.data, seed, "val")])
+        where = (f"data.root={tmp_path}", f"data.seed={seed}", "data.workers=1")
+        cfg = parse(settings("evaluate", "data=mini", *where, *tiny), EvaluateConfig)
+        digests.append([split.card["digest"] for split in prepare(cfg.data, "val")])
     assert digests[0] == digests[2] != digests[1]
     assert len([path for path in tmp_path.iterdir() if path.name.startswith("seed")]) == 2
 

@@ -51,7 +51,7 @@ def test_average_interval_is_narrower_than_that_of_its_splits(tmp_path):
 def test_jnd_scores_and_intervals(tmp_path):
     split = packed(tmp_path, "cnn", "jnd")
     distance = np.random.default_rng(0).random(40)
-    scores, interval = Bootstrap([split], 200, 0).jnd({"cnn": distance}, {"cnn": split.votes})
+    scores, interval = Bootstrap([split], 200, 0).jnd([{"cnn": {"d": distance}}], {"cnn": split.votes})
     assert scores["cnn"] == 100 * jnd_map(distance, split.votes)
     assert interval["cnn"][0] < scores["cnn"] < interval["cnn"][1]
 

@@ -1,0 +1,81 @@
+"""What a finished run gives: its row in the tables, beside that of the network before training."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from lpips_repro.config import Init, TrainConfig
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.evaluation.columns import columns_of
+from lpips_repro.evaluation.distances import Distance, DistanceStore
+from lpips_repro.evaluation.methods import Method, lpips_distance
+from lpips_repro.evaluation.results import Results
+from lpips_repro.evaluation.tables import Bootstrap, difference, method_row
+from lpips_repro.evaluation.trained import TrainedRun, method_of_run
+from lpips_repro.evaluation.write import terminal_table, write_tables
+from lpips_repro.metrics.lpips import LPIPS
+
+BATCH = 64
+
+
+def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device) -> None:
+    """Score a run's exported weights on every validation split; write, print and show in TensorBoard its rows.
+
+    Args:
+        cfg: the run's settings; run: the run.
+        initial: the backbone's parameters before training, scored off the shelf.
+        device: where distances that are not stored yet are computed.
+    """
+    net = cfg.net[run.net]
+
+    def build(device: torch.device) -> Distance:
+        init = net.init.value if run.variant != "scratch" else f"{cfg.trainer.scratch_init.value}(seed={run.seed})"
+        return lpips_distance(LPIPS(run.backbone, "off_the_shelf", run.version, initial), device, init=init)
+
+    group = "random" if run.variant == "scratch" or net.init is Init.gaussian else "supervised"
+    before = Method(group, run.net, build, "off_the_shelf", run.version, origin="before training")
+    after = method_of_run(run, net.supervision)
+    splits = prepare(cfg.data, "val")
+    results = Results(device, DistanceStore(Path(cfg.experiments) / "distances"), splits, BATCH)
+    for method in (before, after):
+        results.add(method)
+    texts = []
+    for kind in ("2afc", "jnd"):
+        chosen = [split for split in splits if split.card["kind"] == kind]
+        if chosen:
+            texts.append(_write(cfg, run.folder, kind, chosen, before, after, results))
+    print("\n".join(texts))
+    with SummaryWriter(str(run.folder / "tensorboard")) as board:
+        board.add_text("result", "\n\n".join("    " + text.replace("\n", "\n    ") for text in texts))
+
+
+def _write(
+    cfg: TrainConfig,
+    folder: Path,
+    kind: str,
+    splits: list[PackedSplit],
+    before: Method,
+    after: Method,
+    results: Results,
+) -> str:
+    bootstrap = Bootstrap(splits, cfg.bootstrap, cfg.seed)
+    common = f"resize={splits[0].card['resize']} bootstrap={cfg.bootstrap} seed={cfg.seed}"
+    rows = [
+        method_row(method, [results.on(method, splits)], splits, bootstrap, f"{results.words(method)} {common}")
+        for method in (before, after)
+    ]
+    columns = columns_of(kind, [split.card["split"] for split in splits])
+    paths = write_tables(folder, kind, rows, columns, with_paper=False)
+    text = terminal_table(kind, rows, columns, with_paper=False)
+    if kind == "2afc":
+        distances = [[results.on(method, splits)] for method in (after, before)]
+        scores, interval = difference(*distances, splits, bootstrap)
+        low, high = interval["all"]
+        text += (
+            f"\ndifference in all: {scores['all']:+.2f}, 95 % interval (paired bootstrap) {low:+.2f} to {high:+.2f}\n"
+        )
+    return f"{text}written: {', '.join(map(str, paths))}\n"

@@ -1,0 +1,145 @@
+"""Finished training runs in the tables; the runs here are made of random weights."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.datasets.packed import write_split
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.run import evaluate
+from lpips_repro.evaluation.tables import Bootstrap, difference
+from lpips_repro.evaluation.trained import find_runs
+from lpips_repro.metrics.lpips import LPIPS
+from tests.compose import CONFIGS, settings
+from tests.datasets.folders import make_split
+
+CHANNELS = (64, 192, 384, 256, 256)
+
+
+def make_run(experiments, seed=0, data="folder", variant="lin", net="alex-gaussian", name=None):
+    """A finished run as `make train` leaves it, with random lin weights."""
+    folder = experiments / (name or f"{data}-{net}-{variant}-v0.1-seed{seed}")
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(seed)
+    lin = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1, generator=generator) for k, c in enumerate(CHANNELS)}
+    metric = LPIPS("alex", variant, weights=gaussian_state("alex", seed), lin_weights=lin)
+    torch.save(metric.official_state_dict(), folder / "weights.pth")
+    about = {"net": net, "backbone": "alex", "variant": variant, "version": "0.1", "seed": seed, "data": data}
+    (folder / "summary.json").write_text(json.dumps(about))
+    return folder
+
+
+def table(tmp_path, *overrides, kind="twoafc"):
+    evaluate(
+        settings(
+            "evaluate",
+            *("data=folder", "metric=[]", "net=[alex_gaussian]", "variant=[lin]", "bootstrap=200", "device=cpu"),
+            *(f"experiments={tmp_path}/experiments", f"reference={CONFIGS.parent}/experiments/reference"),
+            *(f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "download=false"),
+            *overrides,
+        )
+    )
+    with (tmp_path / f"experiments/tables-folder/{kind}.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["group"] != "observers"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    make_split(tmp_path / "data", split="mine", count=12)
+    make_split(tmp_path / "data", kind="jnd", split="cnn", count=12)
+    return tmp_path
+
+
+def test_a_finished_run_is_a_row_that_names_run_seed_and_origin(data, capsys):
+    make_run(data / "experiments", seed=3)
+    (data / "experiments/folder-alex-lin-v0.1-seed9").mkdir()  # begun, not finished
+    (row,) = table(data)
+    assert (row["group"], row["method"], row["variant"], row["version"]) == ("lpips", "alex-gaussian", "lin", "0.1")
+    assert row["settings"].startswith("trained here, seed 3: trained_here=folder-alex-gaussian-lin-v0.1-seed3 ")
+    assert row["mine"] != ""
+    assert "alex-gaussian lin v0.1 (trained here, seed 3)" in capsys.readouterr().out
+
+
+def test_the_row_has_the_scores_of_the_exported_weights(data):
+    folder = make_run(data / "experiments")
+    (row,) = table(data)
+    metric = LPIPS.from_official("alex", "0.1", torch.load(folder / "weights.pth", weights_only=True), "lin")
+    (distances,) = (data / "experiments/distances").rglob("*2afc*/*.csv")
+    values = np.loadtxt(distances, delimiter=",", skiprows=1)
+    (packed,) = (data / "packed").rglob("2afc-val-mine")
+    images = [torch.from_numpy(np.load(packed / f"{f}.npy")).permute(0, 3, 1, 2) / 255 for f in ("ref", "p0", "p1")]
+    d0, d1 = metric.triplet(*images, normalize=True)
+    np.testing.assert_allclose(values[:, 1:3], torch.stack((d0, d1), 1).numpy(), rtol=1e-5)
+    judge = values[:, 3]
+    assert float(row["mine"]) == pytest.approx(
+        100 * np.where(values[:, 2] < values[:, 1], judge, 1 - judge).mean(), abs=0.01
+    )
+
+
+def test_several_seeds_are_one_row_of_mean_and_spread(data, capsys):
+    for seed in (0, 1, 2):
+        make_run(data / "experiments", seed=seed)
+    for kind in ("twoafc", "jnd"):
+        (row,) = table(data, kind=kind)
+        column = "mine" if kind == "twoafc" else "cnn"
+        singles = []
+        for seed in (0, 1, 2):
+            alone = data / f"alone-{kind}-{seed}"
+            make_run(alone / "experiments", seed=seed)
+            (alone / "data").symlink_to(data / "data")
+            (single,) = table(alone, kind=kind)
+            singles.append(float(single[column]))
+            assert "mine_sd" not in single
+        assert float(row[column]) == pytest.approx(np.mean(singles), abs=0.02)
+        assert float(row[f"{column}_sd"]) == pytest.approx(np.std(singles, ddof=1), abs=0.02)
+        assert all(f"seed={seed}" in row["settings"] for seed in (0, 1, 2))
+    printed = capsys.readouterr().out
+    assert "alex-gaussian lin v0.1 (trained here, 3 seeds)" in printed
+    assert "±: standard deviation over the seeds of training." in printed
+
+
+def test_runs_with_other_settings_are_rows_of_their_own(data):
+    make_run(data / "experiments", seed=0)
+    make_run(data / "experiments", seed=1, name="folder-alex-gaussian-lin-v0.1-seed1-0a1b2c3d")
+    assert len(table(data)) == 2
+
+
+def test_only_runs_on_the_same_dataset_are_rows_unless_another_is_asked_for(data):
+    make_run(data / "experiments", data="mini", seed=5)
+    make_run(data / "experiments", data="folder", seed=6)
+    assert ["seed 6" in row["settings"] for row in table(data)] == [True]
+    assert ["trained_on=mini" in row["settings"] for row in table(data, "trained_on=mini")] == [True]
+    assert table(data, "trained_on=null", "metric=[l2_rgb]")[0]["method"] == "l2-rgb"
+
+
+def test_tune_without_a_run_is_not_run_and_says_how_to_train_it(data):
+    rows = table(data, "net=[alex]", "variant=[tune]", "metric=[l2_rgb]")
+    assert rows[-1]["mine"] == ""
+    assert rows[-1]["note"].endswith("run `make train NET=alex VARIANT=tune DATA=folder`")
+
+
+def test_a_broken_summary_is_named(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/summary.json").write_text("{}")
+    with pytest.raises(UserError, match=r"x/summary.json: not the summary of a training run"):
+        find_runs(tmp_path)
+
+
+def test_difference_is_paired(tmp_path):
+    """Two metrics that differ in one triplet of 40: the difference is 1/40, and never below zero in any resample."""
+    judge = np.ones(40, np.float32)
+    images = np.zeros((40, 64, 64, 3), np.uint8)
+    card = {"kind": "2afc", "phase": "val", "split": "s", "dataset": "t", "resize": "exact", "observers": "human"}
+    split = write_split(tmp_path / "s", {"ref": images, "p0": images, "p1": images, "judge": judge}, card)
+    d0 = np.random.default_rng(0).random(40)
+    one = {"s": {"d0": d0, "d1": np.full(40, 0.5)}}
+    worst = d0.argmin()
+    other = {"s": {"d0": np.where(np.arange(40) == worst, 0.9, d0), "d1": np.full(40, 0.5)}}
+    scores, interval = difference([other], [one], [split], Bootstrap([split], 500, 0))
+    assert scores["s"] == pytest.approx(100 / 40)
+    assert interval["s"][0] >= 0
+    assert interval["s"][1] < 10
