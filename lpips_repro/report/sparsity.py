@@ -1,0 +1,161 @@
+"""How many of the calibrated ("lin") weights are zero, by layer (paper, Figure 10; `make sparsity`).
+
+The published weights, every finished training run, and any other file that is asked for.
+"""
+
+import csv
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from tabulate import tabulate
+from torch import Tensor
+
+from lpips_repro.backbones.weights import read_state
+from lpips_repro.config import Observers, SparsityConfig, parse
+from lpips_repro.errors import UserError, check_choice
+from lpips_repro.evaluation.trained import TrainedRun, find_runs
+from lpips_repro.metrics.lin_weights import official_lin_state
+from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.metrics.released import lin_key
+from lpips_repro.run_record import record_run
+
+log = logging.getLogger(__name__)
+
+# Projected weights are zero or not far above it; with this bound the official v0.0 weights give the paper's figures.
+ZERO = 1e-3
+# Figure 10, in percent, conv1 to conv5.
+PAPER = {"alex": (79.7, 71.4, 56.8, 46.5, 27.7)}
+SIMULATED = "SIMULATED judgments"
+CAPTION = (
+    f"Share of lin weights below {ZERO:g}, in percent, by layer and over all. The paper's"
+    " figures are what the official v0.0 weights give."
+)
+SIMULATED_CAPTION = (
+    f"Rows of {SIMULATED}: trained on the votes of a model, no people: they tell nothing about human vision."
+)
+
+
+@dataclass
+class Row:
+    """A row: what it is of, where that comes from, shares in percent by layer and over all; or why there are none."""
+
+    label: str
+    source: str
+    layers: Sequence[float] = field(default_factory=list)
+    all: float | None = None
+    note: str = ""
+
+
+def write_sparsity(composed: DictConfig) -> None:
+    """Write `sparsity.csv` and `sparsity.md` as the composed settings (`configs/sparsity.yaml`) say; print the table.
+
+    Raises:
+        UserError: for a setting or a file asked for that cannot be used.
+    """
+    cfg = parse(composed, SparsityConfig)
+    rows = _official_rows(cfg)
+    if cfg.trained:
+        rows += [_run_row(run) for run in find_runs(Path(cfg.experiments))]
+    rows += [_row(str(path), "file asked for", read_state(Path(path))) for path in cfg.weights]
+    if not rows:
+        raise UserError("net=[]: nothing to describe: name a network, or a file: weights=[FILE]")
+    folder = Path(cfg.experiments) / cfg.name
+    record_run(folder, composed)
+    table = _cells(rows)
+    with (folder / "sparsity.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+    simulated = any(SIMULATED in row.source for row in rows)
+    caption = f"{CAPTION} {SIMULATED_CAPTION}" if simulated else CAPTION
+    (folder / "sparsity.md").write_text(f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github')}\n")
+    print(f"{caption}\n\n{_render(table, 'simple')}\n")
+    print(f"written: {folder / 'sparsity.csv'}, {folder / 'sparsity.md'}")
+
+
+def shares_below(state: Mapping[str, Tensor], bound: float = ZERO) -> tuple[list[float], float]:
+    """The share of lin weights below a bound, in percent: by layer, and over all.
+
+    Args:
+        state: holds the released keys `linK.model.1.weight`, K from 0, and whatever else.
+
+    Raises:
+        UserError: where it holds none of them.
+    """
+    small = []
+    while lin_key(len(small)) in state:
+        small.append(state[lin_key(len(small))].flatten() < bound)
+    if not small:
+        raise UserError(f"no lin weights in it: expected {lin_key(0)} and so on")
+    shares = [100 * layer.double().mean().item() for layer in small]
+    return shares, 100 * sum(layer.sum().item() for layer in small) / sum(len(layer) for layer in small)
+
+
+def _official_rows(cfg: SparsityConfig) -> list[Row]:
+    rows = []
+    for net in cfg.net.values():
+        if not net.official_lin:
+            continue
+        if net.backbone in PAPER:
+            rows.append(Row(f"{net.backbone} lin", "paper, Figure 10", PAPER[net.backbone]))
+        for version in cfg.versions:
+            check_choice("versions", version, VERSIONS)
+            get = functools.partial(official_lin_state, net.backbone, version, cfg.download)
+            rows.append(_try_row(f"{net.backbone} lin v{version}", "official", get))
+    return rows
+
+
+def _run_row(run: TrainedRun) -> Row:
+    data = f"{run.data} ({SIMULATED})" if _is_simulated(run) else run.data
+    source = f"trained here on {data}, seed {run.seed}, {run.folder.name}"
+    label = f"{run.net} {run.variant} v{run.version}"
+    return _try_row(label, source, lambda: read_state(run.folder / "weights.pth"))
+
+
+def _is_simulated(run: TrainedRun) -> bool:
+    if run.data == "mini":
+        return True
+    settings = run.folder / "config.yaml"
+    observers = OmegaConf.select(OmegaConf.load(settings), "data.observers") if settings.is_file() else None
+    return observers == Observers.simulated.value
+
+
+def _try_row(label: str, source: str, get: Callable[[], Mapping[str, Tensor]]) -> Row:
+    """A row of weights that perhaps cannot be had: then it says why."""
+    try:
+        return _row(label, source, get())
+    except UserError as error:
+        log.warning("%s: not run: %s", label, error)
+        return Row(label, source, note=f"not run: {error}")
+
+
+def _row(label: str, source: str, state: Mapping[str, Tensor]) -> Row:
+    try:
+        return Row(label, source, *shares_below(state))
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from error
+
+
+def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A dictionary of cells a row, with as many layers as the deepest network has."""
+    layers = range(max((len(row.layers) for row in rows), default=0))
+    table = []
+    for row in rows:
+        line = {"label": row.label, "source": row.source}
+        line |= {f"layer{k + 1}": f"{row.layers[k]:.1f}" if k < len(row.layers) else "" for k in layers}
+        line |= {"all": "" if row.all is None else f"{row.all:.1f}", "note": row.note}
+        table.append(line)
+    return table
+
+
+def _render(table: Sequence[Mapping[str, str]], style: str) -> str:
+    """The table as text; the reasons of rows that could not be made stand below it."""
+    shown = [{key: value for key, value in line.items() if key != "note"} for line in table]
+    aligned = ("left", "left", *("right",) * (len(shown[0]) - 2))
+    notes = [f"- {line['label']}: {line['note']}" for line in table if line["note"]]
+    text = tabulate(shown, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
+    return "\n".join([text, *([""] if notes else []), *notes])

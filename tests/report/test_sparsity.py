@@ -1,0 +1,147 @@
+"""The share of lin weights that are zero: of the official weights, of training runs, of any file."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from lpips_repro.backbones.weights import WeightsNotFoundError
+from lpips_repro.errors import UserError
+from lpips_repro.metrics.lin_weights import official_lin_state
+from lpips_repro.report.sparsity import shares_below, write_sparsity
+from tests.compose import settings
+
+# PAPER.md: v0.0 gives the figures of the paper's Figure 10 exactly.
+FIGURE10 = {"0.0": [79.7, 71.4, 56.8, 46.5, 27.7], "0.1": [81.2, 69.8, 56.5, 37.9, 22.3]}
+
+
+def write(tmp_path, *overrides):
+    """The rows of the table, by label and source; `tmp_path` is the folder of runs."""
+    write_sparsity(settings("sparsity", f"experiments={tmp_path}", "download=false", *overrides))
+    with (tmp_path / "sparsity/sparsity.csv").open(newline="") as file:
+        return {(row["label"], row["source"]): row for row in csv.DictReader(file)}
+
+
+def finished_run(tmp_path, state, data="mini", name="mini-alex-lin-v0.1-seed3", config=None):
+    """A run's folder, as `make train` leaves it."""
+    folder = tmp_path / name
+    folder.mkdir()
+    torch.save(state, folder / "weights.pth")
+    summary = {"net": "alex", "backbone": "alex", "variant": "lin", "version": "0.1", "seed": 3, "data": data}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    if config:
+        (folder / "config.yaml").write_text(config)
+    return folder
+
+
+@pytest.fixture
+def state():
+    """Lin weights of two layers: a half and a quarter of them below the bound, and a key that is none of theirs."""
+    halves, quarters = torch.tensor([0.0, 0.0009, 0.001, 1.0]), torch.tensor([0.0, 1, 1, 1, 1, 1, 1, 0.0])
+    return {
+        "lin0.model.1.weight": halves.view(1, -1, 1, 1),
+        "lin1.model.1.weight": quarters.view(1, -1, 1, 1),
+        "scaling_layer.shift": torch.zeros(3),
+    }
+
+
+@pytest.mark.parametrize("version", FIGURE10)
+def test_official_alex_weights_have_the_known_shares(version):
+    layers, _ = shares_below(official_lin_state("alex", version, download=False))
+    assert [round(share, 1) for share in layers] == FIGURE10[version]
+
+
+def test_the_share_over_all_counts_every_weight_alike(state):
+    assert shares_below(state) == ([50.0, 25.0], pytest.approx(100 * 4 / 12))
+
+
+def test_all_official_weights_are_rows_with_the_papers_beside(tmp_path, capsys):
+    rows = write(tmp_path)
+    official = [(f"{net} lin v{version}", "official") for net in ("alex", "squeeze", "vgg") for version in FIGURE10]
+    assert list(rows) == [("alex lin", "paper, Figure 10"), *official]
+    paper, ours = rows["alex lin", "paper, Figure 10"], rows["alex lin v0.0", "official"]
+    for layer, share in enumerate(FIGURE10["0.0"], 1):
+        assert paper[f"layer{layer}"] == ours[f"layer{layer}"] == str(share)
+    assert rows["squeeze lin v0.1", "official"]["layer7"] != ours["layer7"] == ""
+    printed, markdown = capsys.readouterr().out, (tmp_path / "sparsity/sparsity.md").read_text()
+    for text in (printed, markdown):
+        assert "79.7" in text
+        assert "SIMULATED" not in text
+
+
+def test_official_weights_that_cannot_be_had_are_a_line_with_the_reason(tmp_path, monkeypatch, capsys):
+    def none_of_vgg(net, version, download):
+        if net == "vgg":
+            raise WeightsNotFoundError("no official lin weights of vgg at hand: run `make weights`")
+        return official_lin_state(net, version, download)
+
+    monkeypatch.setattr("lpips_repro.report.sparsity.official_lin_state", none_of_vgg)
+    rows = write(tmp_path)
+    vgg = rows["vgg lin v0.1", "official"]
+    assert vgg["note"] == "not run: no official lin weights of vgg at hand: run `make weights`"
+    assert vgg["all"] == ""
+    assert rows["squeeze lin v0.1", "official"]["all"] != ""
+    assert "vgg lin v0.0: not run: no official lin weights of vgg at hand" in capsys.readouterr().out
+
+
+def test_a_finished_run_is_a_row_that_names_its_data_seed_and_folder(tmp_path, state):
+    finished_run(tmp_path, state, data="bapps", name="bapps-alex-lin-v0.1-seed3")
+    row = write(tmp_path)["alex lin v0.1", "trained here on bapps, seed 3, bapps-alex-lin-v0.1-seed3"]
+    assert (row["layer1"], row["layer2"], row["layer3"], row["all"]) == ("50.0", "25.0", "", "33.3")
+
+
+def test_an_unfinished_run_is_no_row(tmp_path, state):
+    (finished_run(tmp_path, state) / "summary.json").unlink()
+    assert not any("trained here" in source for _, source in write(tmp_path))
+
+
+@pytest.mark.parametrize(("data", "config"), [("mini", None), ("folder", "data: {name: folder, observers: simulated}")])
+def test_a_run_on_simulated_judgments_is_called_so_everywhere(tmp_path, state, capsys, data, config):
+    finished_run(tmp_path, state, data, config=config)
+    (source,) = (source for _, source in write(tmp_path) if "trained here" in source)
+    assert f"trained here on {data} (SIMULATED judgments), seed 3" in source
+    for text in (capsys.readouterr().out, (tmp_path / "sparsity/sparsity.md").read_text()):
+        assert text.count("SIMULATED judgments") == 2
+        assert "tell nothing about human vision" in text
+
+
+def test_a_run_without_readable_weights_is_a_line_with_the_reason(tmp_path, state):
+    (finished_run(tmp_path, state) / "weights.pth").write_bytes(b"")
+    (row,) = (row for (_, source), row in write(tmp_path).items() if "trained here" in source)
+    assert row["note"].startswith(f"not run: {tmp_path}/mini-alex-lin-v0.1-seed3/weights.pth: not a readable weights")
+
+
+def test_any_file_may_be_asked_for(tmp_path, state):
+    torch.save(state, tmp_path / "mine.pth")
+    row = write(tmp_path, f"weights=[{tmp_path}/mine.pth]")[f"{tmp_path}/mine.pth", "file asked for"]
+    assert (row["layer1"], row["layer2"], row["all"]) == ("50.0", "25.0", "33.3")
+
+
+def test_a_file_asked_for_that_holds_no_lin_weights_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(UserError, match=r"absent.pth: no such weights file"):
+        write(tmp_path, f"weights=[{tmp_path}/absent.pth]")
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "backbone.pth")
+    with pytest.raises(UserError, match=r"backbone.pth: no lin weights in it: expected lin0.model.1.weight"):
+        write(tmp_path, f"weights=[{tmp_path}/backbone.pth]")
+
+
+def test_figure10_is_official_alex_version_0_0_alone(tmp_path, state):
+    finished_run(tmp_path, state)
+    write_sparsity(settings("sparsity", "experiment=figure10", f"experiments={tmp_path}", "download=false"))
+    with (tmp_path / "figure10/sparsity.csv").open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["alex lin", "alex lin v0.0"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("versions=[0.2]", "versions='0.2': expected one of 0.0, 0.1"),
+        ("name=../x", "name=../x: expected letters, digits"),
+        ("net=[]", "nothing to describe"),
+        ("+nets=[alex]", "nets: unknown setting: expected one of net, versions"),
+    ],
+)
+def test_a_wrong_setting_is_refused(tmp_path, override, message):
+    with pytest.raises(UserError, match=message):
+        write(tmp_path, override)
