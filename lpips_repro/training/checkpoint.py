@@ -8,17 +8,25 @@ import torch
 
 from lpips_repro.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint in place of an older one: tensors, numbers, strings, and dictionaries and lists of them."""
+    """Write a checkpoint in place of an older one: tensors, numbers, strings, and dictionaries and lists of them.
+
+    Raises:
+        UserError: where it cannot be written, on a full disk for one; the older one is as it was.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # the latter is what torch makes of the former
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path}: not written ({error}): an older one there is as it was") from error
 
 
 def load_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any] | None:

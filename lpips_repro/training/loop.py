@@ -8,7 +8,6 @@ before the first epoch and after each:
 
 import functools
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def fit(run: Run) -> dict[str, float]:
     optimiser = make_optimiser(model, cfg.learning_rate)
     dropout = torch.Generator(run.device).manual_seed(run.seed)
     window = Window(run.device)
-    first_step, validations, best = 0, 0, -1.0
+    first_step, validations, scores, best = 0, 0, {}, -1.0
 
     saved = load_checkpoint(last, run.identity)
     if saved is not None:
@@ -113,13 +112,17 @@ def fit(run: Run) -> dict[str, float]:
         optimiser.load_state_dict(saved["optimiser"])
         dropout.set_state(saved["dropout"])
         window = Window(run.device, saved["window"])
-        first_step, validations, best = saved["step"], saved["validations"], saved["best"]
+        first_step, validations, scores, best = (saved[key] for key in ("step", "validations", "scores", "best"))
 
-    def save(step: int) -> None:
+    def save(step: int, *, is_best: bool = False) -> None:
         _check_finite(run, window)
-        content = {"identity": run.identity, "step": step, "validations": validations, "best": best}
+        watch.flush()
+        content = {"identity": run.identity, "step": step, "validations": validations, "scores": scores, "best": best}
         content |= {"model": model.trained_state(), "optimiser": optimiser.state_dict()}
-        save_checkpoint(last, content | {"dropout": dropout.get_state(), "window": window.values.cpu()})
+        content |= {"dropout": dropout.get_state(), "window": window.values.cpu()}
+        if is_best:  # before last.pt: a run killed in between does this validation again
+            save_checkpoint(run.folder / "best.pt", content)
+        save_checkpoint(last, content)
 
     watch = Watch(
         run.folder,
@@ -142,10 +145,8 @@ def fit(run: Run) -> dict[str, float]:
                     if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:
                         watch.disagreements(step, disagreements)
                     watch.validation(step, epoch, scores, model.lin_by_layer())
-                    save(step)
+                    save(step, is_best=is_best)
                     saved_at = time.monotonic()
-                    if is_best:
-                        _copy(last, run.folder / "best.pt")
                 if epoch == epochs:
                     return scores
 
@@ -191,9 +192,3 @@ def _check_finite(run: Run, window: Window) -> None:
         f"{run.folder.name}: the loss or a gradient of step {step} is not finite: its triplets are in {file}, and the"
         f" last checkpoint is as it was: try a lower trainer.learning_rate"
     )
-
-
-def _copy(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)

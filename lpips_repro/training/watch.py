@@ -38,7 +38,7 @@ class Watch:
         self.csv = csv.DictWriter(self.file, self.columns)
         if file.stat().st_size == 0:
             self.csv.writeheader()
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if validations else 0)
         self.bar = tqdm(
             total=steps * batch_size,
             initial=step * batch_size,
@@ -94,6 +94,11 @@ class Watch:
     def text(self, name: str, text: str, step: int) -> None:
         """Markdown, in TensorBoard."""
         self.board.add_text(name, text, step)
+
+    def flush(self) -> None:
+        """Let what was written outlive a kill -9."""
+        self.file.flush()
+        self.board.flush()
 
     def _row(self, step: int, epoch: int, values: dict[str, Any]) -> None:
         self.csv.writerow({"step": step, "epoch": epoch, **{key: f"{value:.6g}" for key, value in values.items()}})

@@ -27,7 +27,7 @@ class Window:
         """Count a step: its number, loss and gradient norm, the distances (N,) and votes (N,)."""
         credit = torch.where(d0 == d1, 0.5, torch.where(d1 < d0, judge, 1 - judge)).sum()
         finite = loss.isfinite() & norm.isfinite()
-        bad = torch.where(finite, math.inf, float(step)).double()
+        bad = torch.where(finite, math.inf, torch.full_like(loss, step, dtype=torch.float64))
         sums = torch.stack([x.double() for x in (loss.new_ones(()), loss, norm, loss.new_tensor(len(d0)), credit)])
         self.values[:_FIRST_BAD] += sums
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], bad)

@@ -1,0 +1,140 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from lpips_repro.errors import UserError
+from lpips_repro.training import checkpoint
+from lpips_repro.training.checkpoint import check_identity, load_checkpoint, save_checkpoint
+from tests.training.tiny import assert_same
+
+IDENTITY = {"2afc/train/cnn": "23 triplets aaaa", "initial weights": "bbbb", "device": "cpu"}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A checkpoint of step 1."""
+    save_checkpoint(tmp_path / "last.pt", {"identity": IDENTITY, "step": 1})
+    return tmp_path / "last.pt"
+
+
+def test_what_is_saved_comes_back_to_the_bit(tmp_path):
+    generator = torch.Generator().manual_seed(3)
+    parameter = torch.nn.Parameter(torch.randn(5))
+    optimiser = torch.optim.Adam([parameter])
+    parameter.sum().backward()
+    optimiser.step()
+    content = {"identity": IDENTITY, "step": 7, "best": 0.1 + 0.2, "scores": {"mean": 1 / 3}}
+    content |= {"optimiser": optimiser.state_dict(), "dropout": generator.get_state(), "weights": {"w": parameter.data}}
+    save_checkpoint(tmp_path / "last.pt", content)
+    found = load_checkpoint(tmp_path / "last.pt", IDENTITY)
+    assert found.pop("format") == checkpoint.FORMAT
+    assert_same(found, content)
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert load_checkpoint(tmp_path / "last.pt", IDENTITY) is None
+
+
+def test_a_newer_one_takes_the_place_of_the_older_and_leaves_nothing_beside(file):
+    save_checkpoint(file, {"identity": IDENTITY, "step": 2})
+    assert load_checkpoint(file, IDENTITY)["step"] == 2
+    assert [path.name for path in file.parent.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("moment", ["torch.save", "os.fsync", "replace"])
+def test_a_write_that_fails_leaves_the_older_one_and_says_so(file, monkeypatch, moment):
+    def fails(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    if moment == "torch.save":
+        monkeypatch.setattr(torch, "save", fails)
+    elif moment == "os.fsync":
+        monkeypatch.setattr(os, "fsync", fails)
+    else:
+        monkeypatch.setattr(type(file), "replace", fails)
+    with pytest.raises(UserError, match=r"last.pt: not written \(.*No space left on device.*an older one"):
+        save_checkpoint(file, {"identity": IDENTITY, "step": 2})
+    monkeypatch.undo()
+    assert load_checkpoint(file, IDENTITY)["step"] == 1
+    assert [path.name for path in file.parent.iterdir()] == ["last.pt"]
+
+
+def test_a_disk_that_fills_up_in_the_middle_leaves_the_older_one(file):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    (file.parent / ".last.pt.partial").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="not written"):
+        save_checkpoint(file, {"identity": IDENTITY, "step": 2, "weights": torch.zeros(1 << 20)})
+    assert load_checkpoint(file, IDENTITY)["step"] == 1
+
+
+def test_what_a_killed_write_left_beside_does_not_matter(file):
+    (file.parent / ".last.pt.partial").write_bytes(file.read_bytes()[:100])
+    assert load_checkpoint(file, IDENTITY)["step"] == 1
+    save_checkpoint(file, {"identity": IDENTITY, "step": 2})
+    assert load_checkpoint(file, IDENTITY)["step"] == 2
+
+
+def test_a_changed_dataset_is_refused_with_every_difference_shown(file):
+    now = {"2afc/train/cnn": "23 triplets cccc", "2afc/train/mix": "5 triplets dddd", "device": "cpu"}
+    with pytest.raises(UserError) as error:
+        load_checkpoint(file, now)
+    assert str(error.value).splitlines() == [
+        f"{file.parent}: not the run that was begun there:",
+        "  2afc/train/cnn: was 23 triplets aaaa, is 23 triplets cccc",
+        "  initial weights: was bbbb, is absent",
+        "  2afc/train/mix: was absent, is 5 triplets dddd",
+        "bring back what it was begun with, or delete the folder to train anew",
+    ]
+
+
+def test_the_same_identity_in_another_order_is_the_same(file):
+    check_identity(file.parent, IDENTITY, dict(reversed(IDENTITY.items())))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps([1, 2], protocol=2)])
+def test_a_file_of_another_kind_is_an_error_with_the_remedy(file, content):
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"last.pt: not a readable checkpoint \(\w+\): delete .* to train anew"):
+        load_checkpoint(file, IDENTITY)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_an_error_with_the_remedy(file, share):
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_checkpoint(file, IDENTITY)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"step": 1}, {"identity": IDENTITY}])
+def test_a_torch_file_that_is_no_checkpoint_is_an_error(file, content):
+    torch.save(content, file)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_checkpoint(file, IDENTITY)
+
+
+def test_a_checkpoint_of_another_format_is_an_error_that_names_both(file, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", 99)
+    with pytest.raises(UserError, match=r"last.pt: a checkpoint of format \d+, expected 99: delete"):
+        load_checkpoint(file, IDENTITY)
+
+
+class _Evil:
+    """Runs code where a pickle of it is opened without care."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_no_code_in_a_file_is_run(file):
+    marker = file.parent / "was run"
+    torch.save({"identity": IDENTITY, "format": checkpoint.FORMAT, "evil": _Evil(marker)}, file)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_checkpoint(file, IDENTITY)
+    assert not marker.exists()

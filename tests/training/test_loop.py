@@ -1,0 +1,299 @@
+"""The loop: what a run leaves, and that stopping, killing and starting again change none of it."""
+
+import csv
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from lpips_repro.errors import UserError
+from lpips_repro.training import loop
+from lpips_repro.training.loop import Stopped, fit
+from tests.training.tiny import (
+    BATCH,
+    EPOCHS,
+    KINDS,
+    SPLITS,
+    STEPS_PER_EPOCH,
+    assert_same,
+    checkpoint,
+    make_run,
+    metrics,
+)
+
+STEPS = EPOCHS * STEPS_PER_EPOCH
+# Calls of `check_stop` in a run: after every step, and for each split of every validation.
+CALLS = STEPS + (EPOCHS + 1) * len(SPLITS["val"])
+
+
+class Killed(Exception):
+    """The process ends here, and saves nothing."""
+
+
+class After:
+    """Raises at the n-th call."""
+
+    def __init__(self, n, error):
+        self.left, self.error = n, error
+
+    def __call__(self):
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+
+@pytest.fixture(scope="module")
+def undisturbed(splits, tmp_path_factory):
+    """By kind: the folder and the scores of a run that nothing disturbed."""
+    done = {}
+    for kind in KINDS:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        done[kind] = folder, fit(make_run(folder, splits, kind))
+    return done
+
+
+def assert_same_run(folder, other):
+    """Both checkpoints are the same to the bit, and metrics.csv but for throughput."""
+    for name in ("last.pt", "best.pt"):
+        assert_same(checkpoint(folder, name), checkpoint(other, name), name)
+    assert metrics(folder) == metrics(other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_weights_to_the_bit(splits, tmp_path, undisturbed, kind):
+    folder, scores = undisturbed[kind]
+    assert fit(make_run(tmp_path, splits, kind)) == scores
+    assert_same_run(tmp_path, folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_seed_gives_other_weights(splits, tmp_path, undisturbed, kind):
+    fit(make_run(tmp_path, splits, kind, seed=1))
+    assert not torch.equal(checkpoint(tmp_path)["model"]["lin"], checkpoint(undisturbed[kind][0])["model"]["lin"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_learns_has_learned_and_what_is_frozen_has_not(splits, tmp_path, kind):
+    run = make_run(tmp_path, splits, kind)
+    before = {key: value.clone() for key, value in run.model.state_dict().items()}
+    fit(run)
+    for key, value in run.model.state_dict().items():
+        frozen = kind != "tune" and key.startswith("metric.")
+        assert torch.equal(value, before[key]) == frozen, key
+    assert run.model.lin.min() >= 0
+
+
+def test_every_epoch_uses_every_triplet_once_in_another_order(splits, tmp_path, monkeypatch):
+    run = make_run(tmp_path, splits)
+    taken, distances = [], run.train.distances
+
+    def spy(model, indices, generator=None):
+        taken.append(indices)
+        return distances(model, indices, generator)
+
+    monkeypatch.setattr(run.train, "distances", spy)
+    fit(run)
+    assert [len(indices) for indices in taken] == EPOCHS * ([BATCH] * (STEPS_PER_EPOCH - 1) + [4])
+    epochs = np.concatenate(taken).reshape(EPOCHS, 40)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(40))
+    assert len({tuple(epoch) for epoch in epochs}) == EPOCHS
+
+
+def test_the_order_depends_on_the_seed(splits, tmp_path):
+    one, other = (make_run(tmp_path, splits, seed=seed) for seed in (0, 1))
+    assert one.batch(0).tolist() == make_run(tmp_path, splits).batch(0).tolist() != other.batch(0).tolist()
+
+
+def test_best_pt_has_the_best_mean_and_last_pt_the_last(splits, tmp_path):
+    scores = fit(make_run(tmp_path, splits, "lin on features", "learning_rate=0.3"))
+    means = {int(row["step"]): float(row["val_mean"]) for row in metrics(tmp_path) if row["val_mean"]}
+    assert list(means) == [0, 7, 14, 21]
+    best, last = checkpoint(tmp_path, "best.pt"), checkpoint(tmp_path)
+    assert means[best["step"]] == max(means.values()) == pytest.approx(100 * best["scores"]["mean"], abs=1e-3)
+    assert best["step"] == min(step for step, mean in means.items() if mean == max(means.values()))
+    assert last["step"] == STEPS
+    assert scores == last["scores"]
+    assert means[STEPS] == pytest.approx(100 * scores["mean"], abs=1e-3)
+    assert means[STEPS] != max(means.values())  # or this test would show nothing
+
+
+def test_the_rate_in_metrics_csv_is_that_of_the_schedule(splits, tmp_path):
+    fit(make_run(tmp_path, splits, "lin on features", "schedule=paper"))
+    rates = {int(row["step"]): float(row["learning_rate"]) for row in metrics(tmp_path) if row["learning_rate"]}
+    # Entry n tells the rate of the step before it, number n - 1.
+    expected = {n: 1e-3 * (1 - max(n - 1 - 14, 0) / 7) for n in (3, 6, 7, 9, 12, 14, 15, 18, 21)}
+    assert rates == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_run_that_is_complete_gives_its_scores_again_and_trains_no_more(splits, tmp_path, monkeypatch):
+    scores = fit(make_run(tmp_path, splits))
+    before = {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt", "metrics.csv")}
+    monkeypatch.setattr(loop, "training_step", lambda *_: pytest.fail("trains"))
+    assert fit(make_run(tmp_path, splits)) == scores
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("n", range(1, CALLS + 1))
+def test_stopped_at_any_moment_a_run_goes_on_as_if_nothing_had_been(splits, tmp_path, undisturbed, n):
+    with pytest.raises(Stopped):
+        fit(make_run(tmp_path, splits, check_stop=After(n, Stopped())))
+    folder, scores = undisturbed["lin on features"]
+    assert fit(make_run(tmp_path, splits)) == scores
+    assert_same_run(tmp_path, folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stopped_again_and_again(splits, tmp_path, undisturbed, kind):
+    moments, stops = random.Random(kind), 0
+    while True:
+        try:
+            scores = fit(make_run(tmp_path, splits, kind, check_stop=After(moments.randint(1, 8), Stopped())))
+            break
+        except Stopped:
+            stops += 1
+    assert stops > 2
+    folder, undisturbed_scores = undisturbed[kind]
+    assert scores == undisturbed_scores
+    assert_same_run(tmp_path, folder)
+
+
+@pytest.mark.parametrize("minutes", ["5", "1e-9"])  # no checkpoint within an epoch, and one after every step
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_again_and_again(splits, tmp_path, undisturbed, kind, minutes):
+    moments, override = random.Random(f"{kind} {minutes}"), f"checkpoint_minutes={minutes}"
+    for _ in range(4):
+        with pytest.raises(Killed):
+            fit(make_run(tmp_path, splits, kind, override, check_stop=After(moments.randint(1, 6), Killed())))
+    folder, scores = undisturbed[kind]
+    assert fit(make_run(tmp_path, splits, kind, override)) == scores
+    assert_same_run(tmp_path, folder)
+
+
+def test_a_checkpoint_within_an_epoch_is_gone_on_from(splits, tmp_path):
+    with pytest.raises(Killed):
+        fit(make_run(tmp_path, splits, "lin on features", "checkpoint_minutes=1e-9", check_stop=After(2 + 5, Killed())))
+    assert checkpoint(tmp_path)["step"] == 5
+    run = make_run(tmp_path, splits, "lin on features", check_stop=After(1, Stopped()))
+    with pytest.raises(Stopped):
+        fit(run)
+    assert checkpoint(tmp_path)["step"] == 6
+
+
+WRITES = EPOCHS + 1 + 3  # last.pt at each validation, and best.pt at most as often
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("n", range(1, WRITES + 1))
+def test_killed_before_or_after_any_write_of_a_checkpoint(splits, tmp_path, undisturbed, monkeypatch, n, after):
+    save, kill = loop.save_checkpoint, After(n, Killed())
+
+    def save_and_be_killed(path, content):
+        if after:
+            save(path, content)
+        kill()
+        if not after:
+            save(path, content)
+
+    monkeypatch.setattr(loop, "save_checkpoint", save_and_be_killed)
+    folder, scores = undisturbed["lin on features"]
+    try:
+        fit(make_run(tmp_path, splits))
+    except Killed:
+        monkeypatch.undo()
+        assert fit(make_run(tmp_path, splits)) == scores
+    assert_same_run(tmp_path, folder)
+
+
+class Poisoned:
+    """The triplets of a run, with a distance that is not finite at one step, or a gradient that is not."""
+
+    def __init__(self, triplets, step, what):
+        self.triplets, self.left, self.what = triplets, step, what
+
+    def __getattr__(self, name):
+        return getattr(self.triplets, name)
+
+    def __len__(self):
+        return len(self.triplets)
+
+    def distances(self, model, indices, generator=None):
+        d0, d1 = self.triplets.distances(model, indices, generator)
+        self.left -= 1
+        if self.left == -1:
+            if self.what == "gradient":
+                d0.register_hook(lambda gradient: gradient * math.inf)
+            else:
+                d0 = d0 * (math.nan if self.what == "NaN" else math.inf)
+        return d0, d1
+
+
+@pytest.mark.parametrize("minutes", ["5", "1e-9"])
+@pytest.mark.parametrize("what", ["NaN", "infinity", "gradient"])
+@pytest.mark.parametrize("step", [0, 9, 13])  # the first of all, in the middle of the second epoch, its last
+def test_what_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(splits, tmp_path, what, minutes, step):
+    good = {}  # the checkpoints at the last moment before the poison
+    run = make_run(tmp_path, splits, "lin on features", f"checkpoint_minutes={minutes}")
+    run.train = Poisoned(run.train, step, what)
+
+    def note():
+        if run.train.left >= 0:
+            good.update(
+                {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt") if (tmp_path / name).exists()}
+            )
+
+    run.check_stop = note
+    with pytest.raises(UserError, match=f"the loss or a gradient of step {step} is not finite: its triplets are in "):
+        fit(run)
+    if step:
+        assert {name: (tmp_path / name).read_bytes() for name in good} == good
+    last = checkpoint(tmp_path)
+    assert last["step"] == (step if minutes == "1e-9" else step // STEPS_PER_EPOCH * STEPS_PER_EPOCH)
+    assert all(value.isfinite().all() for value in last["model"].values())
+    named = json.loads((tmp_path / "not_finite.json").read_text())
+    assert named["step"] == step
+    expected = [run.train.locate(index) for index in run.batch(step)]
+    assert named["triplets"] == [{"split": split.name, "index": index} for split, index in expected]
+    assert {entry["split"] for entry in named["triplets"]} <= {"2afc/train/cnn", "2afc/train/mix"}
+
+
+def test_not_finite_and_asked_to_stop_at_once_saves_nothing_of_it(splits, tmp_path):
+    run = make_run(tmp_path, splits, check_stop=After(2 + 2, Stopped()))
+    run.train = Poisoned(run.train, 1, "NaN")
+    with pytest.raises(UserError, match="step 1 is not finite"):
+        fit(run)
+    assert checkpoint(tmp_path)["step"] == 0
+
+
+def test_after_what_was_not_finite_the_run_goes_on_once_it_is_mended(splits, tmp_path, undisturbed):
+    run = make_run(tmp_path, splits)
+    run.train = Poisoned(run.train, 9, "NaN")
+    with pytest.raises(UserError):
+        fit(run)
+    folder, scores = undisturbed["lin on features"]
+    assert fit(make_run(tmp_path, splits)) == scores
+    assert_same_run(tmp_path, folder)
+
+
+def test_a_rate_that_is_absurd_is_an_error_and_no_nan_in_a_checkpoint(splits, tmp_path):
+    with pytest.raises(UserError, match=r"try a lower trainer\.learning_rate"):
+        fit(make_run(tmp_path, splits, "tune", "learning_rate=1e30"))
+    assert checkpoint(tmp_path)["step"] == 0
+
+
+def test_another_identity_is_refused(splits, tmp_path):
+    fit(make_run(tmp_path, splits))
+    run = make_run(tmp_path, splits)
+    run.identity = {"data": "other"}
+    with pytest.raises(UserError, match="data: was tiny, is other"):
+        fit(run)
+
+
+def test_throughput_counts_training_alone(splits, tmp_path):
+    fit(make_run(tmp_path, splits))
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(float(row["triplets_per_second"]) > 0 for row in rows if row["loss"])

@@ -1,0 +1,176 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lpips_repro.training.watch import Watch
+
+SPLITS = ("cnn", "color")
+VALUES = {"loss": 0.5, "train_2afc": 0.75, "learning_rate": 1e-4, "gradient_norm": 2.0}
+SCORES = {"cnn": 0.6, "color": 0.8, "mean": 0.7}
+LIN = (torch.linspace(0, 1, 64), torch.zeros(192))
+
+
+def watch(folder, step=0, validations=0):
+    return Watch(folder, SPLITS, step=step, validations=validations, steps=8, batch_size=5)
+
+
+def train(shown, *steps):
+    """Two steps an entry, four an epoch, as the loop counts."""
+    for step in steps:
+        shown.step()
+        shown.step()
+        shown.training(step, (step - 1) // 4, VALUES)
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def events(folder):
+    found = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "histograms": 0, "scalars": 0, "tensors": 0})
+    return found.Reload()
+
+
+def test_metrics_csv_has_a_row_for_each_entry_and_each_validation_in_percent(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN)
+        train(shown, 2)
+    first, second = rows(tmp_path)
+    assert list(first) == [
+        *("step", "epoch", "loss", "train_2afc", "learning_rate", "gradient_norm", "triplets_per_second"),
+        *("val_cnn", "val_color", "val_mean"),
+    ]
+    assert first == dict.fromkeys(first, "") | {
+        "step": "0", "epoch": "0", "val_cnn": "60", "val_color": "80", "val_mean": "70"
+    }  # fmt: skip
+    assert float(second.pop("triplets_per_second")) > 0
+    assert second == dict.fromkeys(second, "") | {
+        "step": "2", "epoch": "0", "loss": "0.5", "train_2afc": "75", "learning_rate": "0.0001", "gradient_norm": "2"
+    }  # fmt: skip
+
+
+def test_a_row_is_on_disk_as_soon_as_it_is_written(tmp_path):
+    with watch(tmp_path) as shown:
+        train(shown, 2)
+        assert [row["step"] for row in rows(tmp_path)] == ["2"]
+
+
+def key(row):
+    """What a row is of: entries and validations are counted apart."""
+    return int(row["step"]), bool(row["val_mean"])
+
+
+@pytest.mark.parametrize(
+    ("step", "validations", "kept"),
+    [
+        (0, 0, []),
+        (0, 1, [(0, True)]),
+        (2, 1, [(0, True), (2, False)]),
+        (3, 1, [(0, True), (2, False)]),
+        (4, 1, [(0, True), (2, False), (4, False)]),  # stopped before or in the validation after the epoch
+        (4, 2, [(0, True), (2, False), (4, False), (4, True)]),
+    ],
+)
+def test_after_a_resume_no_step_appears_twice(tmp_path, step, validations, kept):
+    def go_on(step, validations):
+        with watch(tmp_path, step, validations) as shown:
+            if validations == 0:
+                shown.validation(0, 0, SCORES, LIN)
+            train(shown, *(at for at in (2, 4) if at > step))
+            if validations <= 1:
+                shown.validation(4, 1, SCORES, LIN)
+            train(shown, 6)
+
+    go_on(0, 0)
+    everything = [key(row) for row in rows(tmp_path)]
+    assert everything == [(0, True), (2, False), (4, False), (4, True), (6, False)]
+    watch(tmp_path, step, validations).__exit__()
+    assert [key(row) for row in rows(tmp_path)] == kept
+    go_on(step, validations)
+    assert [key(row) for row in rows(tmp_path)] == everything
+
+
+def test_rows_that_are_kept_are_kept_as_they_were(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN)
+        train(shown, 2)
+    before = (tmp_path / "metrics.csv").read_bytes()
+    watch(tmp_path, 2, 1).__exit__()
+    assert (tmp_path / "metrics.csv").read_bytes() == before
+
+
+def test_a_file_killed_before_its_header_gets_one(tmp_path):
+    (tmp_path / "metrics.csv").touch()
+    with watch(tmp_path) as shown:
+        train(shown, 2)
+    assert [row["step"] for row in rows(tmp_path)] == ["2"]
+
+
+def test_scalars_are_in_the_event_file(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN)
+        train(shown, 2, 4)
+        shown.validation(4, 1, SCORES, LIN)
+    found = events(tmp_path)
+    assert sorted(found.Tags()["scalars"]) == [
+        *("train/gradient_norm", "train/learning_rate", "train/loss", "train/train_2afc", "train/triplets_per_second"),
+        *("val_2afc/cnn", "val_2afc/color", "val_2afc/mean"),
+    ]
+    assert [(event.step, event.value) for event in found.Scalars("train/train_2afc")] == [(2, 75), (4, 75)]
+    means = [(event.step, event.value) for event in found.Scalars("val_2afc/mean")]
+    assert means == [(0, pytest.approx(70)), (4, pytest.approx(70))]
+
+
+def test_histograms_of_the_lin_weights_are_in_the_event_file(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN)
+    found = events(tmp_path)
+    assert found.Tags()["histograms"] == ["lin/0", "lin/1"]
+    histogram = found.Histograms("lin/0")[0].histogram_value
+    assert (histogram.num, histogram.min, histogram.max) == (64, 0, 1)
+
+
+def test_disagreements_are_in_the_event_file_as_an_image_with_words(tmp_path):
+    images = {name: np.full((64, 64, 3), 80 * i, np.uint8) for i, name in enumerate(("ref", "p0", "p1"))}
+    triplets = [(f"cnn {k}: p1 chosen by 1.00", images) for k in range(2)]
+    with watch(tmp_path) as shown:
+        shown.disagreements(3, triplets)
+        shown.text("row", "| table |", 3)
+    found = events(tmp_path)
+    (image,) = found.Images("disagreements")
+    assert (image.step, image.width, image.height) == (3, 3 * 64, 2 * 64)
+    (words,) = found.Tensors("disagreements/text_summary")
+    assert b"cnn 1: p1 chosen by 1.00" in words.tensor_proto.string_val[0]
+    (text,) = found.Tensors("row/text_summary")
+    assert text.tensor_proto.string_val[0] == b"| table |"
+
+
+@pytest.mark.parametrize(("step", "validations"), [(0, 0), (0, 1), (2, 1), (4, 2)])
+def test_after_a_resume_tensorboard_shows_no_step_twice(tmp_path, step, validations):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN)
+        train(shown, 2, 4)
+        shown.validation(4, 1, SCORES, LIN)
+        train(shown, 6)
+    with watch(tmp_path, step, validations) as shown:
+        if validations == 0:
+            shown.validation(0, 0, SCORES, LIN)
+        train(shown, *(at for at in (2, 4) if at > step))
+        if validations <= 1:
+            shown.validation(4, 1, SCORES, LIN)
+        train(shown, 6)
+    found = events(tmp_path)
+    assert [event.step for event in found.Scalars("train/loss")] == [2, 4, 6]
+    assert [event.step for event in found.Scalars("val_2afc/mean")] == [0, 4]
+    assert [event.step for event in found.Histograms("lin/0")] == [0, 4]
+
+
+def test_what_is_flushed_is_in_the_event_file_before_it_is_closed(tmp_path):
+    with watch(tmp_path) as shown:
+        train(shown, 2)
+        shown.flush()
+        assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [2]

@@ -1,0 +1,73 @@
+import math
+
+import pytest
+import torch
+
+from lpips_repro.training.window import Window
+from tests.training.tiny import CPU
+
+
+def fill(window, *, loss=1.0, norm=1.0, step=0):
+    """A step of three triplets: p0 nearer, p1 nearer, neither."""
+    d0, d1, judge = torch.tensor([1.0, 2, 3]), torch.tensor([2.0, 1, 3]), torch.tensor([0.2, 0.8, 0.0])
+    window.add(step, torch.tensor(loss), torch.tensor(norm), d0, d1, judge)
+
+
+def test_means_are_over_steps_and_over_triplets():
+    window = Window(CPU)
+    fill(window, loss=1, norm=2)
+    fill(window, loss=2, norm=6)
+    empty = torch.zeros(0)
+    window.add(2, torch.tensor(6.0), torch.tensor(1.0), empty, empty, empty)  # counts as a step, with no triplet
+    # 0.8 of the judges chose p0 in the first, 0.8 chose p1 in the second; a tie counts a half
+    assert window.means() == pytest.approx({"loss": 3, "gradient_norm": 3, "train_2afc": (0.8 + 0.8 + 0.5) / 3})
+
+
+def test_every_triplet_counts_alike_in_a_step_of_fewer():
+    window = Window(CPU)
+    fill(window)
+    one = torch.ones(1)
+    window.add(1, torch.tensor(1.0), torch.tensor(1.0), 0 * one, one, 0 * one)
+    assert window.means()["train_2afc"] == pytest.approx((0.8 + 0.8 + 0.5 + 1) / 4)
+
+
+def test_finite_steps_are_not_bad():
+    window = Window(CPU)
+    fill(window, loss=1e30, norm=0)
+    assert window.first_bad_step() is None
+
+
+@pytest.mark.parametrize("what", ["loss", "norm"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_first_bad_step_is_kept(what, value):
+    window = Window(CPU)
+    fill(window, step=10)
+    fill(window, step=11, **{what: value})
+    fill(window, step=12)
+    fill(window, step=13, **{what: math.nan})
+    assert window.first_bad_step() == 11
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_window_that_was_saved_goes_on(bad):
+    whole, first = Window(CPU), Window(CPU)
+    for window in (whole, first):
+        fill(window, loss=math.nan if bad else 1.0, step=4)
+    second = Window(CPU, first.values.clone())
+    for window in (whole, second):
+        fill(window, norm=3.0, step=5)
+    assert second.values.tolist() == pytest.approx(whole.values.tolist(), nan_ok=True)
+    assert second.first_bad_step() == (4 if bad else None)
+
+
+def test_a_step_number_beyond_float32_is_exact():
+    window = Window(CPU)
+    fill(window, loss=math.nan, step=2**24 + 1)
+    assert window.first_bad_step() == 2**24 + 1
+
+
+def test_nothing_of_the_graph_is_kept():
+    window = Window(CPU)
+    d0 = torch.ones(2, requires_grad=True) * 2
+    window.add(0, d0.sum(), d0.sum(), d0, d0, torch.ones(2))
+    assert not window.values.requires_grad
