@@ -54,7 +54,8 @@ eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder [DATA_ROOT=fo
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/sparsity.py $(ARGS)
 
-demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=...]
+demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
+	$(RUN) scripts/train.py data=mini net=alex_gaussian variant=lin download=false
 	$(RUN) scripts/evaluate.py experiment=demo $(ARGS)
 
 test: setup  ## All tests but the slow ones [ARGS="-k lpips"]

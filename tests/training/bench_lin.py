@@ -1,0 +1,129 @@
+"""How much faster lin trains on stored features than the released trainer does on images.
+
+    python -m tests.training.bench_lin [--nets alex squeeze vgg] [--rounds 3]
+
+Both sides take the triplets of the packed mini dataset, 50 at once, in one process, alternating; medians of the rounds.
+From their rates follow the times of ten epochs on BAPPS's 151,400 training triplets:
+
+    theirs   ten epochs of the released trainer's step
+    ours     one pass over the images for the features, and ten epochs of steps on these
+
+without validation or imports on either side. Weights are random where ImageNet's are not at hand: that changes no time.
+The wall time of all of `make train DATA=mini VARIANT=lin`, validation and tables included, stands beside.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import lpips
+import numpy as np
+import torch
+
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.config import DatasetConfig, parse
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.training.features import features_bytes, stored_features
+from lpips_repro.training.loop import make_optimiser, training_step
+from lpips_repro.training.model import RankingModel
+from lpips_repro.training.triplets import FeatureTriplets, to_images
+from lpips_repro.training.window import Window
+from tests.compose import settings
+
+TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
+CPU = torch.device("cpu")
+STEPS = {"theirs": 4, "ours": 300}  # a round
+
+
+def seconds(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def released_step(net: str, split: PackedSplit) -> Callable[[], None]:
+    """The released trainer's step on the first batch of a split."""
+    trainer = lpips.Trainer()
+    trainer.initialize(model="lpips", net=net, pnet_rand=True, use_gpu=False, is_train=True)
+    trainer.net.train()
+    batch = {name: to_images(split.arrays[name][:BATCH], CPU).contiguous() for name in ("ref", "p0", "p1")}
+    batch["judge"] = torch.from_numpy(np.array(split.votes[:BATCH])).view(-1, 1, 1, 1)
+
+    def step() -> None:
+        trainer.set_input(batch)
+        trainer.optimize_parameters()
+
+    return step
+
+
+def vector_steps(model: RankingModel, triplets: FeatureTriplets, count: int) -> None:
+    """Steps as the loop takes them, on batches in random order."""
+    optimiser, window = make_optimiser(model, 1e-4), Window(CPU)
+    dropout, order = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    for step in range(count):
+        indices = order.permutation(len(triplets))[:BATCH]
+        judge = triplets.votes(indices)
+        d0, d1 = triplets.distances(model, indices, dropout)
+        loss, norm = training_step(model, optimiser, d0, d1, judge)
+        window.add(step, loss, norm, d0, d1, judge)
+
+
+def measure(net: str, split: PackedSplit, rounds: int) -> tuple[float, float, float]:
+    """Median seconds of the released step, of the feature pass a triplet, and of a step on features."""
+    theirs = released_step(net, split)
+    model = RankingModel(net, "lin", "0.1", gaussian_state(net, 0))
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds + 1):
+            found = []
+
+            def feature_pass(root: Path = Path(folder) / str(number), found: list = found) -> None:
+                found.append(stored_features(model.metric, split, root, "float32", CPU, noise=True))
+
+            step = seconds(lambda: [theirs() for _ in range(STEPS["theirs"])]) / STEPS["theirs"]
+            feature = seconds(feature_pass) / len(split)
+            triplets = FeatureTriplets([split], CPU, found)
+            vector = seconds(lambda triplets=triplets: vector_steps(model, triplets, STEPS["ours"])) / STEPS["ours"]
+            times.append((step, feature, vector))
+    return tuple(statistics.median(column) for column in zip(*times[1:], strict=True))  # the first warms up
+
+
+def wall_time(net: str) -> str:
+    """Of `make train NET=... VARIANT=lin DATA=mini`, from nothing but the dataset."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "scripts/train.py", "data=mini", f"net={net}", "variant=lin", "download=false"]
+        start = time.perf_counter()
+        done = subprocess.run([*command, f"experiments={folder}/e", f"features={folder}/f"], capture_output=True)
+        return f"{time.perf_counter() - start:.0f} s" if done.returncode == 0 else "not run (no weights)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", nargs="+", default=["alex", "squeeze", "vgg"])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    split = prepare(parse(settings("dataset", "data=mini"), DatasetConfig).data, "train")[0]
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split)} triplets of {split.name}")
+    for net in options.nets:
+        step, feature, vector = measure(net, split, options.rounds)
+        steps = EPOCHS * -(-TRIPLETS // BATCH)
+        theirs, ours = steps * step, TRIPLETS * feature + steps * vector
+        print(f"{net}: released step {1000 * step:.0f} ms ({BATCH / step:.0f} triplets/s);", end=" ")
+        print(f"ours: features {1 / feature:.0f} triplets/s, step on features {1000 * vector:.2f} ms")
+        print(f"  ten epochs of BAPPS, projected: released {theirs / 60:.0f} min, ours {ours / 60:.1f} min", end=" ")
+        print(
+            f"(features {TRIPLETS * feature / 60:.1f}, steps {steps * vector / 60:.1f}): {theirs / ours:.0f} times",
+            end=" ",
+        )
+        print(f"as fast, {features_bytes(net, TRIPLETS, 'float32', noise=True) / 1e9:.1f} GB of features")
+        print(f"  make train NET={net} VARIANT=lin DATA=mini, all of it: {wall_time(net)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
