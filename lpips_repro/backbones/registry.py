@@ -118,7 +118,7 @@ def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:
 def torchvision_state(name: str, seed: int) -> dict[str, Tensor]:
     """Random parameters for a network as torchvision initialises it: where "scratch" begins in the released code."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' state too
         backbone = Backbone(name)
         if backbone.spec.initialise is not None:
             for module in backbone.modules():
