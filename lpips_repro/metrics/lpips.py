@@ -129,7 +129,9 @@ class LPIPS(nn.Module):
         """
         weights, lin_weights = read_released_state(net, state_dict, SHIFT, SCALE)
         variant = variant or ("lin" if lin_weights else "off_the_shelf")
-        return cls(net, variant, version, weights=weights, lin_weights=lin_weights or None)
+        # Empty ones of a variant that needs them are refused, where None would stand for the official ones.
+        absent = variant == "off_the_shelf" and not lin_weights
+        return cls(net, variant, version, weights=weights, lin_weights=None if absent else lin_weights)
 
     def official_state_dict(self) -> dict[str, Tensor]:
         """Copies of the parameters under the keys of the released `lpips.LPIPS`, which loads them strictly."""

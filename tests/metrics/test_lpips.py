@@ -172,6 +172,46 @@ def test_equals_the_released_package_on_photographs(net, variant):
     assert_equal_to_released(LPIPS(net, variant, weights=WEIGHTS[net]), photo[..., :96, :96], photo[..., 3:99, 2:98])
 
 
+def random_lin(net: str) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    channels = BACKBONES[net].channels
+    return {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1, generator=generator) for k, c in enumerate(channels)}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("variant", ["tune", "scratch"])
+@pytest.mark.parametrize("net", NETS)
+def test_a_trained_variant_equals_the_released_package_with_its_weights(net, variant, version):
+    ours = LPIPS(net, variant, version, weights=WEIGHTS[net], lin_weights=random_lin(net))
+    theirs = empty_released_metric(net, version, lin=True)
+    theirs.load_state_dict(ours.official_state_dict(), strict=True)
+    theirs.spatial = False
+    x, y, _ = images(2, 3, 64, 64)
+    torch.testing.assert_close(ours(x, y), theirs(x, y).flatten(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["lin", "tune", "scratch"])
+def test_a_trained_variant_comes_back_from_its_released_state_dict(variant):
+    metric = LPIPS("squeeze", variant, "0.0", weights=WEIGHTS["squeeze"], lin_weights=random_lin("squeeze"))
+    back = LPIPS.from_official("squeeze", "0.0", metric.official_state_dict(), variant)
+    assert (back.variant, back.version) == (variant, "0.0")
+    x, y, _ = images(2, 3, 64, 64)
+    assert torch.equal(back(x, y), metric(x, y))
+
+
+@pytest.mark.parametrize("variant", ["lin", "tune", "scratch"])
+def test_a_released_state_dict_without_lin_weights_is_no_trained_variant(variant):
+    state = LPIPS("alex", "off_the_shelf", weights=WEIGHTS["alex"]).official_state_dict()
+    with pytest.raises(ValueError, match=r"no entry 'lin0\.model\.1\.weight'"):
+        LPIPS.from_official("alex", "0.1", state, variant)
+
+
+def test_a_released_state_dict_with_lin_weights_is_not_off_the_shelf():
+    state = LPIPS("alex", "lin", weights=WEIGHTS["alex"]).official_state_dict()
+    with pytest.raises(ValueError, match="they belong to the others"):
+        LPIPS.from_official("alex", "0.1", state, "off_the_shelf")
+
+
 @pytest.mark.parametrize("spatial", [False, True])
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_cpu(spatial):
@@ -228,7 +268,10 @@ def test_smallest_size_is_accepted_and_one_less_refused(net):
         ({"net": "resnet"}, "'resnet': expected one of alex, squeeze, vgg"),
         ({"variant": "linear"}, "'linear': expected one of off_the_shelf, lin"),
         ({"version": "0.2"}, "'0.2': expected one of 0.0, 0.1"),
-        ({"variant": "off_the_shelf", "lin_weights": {}}, "belong to variant 'lin'"),
+        ({"variant": "off_the_shelf", "lin_weights": {}}, "they belong to the others"),
+        ({"variant": "tune"}, "variant 'tune' needs weights and lin_weights: none are published"),
+        ({"variant": "scratch"}, "variant 'scratch' needs weights and lin_weights: none are published"),
+        ({"variant": "tune", "lin_weights": {}}, "'tune' needs weights and lin_weights|no entry 'lin0.model.1.weight'"),
     ],
 )
 @pytest.mark.parametrize("weights", [None, WEIGHTS["alex"]])
