@@ -116,7 +116,6 @@ class RankingModel(nn.Module):
         return {lin_key(layer): part.clone().view(1, -1, 1, 1) for layer, part in enumerate(self.lin_by_layer())}
 
     def trained_metric(self) -> LPIPS:
-        """The metric as it stands, frozen, on its own copy of the parameters."""
-        metric = self.metric
-        weights = metric.backbone.state_dict()
-        return LPIPS(metric.backbone.name, self.variant, metric.version, weights=weights, lin_weights=self.lin_state())
+        """The metric as it stands, frozen, on its own copy of the parameters, where the model is."""
+        net, version, weights = self.metric.backbone.name, self.metric.version, self.metric.backbone.state_dict()
+        return LPIPS(net, self.variant, version, weights=weights, lin_weights=self.lin_state()).to(self.lin.device)
