@@ -12,6 +12,8 @@ import torch
 from lpips_repro.errors import UserError
 from lpips_repro.training import loop
 from lpips_repro.training.loop import Stopped, fit
+from lpips_repro.training.validation import Validation
+from lpips_repro.training.watch import Watch
 from tests.training.tiny import (
     BATCH,
     EPOCHS,
@@ -108,17 +110,19 @@ def test_the_order_depends_on_the_seed(splits, tmp_path):
     assert one.batch(0).tolist() == make_run(tmp_path, splits).batch(0).tolist() != other.batch(0).tolist()
 
 
-def test_best_pt_has_the_best_mean_and_last_pt_the_last(splits, tmp_path):
-    scores = fit(make_run(tmp_path, splits, "lin on features", "learning_rate=0.3"))
-    means = {int(row["step"]): float(row["val_mean"]) for row in metrics(tmp_path) if row["val_mean"]}
-    assert list(means) == [0, 7, 14, 21]
-    best, last = checkpoint(tmp_path, "best.pt"), checkpoint(tmp_path)
-    assert means[best["step"]] == max(means.values()) == pytest.approx(100 * best["scores"]["mean"], abs=1e-3)
-    assert best["step"] == min(step for step, mean in means.items() if mean == max(means.values()))
-    assert last["step"] == STEPS
-    assert scores == last["scores"]
-    assert means[STEPS] == pytest.approx(100 * scores["mean"], abs=1e-3)
-    assert means[STEPS] != max(means.values())  # or this test would show nothing
+@pytest.mark.parametrize(
+    ("means", "best"), [((0.5, 0.7, 0.6, 0.65), 7), ((0.9, 0.7, 0.6, 0.65), 0), ((0.5, 0.7, 0.7, 0.8), 21)]
+)
+def test_best_pt_has_the_best_mean_and_last_pt_the_last(splits, tmp_path, monkeypatch, means, best):
+    left = list(means)
+    monkeypatch.setattr(loop, "validate", lambda *_: Validation({"color": 0.5, "deblur": 0.5, "mean": left.pop(0)}, []))
+    monkeypatch.setattr(Watch, "disagreements", lambda *_: None)
+    scores = fit(make_run(tmp_path, splits))
+    found, last = checkpoint(tmp_path, "best.pt"), checkpoint(tmp_path)
+    assert (found["step"], found["scores"]["mean"]) == (best, max(means))
+    assert (last["step"], last["scores"]) == (STEPS, scores)
+    assert scores["mean"] == means[-1]
+    assert [float(row["val_mean"]) for row in metrics(tmp_path) if row["val_mean"]] == [100 * mean for mean in means]
 
 
 def test_the_rate_in_metrics_csv_is_that_of_the_schedule(splits, tmp_path):
