@@ -14,9 +14,11 @@ A split's features are a folder: mean.npy and (for training) noise.npy, (N, 2, s
 card.json, the identity, written last. What an interrupted pass had done is gone on from.
 """
 
+import contextlib
+import copy
 import hashlib
+import io
 import json
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -30,16 +32,15 @@ from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import code_version
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.training.triplets import SplitFeatures, to_images
 
-log = logging.getLogger(__name__)
-
 # Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
 FLOAT16_SCALE = 4096.0
 # Triplets at once: enough to fill the processor, few enough for maps that stay near it.
-BATCH = {"cpu": 50, "cuda": 250}
+BATCH = {"cpu": 16, "cuda": 250}
 
 
 def stored_features(
@@ -60,10 +61,19 @@ def stored_features(
     folder = root / split.card["dataset"] / name
     with exclusive(folder):
         if not (folder / "card.json").is_file():
-            _compute(metric, split, folder, dtype, device, noise)
+            try:
+                _compute(metric, split, folder, dtype, device, noise)
+            except OSError as error:
+                raise UserError(
+                    f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
+                    " space, or set another folder with features=FOLDER"
+                ) from error
             (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
             (folder / ".card.json").replace(folder / "card.json")
-    fields = [np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in _fields(noise)]
+    try:
+        fields = [np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in _fields(noise)]
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{folder}: {error}: delete this folder, and it is computed anew") from error
     return SplitFeatures(fields[0], fields[1] if noise else None, _scale(dtype))
 
 
@@ -78,40 +88,58 @@ def channel_statistics(metric: LPIPS, ref: Tensor, p0: Tensor, p1: Tensor) -> tu
     Args:
         metric: gives the feature maps; ref, p0, p1: images (N, 3, H, W) in [-1, 1].
     """
-    means, deviations = [], []
-    for f, *others in zip(*metric.unit_feature_maps((ref, p0, p1)), strict=True):
-        squared = [(f - other).square() for other in others]
-        means.append(torch.stack([x.mean(dim=(2, 3)) for x in squared], dim=1))
-        # The factor p / (1 - p) of the variance is 1 for the dropout of one half.
-        norms = [torch.linalg.vector_norm(x, dim=(2, 3)) for x in squared]
-        deviations.append(torch.stack(norms, dim=1) / f[0, 0].numel())
-    return torch.cat(means, dim=2), torch.cat(deviations, dim=2)
+    maps_ref, *others = metric.unit_feature_maps((ref, p0, p1))
+    pairs = []
+    for maps in others:
+        layers = [_layer_statistics(f, x) for f, x in zip(maps_ref, maps, strict=True)]
+        pairs.append([torch.cat(parts, dim=1) for parts in zip(*layers, strict=True)])
+    mean, deviation = (torch.stack(values, dim=1) for values in zip(*pairs, strict=True))
+    return mean, deviation
+
+
+def _layer_statistics(f: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of two feature maps (N, C, H, W), (N, C) each."""
+    # Places before channels, as they are in memory: means over places are then products with a vector, which are many
+    # times faster than reductions.
+    squared = (f - x).square_().permute(0, 2, 3, 1).flatten(1, 2)
+    places = squared.shape[1]
+    average = squared.new_full((1, 1, 1), 1 / places).expand(len(squared), 1, places)
+    mean = torch.bmm(average, squared)
+    # The factor p / (1 - p) of the variance is 1 for the dropout of one half.
+    variance = torch.bmm(average, squared.square_()) / places
+    return mean.squeeze(1), variance.sqrt_().squeeze(1)
 
 
 @torch.inference_mode()
 def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device: torch.device, noise: bool) -> None:
     shape = (len(split), 2, sum(metric.backbone.spec.channels))
-    progress = folder / "done.json"  # how many triplets are complete on disk, after a kill -9 too
-    begun = progress.is_file()
-    files = [folder / f"{field}.npy" for field in _fields(noise)]
-    modes = {"mode": "r+"} if begun else {"mode": "w+", "dtype": dtype, "shape": shape}
-    arrays = [np.lib.format.open_memmap(file, **modes) for file in files]
-    done = json.loads(progress.read_text()) if begun else 0
-    metric = metric.to(memory_format=torch.channels_last)  # in which convolutions are faster
-    batch = BATCH[device.type]
+    batch, row_bytes = BATCH[device.type], 2 * shape[2] * np.dtype(dtype).itemsize
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    begin = header.getvalue()
+    paths = [folder / f"{field}.npy" for field in _fields(noise)]
+    # Appended to, not mapped: the length tells what is complete, and a full disk is an error and not a crash.
+    done = min((path.stat().st_size - len(begin)) // row_bytes if path.is_file() else 0 for path in paths)
+    done = max(done, 0) // batch * batch
+    metric = copy.deepcopy(metric).to(memory_format=torch.channels_last)  # in which convolutions are faster
     bar = tqdm(total=len(split), initial=done, desc=f"features of {split.name}", unit="triplet", disable=None)
-    with bar:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(bar)
+        files = [stack.enter_context(path.open("r+b" if done else "wb")) for path in paths]
+        for file in files:
+            if not done:
+                file.write(begin)
+            file.seek(len(begin) + done * row_bytes)
+            file.truncate()
         for start in range(done, len(split), batch):
-            part = slice(start, start + batch)
-            images = [to_images(split.arrays[name][part], device) for name in ("ref", "p0", "p1")]
-            for array, values in zip(arrays, channel_statistics(metric, *images), strict=False):
-                array[part] = (values * _scale(dtype)).cpu().numpy()
-            partial = progress.with_suffix(f".{os.getpid()}")
-            partial.write_text(json.dumps(min(start + batch, len(split))))
-            partial.replace(progress)
+            images = [to_images(split.arrays[name][start : start + batch], device) for name in ("ref", "p0", "p1")]
+            for file, values in zip(files, channel_statistics(metric, *images), strict=False):
+                file.write((values * _scale(dtype)).cpu().numpy().astype(dtype).data)
             bar.update(len(images[0]))
-    for array in arrays:
-        array.flush()
+        for file in files:  # on disk before the card says so
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.device, noise: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,7 +137,9 @@ def _on_features(
     backbone = model.metric.backbone.name
     needed = sum(features_bytes(backbone, len(split), dtype, noise=True) for split in train_splits)
     needed += sum(features_bytes(backbone, len(split), dtype, noise=False) for split in val_splits)
-    log.info("lin features: %.2f GB (%s) in %s", needed / 1e9, dtype, root)
+    root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root).free
+    log.info("lin features: %.2f GB (%s) in %s, where %.2f GB are free", needed / 1e9, dtype, root, free / 1e9)
     features = [stored_features(model.metric, split, root, dtype, device, noise=True) for split in train_splits]
     val = {}
     for split in val_splits:

@@ -92,7 +92,7 @@ class Command:
 
     def features(self) -> list[str]:
         """What is there of stored features, and how far it is."""
-        return sorted(f"{path} {path.stat().st_mtime_ns}" for path in self.home.glob("features/folder/*/*.json"))
+        return sorted(f"{path} {path.stat().st_size}" for path in self.home.glob("features/folder/*/*.npy"))
 
     def rows(self) -> int:
         """Lines of metrics.csv."""

@@ -152,8 +152,8 @@ def test_stopped_at_any_moment_a_run_goes_on_as_if_nothing_had_been(splits, tmp_
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_stopped_again_and_again(splits, tmp_path, undisturbed, kind):
-    moments, stops = random.Random(kind), 0
-    while True:
+    moments, stops, scores = random.Random(kind), 0, None
+    for _ in range(CALLS):
         try:
             scores = fit(make_run(tmp_path, splits, kind, check_stop=After(moments.randint(1, 8), Stopped())))
             break
