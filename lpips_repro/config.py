@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lpips_repro.datasets.mirrors import local_folder, public
 from lpips_repro.errors import UserError
 
 
@@ -77,6 +78,8 @@ class BappsConfig(FolderConfig):
             )
         if not self.mirrors:
             raise UserError("data.mirrors=[]: expected at least one address or folder")
+        for mirror in self.mirrors:
+            local_folder(mirror)  # raises where it is none
 
 
 @dataclass
@@ -310,6 +313,11 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
 def explain(error: OmegaConfBaseException) -> str:
     """One line on a setting that OmegaConf refused, with the allowed keys where it is the key that is unknown."""
     message = str(error).splitlines()[0]
+    if "is not a ListConfig" in message:
+        value = public(str(error.value))
+        return f"{error.full_key}={value}: expected a list: {error.full_key}=[{value or 'VALUE'}]"
+    if "NoneType is not" in message or "is not Optional" in message:
+        return f"{error.full_key}=null: expected a value"
     text = f"{error.full_key}: {message}" if error.full_key else message
     if error.parent_node is not None and isinstance(error.parent_node, DictConfig) and "not in" in message:
         text += f": expected one of {', '.join(map(str, error.parent_node))}"

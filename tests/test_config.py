@@ -1,10 +1,13 @@
+import os
 import re
+import subprocess
 
 import pytest
 from hydra.errors import HydraException
 
 from lpips_repro.cli import run
 from lpips_repro.config import (
+    DatasetConfig,
     Device,
     EvaluateConfig,
     FolderConfig,
@@ -72,6 +75,13 @@ def test_weights_names_all_three_networks():
         ("name=''", "name=: expected letters, digits"),
         ("data.observers=simulated", "data.observers=simulated: BAPPS was judged by people"),
         ("data.mirrors=[]", "data.mirrors=.*at least one"),
+        ("data.mirrors=/folder", r"^data.mirrors=/folder: expected a list: data.mirrors=\[/folder\]$"),
+        ("data.mirrors=https://u:p@host/x", r"^data.mirrors=https://host/x: expected a list: data.mirrors=\["),
+        ("data.mirrors=", r"data.mirrors=: expected a list: data.mirrors=\[VALUE\]"),
+        ("data.mirrors=null", "data.mirrors=null: expected a value"),
+        ("data.mirrors=[/folder,null]", r"data.mirrors\[1\]=null: expected a value"),
+        ("data.mirrors=[[/folder]]", "data.mirrors: .* is no mirror: expected https"),
+        ("data.mirrors=5", r"data.mirrors=5: expected a list: data.mirrors=\[5\]"),
         ("seed=x", "seed: .*'x'"),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1"),
         ("bootstrap=0", "bootstrap=0: expected an integer of at least 1"),
@@ -87,6 +97,53 @@ def test_weights_names_all_three_networks():
 def test_a_wrong_setting_is_refused_with_the_allowed_values(override, message):
     with pytest.raises(UserError, match=message):
         parse(settings("evaluate", override), EvaluateConfig)
+
+
+NO_MIRRORS = ["", " ", " /folder", "ftp://host/x", "s3://bucket/x", "file:/folder", "http:/host/x", "https://"]
+NO_MIRRORS += [
+    "https:///folder",
+    "http://[::1",
+    "http://host:99999",
+    "~nobody-here/x",
+    "file://",
+    "file://localhost",
+    "file:/a//b",
+]
+
+
+@pytest.mark.parametrize(
+    ("mirror", "message"),
+    [
+        *((mirror, "is no mirror: expected .*FOLDER or a folder: .*fetch the archives") for mirror in NO_MIRRORS),
+        ("file://folder/sub", "is on a computer 'folder': .* three slashes: file:///folder/sub, or the folder alone"),
+        ("file://~/x", "is on a computer '~'"),
+    ],
+)
+def test_what_is_no_mirror_is_refused_with_the_remedy(mirror, message):
+    with pytest.raises(UserError, match=f"^data.mirrors: '{re.escape(mirror)}' {message}"):
+        parse(settings("dataset", f"data.mirrors=[https://host/x,'{mirror}']"), DatasetConfig)
+
+
+# What the documented commands name.
+DOCUMENTED = [["/folder"], ["/my folder"], ["~/my folder", "https://host/dataset?key=a&part=b"]]
+
+
+def documented_commands():
+    """The `make data` commands on mirrors that the documents have."""
+    texts = [(CONFIGS.parent / file).read_text() for file in ("configs/data/bapps.yaml", "data/README.md")]
+    return re.findall(r"make data ARGS=.*mirrors.*", "\n".join(texts))
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_the_mirrors_of_every_documented_command_reach_the_settings(command):
+    # The shell, make and its shell take quotes away; what is left goes through Hydra.
+    show = f"{command} -s -o .venv/.installed RUN=\"printf '%s\\n'\""
+    environment = {"PATH": os.environ["PATH"]}  # nothing of a `make test` around this one
+    shown = subprocess.check_output(show, shell=True, cwd=CONFIGS.parent, env=environment, text=True)
+    script, *overrides = shown.splitlines()
+    assert script == "scripts/data.py"
+    mirrors = parse(settings("dataset", *overrides), DatasetConfig).data.mirrors
+    assert mirrors in DOCUMENTED
 
 
 @pytest.mark.parametrize(

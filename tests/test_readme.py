@@ -47,8 +47,20 @@ def test_every_target_sets_up_the_environment_first_and_explains_itself():
 
 
 def test_every_override_named_composes():
-    for target, config in (("eval-tables", "evaluate"), ("data", "dataset")):
-        for line in re.findall(rf"make {target} .*", README):
-            arguments = re.search(r'ARGS="([^"]*)"', line)
-            overrides = [word for word in (arguments[1].split() if arguments else []) if "mae" not in word]
-            settings(config, *overrides)
+    targets = {"eval-tables": "evaluate", "data": "dataset", "data-stats": "dataset", "data-verify": "dataset"}
+    targets |= {"train": "train", "sparsity": "sparsity", "weights": "weights"}
+    found = set()
+    for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`]+))+)", README):
+        overrides = []
+        for name, quoted, plain in re.findall(r' ([A-Z_]+)=(?:"([^"]*)"|([^\s`]+))', variables):
+            if name == "ARGS":
+                overrides += [word for word in quoted.split() if "mae" not in word]
+            elif name in ("NET", "VARIANT", "DATA", "SPLITS"):
+                if plain != "mine":  # to be made by the user
+                    overrides.append(f"{name.lower()}={plain}")
+            else:
+                assert name in re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE), name
+        if target in targets:
+            settings(targets[target], *overrides)
+            found.add(target)
+    assert {"eval-tables", "data", "train"} <= found

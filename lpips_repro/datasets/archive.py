@@ -21,7 +21,7 @@ import numpy as np
 
 from lpips_repro.datasets.images import load_patch
 from lpips_repro.datasets.layout import read_vote
-from lpips_repro.datasets.members import HashingReader, Member, read_members
+from lpips_repro.datasets.members import ArchiveError, HashingReader, Member, read_members
 from lpips_repro.datasets.packed import (
     IMAGE_FIELDS,
     PATCH_BYTES,
@@ -36,8 +36,8 @@ from lpips_repro.datasets.packed import (
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import WORKER_KILLED, process_pool
 
-# Images a task, and tasks under way for each worker: bounds the memory.
-CHUNK, AHEAD = 64, 3
+# Images a task, their bytes, and tasks under way for each worker: bounds the memory.
+CHUNK, CHUNK_BYTES, AHEAD = 64, 4 << 20, 3
 
 Key = tuple[str, str, str]  # kind, phase, split
 
@@ -49,6 +49,7 @@ class _Spool:
     folder: Path
     slots: dict[str, dict[str, int]]
     waiting: dict[str, list[tuple[str, int, bytes]]]
+    waiting_bytes: Counter = field(default_factory=Counter)
     votes: dict[str, float] = field(default_factory=dict)
     sizes: Counter = field(default_factory=Counter)
     odd: list[str] = field(default_factory=list)
@@ -81,8 +82,9 @@ def pack_archive(
         resize, dataset, observers, workers: as for `pack_split`.
 
     Raises:
-        UserError: for a damaged or truncated archive, a member that is refused (its name is told), a file that is no
-            image or share, a file without counterpart, or a full disk; no split is half-written then.
+        ArchiveError: for a damaged or truncated archive, a member that is refused (its name is told), or a file without
+            counterpart; no split is half-written then, nor with the next.
+        UserError: for a file that is no image or share, or a full disk.
     """
     shutil.rmtree(spool, ignore_errors=True)
     try:
@@ -130,6 +132,7 @@ def _spool_members(
             _collect(*tasks.pop(0))
         split = spools[key]
         batch = split.waiting.pop(image)
+        del split.waiting_bytes[image]
         name = f"{archive}:{'/'.join(key)}/{image}"
         tasks.append((split, pool.submit(_decode, split.folder / f"{image}.raw", name, batch, resize)))
 
@@ -145,7 +148,8 @@ def _spool_members(
         slot = split.slots[name].setdefault(stem, len(split.slots[name]))
         batch = split.waiting.setdefault(name, [])
         batch.append((stem, slot, content))
-        if len(batch) == CHUNK:
+        split.waiting_bytes[name] += len(content)
+        if len(batch) == CHUNK or split.waiting_bytes[name] >= CHUNK_BYTES:
             submit(key, name)
     for key, split in spools.items():
         for image in list(split.waiting):
@@ -188,9 +192,9 @@ def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
     for name, found in {**split.slots, VOTE_FIELD[key[0]]: split.votes}.items():
         missing = sorted(every - found.keys())
         if missing:
-            raise UserError(
+            raise ArchiveError(
                 f"{archive}: {'/'.join(key)}/{name} has no file {missing[0]}, though its counterparts are there"
-                f" ({len(missing)} missing in all): delete the archive and run the command again to fetch it anew"
+                f" ({len(missing)} missing in all)"
             )
     return len(every)
 

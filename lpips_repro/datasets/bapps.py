@@ -1,20 +1,19 @@
 """BAPPS: how it is fetched and packed, and what of it is there."""
 
-import json
 import logging
+import os
 import shutil
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from lpips_repro.config import BappsConfig
 from lpips_repro.datasets.archive import Key, pack_archive
 from lpips_repro.datasets.download import fetch_archive
 from lpips_repro.datasets.layout import read_split
-from lpips_repro.datasets.lock import exclusive
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, PackedSplit, open_split, read_card
+from lpips_repro.datasets.local import check_space, local_archives, record_sha256, remedy
+from lpips_repro.datasets.lock import clear_leftovers, exclusive
+from lpips_repro.datasets.members import ArchiveError
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_BYTES, PackedSplit, open_split, read_card
 from lpips_repro.datasets.packing import pack_split
 from lpips_repro.datasets.published import (
     ARCHIVES,
@@ -23,9 +22,7 @@ from lpips_repro.datasets.published import (
     Archive,
     check_counts,
     count_is_right,
-    gigabytes,
     judgments_differ,
-    read_json,
     read_manifest,
     size_warning,
 )
@@ -44,6 +41,8 @@ def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSpli
     """
     published = read_manifest(Path(cfg.manifest))  # first: what it lacks is told before hours of fetching
     keys = [key for key in COUNTS if key[1] == phase]
+    for folder in (packed_folder(cfg), Path(cfg.root)):
+        clear_leftovers(folder)
     # A dataset that is complete is read without the lock.
     if cfg.unpack or not all(_is_complete(cfg, key) for key in keys):
         _prepare_phase(cfg, phase, workers)
@@ -62,7 +61,7 @@ def is_packed(cfg: BappsConfig, key: Key) -> bool:
     card = read_card(target(cfg, key))
     if card is None or not count_is_right(key, card["count"]):
         return False
-    return (card["resize_mode"], card["observers"]) == (cfg.resize.value, cfg.observers.value)
+    return (card.get("resize_mode"), card["observers"]) == (cfg.resize.value, cfg.observers.value)
 
 
 def _open_splits(cfg: BappsConfig, keys: Sequence[Key], published: dict[str, dict]) -> list[PackedSplit]:
@@ -73,13 +72,28 @@ def _open_splits(cfg: BappsConfig, keys: Sequence[Key], published: dict[str, dic
     return splits
 
 
+def check_room(cfg: BappsConfig, phases: Collection[str]) -> None:
+    """Raise UserError where a disk has less space than all that is missing of some phases needs on it."""
+    if cfg.unpack or not all(_is_complete(cfg, key) for key in COUNTS if key[1] in phases):
+        with exclusive(*_folders(cfg)):  # or what another process is making would be counted as missing
+            _check_space(cfg, phases)
+
+
 def _prepare_phase(cfg: BappsConfig, phase: str, workers: int) -> None:
-    # The archives have a lock of their own: all resize modes share them.
-    with exclusive(packed_folder(cfg)), exclusive(Path(cfg.archives)):
+    with exclusive(*_folders(cfg)):
+        _check_space(cfg, [phase])
         for (kind, archive_phase), archive in ARCHIVES.items():
             if archive_phase == phase:
-                keys = [key for key in COUNTS if key[:2] == (kind, phase)]
-                _prepare_archive(cfg, archive, keys, workers)
+                _prepare_archive(cfg, archive, _keys(kind, phase), workers)
+
+
+def _folders(cfg: BappsConfig) -> list[Path]:
+    """The folders that are written into. Each has a lock of its own: all resize modes share the archives."""
+    return [packed_folder(cfg), Path(cfg.archives), *([Path(cfg.root)] if cfg.unpack else [])]
+
+
+def _keys(kind: str, phase: str) -> list[Key]:
+    return [key for key in COUNTS if key[:2] == (kind, phase)]
 
 
 def packed_folder(cfg: BappsConfig) -> Path:
@@ -92,55 +106,26 @@ def target(cfg: BappsConfig, key: Key) -> Path:
     return packed_folder(cfg) / "-".join(key)
 
 
-def local_archives(cfg: BappsConfig, name: str) -> list[Path]:
-    """The files of an archive on this computer: the download, then those of local mirrors, as `fetch_archive` finds."""
-    folders = [Path(cfg.archives)]
-    for mirror in cfg.mirrors:
-        if mirror.lower().startswith("file://"):
-            folders.append(Path(url2pathname(urlsplit(mirror).path)))
-        elif not mirror.lower().startswith(("http://", "https://")):
-            folders.append(Path(mirror).expanduser())
-    files: dict[Path, Path] = {}  # by what they are: a local mirror may well be the folder of downloads
-    for file in (folder / name for folder in folders):
-        if file.is_file():
-            files.setdefault(file.resolve(), file)
-    return list(files.values())
-
-
-def recorded_sha256(archives: Path) -> dict[str, str]:
-    """The SHA-256 that each archive had at its first use."""
-    file = archives / "sha256.json"
-    return read_json(file, "delete it: it is written anew at the next use") if file.is_file() else {}
-
-
 def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], workers: int) -> None:
     """Make the packed splits of one archive complete, from unpacked files where they are there, else from itself."""
     root = Path(cfg.root)
     done = [key for key in keys if _is_complete(cfg, key)]
-    unpacked = [key for key in keys if root.joinpath(*key).is_dir()]
-    folders = [read_split(root.joinpath(*key), *key[:2]) for key in unpacked if key not in done]
-    check_counts({(f.kind, f.phase, f.split): len(f.names) for f in folders}, f"{root}")
-    for folder in folders:
-        key = (folder.kind, folder.phase, folder.split)
-        pack_split(folder, target(cfg, key), cfg.resize.value, "bapps", cfg.observers.value, workers)
-        done.append(key)
+    unpacked = [key for key in keys if _is_unpacked(cfg, key)]
+    _pack_files(cfg, [key for key in unpacked if key not in done], workers)
+    done += [key for key in unpacked if key not in done]
     if len(done) == len(keys) and not (cfg.unpack and len(unpacked) < len(keys)):
         return
-    missing = [key for key in keys if key not in done]
-    _check_space(cfg, archive, missing)
-    archives = Path(cfg.archives)
-    file = fetch_archive(archive.name, cfg.mirrors, archives, needed_bytes=archive.size)
+    file = fetch_archive(archive.name, cfg.mirrors, Path(cfg.archives), needed_bytes=archive.size)
     if warning := size_warning(archive, file):
         log.warning("%s", warning)
 
     def check(sha256: str, counts: dict[Key, int]) -> None:
-        check_counts({**dict.fromkeys(missing, 0), **counts}, str(file))
-        _record_sha256(archives, file, sha256)
+        missing = dict.fromkeys((key for key in keys if key not in done), 0)
+        check_counts({**missing, **counts}, file, remedy(cfg, file))
+        record_sha256(cfg, file, sha256)
 
     unpack = root / f".{archive.name}.unpack" if cfg.unpack else None
     try:
-        if unpack is not None:
-            shutil.rmtree(unpack, ignore_errors=True)
         pack_archive(
             file,
             archive.prefix,
@@ -159,49 +144,65 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], worker
                 if key not in unpacked:  # what the user has there stays
                     root.joinpath(*key).parent.mkdir(parents=True, exist_ok=True)
                     unpack.joinpath(*key).rename(root.joinpath(*key))
+    except ArchiveError as error:
+        raise UserError(f"{error}: {remedy(cfg, file)}") from error
     finally:
         if unpack is not None:
             shutil.rmtree(unpack, ignore_errors=True)
 
 
-def _check_space(cfg: BappsConfig, archive: Archive, missing: list[Key]) -> None:
-    """Raise UserError where a disk has less space than fetching and packing an archive needs on it."""
-    packed = sum(COUNTS[key] * len(IMAGE_FIELDS[key[0]]) * PATCH_SIZE**2 * 3 for key in missing)
-    sizes = [(packed_folder(cfg), 2 * packed)]  # twice: in order of arrival, and then by name
-    if not local_archives(cfg, archive.name):
-        part = Path(cfg.archives) / f"{archive.name}.part"
-        begun = part.stat().st_size if part.is_file() else 0
-        sizes.append((Path(cfg.archives), max(archive.size - begun, 0)))
-    if cfg.unpack:
-        sizes.append((Path(cfg.root), archive.size))
-    needed: Counter[int] = Counter()  # by disk: these folders may be on several
-    for folder, size in sizes:
-        folder.mkdir(parents=True, exist_ok=True)
-        needed[folder.stat().st_dev] += size
-    for folder, _ in sizes:
-        size, free = needed[folder.stat().st_dev], shutil.disk_usage(folder).free
-        if free < size:
-            raise UserError(
-                f"{folder}: {gigabytes(free)} free: {archive.name} needs {gigabytes(size)} on this disk:"
-                " free some space, or set data.packed or data.archives to folders on another"
-            )
+def _pack_files(cfg: BappsConfig, keys: list[Key], workers: int) -> None:
+    """Pack the splits that are unpacked under `cfg.root`."""
+    folders = {key: read_split(Path(cfg.root, *key), *key[:2]) for key in keys}
+    counts = {key: len(folder.names) for key, folder in folders.items()}
+    wrong = [str(folder.path) for key, folder in folders.items() if not count_is_right(key, counts[key])]
+    check_counts(counts, Path(cfg.root), f"complete {', '.join(wrong)}, or move it elsewhere to have it fetched")
+    for key, folder in folders.items():
+        pack_split(folder, target(cfg, key), cfg.resize.value, "bapps", cfg.observers.value, workers)
+
+
+def _check_space(cfg: BappsConfig, phases: Collection[str]) -> None:
+    """Raise UserError where a disk has less space than fetching and packing what is missing needs on it."""
+    names, sizes, largest = [], [], 0
+    for (kind, phase), archive in ARCHIVES.items():
+        keys = _keys(kind, phase) if phase in phases else []
+        packed_here = [key for key in keys if not _is_unpacked(cfg, key)]
+        missing = [key for key in packed_here if not _is_complete(cfg, key)]
+        unpacks = cfg.unpack and packed_here
+        if not missing and not unpacks:
+            continue
+        names.append(archive.name)
+        packed = sum(COUNTS[key] * len(IMAGE_FIELDS[key[0]]) * PATCH_BYTES for key in missing)
+        largest = max(largest, packed)
+        sizes.append((packed_folder(cfg), packed))
+        if not local_archives(cfg, archive.name):
+            part = Path(cfg.archives) / f"{archive.name}.part"
+            begun = part.stat().st_size if part.is_file() else 0
+            sizes.append((Path(cfg.archives), max(archive.size - begun, 0)))
+        if unpacks:
+            sizes.append((Path(cfg.root), archive.size + _files(keys) * _block_size(Path(cfg.root))))
+    # In order of arrival, before it is written in order of names: one archive's at a time.
+    sizes.append((packed_folder(cfg), largest))
+    check_space(sizes, ", ".join(names))
+
+
+def _files(keys: list[Key]) -> int:
+    return sum(COUNTS[key] * (len(IMAGE_FIELDS[key[0]]) + 1) for key in keys)
+
+
+def _block_size(folder: Path) -> int:
+    """What a file takes on the disk beyond its length, at most."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.statvfs(folder).f_frsize
+
+
+def _is_unpacked(cfg: BappsConfig, key: Key) -> bool:
+    return Path(cfg.root, *key).is_dir()
 
 
 def _is_complete(cfg: BappsConfig, key: Key) -> bool:
     """Whether a split is packed; one packed from files that are still there is not taken for granted."""
     if not is_packed(cfg, key):
         return False
-    return "archive" in read_card(target(cfg, key))["source"] or not Path(cfg.root, *key).is_dir()
-
-
-def _record_sha256(archives: Path, file: Path, sha256: str) -> None:
-    known = recorded_sha256(archives)
-    if known.setdefault(file.name, sha256) != sha256:
-        raise UserError(
-            f"{file}: SHA-256 {sha256}, but {known[file.name]} at its first use: delete it to fetch it anew; where the"
-            f" new one is meant, delete its line in {archives / 'sha256.json'}"
-        )
-    archives.mkdir(parents=True, exist_ok=True)
-    partial = archives / ".sha256.json"
-    partial.write_text(json.dumps(known, indent=2) + "\n")
-    partial.replace(archives / "sha256.json")
+    source = read_card(target(cfg, key)).get("source")
+    return isinstance(source, dict) and ("archive" in source or not _is_unpacked(cfg, key))

@@ -1,7 +1,8 @@
-"""One process at a time makes packed splits in a folder."""
+"""One process at a time writes into a folder, and what killed ones left half-made in it goes."""
 
 import contextlib
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,23 +11,46 @@ from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 
+# As narrow as can be: one of the folders is where the user's own files are.
+LEFTOVER = re.compile(r"\.((2afc|jnd)-(train|val)-.+\.(partial|old)-\d+|\w+\.tar\.gz\.(spool|unpack))")
+
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder of packed splits, after waiting (and saying so) for a process that holds it.
+def exclusive(*folders: Path) -> Iterator[None]:
+    """Hold the locks of folders, after waiting (and saying so) for a process that holds one of them.
 
-    The system releases it when a process ends, however it ends; what a killed one left half-made is removed here.
+    The system releases them when a process ends, however it ends; what a killed one left half-made is removed here.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("another process is making splits in %s (it holds %s): waiting for it", folder, lock.lock_file)
-        lock.acquire()
-    try:
-        for left in [*folder.glob(".*.partial-*"), *folder.glob(".*.old-*"), *folder.glob(".*.spool")]:
-            shutil.rmtree(left)
+    with contextlib.ExitStack() as held:
+        # One lock for each folder, however many names it has; in one order, or two processes could wait for each other.
+        for folder in sorted({folder.resolve() for folder in folders}):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                log.warning("another process is at work in %s (it holds %s): waiting for it", folder, lock.lock_file)
+                lock.acquire()
+                log.warning("%s: the other process has ended: going on", folder)
+            held.callback(lock.release)
+            _remove_leftovers(folder)
         yield
-    finally:
-        lock.release()
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-made in a folder, but not what a living one is making there."""
+    if not _leftovers(folder):
+        return
+    # Nothing depends on it: a dataset that can only be read, or is being added to, is complete all the same.
+    with contextlib.suppress(Timeout, OSError), FileLock(folder / ".lock").acquire(timeout=0):
+        _remove_leftovers(folder)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in found if LEFTOVER.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for left in _leftovers(folder):
+        shutil.rmtree(left)

@@ -14,22 +14,25 @@ from typing import BinaryIO, NamedTuple
 from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
+from lpips_repro.datasets.tar import TarStream
 from lpips_repro.errors import UserError
 
 log = logging.getLogger(__name__)
 
 # A 256x256 PNG can hold no more than its pixels and a little overhead.
 LARGEST_MEMBER = 1 << 20
-# Long names and other extension headers, which tarfile reads whole.
-EXTENSIONS = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
+# What is remembered of each file (a digest, here; its name, in packing) must fit in memory: BAPPS's largest archive has
+# 605,200 files in three splits, with names of six digits.
+MOST_FILES = 1_000_000
+MOST_SPLITS = 16
+LONGEST_NAME = 255  # what file systems allow
+LAYOUT = re.compile(
+    r"(2afc|jnd)/(train|val)/([\w-]{1,64})/(ref|p0|p1|judge|same)/(\w[\w.-]{0,63})\.(png|npy)", re.ASCII
 )
-LARGEST_EXTENSION = 1 << 16
-LAYOUT = re.compile(r"(2afc|jnd)/(train|val)/([^/]+)/(ref|p0|p1|judge|same)/([^/.][^/]*)\.(png|npy)")
+
+
+class ArchiveError(UserError):
+    """An archive at fault. What can be done about it depends on whose file it is: the caller adds that."""
 
 
 class Member(NamedTuple):
@@ -66,20 +69,6 @@ class HashingReader(io.RawIOBase):
         super().close()
 
 
-class _Header(tarfile.TarInfo):
-    """A header that refuses to announce an extension of any size."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in EXTENSIONS and header.size > LARGEST_EXTENSION:
-            raise UserError(
-                f"member {header.name!r} is an extension header of {header.size} bytes:"
-                f" at most {LARGEST_EXTENSION} allowed"
-            )
-        return header
-
-
 def read_members(reader: BinaryIO, archive: Path, prefix: str) -> Iterator[Member]:
     """Every file of the BAPPS layout in a tar.gz, to the last byte of the archive; other files are passed over.
 
@@ -88,51 +77,65 @@ def read_members(reader: BinaryIO, archive: Path, prefix: str) -> Iterator[Membe
         prefix: what stands before its members' names in the layout, such as "2afc/".
 
     Raises:
-        UserError: for a damaged or truncated archive; for a member with an absolute name or one with "..", that is a
-            link or device, comes twice or is larger than an image can be: its name is told.
+        ArchiveError: for a damaged or truncated archive; for a member with an absolute name or one with "..", that is a
+            link or device or sparse, comes twice, has a long name or is larger than an image can be: its name is told.
     """
-    seen: set[str] = set()
-    passed = 0
     try:
-        # gzip and not tarfile undoes the compression: it checks the CRC at the end.
-        with (
-            gzip.GzipFile(fileobj=reader, mode="rb") as unzipped,
-            tarfile.open(fileobj=unzipped, mode="r|", tarinfo=_Header) as tar,
-        ):
-            for member in tar:
-                tar.members.clear()  # or it remembers them all
-                path = _checked_path(archive, member, prefix)
-                if path in seen and not member.isdir():
-                    raise UserError(f"{archive}: member {member.name!r} comes twice: refused")
-                seen.add(path)
-                match = LAYOUT.fullmatch(path)
-                if member.isdir() or not match or _suffix_is_wrong(match[1], match[4], match[6]):
-                    passed += not member.isdir()
-                    continue
-                content = tar.extractfile(member).read()
-                yield Member((match[1], match[2], match[3]), match[4], match[5], path, content)
-            while unzipped.read(1 << 20):  # to the end, where the CRC stands
-                pass
+        # gzip checks the CRC at the end.
+        with gzip.GzipFile(fileobj=reader, mode="rb") as unzipped:
+            yield from _members(TarStream(unzipped), archive, prefix)
+    except ArchiveError:
+        raise
     except UserError as error:
-        raise UserError(str(error) if str(archive) in str(error) else f"{archive}: {error}: refused") from error
-    # ValueError: what tarfile raises on malformed extension headers.
+        raise ArchiveError(f"{archive}: {error}: refused") from error
+    # ValueError: what malformed headers hold.
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
-        raise UserError(
-            f"{archive}: damaged or truncated ({error}): delete it and run the command again to fetch it anew"
-        ) from error
+        raise ArchiveError(f"{archive}: damaged or truncated ({error})") from error
+
+
+def _members(tar: TarStream, archive: Path, prefix: str) -> Iterator[Member]:
+    seen: set[bytes] = set()  # digests of paths
+    splits: set[tuple[str, str, str]] = set()
+    passed = 0
+    for member in tar:
+        path = _checked_path(member, prefix)
+        if member.isdir():
+            continue
+        digest = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        if digest in seen:
+            raise UserError(f"member {member.name!r} comes twice")
+        seen.add(digest)
+        if len(seen) > MOST_FILES:
+            raise UserError(f"more than {MOST_FILES} files")
+        match = LAYOUT.fullmatch(path)
+        if not match or _suffix_is_wrong(match[1], match[4], match[6]):
+            passed += 1
+            continue
+        if member.size > LARGEST_MEMBER:
+            raise UserError(f"member {member.name!r} has {member.size} bytes: at most {LARGEST_MEMBER} allowed")
+        key = (match[1], match[2], match[3])
+        splits.add(key)
+        if len(splits) > MOST_SPLITS:
+            raise UserError(f"member {member.name!r} is of one more than {MOST_SPLITS} splits")
+        yield Member(key, match[4], match[5], path, tar.read())
     if passed:
         log.warning("%s: passed over %d files that are not of the BAPPS layout", archive, passed)
 
 
-def _checked_path(archive: Path, member: tarfile.TarInfo, prefix: str) -> str:
+def _checked_path(member: tarfile.TarInfo, prefix: str) -> str:
     """The member's path in the layout; UserError where it is anything but a plain file or folder inside it."""
+    if len(member.name) > LONGEST_NAME:
+        raise UserError(
+            f"member {member.name[:40]!r}... has a name of {len(member.name)} characters:"
+            f" at most {LONGEST_NAME} allowed"
+        )
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
-        raise UserError(f"{archive}: member {member.name!r} leads outside: refused")
-    if not (member.isreg() or member.isdir()) or member.issparse():
-        raise UserError(f"{archive}: member {member.name!r} is a link or device: refused")
-    if member.size > LARGEST_MEMBER:
-        raise UserError(f"{archive}: member {member.name!r} has {member.size} bytes: at most {LARGEST_MEMBER} allowed")
+        raise UserError(f"member {member.name!r} leads outside")
+    if member.type == tarfile.GNUTYPE_SPARSE:
+        raise UserError(f"member {member.name!r} is sparse")
+    if not (member.isreg() or member.isdir()):
+        raise UserError(f"member {member.name!r} is a link or device")
     return prefix + str(path)
 
 

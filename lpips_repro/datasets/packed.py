@@ -27,6 +27,13 @@ PATCH_SIZE = 64
 PATCH_BYTES = PATCH_SIZE**2 * 3
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
 VOTE_FIELD = {"2afc": "judge", "jnd": "same"}
+# What every card holds, besides the layout version.
+CARD_TYPES = {
+    **dict.fromkeys(("kind", "phase", "split", "dataset", "resize", "observers", "digest"), str),
+    "count": int,
+}
+
+_REMEDY = "delete the folder {} and run the command again to pack it anew"
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,8 @@ class PackedSplit:
         found = digest_fields(self.path, self.card["kind"])
         if found != self.card["digest"]:
             raise UserError(
-                f"{self.path}: contents have SHA-256 {found}, the card says {self.card['digest']}: delete the folder"
-                " and run the command again to pack it anew"
+                f"{self.path}: contents have SHA-256 {found}, the card says {self.card['digest']}:"
+                f" {_REMEDY.format(self.path)}"
             )
 
 
@@ -128,6 +135,9 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
     card = {**card, "count": count, "digest": digest_fields(partial, card["kind"]), "layout": LAYOUT_VERSION}
     (partial / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     _check(partial, card, arrays)
+    # Or a power cut could leave the new name on files that were never written.
+    for written in (*partial.iterdir(), partial):
+        _sync(written)
     if path.exists():
         old = path.with_name(f".{path.name}.old-{os.getpid()}")
         path.rename(old)
@@ -135,7 +145,17 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
         shutil.rmtree(old)
     else:
         partial.rename(path)
+    _sync(path.parent)
     return open_split(path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any]) -> PackedSplit:
@@ -153,24 +173,27 @@ def open_split(path: Path) -> PackedSplit:
         raise UserError(f"{path}: no packed split of layout {LAYOUT_VERSION} here: run the command that packs it again")
     try:
         arrays = _map_fields(path, card["kind"])
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}: delete the folder and run the command again to pack it anew") from error
+    except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
+        raise UserError(f"{path}: {error}: {_REMEDY.format(path)}") from error
     _check(path, card, arrays)
     return PackedSplit(path, card, arrays)
 
 
 def read_card(path: Path) -> dict[str, Any] | None:
-    """The card of the packed split at `path`, or None where there is none of this layout version."""
+    """The card of the packed split at `path`, or None where there is none of this layout version, or a damaged one."""
     try:
         card = json.loads((path / "card.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return card if isinstance(card, dict) and card.get("layout") == LAYOUT_VERSION else None
+    if not isinstance(card, dict) or card.get("layout") != LAYOUT_VERSION or card.get("kind") not in (*IMAGE_FIELDS,):
+        return None
+    return card if all(type(card.get(key)) is kind for key, kind in CARD_TYPES.items()) else None
 
 
 def _map_fields(folder: Path, kind: str) -> dict[str, np.ndarray]:
+    # Not `np.load`, which reads other formats too.
     names = (*IMAGE_FIELDS[kind], VOTE_FIELD[kind])
-    return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+    return {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r") for name in names}
 
 
 def _check(folder: Path, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -181,5 +204,5 @@ def _check(folder: Path, card: dict[str, Any], arrays: dict[str, np.ndarray]) ->
         if (array.shape, array.dtype) != expected:
             raise UserError(
                 f"{folder / name}.npy: holds {array.dtype} {array.shape}, expected {expected[1]} {expected[0]}:"
-                " delete the folder and run the command again to pack it anew"
+                f" {_REMEDY.format(folder)}"
             )

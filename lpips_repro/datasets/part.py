@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Self
 from lpips_repro.errors import UserError
 
 Card = dict[str, Any]
+GZIP = b"\x1f\x8b\x08"  # how every gzip file begins
 
 
 class Part:
@@ -25,11 +26,14 @@ class Part:
 
     Attributes:
         path: NAME.part.
+        published: the file's size as published, rounded; 0: not known.
+        least: a file of fewer bytes cannot be the one published.
         restarts: how often the file was begun anew although some of it was kept.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, published: int = 0) -> None:
         self.path, self.restarts = path, 0
+        self.published, self.least = published, published // 2  # published in unknown units, too
         self._new, self._card_file = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.json")
         self._new_card: Card | None = None  # not None: the next bytes belong into NAME.part.new
         self._to_beat = 0
@@ -49,12 +53,12 @@ class Part:
         """How many bytes are kept that can be resumed, and their card; (0, {}) where there are none."""
         card = self._read_card()
         moving = "moving" in card and self._new.exists()
-        return _resumable(self._new if moving else self.path, card)
+        return self._resumable(self._new if moving else self.path, card)
 
     @property
     def begun(self) -> tuple[int, Card]:
         """As `kept`, of what the next request goes on with: of NAME.part.new where there is one."""
-        return self.kept if self._new_card is None else _resumable(self._new, self._new_card)
+        return self.kept if self._new_card is None else self._resumable(self._new, self._new_card)
 
     def told(self) -> str:
         """What is kept, for an error message."""
@@ -121,6 +125,14 @@ class Part:
         self._new.unlink(missing_ok=True)
         self._new_card = None
 
+    def _resumable(self, file: Path, card: Card) -> tuple[int, Card]:
+        """`kept` of a file; what an error page left of itself is none of the archive's."""
+        if {"address", "total", "etag", "modified"} <= card.keys() and isinstance(card["total"], int):
+            size = _size(file)
+            if self.least <= card["total"] and size <= card["total"] and _begins_as_gzip(file):
+                return size, card
+        return 0, {}
+
     def _read_card(self) -> Card:
         try:
             card = json.loads(self._card_file.read_text())
@@ -144,13 +156,12 @@ class Part:
             ) from error
 
 
-def _resumable(file: Path, card: Card) -> tuple[int, Card]:
-    if {"address", "total", "etag", "modified"} <= card.keys() and isinstance(card["total"], int):
-        size = _size(file)
-        if size <= card["total"]:
-            return size, card
-    return 0, {}
-
-
 def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
+
+
+def _begins_as_gzip(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        return content.read(len(GZIP)) == GZIP

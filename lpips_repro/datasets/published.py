@@ -40,6 +40,7 @@ COUNTS: dict[Key, int] = {
     ("2afc", "train", "mix"): 56600,
 }
 
+DIGEST = "judge_times_5_sha256"  # of the judgments, in the manifest
 DIFFERENT_JUDGMENTS = (
     "ATTENTION: the judgments of {} are not those that others have published results on"
     " (bapps_val_manifest.json): scores on them do not compare with the paper's"
@@ -54,8 +55,8 @@ def count_is_right(key: Key, count: int) -> bool:
     return count == expected if key[:2] == ("2afc", "val") else round(count, -2) == expected
 
 
-def check_counts(counts: dict[Key, int], source: str) -> None:
-    """Raise UserError, with all counts, where one of them is not the published one."""
+def check_counts(counts: dict[Key, int], source: Path, remedy: str) -> None:
+    """Raise UserError, with all counts and a remedy, where one of them is not the published one."""
     if all(count_is_right(key, count) for key, count in counts.items()):
         return
     lines = [
@@ -65,7 +66,7 @@ def check_counts(counts: dict[Key, int], source: str) -> None:
     ]
     raise UserError(
         f"{source}: not BAPPS as published (counts of train and jnd to the hundred):\n" + "\n".join(lines) + "\n"
-        "delete it to fetch it anew, or use it as another dataset: DATA=folder DATA_ROOT=..."
+        f"{remedy}, or use it as another dataset: DATA=folder DATA_ROOT=..."
     )
 
 
@@ -88,15 +89,23 @@ def size_warning(archive: Archive, file: Path) -> str | None:
 
 def read_manifest(path: Path) -> dict[str, dict]:
     """The published digests of the judgments by split; UserError where the file cannot be read."""
-    return read_json(path, "run from the repository's root, or set data.manifest")
+    remedy = "restore it, run from the repository's root, or set data.manifest"
+    manifest = read_json(path, remedy)
+    for split, known in manifest.items():
+        if not isinstance(known, dict) or not isinstance(known.get(DIGEST), str):
+            raise UserError(f"{path}: {split!r} has no {DIGEST}: {remedy}")
+    return manifest
 
 
 def read_json(path: Path, remedy: str) -> dict:
-    """The contents of a JSON file; UserError, with the remedy, where it cannot be read."""
+    """What a JSON file holds by name; UserError, with the remedy, where it cannot be read or holds something else."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}, expected names and values: {remedy}")
+    return content
 
 
 def judgments_differ(split: PackedSplit, published: dict[str, dict]) -> bool | None:
@@ -105,4 +114,4 @@ def judgments_differ(split: PackedSplit, published: dict[str, dict]) -> bool | N
     if split.card["kind"] != "2afc" or split.card["phase"] != "val" or known is None:
         return None
     fifths = np.rint(split.votes * 5).astype(np.uint8)
-    return hashlib.sha256(fifths.tobytes()).hexdigest() != known["judge_times_5_sha256"]
+    return hashlib.sha256(fifths.tobytes()).hexdigest() != known[DIGEST]

@@ -11,9 +11,10 @@ from tabulate import tabulate
 
 from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, parse
 from lpips_repro.datasets.archive import Key
-from lpips_repro.datasets.bapps import is_packed, local_archives, recorded_sha256, target
+from lpips_repro.datasets.bapps import check_room, is_packed, target
 from lpips_repro.datasets.layout import PHASES
-from lpips_repro.datasets.members import HashingReader, read_members
+from lpips_repro.datasets.local import local_archives, recorded_sha256, remedy
+from lpips_repro.datasets.members import ArchiveError, HashingReader, read_members
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit, open_split
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.published import (
@@ -63,6 +64,8 @@ def prepare_phases(cfg: DatasetConfig) -> list[PackedSplit]:
     if cfg.splits is Splits.all and type(cfg.data) is FolderConfig:  # which need not have both
         there = [phase for phase in PHASES if any(Path(cfg.data.root, kind, phase).is_dir() for kind in IMAGE_FIELDS)]
         phases = there or PHASES
+    if isinstance(cfg.data, BappsConfig):
+        check_room(cfg.data, phases)  # for all of them, before the first is fetched
     return [split for phase in phases for split in prepare(cfg.data, phase)]
 
 
@@ -138,8 +141,8 @@ def _verify_archives(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Find
                     wrong = "" if known else _wrong_counts(reader, file, archive.prefix, (kind, phase))
                     while reader.read(1 << 20):
                         pass
-            except (UserError, OSError) as error:
-                yield finding._replace(verdict=f"DAMAGED: {error}", is_bad=True)
+            except (ArchiveError, OSError) as error:
+                yield finding._replace(verdict=f"DAMAGED: {error}: {remedy(cfg, file)}", is_bad=True)
                 continue
             found = reader.sha256.hexdigest()
             if known:
@@ -153,7 +156,7 @@ def _wrong_counts(reader: HashingReader, file: Path, prefix: str, part: tuple[st
     """The splits of an archive whose counts are not as published, after reading all of it.
 
     Raises:
-        UserError: where the archive is damaged, a member is refused, or a file has no counterpart.
+        ArchiveError: where the archive is damaged, a member is refused, or a file has no counterpart.
     """
     names: defaultdict[Key, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for member in read_members(reader, file, prefix):
@@ -164,7 +167,9 @@ def _wrong_counts(reader: HashingReader, file: Path, prefix: str, part: tuple[st
         counts[key] = len(every)
         for field in (*IMAGE_FIELDS[key[0]], VOTE_FIELD[key[0]]):
             if missing := every - fields[field]:
-                raise UserError(f"{file}: {'/'.join(key)}/{field} has no file {min(missing)} ({len(missing)} missing)")
+                raise ArchiveError(
+                    f"{file}: {'/'.join(key)}/{field} has no file {min(missing)} ({len(missing)} missing)"
+                )
     return ", ".join(
         f"{'/'.join(key)} {count} (expected {COUNTS.get(key, 'no such split')})"
         for key, count in counts.items()

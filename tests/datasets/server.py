@@ -25,7 +25,7 @@ class Step:
         stall: body bytes after which nothing more comes.
         length_error: added to Content-Length; start_error and total_error: to those of Content-Range.
         chunked: no Content-Length but chunks.
-        slow: seconds between blocks.
+        slow: seconds between blocks; block: their size.
     """
 
     status: int | None = None
@@ -41,6 +41,7 @@ class Step:
     total_error: int = 0
     chunked: bool = False
     slow: float = 0.0
+    block: int = BLOCK
 
 
 class MirrorServer(ThreadingHTTPServer):
@@ -134,8 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, step: Step, body: bytes) -> None:
         end = min(len(body), *(limit for limit in (step.cut, step.stall) if limit is not None), len(body))
-        for start in range(0, end, BLOCK):
-            block = body[start : min(start + BLOCK, end)]
+        for start in range(0, end, step.block):
+            block = body[start : min(start + step.block, end)]
             self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n" if step.chunked else block)
             self.server.served += len(block)
             if step.slow:

@@ -1,5 +1,7 @@
+import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +14,9 @@ import pytest
 from filelock import FileLock
 
 from lpips_repro.config import DatasetConfig, parse
-from lpips_repro.datasets.bapps import local_archives
 from lpips_repro.datasets.download import fetch_archive
+from lpips_repro.datasets.local import local_archives
+from lpips_repro.datasets.packed import PATCH_BYTES
 from lpips_repro.datasets.published import ARCHIVES, COUNTS
 from lpips_repro.datasets.verify import prepare_phases
 from lpips_repro.errors import UserError
@@ -64,7 +67,7 @@ def test_only_the_phase_asked_for_is_fetched(mirror, tmp_path):
 def test_unpacked_files_are_packed_from_where_they_are(mirror, tmp_path):
     expected = digests(prepare(mirror, tmp_path / "one", "splits=val", "data.unpack=true"))
     assert (tmp_path / "one/files/2afc/val/cnn/ref/000000.png").is_file()
-    assert [path.name for path in (tmp_path / "one/files").iterdir() if path.name[0] == "."] == []
+    assert [path.name for path in (tmp_path / "one/files").iterdir() if path.name[0] == "."] == [".lock"]
     (tmp_path / "one/files").rename(tmp_path / "two")
     found = prepare("/absent", tmp_path / "data", "splits=val", f"data.root={tmp_path}/two")
     assert digests(found) == expected
@@ -158,7 +161,7 @@ def test_local_archives_are_those_that_fetching_uses_in_place(tmp_path, monkeypa
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("archives", "plain", "with space"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "jnd.tar.gz").write_bytes(b"here")
+        (tmp_path / name / "jnd.tar.gz").write_bytes(b"\x1f\x8b\x08 here")
     mirrors = {
         str(tmp_path / "plain"): tmp_path / "plain",
         "~/plain": tmp_path / "plain",
@@ -178,6 +181,123 @@ def test_local_archives_are_those_that_fetching_uses_in_place(tmp_path, monkeypa
     ]
 
 
+def leave(folder):
+    """What a killed run leaves half-made."""
+    left = [folder / "packed/bapps/exact" / name for name in (".jnd.tar.gz.spool", ".2afc-val-cnn.old-123")]
+    left.append(folder / "files/.twoafc_val.tar.gz.unpack")
+    for path in left:
+        (path / "2afc/val").mkdir(parents=True)
+    return left
+
+
+@pytest.mark.parametrize("unpack", ["true", "false"])
+def test_what_a_killed_run_left_goes_though_all_is_complete(mirror, tmp_path, unpack):
+    """`unpack` is of the run that is killed; the run after does not unpack."""
+    first = digests(prepare(mirror, tmp_path / "data", "splits=val", f"data.unpack={unpack}"))
+    left = leave(tmp_path / "data")
+    assert digests(prepare("/absent", tmp_path / "data", "splits=val")) == first
+    assert not any(path.exists() for path in left)
+
+
+@pytest.mark.parametrize("unpack", ["true", "false"])
+def test_what_a_killed_run_left_goes_before_the_work_goes_on(mirror, tmp_path, unpack):
+    left = leave(tmp_path / "data")
+    (left[2] / "2afc/val/cnn").mkdir()
+    prepare(mirror, tmp_path / "data", "splits=val", f"data.unpack={unpack}")
+    assert not any(path.exists() for path in left)
+
+
+def test_a_complete_dataset_is_read_while_another_process_is_at_work(mirror, tmp_path):
+    first = digests(prepare(mirror, tmp_path / "data", "splits=val"))
+    left = leave(tmp_path / "data")
+    with FileLock(left[0].parent / ".lock"), FileLock(left[2].parent / ".lock"):
+        assert digests(prepare("/absent", tmp_path / "data", "splits=val")) == first
+    assert all(path.exists() for path in left)
+
+
+def test_archives_and_packed_splits_may_share_a_folder(mirror, tmp_path):
+    folder = tmp_path / "data/packed/bapps/exact"
+    assert len(prepare(mirror, tmp_path / "data", "splits=val", f"data.archives={folder}")) == 8
+
+
+@pytest.mark.parametrize(
+    "content", ['{"layout": 1}', '{"layout": 1, "kind": "2afc", "count": 6}', "[]", "", '{"source": "archive"}']
+)
+def test_a_split_with_a_damaged_card_is_packed_anew(mirror, tmp_path, content):
+    first = prepare(mirror, tmp_path / "data", "splits=val")
+    (first[1].path / "card.json").write_text(content)
+    assert digests(prepare(mirror, tmp_path / "data", "splits=val")) == digests(first)
+
+
+@pytest.mark.parametrize("change", [{"source": "archive"}, {"source": None}, {"resize_mode": None}])
+def test_a_card_that_does_not_say_where_its_split_is_from_is_not_complete(mirror, tmp_path, change):
+    first = prepare(mirror, tmp_path / "data", "splits=val")
+    (first[1].path / "card.json").write_text(json.dumps({**first[1].card, **change}))
+    assert [split.card for split in prepare(mirror, tmp_path / "data", "splits=val")] == [split.card for split in first]
+
+
+def test_an_empty_array_is_one_error_that_names_the_folder_to_delete(mirror, tmp_path):
+    split = prepare(mirror, tmp_path / "data", "splits=val")[1]
+    (split.path / "p0.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=f"delete the folder {split.path} and run the command again"):
+        prepare(mirror, tmp_path / "data", "splits=val")
+    shutil.rmtree(split.path)
+    assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
+
+
+@pytest.mark.parametrize("content", ["[]", "", '{"jnd.tar.gz": 5}', '{"jnd.tar.gz": {}}'])
+def test_a_damaged_record_of_sha256_is_one_error_with_a_remedy(mirror, tmp_path, content):
+    (tmp_path / "data/archives").mkdir(parents=True)
+    (tmp_path / "data/archives/sha256.json").write_text(content)
+    with pytest.raises(UserError, match=r"archives/sha256.json: .*: delete it: it is written anew at the next use"):
+        prepare(mirror, tmp_path / "data", "splits=val")
+
+
+FAULTS = {
+    "cut": lambda content: content[: len(content) // 2],
+    "refused": lambda content: gzip.compress(b"x" * 600),
+    "count": None,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_remedy_for_a_bad_archive_is_never_to_delete_the_users_own(mirror, tmp_path, fault):
+    file = mirror / "jnd.tar.gz"
+    if fault == "count":
+        write_archive(file, members("jnd", "val", {("jnd", "val", "cnn"): 60}, 0, size=64))
+    else:
+        file.write_bytes(FAULTS[fault](file.read_bytes()))
+    with pytest.raises(UserError) as error:
+        prepare(mirror, tmp_path / "data", "splits=val")
+    assert f"replace {file}, which is used in place, or remove its folder from data.mirrors" in str(error.value)
+    assert "delete" not in str(error.value)
+    fetched = tmp_path / "data/archives/jnd.tar.gz"
+    shutil.copy(file, fetched)
+    with pytest.raises(UserError, match=f"delete {fetched} and run the command again to fetch it anew"):
+        prepare(mirror, tmp_path / "data", "splits=val")
+
+
+def test_the_remedy_for_a_changed_archive_is_never_to_delete_the_users_own(mirror, tmp_path):
+    prepare(mirror, tmp_path / "data", "splits=val")
+    file = write_archive(mirror / "jnd.tar.gz", members("jnd", "val", FEW, 7, size=64))
+    with pytest.raises(
+        UserError, match=f"at its first use: replace {file}, .*; where the new one is meant, delete its"
+    ):
+        prepare(mirror, tmp_path / "data", "splits=val", "data.resize=pil_bilinear")
+
+
+def test_the_remedy_for_unpacked_files_names_the_split_and_no_deletion(mirror, tmp_path):
+    prepare(mirror, tmp_path / "data", "splits=val", "data.unpack=true")
+    split = tmp_path / "data/files/2afc/val/cnn"
+    for file in split.glob("*/000000.*"):
+        file.unlink()
+    shutil.rmtree(tmp_path / "data/packed")
+    with pytest.raises(UserError) as error:
+        prepare(mirror, tmp_path / "data", "splits=val")
+    assert f"complete {split}, or move it elsewhere to have it fetched" in str(error.value)
+    assert "delete" not in str(error.value)
+
+
 @pytest.mark.parametrize("place", ["local mirror", "folder of downloads", "begun download"])
 def test_what_is_there_of_an_archive_needs_no_disk_space(mirror, tmp_path, monkeypatch, place):
     monkeypatch.setitem(ARCHIVES, ("2afc", "val"), ARCHIVES["2afc", "val"]._replace(size=4_000_000_000))
@@ -186,7 +306,9 @@ def test_what_is_there_of_an_archive_needs_no_disk_space(mirror, tmp_path, monke
     if place == "local mirror":
         assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
         return
-    with pytest.raises(UserError, match=r"3.00 GB free: twoafc_val.tar.gz needs 4.\d\d GB on this disk"):
+    with pytest.raises(
+        UserError, match=r"3.00 GB free, but 4.\d\d GB needed on this disk for twoafc_val.tar.gz, jnd.tar.gz: "
+    ):
         prepare("/absent", tmp_path / "data", "splits=val")
     if place == "folder of downloads":
         shutil.copytree(mirror, archives, dirs_exist_ok=True)
@@ -209,19 +331,46 @@ def test_each_disk_must_hold_what_goes_to_it_alone(mirror, tmp_path, monkeypatch
         with pytest.raises(UserError, match="no mirror gave it"):
             prepare("/absent", tmp_path / "data", "splits=val", f"data.archives={archives}")
         free[other.stat().st_dev] -= 1
-        with pytest.raises(UserError, match=f"{archives}: 4.00 GB free"):
+        with pytest.raises(UserError, match=f"{archives}: 4.00 GB free, but 4.00 GB needed"):
             prepare("/absent", tmp_path / "data", "splits=val", f"data.archives={archives}")
+
+
+def test_the_disk_must_hold_all_archives_before_the_first_is_fetched(mirror, tmp_path, monkeypatch):
+    for part, archive in ARCHIVES.items():
+        monkeypatch.setitem(ARCHIVES, part, archive._replace(size=1_000_000_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2_500_000_000))
+    content = {path.name: path.read_bytes() for path in mirror.iterdir()}
+    with serve(content) as server:
+        with pytest.raises(UserError, match=r"2.50 GB free, but 3.\d\d GB needed .* for twoafc_val.*jnd.*twoafc_train"):
+            prepare(server.url, tmp_path / "data")
+        assert server.requests == []
+    assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
+
+
+def test_unpacked_files_need_whole_blocks(mirror, tmp_path, monkeypatch):
+    count = 1_000_000
+    monkeypatch.setitem(COUNTS, ("jnd", "val", "cnn"), count)
+    packed = 3 * sum(n * (3 if key[0] == "2afc" else 2) for key, n in COUNTS.items() if key[1] == "val") * PATCH_BYTES
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=packed))
+    shutil.copytree(mirror, tmp_path / "data/archives")
+    with pytest.raises(UserError, match="not BAPPS as published"):
+        prepare("/absent", tmp_path / "data", "splits=val")
+    block = os.statvfs(tmp_path).f_frsize
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2 * count * (2 * PATCH_BYTES + block)))
+    with pytest.raises(UserError, match="GB needed on this disk"):
+        prepare("/absent", tmp_path / "data", "splits=val", "data.unpack=true")
 
 
 def test_too_little_disk_is_told_before_anything_is_fetched(mirror, tmp_path, monkeypatch):
     monkeypatch.setitem(COUNTS, ("2afc", "val", "cnn"), 10**9)
-    with pytest.raises(UserError, match=r"GB free: twoafc_val.tar.gz needs \d+"):
+    with pytest.raises(UserError, match=r"GB free, but \d+.* for twoafc_val.tar.gz"):
         prepare(mirror, tmp_path / "data", "splits=val")
 
 
 def test_a_second_process_waits_and_says_so(mirror, tmp_path):
     packed = tmp_path / "data/packed/bapps/exact"
     packed.mkdir(parents=True)
+    packed = packed.resolve()
     with FileLock(packed / ".lock"):
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.datasets.small_bapps", str(mirror), str(tmp_path / "data")],
@@ -230,9 +379,11 @@ def test_a_second_process_waits_and_says_so(mirror, tmp_path):
             text=True,
         )
         line = process.stderr.readline()
-        assert "another process is making splits in" in line
+        assert "another process is at work in" in line
         assert process.poll() is None
-    assert process.wait(60) == 0
+    assert f"{packed}: the other process has ended: going on" in process.stderr.readline()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_corrupted_bytes_are_one_error_that_names_the_archive(mirror, tmp_path):

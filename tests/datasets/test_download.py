@@ -15,14 +15,15 @@ import pytest
 
 from lpips_repro.datasets import download
 from lpips_repro.datasets.download import fetch_archive
-from lpips_repro.datasets.part import Part
+from lpips_repro.datasets.part import GZIP, Part
 from lpips_repro.errors import UserError
 from tests.datasets.full_disk import run_on_full_disk
 from tests.datasets.server import Step, serve
 
 NAME = "jnd.tar.gz"
-CONTENT = random.Random(0).randbytes(300_000)
-OTHER = random.Random(1).randbytes(250_000)
+CONTENT = GZIP + random.Random(0).randbytes(299_997)
+OTHER = GZIP + random.Random(1).randbytes(249_997)
+THIRD = GZIP + random.Random(2).randbytes(299_997)  # as long as CONTENT
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +59,6 @@ def test_a_file_is_fetched_whole_and_nothing_else_is_left(tmp_path):
         assert_is_all_there_is(fetch(tmp_path / "new" / "folder", f"{server.url}/"))
     assert server.paths == [f"/dataset/{NAME}"]
     assert server.requests[0]["Accept-Encoding"] == "identity"
-
-
-def test_an_empty_file_is_fetched(tmp_path):
-    with serve(b"") as server:
-        assert_is_all_there_is(fetch(tmp_path, server.url), b"")
 
 
 def test_a_complete_file_is_returned_without_a_request(tmp_path, caplog):
@@ -259,21 +255,10 @@ def test_a_file_that_changed_is_fetched_anew(tmp_path, changed, if_range, across
             begin(tmp_path, server, 100_000)
         else:
             server.script.append(Step(cut=100_000))
-        changed_content = OTHER if not changed else CONTENT[::-1]
+        changed_content = OTHER if not changed else THIRD
         server.script.append(Step(content=changed_content, headers=changed, if_range=if_range))
         server.after = Step(headers=changed)
         assert_is_all_there_is(fetch(tmp_path, server.url), changed_content)
-
-
-@pytest.mark.parametrize("kept", [0, 100_000])
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_web_page_is_not_taken_for_the_file(tmp_path, kept, ranges):
-    page = Step(ranges=ranges)
-    with serve(CONTENT) as server, serve(b"<html>log in</html>", after=page, Content_Type="text/html") as portal:
-        if kept:
-            begin(tmp_path, server, kept)
-        assert_is_all_there_is(fetch(tmp_path, portal.url, server.url))
-    assert server.served == len(CONTENT)
 
 
 def test_a_server_that_announces_no_end_is_refused(tmp_path):
@@ -281,6 +266,145 @@ def test_a_server_that_announces_no_end_is_refused(tmp_path):
     with serve(CONTENT, after=endless) as server, pytest.raises(UserError, match="announces no length"):
         fetch(tmp_path, server.url)
     assert not (tmp_path / NAME).exists()
+
+
+# What comes with 200 OK and is not the archive
+
+DENIED = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+)
+JUNK = {
+    "xml": (
+        DENIED,
+        "application/xml",
+        'no gzip file (application/xml): it begins with \'<?xml version="1.0" encoding="UTF-8"?> <Error>'
+        "<Code>AccessDenied</Code><Message>Access Denied</Message></Error>'",
+    ),
+    "page": (b"<html>log in</html>", "text/html", "no gzip file (text/html): it begins with '<html>log in</html>'"),
+    "text": (
+        b"Log in at https://a:b@portal/?key=c \n first" + b"." * 300_000,
+        "text/plain",
+        "no gzip file (text/plain): it begins with 'Log in at https://portal/ first....",
+    ),
+    "garbage": (b"\x00\x01\xfe" * 100, None, "no gzip file: it begins with bytes 00 01 fe 00 01 fe 00 01"),
+    "two bytes": (GZIP[:2], None, "no gzip file: it begins with bytes 1f 8b"),
+    "nothing": (b"", "application/x-tar", "an empty file"),
+}
+
+
+WHOLE = {"ranges": Step(), "no ranges": Step(ranges=False), "chunks": Step(ranges=False, chunked=True)}
+
+
+@pytest.mark.parametrize("kept", [0, 100_000])
+@pytest.mark.parametrize("step", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("junk", JUNK)
+def test_a_mirror_whose_file_is_none_is_given_up_and_the_next_goes_on_from_what_is_kept(tmp_path, junk, step, kept):
+    content, kind, told = JUNK[junk]
+    with serve(CONTENT) as good, serve(content, after=step, Content_Type=kind, ETag='"2"') as bad:
+        if kept:
+            begin(tmp_path, good, kept)
+            good.script.append(Step(404))
+        with pytest.raises(UserError) as caught:
+            fetch(tmp_path, bad.url, *([good.url] if kept else []))
+        assert f"{bad.url}/{NAME}: sends {told}" in str(caught.value)
+        if kept:
+            assert f"the {kept} bytes that came are kept" in str(caught.value)
+            assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:kept]
+        else:
+            assert "nothing came that the next run could resume" in str(caught.value)
+            assert list(tmp_path.iterdir()) == []
+        assert_is_all_there_is(fetch(tmp_path, bad.url, good.url))
+    assert good.served == len(CONTENT)
+    assert len(bad.requests) <= 4
+
+
+def test_what_is_no_gzip_file_is_given_up_at_its_first_bytes(tmp_path):
+    with serve(b"<" * 300_000, after=Step(stall=100)) as server, pytest.raises(UserError, match="sends no gzip"):
+        fetch(tmp_path, server.url, timeout=9)
+    assert len(server.requests) == 1
+
+
+def test_a_file_that_begins_with_one_byte_after_the_other_is_right(tmp_path):
+    with serve(CONTENT[:50], after=Step(chunked=True, block=1, slow=0.001)) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url), CONTENT[:50])
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_a_cut_in_the_first_bytes_is_tried_again(tmp_path, cut):
+    unannounced = Step(cut=cut, headers={"Content-Length": None})
+    with serve(CONTENT, Step(cut=cut), Step(cut=cut, chunked=True), unannounced) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url))
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("step", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("kept", [0, 100_000])
+def test_a_file_of_less_than_half_of_the_size_published_is_refused(tmp_path, step, kept):
+    published = len(CONTENT) + 10
+    with serve(CONTENT) as good, serve(CONTENT[: published // 2 - 1], after=step, ETag='"2"') as small:
+        if kept:
+            begin(tmp_path, good, kept)
+        with pytest.raises(UserError, match=f"its file has {published // 2 - 1} bytes, less than half of what is"):
+            fetch(tmp_path, small.url, needed_bytes=published)
+        assert not (tmp_path / NAME).exists()
+        assert_is_all_there_is(fetch(tmp_path, small.url, good.url, needed_bytes=published))
+    assert good.served == len(CONTENT)
+
+
+def test_a_file_of_half_of_the_size_published_is_taken(tmp_path):
+    with serve(CONTENT) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=2 * len(CONTENT) + 1))
+
+
+def test_a_file_that_turns_out_too_small_is_not_complete(tmp_path):
+    longer = Step(ranges=False, length_error=len(CONTENT))
+    with serve(CONTENT[:100_000], longer) as small, serve(CONTENT) as good:
+        with pytest.raises(UserError, match="its file has 100000 bytes, less than half"):
+            fetch(tmp_path, small.url, needed_bytes=len(CONTENT))
+        assert small.ranges == ["bytes=0-", "bytes=100000-"]
+        assert_is_all_there_is(fetch(tmp_path, small.url, good.url, needed_bytes=len(CONTENT)))
+
+
+@pytest.mark.parametrize(
+    ("content", "published"),
+    [(DENIED, 0), (b"", 0), (GZIP[:2], 0), (CONTENT[:1000], len(CONTENT))],
+    ids=["xml", "nothing", "two bytes", "small"],
+)
+@pytest.mark.parametrize("rest", [0, 1])
+def test_what_another_run_kept_of_something_else_is_not_resumed(tmp_path, content, published, rest):
+    card = {"address": "", "total": len(content) + rest, "etag": None, "modified": None}
+    (tmp_path / f"{NAME}.part").write_bytes(content)
+    (tmp_path / f"{NAME}.part.json").write_text(json.dumps(card))
+    with serve(CONTENT) as server:
+        assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=published))
+    assert server.ranges == ["bytes=0-"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "an empty file"),
+        (DENIED, "no gzip file: it begins with '<?xml"),
+        (bytes(1000), "no gzip file: it begins with bytes 00 00"),
+        (None, "no such file"),  # a folder of that name
+    ],
+    ids=["nothing", "xml", "zeros", "folder"],
+)
+def test_a_damaged_file_of_a_local_mirror_does_not_block_the_mirrors_after_it(tmp_path, caplog, content, told):
+    damaged, whole = tmp_path / "usb" / NAME, tmp_path / "disk" / NAME
+    damaged.parent.mkdir()
+    damaged.mkdir() if content is None else damaged.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        fetch(tmp_path / "new", f"file://{tmp_path}/usb", str(tmp_path / "usb"))
+    assert str(caught.value).count(f"\n  {damaged}: {told}") == 2
+    with serve(CONTENT) as server:
+        assert_is_all_there_is(fetch(tmp_path / "new", str(tmp_path / "usb"), server.url))
+    assert f"{damaged}: {told}" in caplog.text
+    whole.parent.mkdir()
+    whole.write_bytes(CONTENT)
+    assert fetch(tmp_path / "other", str(tmp_path / "usb"), str(tmp_path / "disk")) == whole
+    assert content is None or damaged.read_bytes() == content
 
 
 # What is kept while a mirror starts over
@@ -422,7 +546,7 @@ def test_a_mirror_that_dies_in_the_middle_is_continued_by_the_next(tmp_path):
     assert [request.get("If-Range") for request in second.requests] == [None, second.headers["Last-Modified"]]
 
 
-@pytest.mark.parametrize("content, etag", [(OTHER, '"1"'), (OTHER, None), (CONTENT[::-1], '"2"')])
+@pytest.mark.parametrize("content, etag", [(OTHER, '"1"'), (OTHER, None), (THIRD, '"2"')])
 def test_a_mirror_with_another_file_starts_over(tmp_path, content, etag):
     with serve(CONTENT, Step(cut=100_000), after=Step(404)) as first, serve(content, ETag=etag) as second:
         assert_is_all_there_is(fetch(tmp_path, first.url, second.url), content)
@@ -478,6 +602,24 @@ def test_the_file_of_a_local_mirror_is_used_in_place(tmp_path, prefix):
     address = mirror.as_uri() if prefix else str(mirror)
     assert fetch(tmp_path / "archives", str(tmp_path / "absent"), address) == mirror / NAME
     assert not (tmp_path / "archives").exists()
+
+
+@pytest.mark.parametrize("mirror", ["disk", "~/disk", "file://{}/disk", "file://localhost{}/disk", "FILE://{}/d%69sk"])
+def test_a_local_mirror_may_be_relative_of_the_home_or_an_address(tmp_path, monkeypatch, mirror):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / NAME).write_bytes(CONTENT)
+    assert fetch(tmp_path / "new", mirror.format(tmp_path)).resolve() == tmp_path / "disk" / NAME
+
+
+def test_the_query_of_a_mirror_stays_behind_the_name_and_is_never_shown(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    with serve(CONTENT, after=Step(403)) as server, pytest.raises(UserError) as caught:
+        fetch(tmp_path, f"{server.url}/?key=secret&a=b,c#x")
+    assert server.paths == [f"/dataset/{NAME}?key=secret&a=b,c"]
+    assert f"{server.url}/{NAME}: 403" in str(caught.value)
+    assert "secret" not in caplog.text + str(caught.value)
 
 
 def test_a_password_is_used_but_never_shown(tmp_path, caplog):

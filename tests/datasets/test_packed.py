@@ -1,9 +1,11 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lpips_repro.datasets.packed import open_split, write_split
+from lpips_repro.datasets.packed import open_split, read_card, write_split
 from lpips_repro.errors import UserError
 
 CARD = {"kind": "2afc", "phase": "val", "split": "cnn", "dataset": "test", "resize": "exact", "observers": "human"}
@@ -39,21 +41,80 @@ def test_wrong_arrays_are_refused_and_nothing_is_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["truncate", "delete", "pickle", "layout"])
+def version_two(file):
+    content = file.read_bytes()
+    file.write_bytes(content[:6] + b"\x02" + content[7:])
+
+
+DAMAGE = {
+    "truncate": lambda file: file.write_bytes(file.read_bytes()[:-100]),
+    "delete": lambda file: file.unlink(),
+    "pickle": lambda file: np.save(file, np.array([None], object)),
+    "empty": lambda file: file.write_bytes(b""),
+    "zip": lambda file: file.write_bytes(b"PK\x03\x04" + bytes(100)),
+    "version": version_two,
+    "header": lambda file: file.write_bytes(file.read_bytes().replace(b"(3, 64,", b"((3, 64")),
+    "quote": lambda file: file.write_bytes(file.read_bytes().replace(b"'|u1'", b"\"|u1'")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_split_is_refused_when_opened(tmp_path, damage):
     write_split(tmp_path / "cnn", arrays(), CARD)
-    file = tmp_path / "cnn" / "p0.npy"
-    if damage == "truncate":
-        file.write_bytes(file.read_bytes()[:-100])
-    elif damage == "delete":
-        file.unlink()
-    elif damage == "pickle":
-        np.save(file, np.array([None], object))
-    else:
-        card = json.loads((tmp_path / "cnn" / "card.json").read_text())
-        (tmp_path / "cnn" / "card.json").write_text(json.dumps({**card, "layout": 0}))
-    with pytest.raises(UserError, match=r"cnn.*again"):
+    DAMAGE[damage](tmp_path / "cnn" / "p0.npy")
+    with pytest.raises(UserError, match=rf"delete the folder {tmp_path}/cnn and run the command again"):
         open_split(tmp_path / "cnn")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layout": 0},
+        {"kind": "3afc"},
+        {"kind": ["2afc"]},
+        {"kind": None},
+        {"split": 5},
+        {"count": "3"},
+        {"count": 3.0},
+        {"count": True},
+        {"digest": None},
+        {"observers": {}},
+    ],
+)
+def test_a_damaged_card_is_none(tmp_path, change):
+    write_split(tmp_path / "cnn", arrays(), CARD)
+    card = json.loads((tmp_path / "cnn" / "card.json").read_text())
+    (tmp_path / "cnn" / "card.json").write_text(json.dumps({**card, **change}))
+    assert read_card(tmp_path / "cnn") is None
+    with pytest.raises(UserError, match=r"cnn: no packed split .* run the command that packs it again"):
+        open_split(tmp_path / "cnn")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"layout": 1}', "[" * 100_000, "\udcff"])
+def test_what_is_no_card_is_none(tmp_path, content):
+    (tmp_path / "card.json").write_text(content, errors="surrogateescape")
+    assert read_card(tmp_path) is None
+
+
+def test_all_is_on_the_disk_before_the_split_gets_its_name(tmp_path, monkeypatch):
+    """Or a power cut could leave a split whose arrays were never written."""
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    rename, renamed = Path.rename, []
+
+    def check(source, target):
+        if target == tmp_path / "cnn":
+            assert {path.stat().st_ino for path in (source, *source.iterdir())} == set(synced)
+            assert synced[-1] == source.stat().st_ino  # the folder after its files
+            renamed.append(target)
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", check)
+    for _ in range(2):  # a new one, and in place of an older one
+        synced.clear()
+        write_split(tmp_path / "cnn", arrays(), CARD)
+        assert synced[-1] == tmp_path.stat().st_ino
+    assert len(renamed) == 2
 
 
 def test_a_flipped_bit_is_found_by_verify(tmp_path):
@@ -62,5 +123,5 @@ def test_a_flipped_bit_is_found_by_verify(tmp_path):
     content = bytearray((tmp_path / "cnn" / "p0.npy").read_bytes())
     content[-1] ^= 1
     (tmp_path / "cnn" / "p0.npy").write_bytes(content)
-    with pytest.raises(UserError, match="SHA-256"):
+    with pytest.raises(UserError, match=rf"SHA-256 .* delete the folder {tmp_path}/cnn and"):
         open_split(tmp_path / "cnn").verify()

@@ -14,6 +14,7 @@ from lpips_repro.datasets.published import (
     read_manifest,
     size_warning,
 )
+from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
 
 MANIFEST = CONFIGS.parent / "experiments/reference/bapps_val_manifest.json"
@@ -69,3 +70,24 @@ def test_digest_of_the_real_judgments_is_the_published_one(shared, tmp_path, mon
         assert judgments_differ(write_split(tmp_path / split, arrays, card), read_manifest(MANIFEST)) is False
         arrays["judge"] = np.roll(judge, 1)
         assert judgments_differ(write_split(tmp_path / split, arrays, card), read_manifest(MANIFEST)) is True
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "cannot be read"),
+        ("[]", "holds a list, expected names and values"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"cnn": {}}', "'cnn' has no judge_times_5_sha256"),
+        ('{"cnn": []}', "'cnn' has no judge_times_5_sha256"),
+        ('{"cnn": {"judge_times_5_sha256": 5}}', "'cnn' has no judge_times_5_sha256"),
+    ],
+)
+def test_a_damaged_manifest_is_one_error_with_a_remedy(tmp_path, content, message):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match=rf"manifest.json: {message}.*: restore it, .* or set data.manifest$"):
+        read_manifest(tmp_path / "manifest.json")
+
+
+def test_the_manifest_of_the_project_is_whole():
+    assert set(read_manifest(MANIFEST)) == {key[2] for key in COUNTS if key[:2] == ("2afc", "val")}

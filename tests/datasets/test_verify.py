@@ -96,6 +96,16 @@ def test_only_the_archives_of_the_splits_asked_for_are_read(mirror, verify):
     assert not any("twoafc_train" in what for what in verify("splits=val"))
 
 
+def test_a_damaged_split_and_a_damaged_card_are_found(mirror, tmp_path, verify):
+    fetch_dataset(small_settings(mirror, tmp_path / "data", "splits=val"))
+    packed = tmp_path / "data/packed/bapps/exact"
+    (packed / "2afc-val-cnn/p0.npy").write_bytes(b"")
+    (packed / "2afc-val-color/card.json").write_text('{"layout": 1}')
+    table = verify("splits=val", error=r"not as it should be: 2afc/val/cnn, 2afc/val/color: see")
+    assert f"delete the folder {packed}/2afc-val-cnn and run the command again" in table["2afc/val/cnn"]
+    assert "no packed split of layout" in table["2afc/val/color"]
+
+
 def spoil_crc(content):
     return content[:-6] + bytes([content[-6] ^ 1]) + content[-5:]
 
@@ -111,6 +121,7 @@ def test_a_damaged_archive_that_was_never_packed_is_found(mirror, verify, spoil)
     table = verify("splits=val", error=f"not as it should be: {file}: see")
     assert "DAMAGED" in table[str(file)]
     assert "damaged or truncated" in table[str(file)]
+    assert f"replace {file}, which is used in place, or remove its folder from data.mirrors" in table[str(file)]
 
 
 WITHOUT_ONE = dict.fromkeys(
