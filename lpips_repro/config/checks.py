@@ -1,0 +1,29 @@
+"""What settings share: each check raises UserError with the setting's name, its value and what is expected."""
+
+import re
+
+from lpips_repro.errors import UserError
+
+
+def check_at_least(key: str, value: int, least: int) -> None:
+    """Refuse a number below the least."""
+    if value < least:
+        raise UserError(f"{key}={value}: expected an integer of at least {least}")
+
+
+def check_seed(seed: int, key: str = "seed") -> None:
+    """Refuse what no generator of random numbers takes."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"{key}={seed}: expected an integer of at least 0 and below 2^32")
+
+
+def check_name(key: str, name: str) -> None:
+    """Refuse what is no plain name of a folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise UserError(f"{key}={name}: expected letters, digits, '-' and '_': it names folders")
+
+
+def check_workers(workers: int | None) -> None:
+    """Refuse a number of processes below 1."""
+    if workers is not None:
+        check_at_least("data.workers", workers, 1)

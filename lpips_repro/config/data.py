@@ -1,0 +1,103 @@
+"""Settings of datasets: `configs/data/` and `configs/dataset.yaml`."""
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from lpips_repro.config.checks import check_at_least, check_seed, check_workers
+from lpips_repro.datasets.mirrors import local_folder
+from lpips_repro.errors import UserError
+
+
+class Resize(enum.Enum):
+    """How images stored larger than 64 pixels become patches: see `lpips_repro.datasets.images`."""
+
+    pil_bilinear = "pil_bilinear"
+    exact = "exact"
+
+
+class Observers(enum.Enum):
+    """Who judged."""
+
+    human = "human"
+    simulated = "simulated"
+
+
+@dataclass
+class FolderConfig:
+    """A dataset in the BAPPS layout on this computer, under any name."""
+
+    name: str
+    root: str
+    resize: Resize
+    observers: Observers
+    packed: str
+    workers: int | None
+
+    def __post_init__(self):
+        check_workers(self.workers)
+
+
+@dataclass
+class BappsConfig(FolderConfig):
+    """BAPPS: where its archives come from and go, and the published digests of its judgments."""
+
+    mirrors: list[str]
+    archives: str
+    unpack: bool
+    manifest: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.observers is not Observers.human:
+            raise UserError(
+                f"data.observers={self.observers.value}: BAPPS was judged by people: other judgments are another"
+                " dataset: DATA=folder DATA_ROOT=..."
+            )
+        if not self.mirrors:
+            raise UserError("data.mirrors=[]: expected at least one address or folder")
+        for mirror in self.mirrors:
+            local_folder(mirror)  # raises where it is none
+
+
+@dataclass
+class MiniConfig:
+    """The mini dataset: see `lpips_repro.datasets.mini.build_mini`."""
+
+    name: str
+    root: str
+    seed: int
+    train: int
+    val: int
+    jnd: int
+    autoencoders: int
+    autoencoder_steps: int
+    workers: int | None
+
+    def __post_init__(self):
+        for key in ("train", "val", "jnd", "autoencoder_steps"):
+            check_at_least(f"data.{key}", getattr(self, key), 1)
+        check_at_least("data.autoencoders", self.autoencoders, 2)
+        check_seed(self.seed, "data.seed")
+        check_workers(self.workers)
+
+
+# By name; any other name is a FolderConfig.
+DATA_SCHEMAS = {"bapps": BappsConfig, "mini": MiniConfig}
+
+
+class Splits(enum.Enum):
+    """Which phases of a dataset."""
+
+    all = "all"
+    train = "train"
+    val = "val"
+
+
+@dataclass
+class DatasetConfig:
+    """`configs/dataset.yaml`: what `make data`, `data-verify` and `data-stats` share."""
+
+    data: Any
+    splits: Splits
+    experiments: str

@@ -1,0 +1,90 @@
+"""Settings of training: `configs/train.yaml` and `configs/trainer/`."""
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from lpips_repro.config.checks import check_at_least, check_seed
+from lpips_repro.config.evaluate import Device, NetConfig, VariantConfig
+from lpips_repro.errors import UserError
+
+
+class Schedule(enum.Enum):
+    """How the learning rate decays: see `lpips_repro.training.schedule`."""
+
+    released = "released"
+    paper = "paper"
+
+
+class Activation(enum.Enum):
+    """The ranking network's activation: see `lpips_repro.training.ranking`."""
+
+    leaky_relu = "leaky_relu"
+    relu = "relu"
+
+
+class ScratchInit(enum.Enum):
+    """How a network trained from scratch begins."""
+
+    torchvision = "torchvision"
+    gaussian = "gaussian"
+
+
+class FeaturesDtype(enum.Enum):
+    """How lin features are stored."""
+
+    float32 = "float32"
+    float16 = "float16"
+
+
+@dataclass
+class TrainerConfig:
+    """The learning itself: see `configs/train.yaml`."""
+
+    epochs: int
+    decay_epochs: int
+    schedule: Schedule
+    learning_rate: float
+    batch_size: int
+    dropout: bool
+    activation: Activation
+    scratch_init: ScratchInit
+    released_clamp: bool
+    lin_features: bool
+    lin_features_dtype: FeaturesDtype
+    log_every: int
+    checkpoint_minutes: float
+
+    def __post_init__(self):
+        for key in ("epochs", "batch_size", "log_every"):
+            check_at_least(f"trainer.{key}", getattr(self, key), 1)
+        check_at_least("trainer.decay_epochs", self.decay_epochs, 0)
+        for key in ("learning_rate", "checkpoint_minutes"):
+            value = getattr(self, key)
+            if not 0 < value < math.inf:
+                raise UserError(f"trainer.{key}={value}: expected a positive number")
+
+
+@dataclass
+class TrainConfig:
+    """`configs/train.yaml`; `data` as in `DATA_SCHEMAS`; one network, one variant."""
+
+    data: Any
+    net: dict[str, NetConfig]
+    variant: dict[str, VariantConfig]
+    version: str
+    seed: int
+    device: Device
+    experiments: str
+    features: str
+    download: bool
+    bootstrap: int
+    trainer: TrainerConfig
+
+    def __post_init__(self):
+        check_seed(self.seed)
+        check_at_least("bootstrap", self.bootstrap, 1)
+        for key in ("net", "variant"):
+            if len(getattr(self, key)) != 1:
+                raise UserError(f"{key}=[{','.join(getattr(self, key))}]: expected one: training is of one at a time")
