@@ -2,9 +2,11 @@
 
     python -m tests.datasets.bench_packing FOLDER
 
-Makes archives of BAPPS's exact val counts and layout in FOLDER/mirror once (2.3 GB), packs them with one worker a core,
-and reads the smallest 2AFC split as the released loader does (PIL, Resize(64), ToTensor, Normalize) and from its packed
-form, with the same number of DataLoader workers, alternating; medians of three.
+Makes archives of BAPPS's exact val counts and layout in FOLDER/mirror (2.3 GB) and packs them into FOLDER/data with one
+worker a core; either is left out where it is there already. Then reads a 2AFC split as the released loader decodes it
+(PIL, Resize(64), ToTensor) and from its packed form. Both give batches of 50 as floats in [0, 1] from a plain
+DataLoader with the same number of worker processes, whose start counts in every epoch. The two alternate; medians of
+three runs, a run being one epoch of the files and five of the packed split.
 """
 
 import statistics
@@ -20,13 +22,15 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from lpips_repro.datasets.bapps import COUNTS
 from lpips_repro.datasets.members import read_members
+from lpips_repro.datasets.published import ARCHIVES, COUNTS
 from lpips_repro.datasets.torch_datasets import BAPPS2AFC
 from lpips_repro.parallel import available_cores
 from tests.datasets.archives import png, write_archives
 
-SPLIT = ("2afc", "val", "frameinterp")
+SPLIT = ("2afc", "val", "traditional")
+RUNS = 3
+PACKED_EPOCHS = 5  # in a run: one is too short to time
 PACK = """
 import sys
 from pathlib import Path
@@ -46,8 +50,7 @@ class ReleasedLoader(Dataset):
 
     def __init__(self, folder: Path):
         self.folder, self.names = folder, sorted(path.stem for path in (folder / "ref").iterdir())
-        steps = [transforms.Resize(64), transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)]
-        self.transform = transforms.Compose(steps)
+        self.transform = transforms.Compose([transforms.Resize(64), transforms.ToTensor()])
 
     def __len__(self):
         return len(self.names)
@@ -74,19 +77,8 @@ def peak_memory(process: subprocess.Popen, found: dict[str, int]) -> None:
         time.sleep(0.05)
 
 
-def seconds(loader: DataLoader) -> float:
-    start = time.perf_counter()
-    for _ in loader:
-        pass
-    return time.perf_counter() - start
-
-
-def main(folder: Path) -> None:
-    if not (folder / "mirror").is_dir():
-        # Distinct patches would take an hour to encode and tell the packing apart in nothing.
-        generator = np.random.default_rng(0)
-        write_archives(folder / "mirror", COUNTS, images=[png(generator, detail=64) for _ in range(500)])
-    workers = available_cores()
+def pack(folder: Path, workers: int) -> None:
+    """Pack the archives in a process of its own and print how fast and in how much memory."""
     script = folder / "pack.py"
     script.write_text(PACK)
     start, found = time.perf_counter(), {}
@@ -102,21 +94,53 @@ def main(folder: Path) -> None:
     print(f"packing {images} images of {size / 1e9:.2f} GB with {workers} workers: {images / duration:.0f} images/s")
     print(f"peak private memory of all processes: {found['peak'] / 1e6:.0f} MB")
 
-    files = folder / "files"
-    with (folder / "mirror" / "twoafc_val.tar.gz").open("rb") as archive:
-        for member in read_members(archive, folder / "mirror" / "twoafc_val.tar.gz", "2afc/"):
+
+def unpack(archive: Path, files: Path) -> None:
+    """Write the files of one split."""
+    partial = files.with_suffix(".partial")
+    with archive.open("rb") as stream:
+        for member in read_members(stream, archive, "2afc/"):
             if member.key == SPLIT:
-                (files / member.field).mkdir(parents=True, exist_ok=True)
-                (files / member.field / Path(member.path).name).write_bytes(member.content)
-    packed = BAPPS2AFC(folder / "data" / "packed" / "bapps" / "exact" / "-".join(SPLIT))
-    theirs = DataLoader(ReleasedLoader(files), batch_size=50, num_workers=workers)
-    ours = DataLoader(packed, batch_size=50, num_workers=workers, collate_fn=packed.collate)
-    alone = DataLoader(packed, batch_size=50, collate_fn=packed.collate)
-    runs = [[seconds(loader) for loader in (theirs, ours, alone)] for _ in range(3)]
-    released, with_workers, in_process = (statistics.median(column) for column in zip(*runs, strict=True))
-    print(f"reading {len(packed)} triplets, {workers} workers: released {len(packed) / released:.0f}/s,", end=" ")
-    print(f"packed {len(packed) / with_workers:.0f}/s: {released / with_workers:.1f} times as fast", end=" ")
-    print(f"(without workers {len(packed) / in_process:.0f}/s: {released / in_process:.1f} times)")
+                (partial / member.field).mkdir(parents=True, exist_ok=True)
+                (partial / member.field / Path(member.path).name).write_bytes(member.content)
+    partial.rename(files)
+
+
+def epoch_seconds(dataset: Dataset, workers: int, epochs: int) -> float:
+    loader = DataLoader(dataset, batch_size=50, num_workers=workers)
+    start = time.perf_counter()
+    for _ in range(epochs):
+        for _ in loader:
+            pass
+    return (time.perf_counter() - start) / epochs
+
+
+def compare(released: Dataset, packed: Dataset, workers: int) -> None:
+    """Print how fast an epoch of each is read."""
+    runs = [(epoch_seconds(released, workers, 1), epoch_seconds(packed, workers, PACKED_EPOCHS)) for _ in range(RUNS)]
+    theirs, ours = (statistics.median(column) for column in zip(*runs, strict=True))
+    ratios = ", ".join(f"{a / b:.1f}" for a, b in runs)
+    count = len(packed)
+    print(f"reading {count} triplets with {workers} workers: released {count / theirs:.0f}/s,", end=" ")
+    print(f"packed {count / ours:.0f}/s: {theirs / ours:.1f} times as fast (runs: {ratios})")
+
+
+def main(folder: Path) -> None:
+    mirror, files = folder / "mirror", folder / "files"
+    packed = folder / "data" / "packed" / "bapps" / "exact" / "-".join(SPLIT)
+    if not mirror.is_dir():
+        # Distinct patches would take an hour to encode and tell the packing apart in nothing.
+        generator = np.random.default_rng(0)
+        write_archives(mirror, COUNTS, images=[png(generator, detail=64) for _ in range(500)])
+    workers = available_cores()
+    if packed.is_dir():
+        print(f"{packed}: packed already; delete {folder / 'data'} to time the packing")
+    else:
+        pack(folder, workers)
+    if not files.is_dir():
+        unpack(mirror / ARCHIVES[SPLIT[:2]].name, files)
+    for number in (0, workers):
+        compare(ReleasedLoader(files), BAPPS2AFC(packed), number)
 
 
 if __name__ == "__main__":
