@@ -40,7 +40,7 @@ from lpips_repro.training.triplets import SplitFeatures, to_images
 # Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
 FLOAT16_SCALE = 4096.0
 # Triplets at once: enough to fill the processor, few enough for maps that stay near it.
-BATCH = {"cpu": 16, "cuda": 250}
+BATCH = {"cpu": 25, "cuda": 250}
 
 
 def stored_features(
@@ -103,7 +103,7 @@ def _layer_statistics(f: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     # times faster than reductions.
     squared = (f - x).square_().permute(0, 2, 3, 1).flatten(1, 2)
     places = squared.shape[1]
-    average = squared.new_full((1, 1, 1), 1 / places).expand(len(squared), 1, places)
+    average = squared.new_full((len(squared), 1, places), 1 / places)
     mean = torch.bmm(average, squared)
     # The factor p / (1 - p) of the variance is 1 for the dropout of one half.
     variance = torch.bmm(average, squared.square_()) / places

@@ -13,6 +13,7 @@ The wall time of all of `make train DATA=mini VARIANT=lin`, validation and table
 """
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -50,7 +51,8 @@ def seconds(call: Callable[[], None]) -> float:
 def released_step(net: str, split: PackedSplit) -> Callable[[], None]:
     """The released trainer's step on the first batch of a split."""
     trainer = lpips.Trainer()
-    trainer.initialize(model="lpips", net=net, pnet_rand=True, use_gpu=False, is_train=True)
+    with contextlib.redirect_stdout(None):  # it prints what it sets up
+        trainer.initialize(model="lpips", net=net, pnet_rand=True, use_gpu=False, is_train=True)
     trainer.net.train()
     batch = {name: to_images(split.arrays[name][:BATCH], CPU).contiguous() for name in ("ref", "p0", "p1")}
     batch["judge"] = torch.from_numpy(np.array(split.votes[:BATCH])).view(-1, 1, 1, 1)
