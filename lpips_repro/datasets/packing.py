@@ -7,6 +7,7 @@ from collections import Counter
 from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -56,8 +57,7 @@ def pack_split(
     """
     fingerprint = folder.fingerprint()
     card = read_card(target)
-    wanted = (fingerprint, resize, observers)
-    if card and (card["source"].get("fingerprint"), card["resize_mode"], card["observers"]) == wanted:
+    if card and _is_of(card, fingerprint, resize, observers):
         packed = open_split(target)
     else:
         packed = _pack(folder, target, resize, dataset, observers, workers, fingerprint)
@@ -72,6 +72,14 @@ def pack_split(
             ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else ""),
         )
     return packed
+
+
+def _is_of(card: dict[str, Any], fingerprint: str, resize: str, observers: str) -> bool:
+    """Whether a card is of these files and settings; one that lacks something is of none."""
+    if not {"source", "resize_mode", "stored_sizes", "not_of_stored_form"} <= card.keys():
+        return False
+    found = isinstance(card["source"], dict) and card["source"].get("fingerprint")
+    return (found, card["resize_mode"], card["observers"]) == (fingerprint, resize, observers)
 
 
 def _pack(

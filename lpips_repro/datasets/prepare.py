@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from lpips_repro.config import BappsConfig, FolderConfig, MiniConfig
-from lpips_repro.datasets.bapps import prepare_bapps
+from lpips_repro.datasets.bapps import check_room, prepare_bapps
 from lpips_repro.datasets.layout import find_splits
 from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.mini import build_mini
@@ -16,8 +16,8 @@ from lpips_repro.parallel import available_cores
 MOST_WORKERS = 8
 
 
-def prepare(data: FolderConfig | MiniConfig, phase: str) -> list[PackedSplit]:
-    """The packed splits of a phase ("train" or "val"), 2AFC first; whatever is missing or has changed is made.
+def prepare(data: FolderConfig | MiniConfig, *phases: str) -> list[PackedSplit]:
+    """The packed splits of phases ("train", "val"), 2AFC first in each; whatever is missing or has changed is made.
 
     Raises:
         UserError: where the dataset is not there or a file of it is at fault.
@@ -30,9 +30,14 @@ def prepare(data: FolderConfig | MiniConfig, phase: str) -> list[PackedSplit]:
         root = Path(data.root) / f"seed{data.seed}-{settings}"
         with exclusive(root):
             splits = build_mini(root, seed=data.seed, workers=workers, **made)
-        return [split for split in splits if split.card["phase"] == phase]
+        return [split for phase in phases for split in splits if split.card["phase"] == phase]
     if isinstance(data, BappsConfig):
-        return prepare_bapps(data, phase, workers)
+        check_room(data, phases)  # for all of them, before the first is fetched
+        return [split for phase in phases for split in prepare_bapps(data, phase, workers)]
+    return [split for phase in phases for split in _prepare_folder(data, phase, workers)]
+
+
+def _prepare_folder(data: FolderConfig, phase: str, workers: int) -> list[PackedSplit]:
     root = Path(data.root)
     # One name stands for any folder, so its path tells the packed splits apart.
     digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]

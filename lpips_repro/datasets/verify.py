@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, parse
 from lpips_repro.datasets.archive import Key
-from lpips_repro.datasets.bapps import check_room, is_packed, target
+from lpips_repro.datasets.bapps import is_packed, target
 from lpips_repro.datasets.layout import PHASES
 from lpips_repro.datasets.local import local_archives, recorded_sha256, remedy
 from lpips_repro.datasets.members import ArchiveError, HashingReader, read_members
@@ -64,9 +64,7 @@ def prepare_phases(cfg: DatasetConfig) -> list[PackedSplit]:
     if cfg.splits is Splits.all and type(cfg.data) is FolderConfig:  # which need not have both
         there = [phase for phase in PHASES if any(Path(cfg.data.root, kind, phase).is_dir() for kind in IMAGE_FIELDS)]
         phases = there or PHASES
-    if isinstance(cfg.data, BappsConfig):
-        check_room(cfg.data, phases)  # for all of them, before the first is fetched
-    return [split for phase in phases for split in prepare(cfg.data, phase)]
+    return prepare(cfg.data, *phases)
 
 
 def verify_dataset(composed: DictConfig) -> None:

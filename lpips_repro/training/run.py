@@ -54,9 +54,9 @@ def train(composed: DictConfig) -> None:
     with _only_process(folder), _log_file(folder / "train.log"):
         log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
         device = choose_device(cfg.device)
-        splits = {phase: _triplet_splits(cfg, phase) for phase in ("train", "val")}
+        train_splits, val_splits = _triplet_splits(cfg)
         with _stop_on_signals() as check_stop:
-            _train(cfg, composed, folder, device, splits["train"], splits["val"], check_stop)
+            _train(cfg, composed, folder, device, train_splits, val_splits, check_stop)
 
 
 def _train(
@@ -110,11 +110,13 @@ def _train(
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
 
 
-def _triplet_splits(cfg: TrainConfig, phase: str) -> list[PackedSplit]:
-    splits = [split for split in prepare(cfg.data, phase) if split.card["kind"] == "2afc"]
-    if not splits:
-        raise UserError(f"data={cfg.data.name}: no 2afc/{phase} splits, which training needs")
-    return splits
+def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
+    """Of the train and of the val phase."""
+    splits = [split for split in prepare(cfg.data, "train", "val") if split.card["kind"] == "2afc"]
+    by_phase = [[split for split in splits if split.card["phase"] == phase] for phase in ("train", "val")]
+    if not all(by_phase):
+        raise UserError(f"data={cfg.data.name}: 2afc/train and 2afc/val splits are needed for training")
+    return by_phase
 
 
 def _initial_weights(cfg: TrainConfig) -> dict[str, Tensor]:

@@ -1,3 +1,4 @@
+import json
 import logging
 import time
 
@@ -58,6 +59,15 @@ def test_a_changed_file_or_resize_mode_packs_again(tmp_path):
     second = pack(tmp_path / "data", tmp_path / "packed")
     assert second.card["digest"] != first.card["digest"]
     assert pack(tmp_path / "data", tmp_path / "packed", "exact").card["resize_mode"] == "exact"
+
+
+@pytest.mark.parametrize("key", ["source", "resize_mode", "stored_sizes", "not_of_stored_form"])
+def test_a_card_that_lacks_something_packs_again(tmp_path, key):
+    make_split(tmp_path / "data")
+    first = pack(tmp_path / "data", tmp_path / "packed")
+    card = {name: entry for name, entry in first.card.items() if name != key}
+    (tmp_path / "packed" / "card.json").write_text(json.dumps(card))
+    assert pack(tmp_path / "data", tmp_path / "packed").card == first.card
 
 
 @pytest.mark.parametrize("bad", ["p1/000003.png", "judge/000003.npy"])
