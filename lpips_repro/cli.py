@@ -1,5 +1,6 @@
 """How a script runs its entry point: errors of the user's end it in one line."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -27,9 +28,11 @@ def run(main: Callable[[], None]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(f"error: {_explain_override(error)}")
     except OSError as error:
-        if not error.filename:
-            raise
-        sys.exit(f"error: {error.filename}: {error.strerror}")
+        if error.filename:
+            sys.exit(f"error: {error.filename}: {error.strerror}")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of a file that was open
+            sys.exit(f"error: {error.strerror}: what is complete is kept, and the same command goes on from there")
+        raise
 
 
 def _explain_override(error: Exception) -> str:

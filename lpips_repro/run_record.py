@@ -20,7 +20,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "scikit-imag
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """The torch device for a setting; logs what `auto` took.
+    """The torch device for a setting, in full precision; logs what `auto` took.
 
     Raises:
         UserError: where cuda is wanted and cannot be used, with the reason.
@@ -31,6 +31,8 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted is Device.cuda and reason:
         raise UserError(f"device=cuda: {reason}: use device=cpu, or mend that")
     name = "cpu" if reason else "cuda"
+    if name == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # its 10-bit mantissa would move the scores
     if wanted is Device.auto:
         log.info("device=auto took %s%s", name, f" ({reason})" if reason else "")
     return torch.device(name)

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from lpips_repro.config import EvaluateConfig, parse
@@ -31,8 +30,6 @@ def evaluate(composed: DictConfig) -> None:
     """
     cfg = parse(composed, EvaluateConfig)
     device = choose_device(cfg.device)
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # its 10-bit mantissa would move the scores
     methods = in_order(list_methods(cfg) + trained_methods(cfg))
     if not methods:
         raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")

@@ -17,10 +17,15 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     Raises:
         UserError: where it cannot be written, on a full disk for one; the older one is as it was.
     """
+    save_whole(path, {"format": FORMAT, **content})
+
+
+def save_whole(path: Path, content: dict[str, Any]) -> None:
+    """Write what `torch.save` does, whole or not at all; raises as `save_checkpoint`."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **content}, file)
+            torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
         partial.replace(path)
@@ -29,12 +34,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         raise UserError(f"{path}: not written ({error}): an older one there is as it was") from error
 
 
-def load_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     """The checkpoint of an earlier start of the same run, on the CPU, or None where there is none.
 
     Args:
         path: its file.
-        identity: what must not have changed since, by name: data digests, initial weights, device.
+        identity: what must not have changed since, by name: data digests, initial weights, device, settings.
 
     Raises:
         UserError: where the file cannot be read, or something has changed: every difference is shown.
@@ -53,7 +58,7 @@ def load_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any] | No
     return content
 
 
-def check_identity(folder: Path, known: dict[str, str], identity: dict[str, str]) -> None:
+def check_identity(folder: Path, known: dict[str, str], identity: dict[str, Any]) -> None:
     """UserError that shows every difference between what a run was begun with and what is there now."""
     names = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
     if names:

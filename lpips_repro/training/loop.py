@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class Run:
 
     Attributes:
         folder: where checkpoints and logs go.
-        identity: what must not change between its starts: digests and other words by name.
+        identity: what must not change between its starts, by name: digests and settings.
         model: on `device`.
         train: triplets to learn from; val: those of each validation split, by name.
         cfg: the trainer's settings; seed: of order and dropout.
@@ -46,7 +47,7 @@ class Run:
     """
 
     folder: Path
-    identity: dict[str, str]
+    identity: dict[str, Any]
     model: RankingModel
     train: ImageTriplets
     val: dict[str, ImageTriplets]
@@ -114,6 +115,15 @@ def fit(run: Run) -> dict[str, float]:
         window = Window(run.device, saved["window"])
         first_step, validations, scores, best = (saved[key] for key in ("step", "validations", "scores", "best"))
 
+    watch = Watch(
+        run.folder,
+        list(run.val),
+        step=first_step,
+        validations=validations,
+        steps=per_epoch * epochs,
+        batch_size=cfg.batch_size,
+    )
+
     def save(step: int, *, is_best: bool = False) -> None:
         _check_finite(run, window)
         watch.flush()
@@ -124,14 +134,6 @@ def fit(run: Run) -> dict[str, float]:
             save_checkpoint(run.folder / "best.pt", content)
         save_checkpoint(last, content)
 
-    watch = Watch(
-        run.folder,
-        list(run.val),
-        step=first_step,
-        validations=validations,
-        steps=per_epoch * epochs,
-        batch_size=cfg.batch_size,
-    )
     saved_at = time.monotonic()
     with watch:
         step = first_step
@@ -140,8 +142,10 @@ def fit(run: Run) -> dict[str, float]:
                 epoch = step // per_epoch
                 if step % per_epoch == 0 and epoch >= validations:
                     scores, disagreements = validate(model, run.val, run.check_stop)
-                    validations, is_best = epoch + 1, scores["mean"] > best
-                    best = max(best, scores["mean"])
+                    validations = epoch + 1
+                    # The released clamp begins with negative lin weights, which no metric takes.
+                    is_best = scores["mean"] > best and bool((model.lin >= 0).all())
+                    best = scores["mean"] if is_best else best
                     if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:
                         watch.disagreements(step, disagreements)
                     watch.validation(step, epoch, scores, model.lin_by_layer())

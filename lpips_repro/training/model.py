@@ -93,6 +93,11 @@ class RankingModel(nn.Module):
     def project(self) -> None:
         """Put back to zero what a step has made negative."""
         self.lin.clamp_(min=0)
+        self.clamp_backbone()
+
+    @torch.no_grad()
+    def clamp_backbone(self) -> None:
+        """What the released clamp does to the backbone, where it is asked for."""
         if self.released_clamp:
             for module in self.metric.backbone.modules():
                 if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):

@@ -5,8 +5,7 @@ import dataclasses
 import json
 import logging
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -24,12 +23,13 @@ from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.evaluation.trained import TrainedRun
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.run_record import choose_device, record_run
-from lpips_repro.training.checkpoint import check_identity, load_checkpoint
+from lpips_repro.training.checkpoint import check_identity, load_checkpoint, save_whole
 from lpips_repro.training.features import features_bytes, stored_features
-from lpips_repro.training.loop import Run, Stopped, fit
+from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.result import write_result
-from lpips_repro.training.run_name import run_name
+from lpips_repro.training.run_name import run_name, run_settings
+from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 
 log = logging.getLogger(__name__)
@@ -49,14 +49,13 @@ def train(composed: DictConfig) -> None:
     check_choice("variant", variant, TRAINED_VARIANTS)
     check_choice("version", cfg.version, VERSIONS)
     check_choice(f"net.{net}.backbone", cfg.net[net].backbone, BACKBONES)
+    device = choose_device(cfg.device)
     folder = Path(cfg.experiments) / run_name(composed)
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder), _log_file(folder / "train.log"):
+    with _only_process(folder), _log_file(folder / "train.log"), ended_by_sigterm():
         log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
-        device = choose_device(cfg.device)
         train_splits, val_splits = _triplet_splits(cfg)
-        with _stop_on_signals() as check_stop:
-            _train(cfg, composed, folder, device, train_splits, val_splits, check_stop)
+        _train(cfg, composed, folder, device, train_splits, val_splits)
 
 
 def _train(
@@ -66,18 +65,22 @@ def _train(
     device: torch.device,
     train_splits: list[PackedSplit],
     val_splits: list[PackedSplit],
-    check_stop: Callable[[], None],
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
     data = {split.name: f"{len(split)} triplets {split.card['digest'][:12]}" for split in train_splits + val_splits}
+    settings = run_settings(composed)
     if (folder / "summary.json").is_file():
         summary = json.loads((folder / "summary.json").read_text())
-        check_identity(folder, summary["splits"], data)
+        check_identity(folder, {**summary["splits"], **summary["settings"]}, {**data, **settings})
         log.info("%s: finished already: mean val 2AFC %.2f %%", folder, summary["val_2afc"]["mean"])
         return
-    record_run(folder, composed)
     weights = _initial_weights(cfg)
-    identity = {**data, "initial weights": digest_state(weights)[:12], "device": device.type}
+    identity = {**data, **settings, "initial weights": digest_state(weights)[:12], "device": device.type}
+    load_checkpoint(folder / "last.pt", identity)  # before hours of features: is it this run that was begun here?
+    for split in train_splits + val_splits:
+        split.verify()
+    if not (folder / "config.yaml").is_file():
+        record_run(folder, composed)
 
     torch.manual_seed(cfg.seed)
     model = RankingModel(
@@ -94,17 +97,18 @@ def _train(
     else:
         train = ImageTriplets(train_splits, device)
         val = {split.card["split"]: ImageTriplets([split], device) for split in val_splits}
-    scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop))
+    with stop_on_signals() as check_stop:
+        scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop))
 
     for name in ("best", "last"):  # the last one, whose weights are the run's result, at the end
         model.load_trained_state(load_checkpoint(folder / f"{name}.pt", identity)["model"])
         exported = "weights.pth" if name == "last" else "weights_best.pth"
-        torch.save(model.trained_metric().cpu().official_state_dict(), folder / exported)
+        save_whole(folder / exported, model.trained_metric().cpu().official_state_dict())
     percent = {name: round(100 * score, 4) for name, score in scores.items()}
     done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name)
     write_result(cfg, done, weights, device)
     summary = {key: value for key, value in dataclasses.asdict(done).items() if key != "folder"}
-    summary |= {"splits": data, "val_2afc": percent}
+    summary |= {"splits": data, "settings": settings, "val_2afc": percent}
     (folder / ".summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (folder / ".summary.json").replace(folder / "summary.json")
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
@@ -135,7 +139,7 @@ def _on_features(
     device: torch.device,
 ) -> tuple[FeatureTriplets, dict[str, FeatureTriplets]]:
     dtype, root = cfg.trainer.lin_features_dtype.value, Path(cfg.features)
-    model.project()  # the released clamp changes the frozen backbone at the first step: features are made after it
+    model.clamp_backbone()  # as released, it changes the frozen backbone at the first step: features are made after it
     backbone = model.metric.backbone.name
     needed = sum(features_bytes(backbone, len(split), dtype, noise=True) for split in train_splits)
     needed += sum(features_bytes(backbone, len(split), dtype, noise=False) for split in val_splits)
@@ -173,30 +177,3 @@ def _log_file(path: Path) -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], None]]:
-    """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait."""
-    received: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        received.append(number)
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-    def check_stop() -> None:
-        if received:
-            raise Stopped
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield check_stop
-    except Stopped:
-        if received[0] == signal.SIGINT:
-            raise KeyboardInterrupt from None
-        log.warning("SIGTERM: the state is saved, and the same command goes on from there")
-        raise SystemExit(143) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -16,14 +16,21 @@ ASIDE = {
 }
 
 
+def run_settings(composed: DictConfig) -> dict[str, Any]:
+    """The settings that change a run's result, by their full names."""
+    settings = OmegaConf.to_container(composed, resolve=True)
+    return {key: value for key, value in _flat(settings).items() if key not in ASIDE}
+
+
 def run_name(composed: DictConfig) -> str:
     """`<data>-<net>-<variant>-v<version>-seed<seed>`, and a short hash of what differs from the default settings."""
     settings = OmegaConf.to_container(composed, resolve=True)
     data, (net,), (variant,) = settings["data"]["name"], settings["net"], settings["variant"]
     name = f"{data}-{net}-{variant}-v{settings['version']}-seed{settings['seed']}"
     defaults = _flat(_default_settings(data, net, variant))
-    found = {key: value for key, value in _flat(settings).items() if key not in ASIDE}
-    other = {key: value for key, value in found.items() if key not in defaults or defaults[key] != value}
+    other = {
+        key: value for key, value in run_settings(composed).items() if key not in defaults or defaults[key] != value
+    }
     if not other:
         return name
     return f"{name}-{hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]}"

@@ -301,3 +301,12 @@ def test_throughput_counts_training_alone(splits, tmp_path):
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(float(row["triplets_per_second"]) > 0 for row in rows if row["loss"])
+
+
+def test_negative_lin_weights_are_never_the_best(splits, tmp_path):
+    # The released clamp begins with such, and no metric takes them.
+    run = make_run(tmp_path, splits)
+    with torch.no_grad():
+        run.model.lin[::2] -= 1
+    fit(run)
+    assert checkpoint(tmp_path, "best.pt")["model"]["lin"].min() >= 0

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import signal
 
 import lpips
 import pytest
@@ -9,6 +11,9 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES, gaussian_state, torchvision_state
+from lpips_repro.errors import UserError
+from lpips_repro.training import run as run_module
+from lpips_repro.training.loop import fit
 from lpips_repro.training.run import train
 from tests.compose import settings
 from tests.training.tiny import metrics
@@ -81,3 +86,51 @@ def test_one_epoch_on_mini(net, variant, device, mini, tmp_path):
     assert len(rows) == 2  # before and after
     for split in SPLITS:
         assert float(rows[1][split]) == pytest.approx(summary["val_2afc"][split], abs=1e-3)
+
+
+def test_the_configuration_belongs_to_a_run(mini, tmp_path, monkeypatch):
+    # As where a file of configs/ was edited, which the name does not show.
+    monkeypatch.setattr(run_module, "run_name", lambda composed: "mini-edited")
+
+    def stopped(run):
+        signal.raise_signal(signal.SIGTERM)
+        return fit(run)
+
+    monkeypatch.setattr(run_module, "fit", stopped)
+    with pytest.raises(SystemExit):
+        run(tmp_path, "alex", "lin", *mini)
+    monkeypatch.setattr(run_module, "fit", fit)
+    difference = "trainer.learning_rate: was 0.001, is 0.005"
+    with pytest.raises(UserError, match=difference):
+        run(tmp_path, "alex", "lin", *mini, "trainer.learning_rate=5e-3")
+    config = (tmp_path / "experiments/mini-edited/config.yaml").read_bytes()
+    folder = run(tmp_path, "alex", "lin", *mini)
+    with pytest.raises(UserError, match=difference):
+        run(tmp_path, "alex", "lin", *mini, "trainer.learning_rate=5e-3")
+    assert (folder / "config.yaml").read_bytes() == config
+
+
+def test_data_that_changed_after_they_were_packed_are_refused(mini, tmp_path):
+    root = next(word for word in mini if word.startswith("data.root=")).removeprefix("data.root=")
+    shutil.copytree(root, tmp_path / "mini")
+    (file,) = (tmp_path / "mini").glob("*/2afc-train-cnn/judge.npy")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 0x3F
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="2afc-train-cnn: contents have SHA-256"):
+        run(tmp_path, "alex", "lin", *mini, f"data.root={tmp_path / 'mini'}")
+
+
+def test_with_the_released_clamp_both_paths_of_lin_begin_with_the_same_weights(mini, tmp_path, monkeypatch):
+    begun = []
+
+    def begin(run):
+        begun.append(run.model.lin.detach().clone())
+        return fit(run)
+
+    monkeypatch.setattr(run_module, "fit", begin)
+    for way in ("true", "false"):
+        clamp = ("trainer.released_clamp=true", f"trainer.lin_features={way}")
+        run(tmp_path / way, "alex", "lin", *mini, *clamp)
+    assert torch.equal(*begun)
+    assert begun[0].min() < 0

@@ -1,0 +1,53 @@
+"""What SIGTERM and Ctrl-C do to a run."""
+
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Iterator
+
+from lpips_repro.training.loop import Stopped
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise, as Ctrl-C does: what is half-made goes, and what is complete stays."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Callable[[], None]]:
+    """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait."""
+    received: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        log.warning("%s: the state is saved after this step", signal.Signals(number).name)
+
+    def check_stop() -> None:
+        if received:
+            raise Stopped
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield check_stop
+        check_stop()  # for one that came after the last step
+    except Stopped:
+        if received[0] == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        log.warning("SIGTERM: the state is saved, and the same command goes on from there")
+        raise SystemExit(143) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,46 @@
+import os
+import signal
+
+import pytest
+
+from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
+
+EXPECTED = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+def test_sigterm_ends_a_run_outside_its_epochs_too():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, ended_by_sigterm():
+        send(signal.SIGTERM)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", EXPECTED)
+def test_a_signal_waits_for_the_end_of_the_step(number, caplog):
+    done = []
+    with pytest.raises(EXPECTED[number]), stop_on_signals() as check_stop:
+        send(number)
+        done.append("the rest of the step")
+        check_stop()
+        done.append("more")
+    assert done == ["the rest of the step"]
+    assert f"{number.name}: the state is saved after this step" in caplog.text
+
+
+@pytest.mark.parametrize("number", EXPECTED)
+def test_a_signal_after_the_last_step_is_not_lost(number):
+    with pytest.raises(EXPECTED[number]), stop_on_signals():
+        send(number)
+
+
+@pytest.mark.parametrize("number", EXPECTED)
+def test_a_second_signal_does_not_wait(number):
+    with pytest.raises(EXPECTED[number]), ended_by_sigterm(), stop_on_signals():
+        send(number)
+        send(number)
+        pytest.fail("it waited")
