@@ -16,7 +16,7 @@ workers is the fastest: there is nothing to decode, so all that they can do is t
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +142,11 @@ class _Examples(Sequence):
         return self.dataset[self.rows[index]]
 
 
-class _WorkerBatch(Mapping):
-    """A batch in a worker: floats to whoever looks, but to the loader's process go the numbers of its rows.
+class _WorkerBatch(MutableMapping):
+    """A batch in a worker. One that nobody looked at goes to the loader's process as the numbers of its rows.
 
     What the worker reads is then in the page cache, memory that all processes share: to take it from there costs less
-    than to receive it, even as bytes.
+    than to receive it, even as bytes. Once looked at, as in a `collate_fn` that changes it, it goes as it is.
     """
 
     def __init__(self, dataset: _PackedDataset, rows: list[int]):
@@ -154,16 +154,31 @@ class _WorkerBatch(Mapping):
         for array in dataset._arrays.values():
             array[rows]  # read ahead
 
+    @functools.cached_property
+    def fields(self) -> dict[str, Tensor]:
+        return _as_floats(self.dataset._arrays, self.rows)
+
     def __getitem__(self, name: str) -> Tensor:
-        return _as_floats(self.dataset._arrays, self.rows)[name]
+        return self.fields[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.fields[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self.fields[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.dataset._arrays)
+        return iter(self.fields)
 
     def __len__(self) -> int:
-        return len(self.dataset._arrays)
+        return len(self.fields)
+
+    def __or__(self, other: Mapping) -> dict[str, Any]:
+        return {**self, **other}
 
     def __reduce__(self) -> tuple:
+        if "fields" in vars(self):
+            return dict, (self.fields,)
         return _read_batch, (self.dataset.path, self.dataset.card["digest"], self.rows)
 
 

@@ -109,6 +109,36 @@ def test_another_collate_fn_meets_floats(triplets, workers):
     check(batch, arrays, list(range(11)))
 
 
+def changed(examples):
+    """A `collate_fn` that changes the batch in place, as one can a dictionary."""
+    batch = default_collate(examples)
+    batch["p0"].mul_(2)
+    batch["judge"] = batch["judge"].round()
+    del batch["p1"]
+    return batch
+
+
+@WORKERS
+def test_what_a_collate_fn_changes_in_place_arrives(triplets, workers):
+    dataset, arrays = triplets
+    (batch,) = DataLoader(dataset, batch_size=11, collate_fn=changed, num_workers=workers)
+    assert set(batch) == {"ref", "p0", "judge"}
+    assert torch.equal(batch["p0"], as_floats(arrays["p0"]) * 2)
+    assert torch.equal(batch["judge"], torch.from_numpy(arrays["judge"]).round())
+
+
+def extended(examples):
+    return default_collate(examples) | {"number": torch.arange(len(examples))}
+
+
+@WORKERS
+def test_a_batch_can_be_extended_as_a_dictionary(triplets, workers):
+    dataset, arrays = triplets
+    (batch,) = DataLoader(dataset, batch_size=11, collate_fn=extended, num_workers=workers)
+    assert batch.pop("number").tolist() == list(range(11))
+    check(batch, arrays, list(range(11)))
+
+
 class Brighter(BAPPS2AFC):
     """A dataset of one's own, on top."""
 
@@ -154,9 +184,7 @@ def test_every_byte_becomes_what_torch_makes_of_it(tmp_path):
 
 def test_a_batch_travels_as_the_numbers_of_its_rows(triplets):
     dataset, arrays = triplets
-    batch = _WorkerBatch(dataset, [7, 2, 9])
-    check(dict(batch), arrays, [7, 2, 9])
-    parcel = pickle.dumps(batch)
+    parcel = pickle.dumps(_WorkerBatch(dataset, [7, 2, 9]))
     assert len(parcel) < 1000
     check(pickle.loads(parcel), arrays, [7, 2, 9])
 
