@@ -5,6 +5,7 @@ released format. Runs that differ in nothing but the seed are one method.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,15 @@ class TrainedRun:
     def without_seed(self) -> str:
         """The run's name but for the seed: the same for runs that differ in nothing else."""
         return self.folder.name.replace(f"-seed{self.seed}", "", 1)
+
+    @property
+    def origin(self) -> str:
+        """What is said of its row: the seed and, where settings are not the default ones, the short hash in its name.
+
+        See `lpips_repro.training.run_name`.
+        """
+        settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
+        return f"trained here, seed {self.seed}" + (f", {settings}" if settings else "")
 
 
 def find_runs(experiments: Path) -> list[TrainedRun]:
@@ -84,7 +94,7 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
         run.version,
         supervision,
         paper,
-        origin=f"trained here, seed {run.seed}",
+        origin=run.origin,
         run=run.folder.name,
         seeds_of=run.without_seed,
     )
@@ -92,7 +102,8 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
 
 def origin_of_seeds(methods: Sequence[Method]) -> str:
     """What is said of a row over several seeds."""
-    return f"trained here, {len(methods)} seeds" if len(methods) > 1 else methods[0].origin
+    origin = methods[0].origin
+    return re.sub(r"seed \d+", f"{len(methods)} seeds", origin, count=1) if len(methods) > 1 else origin
 
 
 def _absent(name: str, variant: str, version: str, data: str, paper: tuple[str, str] | None) -> Method:

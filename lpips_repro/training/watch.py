@@ -1,6 +1,9 @@
-"""What a run shows of itself: a progress bar, metrics.csv and TensorBoard."""
+"""What a run shows of itself: a progress bar, a line in the log at each validation, metrics.csv and TensorBoard."""
 
 import csv
+import io
+import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +16,8 @@ from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS
 
+log = logging.getLogger(__name__)
+
 TRAIN_COLUMNS = ("loss", "train_2afc", "learning_rate", "gradient_norm", "triplets_per_second")
 
 
@@ -22,7 +27,8 @@ class Watch:
     Args:
         folder: the run's.
         splits: names of the validation splits.
-        step: where the run goes on; what was written of later steps before it was killed is taken back.
+        step: where the run goes on; what was written of later steps before it was killed, or is no whole row, is
+            taken back.
         validations: validations that count.
         steps: of the whole run; batch_size: triplets in a step.
     """
@@ -30,7 +36,7 @@ class Watch:
     def __init__(
         self, folder: Path, splits: Sequence[str], *, step: int, validations: int, steps: int, batch_size: int
     ):
-        self.batch_size = batch_size
+        self.first_step, self.all_steps, self.batch_size = step, steps, batch_size
         self.columns = ("step", "epoch", *TRAIN_COLUMNS, *(f"val_{name}" for name in splits), "val_mean")
         file = folder / "metrics.csv"
         self._take_back(file, step, validations)
@@ -49,6 +55,7 @@ class Watch:
             dynamic_ncols=True,
         )
         self.steps, self.since = 0, time.monotonic()  # since the last entry, validation left out
+        self.started, self.last_entry = self.since, ""
 
     def __enter__(self) -> "Watch":
         return self
@@ -72,7 +79,8 @@ class Watch:
         self._row(step, epoch, values)
         for name, value in values.items():
             self.board.add_scalar(f"train/{name}", value, step)
-        self.bar.set_postfix_str(f"loss {values['loss']:.4f}, 2AFC {values['train_2afc']:.2f} %", refresh=False)
+        self.last_entry = f"loss {values['loss']:.4f}, train 2AFC {values['train_2afc']:.2f} %"
+        self.bar.set_postfix_str(self.last_entry, refresh=False)
 
     def validation(self, step: int, epoch: int, scores: dict[str, float], lin: Sequence[Tensor]) -> None:
         """2AFC scores by split and their mean, in [0, 1], and the lin weights by layer."""
@@ -83,6 +91,7 @@ class Watch:
         for layer, weights in enumerate(lin):
             self.board.add_histogram(f"lin/{layer}", weights, step)
         self.since = time.monotonic()
+        self._log(step, epoch, scores["mean"])
 
     def disagreements(self, step: int, triplets: Sequence[tuple[str, dict[str, np.ndarray]]]) -> None:
         """Images of triplets, each with what is said of it."""
@@ -90,10 +99,6 @@ class Watch:
         self.board.add_image("disagreements", np.concatenate(strips, axis=0), step, dataformats="HWC")
         table = "\n".join(f"| {text} |" for text, _ in triplets)
         self.board.add_text("disagreements", f"| ref, p0, p1 from above |\n|---|\n{table}", step)
-
-    def text(self, name: str, text: str, step: int) -> None:
-        """Markdown, in TensorBoard."""
-        self.board.add_text(name, text, step)
 
     def flush(self) -> None:
         """Let what was written outlive a kill -9."""
@@ -104,17 +109,38 @@ class Watch:
         self.csv.writerow({"step": step, "epoch": epoch, **{key: f"{value:.6g}" for key, value in values.items()}})
         self.file.flush()
 
+    def _log(self, step: int, epoch: int, score: float) -> None:
+        """The bar is seen on a terminal only: this is seen in a file too."""
+        said = [self.last_entry, f"mean val 2AFC {100 * score:.2f} %"]
+        if step == self.first_step:  # the validation before the first step is no part of the pace
+            self.started = self.since
+        elif step < self.all_steps:
+            pace = (self.since - self.started) / (step - self.first_step)
+            said.append(f"{tqdm.format_interval(pace * (self.all_steps - step))} left")
+        with tqdm.external_write_mode():  # not into the bar's line
+            log.info("epoch %d, step %d/%d: %s", epoch, step, self.all_steps, ", ".join(filter(None, said)))
+
     def _take_back(self, file: Path, step: int, validations: int) -> None:
         if not file.is_file():
             return
-        with file.open(newline="") as old:
-            rows = list(csv.DictReader(old))
-        kept = [
-            row for row in rows if (int(row["epoch"]) < validations if row["val_mean"] else int(row["step"]) <= step)
-        ]
+        written = io.StringIO()
+        csv.writer(written).writerow(self.columns)
+        lines = [written.getvalue().encode()]
+        first, *others = file.read_bytes().splitlines(keepends=True) or [b""]
+        for line in others if first == lines[0] else []:
+            try:
+                row = self._numbers(line)
+            except ValueError:
+                break  # as a power cut left it, and what follows was appended to that
+            if row["step"] <= step if math.isnan(row["val_mean"]) else row["epoch"] < validations:
+                lines.append(line)
         partial = file.with_name(".metrics.csv")
-        with partial.open("w", newline="") as new:
-            writer = csv.DictWriter(new, self.columns)
-            writer.writeheader()
-            writer.writerows(kept)
+        partial.write_bytes(b"".join(lines))
         partial.replace(file)
+
+    def _numbers(self, line: bytes) -> dict[str, float]:
+        """A row, with nan for what it says nothing of; ValueError where it is not whole."""
+        if not line.endswith(b"\n"):
+            raise ValueError("cut off")
+        texts = line.decode().rstrip("\r\n").split(",")
+        return {name: float(text or "nan") for name, text in zip(self.columns, texts, strict=True)}

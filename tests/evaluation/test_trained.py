@@ -102,10 +102,16 @@ def test_several_seeds_are_one_row_of_mean_and_spread(data, capsys):
     assert "±: standard deviation over the seeds of training." in printed
 
 
-def test_runs_with_other_settings_are_rows_of_their_own(data):
+def test_runs_with_other_settings_are_rows_of_their_own_and_are_told_apart(data, capsys):
+    name = "folder-alex-gaussian-lin-v0.1-seed{}-{}"
     make_run(data / "experiments", seed=0)
-    make_run(data / "experiments", seed=1, name="folder-alex-gaussian-lin-v0.1-seed1-0a1b2c3d")
-    assert len(table(data)) == 2
+    make_run(data / "experiments", seed=0, name=name.format(0, "0a1b2c3d"))
+    for seed in (0, 1):
+        make_run(data / "experiments", seed=seed, name=name.format(seed, "186761a8"))
+    assert len(table(data)) == 3
+    printed = capsys.readouterr().out
+    for origin in ("seed 0", "2 seeds, 186761a8", "seed 0, 0a1b2c3d"):
+        assert f"alex-gaussian lin v0.1 (trained here, {origin})" in printed
 
 
 def test_only_runs_on_the_same_dataset_are_rows_unless_another_is_asked_for(data):

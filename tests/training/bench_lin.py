@@ -2,8 +2,15 @@
 
     python -m tests.training.bench_lin [--nets alex squeeze vgg] [--rounds 3]
 
-Both sides take the triplets of the packed mini dataset, 50 at once, in one process, alternating; medians of the rounds.
-From their rates follow the times of ten epochs on BAPPS's 151,400 training triplets:
+All in one process, alternating; medians of the rounds. What is measured on what:
+
+    released step       the released trainer's step on one batch of 50 triplets of the packed mini dataset
+    features            the pass over the images of one training split of the packed mini dataset
+    step on features    a whole epoch of ours on features of BAPPS's size, 151,400 triplets or 3 to 5 GB, in random
+                        order: those of the split over and over, in files of a temporary folder, mapped as the loop
+                        maps them and, as after a feature pass, in memory as far as there is room
+
+From these follow the times of ten epochs on BAPPS:
 
     theirs   ten epochs of the released trainer's step
     ours     one pass over the images for the features, and ten epochs of steps on these
@@ -14,6 +21,7 @@ The wall time of all of `make train DATA=mini VARIANT=lin`, validation and table
 
 import argparse
 import contextlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,16 +41,17 @@ from lpips_repro.datasets.prepare import prepare
 from lpips_repro.training.features import features_bytes, stored_features
 from lpips_repro.training.loop import make_optimiser, training_step
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.triplets import FeatureTriplets, to_images
+from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures, to_images
 from lpips_repro.training.window import Window
 from tests.compose import settings
 
 TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
 CPU = torch.device("cpu")
-STEPS = {"theirs": 4, "ours": 300}  # a round
+EPOCH_STEPS = -(-TRIPLETS // BATCH)
+RELEASED_STEPS = 4  # a round
 
 
-def seconds(call: Callable[[], None]) -> float:
+def seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -64,12 +73,34 @@ def released_step(net: str, split: PackedSplit) -> Callable[[], None]:
     return step
 
 
-def vector_steps(model: RankingModel, triplets: FeatureTriplets, count: int) -> None:
-    """Steps as the loop takes them, on batches in random order."""
+class Repeated:
+    """As many triplets as BAPPS has: the votes of a split over and over."""
+
+    def __init__(self, split: PackedSplit):
+        self.votes = np.resize(split.votes, TRIPLETS)
+
+    def __len__(self) -> int:
+        return TRIPLETS
+
+
+def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> FeatureTriplets:
+    """A split and its features, over and over to BAPPS's size, in files of a folder."""
+    files = []
+    for name, values in (("mean", features.mean), ("noise", features.noise)):
+        file = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (TRIPLETS, *values.shape[1:]))
+        for start in range(0, TRIPLETS, len(values)):
+            file[start : start + len(values)] = values[: TRIPLETS - start]
+        file.flush()
+        files.append(np.load(folder / f"{name}.npy", mmap_mode="r"))
+    return FeatureTriplets([Repeated(split)], CPU, [SplitFeatures(*files, features.scale)])
+
+
+def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
+    """An epoch as the loop does it."""
     optimiser, window = make_optimiser(model, 1e-4), Window(CPU)
-    dropout, order = torch.Generator().manual_seed(0), np.random.default_rng(0)
-    for step in range(count):
-        indices = order.permutation(len(triplets))[:BATCH]
+    dropout, order = torch.Generator().manual_seed(0), np.random.default_rng([0, epoch]).permutation(len(triplets))
+    for step in range(EPOCH_STEPS):
+        indices = order[step * BATCH : (step + 1) * BATCH]
         judge = triplets.votes(indices)
         d0, d1 = triplets.distances(model, indices, dropout)
         loss, norm = training_step(model, optimiser, d0, d1, judge)
@@ -82,18 +113,18 @@ def measure(net: str, split: PackedSplit, rounds: int) -> tuple[float, float, fl
     model = RankingModel(net, "lin", "0.1", gaussian_state(net, 0))
     times = []
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds + 1):
-            found = []
 
-            def feature_pass(root: Path = Path(folder) / str(number), found: list = found) -> None:
-                found.append(stored_features(model.metric, split, root, "float32", CPU, noise=True))
+        def feature_pass(name: str) -> SplitFeatures:
+            return stored_features(model.metric, split, Path(folder) / name, "float32", CPU, noise=True)
 
-            step = seconds(lambda: [theirs() for _ in range(STEPS["theirs"])]) / STEPS["theirs"]
-            feature = seconds(feature_pass) / len(split)
-            triplets = FeatureTriplets([split], CPU, found)
-            vector = seconds(lambda triplets=triplets: vector_steps(model, triplets, STEPS["ours"])) / STEPS["ours"]
+        triplets = bapps_sized(split, feature_pass("warm up"), Path(folder))
+        theirs()
+        for number in range(rounds):
+            step = seconds(lambda: [theirs() for _ in range(RELEASED_STEPS)]) / RELEASED_STEPS
+            feature = seconds(lambda number=number: feature_pass(str(number))) / len(split)
+            vector = seconds(lambda number=number: epoch_on_features(model, triplets, number)) / EPOCH_STEPS
             times.append((step, feature, vector))
-    return tuple(statistics.median(column) for column in zip(*times[1:], strict=True))  # the first warms up
+    return tuple(statistics.median(column) for column in zip(*times, strict=True))
 
 
 def wall_time(net: str) -> str:
@@ -113,8 +144,17 @@ def main() -> None:
     split = prepare(parse(settings("dataset", "data=mini"), DatasetConfig).data, "train")[0]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split)} triplets of {split.name}")
     for net in options.nets:
+        needed, free = (
+            features_bytes(net, TRIPLETS, "float32", noise=True),
+            shutil.disk_usage(tempfile.gettempdir()).free,
+        )
+        if free < 1.1 * needed:
+            print(
+                f"{net}: not run: {needed / 1e9:.1f} GB of features, {free / 1e9:.1f} free in {tempfile.gettempdir()}"
+            )
+            continue
         step, feature, vector = measure(net, split, options.rounds)
-        steps = EPOCHS * -(-TRIPLETS // BATCH)
+        steps = EPOCHS * EPOCH_STEPS
         theirs, ours = steps * step, TRIPLETS * feature + steps * vector
         print(f"{net}: released step {1000 * step:.0f} ms ({BATCH / step:.0f} triplets/s);", end=" ")
         print(f"ours: features {1 / feature:.0f} triplets/s, step on features {1000 * vector:.2f} ms")
@@ -123,8 +163,8 @@ def main() -> None:
             f"(features {TRIPLETS * feature / 60:.1f}, steps {steps * vector / 60:.1f}): {theirs / ours:.0f} times",
             end=" ",
         )
-        print(f"as fast, {features_bytes(net, TRIPLETS, 'float32', noise=True) / 1e9:.1f} GB of features")
-        print(f"  make train NET={net} VARIANT=lin DATA=mini, all of it: {wall_time(net)}", flush=True)
+        print(f"as fast, {needed / 1e9:.1f} GB of features")
+        print(f"  make train NET={net} VARIANT=lin DATA=mini: {wall_time(net)} in all", flush=True)
 
 
 if __name__ == "__main__":

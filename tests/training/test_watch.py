@@ -1,4 +1,5 @@
 import csv
+import logging
 
 import numpy as np
 import pytest
@@ -110,6 +111,82 @@ def test_a_file_killed_before_its_header_gets_one(tmp_path):
     assert [row["step"] for row in rows(tmp_path)] == ["2"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\0" * 300,
+        b"\0" * 300 + b"\n",
+        b"\xff\xfe\r\n",
+        b"\r\n",
+        b"4,0,0.5,73.",  # a kill in mid-number
+        b"4,0,0.5,75,0.0001,2,100,,,73.",  # the same in the last column: not to be told from a whole one but by its end
+        b"4,0,0.5,75,0.0001,2,100,,,\r",
+        b"4,0,0.5,75,0.0001,2,100,,\r\n",
+        b"4,0,0.5,75,0.0001,2,100,,,,\r\n",
+        b"4,0,0.5,x,0.0001,2,100,,,\r\n",
+        b"4,0,0.5,73.4,0,0.5,75,0.0001,2,100,,,\r\n4,0,0.5,75,0.0001,2,100,,,\r\n",  # and one after the damage
+    ],
+)
+def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_is_kept(tmp_path, damage):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN)
+        train(shown, 2)
+    file = tmp_path / "metrics.csv"
+    before = file.read_bytes()
+    file.write_bytes(before + damage)
+    with watch(tmp_path, 4, 1) as shown:
+        assert file.read_bytes() == before
+        train(shown, 6)
+    assert [key(row) for row in rows(tmp_path)] == [(0, True), (2, False), (6, False)]
+
+
+@pytest.mark.parametrize("content", [b"\0" * 300, b"step,epo", b"step,epoch\r\n1,2\r\n"])
+def test_a_damaged_header_is_written_anew(tmp_path, content):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with watch(tmp_path, 4, 1) as shown:
+        train(shown, 6)
+    assert [row["step"] for row in rows(tmp_path)] == ["6"]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on only where a test says so: `clock[0] += seconds`."""
+    now = [100.0]
+    monkeypatch.setattr("lpips_repro.training.watch.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_throughput_counts_training_alone(tmp_path, clock):
+    """10 triplets in 2 s before and after a validation of 1000 s."""
+    with watch(tmp_path) as shown:
+        for at in (2, 4):
+            clock[0] += 1000
+            shown.validation(at - 2, 0, SCORES, LIN)
+            clock[0] += 2
+            train(shown, at)
+    assert [row["triplets_per_second"] for row in rows(tmp_path)] == ["", "5", "", "5"]
+
+
+def test_each_validation_is_a_line_of_the_log(tmp_path, clock, caplog):
+    caplog.set_level(logging.INFO)
+    with watch(tmp_path) as shown:
+        clock[0] += 1000  # before the first step: no part of the pace
+        shown.validation(0, 0, SCORES, LIN)
+        for epoch, at in ((1, 4), (2, 8)):
+            clock[0] += 60
+            train(shown, at)
+            clock[0] += 40
+            shown.validation(at, epoch, SCORES, LIN)
+    with watch(tmp_path, 4, 1) as shown:  # the window before the checkpoint is not known any more
+        shown.validation(4, 1, SCORES, LIN)
+    assert [record.getMessage() for record in caplog.records] == [
+        "epoch 0, step 0/8: mean val 2AFC 70.00 %",
+        "epoch 1, step 4/8: loss 0.5000, train 2AFC 75.00 %, mean val 2AFC 70.00 %, 01:40 left",
+        "epoch 2, step 8/8: loss 0.5000, train 2AFC 75.00 %, mean val 2AFC 70.00 %",
+        "epoch 1, step 4/8: mean val 2AFC 70.00 %",
+    ]
+
+
 def test_scalars_are_in_the_event_file(tmp_path):
     with watch(tmp_path) as shown:
         shown.validation(0, 0, SCORES, LIN)
@@ -139,14 +216,11 @@ def test_disagreements_are_in_the_event_file_as_an_image_with_words(tmp_path):
     triplets = [(f"cnn {k}: p1 chosen by 1.00", images) for k in range(2)]
     with watch(tmp_path) as shown:
         shown.disagreements(3, triplets)
-        shown.text("row", "| table |", 3)
     found = events(tmp_path)
     (image,) = found.Images("disagreements")
     assert (image.step, image.width, image.height) == (3, 3 * 64, 2 * 64)
     (words,) = found.Tensors("disagreements/text_summary")
     assert b"cnn 1: p1 chosen by 1.00" in words.tensor_proto.string_val[0]
-    (text,) = found.Tensors("row/text_summary")
-    assert text.tensor_proto.string_val[0] == b"| table |"
 
 
 @pytest.mark.parametrize(("step", "validations"), [(0, 0), (0, 1), (2, 1), (4, 2)])
