@@ -7,7 +7,7 @@ import requests
 import urllib3
 
 from lpips_repro.datasets.mirrors import public
-from lpips_repro.datasets.part import GZIP, Card
+from lpips_repro.datasets.part import GZIP, Card, Part
 
 
 class Failed(Exception):
@@ -53,7 +53,7 @@ def accept(response: requests.Response, size: int, card: Card, address: str) -> 
     return start, card if size and card["address"] == address else new
 
 
-def take_head(chunks: Iterator[bytes], response: requests.Response, total: int | None, least: int) -> bytes:
+def take_head(chunks: Iterator[bytes], response: requests.Response, total: int | None, part: Part) -> bytes:
     """The first bytes of a file that comes from its beginning; raises where it cannot be the archive.
 
     Error pages come as 200 OK too. Nothing is written before this: what is kept never gives way to one.
@@ -68,14 +68,15 @@ def take_head(chunks: Iterator[bytes], response: requests.Response, total: int |
     if total is None and not response.raw.chunked:
         raise Failed("announces no length, so that a cut would pass for the end", again=False)
     if total is not None:
-        check_size(total, least)
+        check_size(total, part)
     return head
 
 
-def check_size(size: int, least: int) -> None:
-    """Raise where a complete file has too few bytes to be the archive."""
-    if size < least:
-        raise Failed(f"its file has {size} bytes, less than half of what is published", again=False)
+def check_size(size: int, part: Part) -> None:
+    """Raise where a complete file has too few or too many bytes to be the archive."""
+    if not part.least <= size <= part.most:
+        wrong = "less than half of" if size < part.least else "more than twice"
+        raise Failed(f"its file has {size} bytes, {wrong} what is published", again=False)
 
 
 def not_gzip(head: bytes, kind: str = "") -> str | None:

@@ -7,11 +7,12 @@ The spool is a folder beside the packed splits, with the patches of each field o
 splits are written, and what a killed run left of one goes at the start.
 """
 
+import contextlib
 import errno
 import io
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from lpips_repro.datasets.packed import (
     write_array,
     write_patches_header,
 )
+from lpips_repro.datasets.packing import warn_of_odd_images
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import WORKER_KILLED, process_pool
 
@@ -82,9 +84,9 @@ def pack_archive(
         resize, dataset, observers, workers: as for `pack_split`.
 
     Raises:
-        ArchiveError: for a damaged or truncated archive, a member that is refused (its name is told), or a file without
-            counterpart; no split is half-written then, nor with the next.
-        UserError: for a file that is no image or share, or a full disk.
+        ArchiveError: for a damaged or truncated archive, a member that is refused or is no image or share (its name is
+            told), or a file without counterpart; no split is half-written then, nor with the next.
+        UserError: for a full disk.
     """
     shutil.rmtree(spool, ignore_errors=True)
     try:
@@ -98,13 +100,16 @@ def pack_archive(
         check(reader.sha256.hexdigest(), counts)
         card = {"dataset": dataset, "resize_mode": resize, "observers": observers}
         card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
-        return [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
+        packed = [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
     except BrokenExecutor as error:
         raise UserError(f"{archive}: {WORKER_KILLED}") from error
     except OSError as error:
         raise UserError(f"{error.filename or spool}: {error.strerror}: nothing half-written is left") from error
     finally:
         shutil.rmtree(spool, ignore_errors=True)
+    for split in packed:
+        warn_of_odd_images(split, f"{archive}:{split.name}")
+    return packed
 
 
 def _unpack(members: Iterable[Member], folder: Path) -> Iterable[Member]:
@@ -143,7 +148,8 @@ def _spool_members(
             spools[key] = _open_spool(folder / "-".join(key), IMAGE_FIELDS[key[0]])
         split = spools[key]
         if name == VOTE_FIELD[key[0]]:
-            split.votes[stem] = read_vote(Path(f"{archive}:{path}"), name, io.BytesIO(content))
+            with _blaming_the_archive():
+                split.votes[stem] = read_vote(Path(f"{archive}:{path}"), name, io.BytesIO(content))
             continue
         slot = split.slots[name].setdefault(stem, len(split.slots[name]))
         batch = split.waiting.setdefault(name, [])
@@ -172,13 +178,23 @@ def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], resize: s
     odd = []
     with raw.open("r+b") as file:
         for stem, slot, content in batch:
-            patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), resize, io.BytesIO(content))
+            with _blaming_the_archive():
+                patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), resize, io.BytesIO(content))
             file.seek(slot * PATCH_BYTES)
             file.write(patch.tobytes())
             sizes[size] += 1
             if not of_stored_form:
                 odd.append(f"{raw.stem}/{stem}.png")
     return sizes, odd
+
+
+@contextlib.contextmanager
+def _blaming_the_archive() -> Iterator[None]:
+    """A member that cannot be read is the archive's fault: nothing but another archive can mend it."""
+    try:
+        yield
+    except UserError as error:
+        raise ArchiveError(f"{error}") from error
 
 
 def _collect(split: _Spool, task: Future) -> None:

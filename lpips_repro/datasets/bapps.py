@@ -9,8 +9,8 @@ from pathlib import Path
 from lpips_repro.config import BappsConfig
 from lpips_repro.datasets.archive import Key, pack_archive
 from lpips_repro.datasets.download import fetch_archive
-from lpips_repro.datasets.layout import read_split
-from lpips_repro.datasets.local import check_space, local_archives, record_sha256, remedy
+from lpips_repro.datasets.layout import SplitFolder, read_split
+from lpips_repro.datasets.local import check_space, local_archives, record_sha256, recorded_sha256, remedy
 from lpips_repro.datasets.lock import clear_leftovers, exclusive
 from lpips_repro.datasets.members import ArchiveError
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_BYTES, PackedSplit, open_split, read_card
@@ -29,6 +29,8 @@ from lpips_repro.datasets.published import (
 from lpips_repro.errors import UserError
 
 log = logging.getLogger(__name__)
+
+_COMPLETE = "complete {}, or move it elsewhere to have it fetched"
 
 
 def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSplit]:
@@ -82,6 +84,7 @@ def check_room(cfg: BappsConfig, phases: Collection[str]) -> None:
 def _prepare_phase(cfg: BappsConfig, phase: str, workers: int) -> None:
     with exclusive(*_folders(cfg)):
         _check_space(cfg, [phase])
+        recorded_sha256(Path(cfg.archives))  # now: a damaged record is told before hours of fetching and reading
         for (kind, archive_phase), archive in ARCHIVES.items():
             if archive_phase == phase:
                 _prepare_archive(cfg, archive, _keys(kind, phase), workers)
@@ -153,12 +156,20 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], worker
 
 def _pack_files(cfg: BappsConfig, keys: list[Key], workers: int) -> None:
     """Pack the splits that are unpacked under `cfg.root`."""
-    folders = {key: read_split(Path(cfg.root, *key), *key[:2]) for key in keys}
+    folders = {key: _read_unpacked(cfg, key) for key in keys}
     counts = {key: len(folder.names) for key, folder in folders.items()}
     wrong = [str(folder.path) for key, folder in folders.items() if not count_is_right(key, counts[key])]
-    check_counts(counts, Path(cfg.root), f"complete {', '.join(wrong)}, or move it elsewhere to have it fetched")
+    check_counts(counts, Path(cfg.root), _COMPLETE.format(", ".join(wrong)))
     for key, folder in folders.items():
         pack_split(folder, target(cfg, key), cfg.resize.value, "bapps", cfg.observers.value, workers)
+
+
+def _read_unpacked(cfg: BappsConfig, key: Key) -> SplitFolder:
+    path = Path(cfg.root, *key)
+    try:
+        return read_split(path, *key[:2])
+    except UserError as error:
+        raise UserError(f"{error}: {_COMPLETE.format(path)}") from error
 
 
 def _check_space(cfg: BappsConfig, phases: Collection[str]) -> None:

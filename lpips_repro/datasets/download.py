@@ -3,7 +3,7 @@
 A mirror is asked for the bytes that are still missing (Range), on condition that its file is still the one begun
 (If-Range). What comes is on disk at once (see part.py), so that nothing of it is lost after a kill -9 either. Where a
 mirror sends the file from its beginning all the same, what is kept stays until that has brought more. What cannot be
-the archive (no gzip file, or far too small) is not taken from any mirror: the next one is asked.
+the archive (no gzip file, or far too small or large) is not taken from any mirror: the next one is asked.
 """
 
 import itertools
@@ -44,10 +44,11 @@ def fetch_archive(
 
     Args:
         name: file name, such as "jnd.tar.gz".
-        mirrors: in order of preference, see `mirrors.py`. The file of a local mirror is used where it is.
+        mirrors: in order of preference, see `mirrors.py`. The file of a local mirror is used where it is, and before
+            any is downloaded.
         folder: where downloads go.
         needed_bytes: the size published, rounded: the disk space to begin with, unless a larger length is announced;
-            a download of less than half of it is refused.
+            a mirror's file of less than half or more than twice of it is refused. 0: not known.
         timeout: seconds without an answer or a byte after which an attempt has failed.
         attempts: how many attempts in a row may bring no new bytes before the next mirror's turn.
         backoff: seconds before the second of them; doubles with each.
@@ -62,10 +63,10 @@ def fetch_archive(
         log.info("%s: complete already", target)
         return target
     answers = []
-    for mirror in mirrors:
+    for mirror in sorted(mirrors, key=lambda mirror: local_folder(mirror) is None):  # stable: else in their order
         if (local := local_folder(mirror)) is not None:
             file = local / name
-            answer = _refusal(file)
+            answer = _refusal(file, Part(part_file, needed_bytes))
             if answer is None:
                 log.info("%s: used in place", file)
                 return file
@@ -87,15 +88,20 @@ def fetch_archive(
     )
 
 
-def _refusal(file: Path) -> str | None:
+def _refusal(file: Path, part: Part) -> str | None:
     """Why the file of a local mirror cannot be used, or None."""
     try:
         if not file.is_file():
             return "no such file"
         with file.open("rb") as content:
-            return not_gzip(content.read(1024))
+            if wrong := not_gzip(content.read(1024)):
+                return wrong
+        check_size(file.stat().st_size, part)
+    except Failed as error:
+        return str(error)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+    return None
 
 
 def _download(url: str, part: Part, timeout: float, attempts: int, backoff: float) -> str | None:
@@ -106,7 +112,8 @@ def _download(url: str, part: Part, timeout: float, attempts: int, backoff: floa
         (size, card), restarts = part.begun, part.restarts
         if size and size == card["total"]:
             return None
-        _check_space(part, card.get("total"))
+        if lack := _lack_of_space(part, part.published):
+            raise UserError(lack)
         try:
             _attempt(url, part, timeout, anew)
             return None
@@ -129,14 +136,16 @@ def _download(url: str, part: Part, timeout: float, attempts: int, backoff: floa
         time.sleep(pause)
 
 
-def _check_space(part: Part, total: int | None) -> None:
-    folder, needed = part.path.parent, part.room(max(part.published, total or 0), anew=False)
+def _lack_of_space(part: Part, total: int) -> str | None:
+    """What to say where the disk has no room for the rest of a file of `total` bytes, else None."""
+    folder, needed = part.path.parent, part.room(total, anew=False)
     free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(
-            f"{folder}: {free / 1e9:.2f} GB free: downloading {part.path.stem} needs {needed / 1e9:.2f} GB: free some"
-            " space, or set another folder with data.archives"
-        )
+    if free >= needed:
+        return None
+    return (
+        f"{folder}: {free / 1e9:.2f} GB free: downloading {part.path.stem} needs {needed / 1e9:.2f} GB: free some"
+        " space, or set another folder with data.archives"
+    )
 
 
 def _attempt(url: str, part: Part, timeout: float, anew: bool) -> None:
@@ -151,28 +160,31 @@ def _attempt(url: str, part: Part, timeout: float, anew: bool) -> None:
         start, new = accept(response, size, card, public(url))
         total = new["total"]
         if start == total and start:
-            check_size(total, part.least)
+            check_size(total, part)
             return
         # Not read(), which loses what it has of a chunk when the connection breaks; and as sent: servers that take a
         # .gz for an encoding of its content would have it decoded.
         chunks = iter(lambda: response.raw.read1(CHUNK, decode_content=False), b"")
         if not start:
-            chunks = itertools.chain([take_head(chunks, response, total, part.least)], chunks)
+            chunks = itertools.chain([take_head(chunks, response, total, part)], chunks)
         if not start and part.kept[0]:
             _start_over(url, part, total)
-        else:
-            _check_space(part, total)
+        elif lack := _lack_of_space(part, max(part.published, total or 0)):
+            raise Failed(lack, again=False)  # what one mirror announces does not stop the others
         file = part.open(start, new)
         bar = tqdm(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True, disable=None)
         with file, bar:
             for chunk in chunks:
-                if total is not None and file.tell() + len(chunk) > total:
+                end = file.tell() + len(chunk)
+                if total is not None and end > total:
                     raise Failed(f"sent more than the {total} bytes announced")
+                if end > part.most:  # without a length it might never end
+                    check_size(end, part)
                 part.write(file, chunk)
                 bar.update(len(chunk))
             if total is not None and file.tell() < total:
                 raise Failed(f"ended at {file.tell()} of {total} bytes")
-            check_size(file.tell(), part.least)  # where none was announced
+            check_size(file.tell(), part)  # where none was announced
 
 
 def _start_over(url: str, part: Part, total: int | None) -> None:

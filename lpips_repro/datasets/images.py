@@ -31,7 +31,8 @@ def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tupl
     Args:
         path: a PNG, square, 64 to 4096 pixels a side.
         resize: "pil_bilinear" or "exact", for images larger than 64.
-        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone.
+        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone, and
+            what can be done about an error is the caller's to say.
 
     Returns:
         The patch, uint8 (64, 64, 3); the stored side in pixels; and False where `exact` met an image that is not of
@@ -53,7 +54,8 @@ def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tupl
     except UserError:
         raise
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image ({error}): restore the file") from error
+        advice = "" if content else ": restore the file"
+        raise UserError(f"{path}: not a readable image ({error}){advice}") from error
     if width == PATCH_SIZE:
         return np.asarray(image), width, True
     if resize == "pil_bilinear":

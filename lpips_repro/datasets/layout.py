@@ -61,12 +61,14 @@ def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:
 
     Args:
         path: the file; field: "judge" or "same", for the message.
-        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone.
+        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone, and
+            what can be done about an error is the caller's to say.
     """
     try:
         value = np.load(content or path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a readable .npy file ({error}): restore the file") from error
+    except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
+        advice = "" if content else ": restore the file"
+        raise UserError(f"{path}: not a readable .npy file ({error}){advice}") from error
     if not isinstance(value, np.ndarray) or value.shape not in ((), (1,)) or value.dtype.kind not in "fiu":
         shape = getattr(value, "shape", None)
         raise UserError(f"{path}: holds {getattr(value, 'dtype', '?')} of shape {shape}: expected one number")

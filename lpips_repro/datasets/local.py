@@ -22,11 +22,19 @@ def local_archives(cfg: BappsConfig, name: str) -> list[Path]:
     return list(files.values())
 
 
-def remedy(cfg: BappsConfig, file: Path) -> str:
-    """What to do about an archive that is at fault."""
+def remedy(cfg: BappsConfig, file: Path, command: str = "the command again") -> str:
+    """What to do about an archive that is at fault; `command` fetches what is missing."""
     if file.parent.resolve() == Path(cfg.archives).resolve():
-        return f"delete {file} and run the command again to fetch it anew"
+        return (
+            f"delete {file} and run {command} to fetch it anew (the mirror that gave it comes first again: if its file"
+            " is damaged again, remove it from data.mirrors or move it to the end)"
+        )
     return f"replace {file}, which is used in place, or remove its folder from data.mirrors"
+
+
+def remedy_for_a_change(cfg: BappsConfig, file: Path, remedy: str) -> str:
+    """What to do about an archive that is another one than at its first use: the remedy, or to take the new one."""
+    return f"{remedy}; where the new one is meant, delete its line in {cfg.archives}/sha256.json"
 
 
 def recorded_sha256(archives: Path) -> dict[str, str]:
@@ -45,8 +53,8 @@ def record_sha256(cfg: BappsConfig, file: Path, sha256: str) -> None:
     known = recorded_sha256(archives)
     if known.setdefault(file.name, sha256) != sha256:
         raise UserError(
-            f"{file}: SHA-256 {sha256}, but {known[file.name]} at its first use: {remedy(cfg, file)}; where the new one"
-            f" is meant, delete its line in {archives / 'sha256.json'}"
+            f"{file}: SHA-256 {sha256}, but {known[file.name]} at its first use:"
+            f" {remedy_for_a_change(cfg, file, remedy(cfg, file))}"
         )
     archives.mkdir(parents=True, exist_ok=True)
     partial = archives / ".sha256.json"

@@ -36,6 +36,17 @@ CARD_TYPES = {
 _REMEDY = "delete the folder {} and run the command again to pack it anew"
 
 
+class DamagedSplit(UserError):
+    """A packed split at fault; `why` leaves out the remedy, for a caller that knows which command packs it."""
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why, remedy)
+        self.why, self.remedy = why, remedy
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.remedy}"
+
+
 @dataclass(frozen=True)
 class PackedSplit:
     """An opened packed split.
@@ -67,9 +78,9 @@ class PackedSplit:
         """Read every byte and compare with the digest on the card; raise UserError where they differ."""
         found = digest_fields(self.path, self.card["kind"])
         if found != self.card["digest"]:
-            raise UserError(
-                f"{self.path}: contents have SHA-256 {found}, the card says {self.card['digest']}:"
-                f" {_REMEDY.format(self.path)}"
+            raise DamagedSplit(
+                f"{self.path}: contents have SHA-256 {found}, the card says {self.card['digest']}",
+                _REMEDY.format(self.path),
             )
 
 
@@ -170,11 +181,13 @@ def open_split(path: Path) -> PackedSplit:
     """Open a packed split and check layout version, fields, shapes and dtypes (not the digest: see `verify`)."""
     card = read_card(path)
     if card is None:
-        raise UserError(f"{path}: no packed split of layout {LAYOUT_VERSION} here: run the command that packs it again")
+        raise DamagedSplit(
+            f"{path}: no packed split of layout {LAYOUT_VERSION} here", "run the command that packs it again"
+        )
     try:
         arrays = _map_fields(path, card["kind"])
     except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
-        raise UserError(f"{path}: {error}: {_REMEDY.format(path)}") from error
+        raise DamagedSplit(f"{path}: {error}", _REMEDY.format(path)) from error
     _check(path, card, arrays)
     return PackedSplit(path, card, arrays)
 
@@ -202,7 +215,7 @@ def _check(folder: Path, card: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     for name, array in arrays.items():
         expected = vote if name == VOTE_FIELD[card["kind"]] else image
         if (array.shape, array.dtype) != expected:
-            raise UserError(
-                f"{folder / name}.npy: holds {array.dtype} {array.shape}, expected {expected[1]} {expected[0]}:"
-                f" {_REMEDY.format(folder)}"
+            raise DamagedSplit(
+                f"{folder / name}.npy: holds {array.dtype} {array.shape}, expected {expected[1]} {expected[0]}",
+                _REMEDY.format(folder),
             )

@@ -61,17 +61,21 @@ def pack_split(
         packed = open_split(target)
     else:
         packed = _pack(folder, target, resize, dataset, observers, workers, fingerprint)
-    odd = packed.card["not_of_stored_form"]
-    if odd:
+    warn_of_odd_images(packed, folder.path)
+    return packed
+
+
+def warn_of_odd_images(packed: PackedSplit, source: Path | str) -> None:
+    """Warn of the images, in what the split was packed from, whose patch `exact` could not restore."""
+    if odd := packed.card["not_of_stored_form"]:
         log.warning(
             "%s: %d of %d images are not of the stored form (stored pixel i = patch pixel round(i*63/255)),"
             " so that exact sampling does not restore their patch: %s",
-            folder.path,
+            source,
             len(odd),
             sum(packed.card["stored_sizes"].values()),
             ", ".join(odd[:5]) + (", ..." if len(odd) > 5 else ""),
         )
-    return packed
 
 
 def _is_of(card: dict[str, Any], fingerprint: str, resize: str, observers: str) -> bool:

@@ -10,6 +10,7 @@ NAME.part.new takes the place of NAME.part, the card says so ("moving") before a
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +28,14 @@ class Part:
     Attributes:
         path: NAME.part.
         published: the file's size as published, rounded; 0: not known.
-        least: a file of fewer bytes cannot be the one published.
+        least, most: a file of fewer or more bytes cannot be the one published.
         restarts: how often the file was begun anew although some of it was kept.
     """
 
     def __init__(self, path: Path, published: int = 0) -> None:
         self.path, self.restarts = path, 0
-        self.published, self.least = published, published // 2  # published in unknown units, too
+        self.published = published
+        self.least, self.most = published // 2, 2 * published or math.inf  # published in unknown units, too
         self._new, self._card_file = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.json")
         self._new_card: Card | None = None  # not None: the next bytes belong into NAME.part.new
         self._to_beat = 0
@@ -129,7 +131,7 @@ class Part:
         """`kept` of a file; what an error page left of itself is none of the archive's."""
         if {"address", "total", "etag", "modified"} <= card.keys() and isinstance(card["total"], int):
             size = _size(file)
-            if self.least <= card["total"] and size <= card["total"] and _begins_as_gzip(file):
+            if self.least <= card["total"] <= self.most and size <= card["total"] and _begins_as_gzip(file):
                 return size, card
         return 0, {}
 

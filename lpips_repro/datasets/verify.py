@@ -13,9 +13,9 @@ from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits,
 from lpips_repro.datasets.archive import Key
 from lpips_repro.datasets.bapps import is_packed, target
 from lpips_repro.datasets.layout import PHASES
-from lpips_repro.datasets.local import local_archives, recorded_sha256, remedy
+from lpips_repro.datasets.local import local_archives, recorded_sha256, remedy, remedy_for_a_change
 from lpips_repro.datasets.members import ArchiveError, HashingReader, read_members
-from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit, open_split
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, DamagedSplit, PackedSplit, open_split
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.published import (
     ARCHIVES,
@@ -100,18 +100,20 @@ def _verify_splits(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Findin
         if not path.is_dir():
             yield Finding(name, "", expected, "", "not there", is_there=False)
             continue
+        command = f"`make data SPLITS={key[1]}`"
+        mend = f"delete the folder {path} and run {command} to pack it anew"
         try:
             split = open_split(path)
             split.verify()
-        except UserError as error:
-            yield Finding(name, "", expected, "", f"DAMAGED: {error}", is_bad=True)
+        except DamagedSplit as error:
+            yield Finding(name, "", expected, "", f"DAMAGED: {error.why}: {mend}", is_bad=True)
             continue
         differ = judgments_differ(split, published)
         finding = Finding(name, f"{len(split)}", expected, split.card["digest"][:12], "good")
         if not count_is_right(key, len(split)):
-            finding = finding._replace(verdict="WRONG COUNT", is_bad=True)
+            finding = finding._replace(verdict=f"WRONG COUNT: {mend}", is_bad=True)
         elif not is_packed(cfg, key):
-            finding = finding._replace(verdict="OTHER SETTINGS: `make data` packs it anew", is_bad=True)
+            finding = finding._replace(verdict=f"OTHER SETTINGS: {command} packs it anew", is_bad=True)
         elif differ:
             warning = DIFFERENT_JUDGMENTS.format(name)
             finding = finding._replace(verdict="JUDGMENTS DIFFER from those published", warning=warning)
@@ -133,6 +135,7 @@ def _verify_archives(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Find
             yield Finding(archive.name, "", expected, known[:12], verdict, is_there=False)
         for file in files:
             name, size = archive.name if file.parent == Path(cfg.archives) else str(file), file.stat().st_size
+            mend = remedy(cfg, file, f"`make data SPLITS={phase}`")
             finding = Finding(name, gigabytes(size), expected, "", "", warning=size_warning(archive, file))
             try:
                 with file.open("rb") as content, HashingReader(content, size, file.name, "checking") as reader:
@@ -140,13 +143,15 @@ def _verify_archives(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Find
                     while reader.read(1 << 20):
                         pass
             except (ArchiveError, OSError) as error:
-                yield finding._replace(verdict=f"DAMAGED: {error}: {remedy(cfg, file)}", is_bad=True)
+                yield finding._replace(verdict=f"DAMAGED: {error}: {mend}", is_bad=True)
                 continue
             found = reader.sha256.hexdigest()
-            if known:
-                verdict = "good" if found == known else "CHANGED since its first use"
+            if known and found != known:
+                verdict = f"CHANGED since its first use: {remedy_for_a_change(cfg, file, mend)}"
+            elif wrong:
+                verdict = f"WRONG COUNT: {wrong}: {mend}"
             else:
-                verdict = f"WRONG COUNT: {wrong}" if wrong else "good (never packed: read through, counts as published)"
+                verdict = "good" if known else "good (never packed: read through, counts as published)"
             yield finding._replace(digest=found[:12], verdict=verdict, is_bad=not verdict.startswith("good"))
 
 

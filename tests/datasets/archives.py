@@ -6,6 +6,7 @@ import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -51,12 +52,21 @@ def members(kind: str, phase: str, counts: dict, seed: int, images: list[bytes] 
 def write_archive(path: Path, files: Iterable[tuple[str, bytes]], prefix: str = "") -> Path:
     """A tar.gz of files, their names without the prefix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wb", compresslevel=1) as zipped, tarfile.open(fileobj=zipped, mode="w|") as tar:
+    with path.open("wb") as file:
+        write_tar(file, files, prefix)
+    return path
+
+
+def write_tar(file: BinaryIO, files: Iterable[tuple[str, bytes]], prefix: str = "") -> None:
+    """The same into an open file."""
+    with (
+        gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w|") as tar,
+    ):
         for name, content in files:
             info = tarfile.TarInfo(name.removeprefix(prefix))
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def write_archives(folder: Path, counts: dict, phases: tuple[str, ...] = ("val",), seed: int = 0, **form) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from lpips_repro.datasets import archive as archive_module
 from lpips_repro.datasets.archive import pack_archive
 from lpips_repro.datasets.layout import find_splits
-from lpips_repro.datasets.members import Member
+from lpips_repro.datasets.members import ArchiveError, Member
 from lpips_repro.datasets.packed import open_split
 from lpips_repro.datasets.packing import pack_split
 from lpips_repro.errors import UserError
@@ -91,14 +91,18 @@ def test_files_outside_the_layout_are_passed_over_and_counted(tmp_path, caplog):
     assert "passed over 2 files" in caplog.text
 
 
-def test_images_not_of_the_stored_form_are_named(tmp_path):
+def test_images_not_of_the_stored_form_are_named(tmp_path, caplog):
     written = dict(files())
     pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png")
     written["2afc/val/cnn/p0/000003.png"] = file.getvalue()
-    packed = pack(write_archive(tmp_path / "a.tar.gz", written.items(), "2afc/"), tmp_path)
+    path = write_archive(tmp_path / "a.tar.gz", written.items(), "2afc/")
+    packed = pack(path, tmp_path)
     assert [split.card["not_of_stored_form"] for split in packed] == [["p0/000003.png"], []]
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert warning.startswith(f"{path}:2afc/val/cnn: 1 of 15 images are not of the stored form")
+    assert warning.endswith(": p0/000003.png")
 
 
 def test_large_images_go_to_the_workers_in_smaller_batches(tmp_path, monkeypatch):
@@ -220,7 +224,7 @@ def test_a_bad_or_missing_file_is_named_and_nothing_is_left(tmp_path, name, cont
     written = dict(files()) | {name: content}
     if content is None:
         del written[name]
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(ArchiveError, match=message):  # to which the caller adds a remedy
         pack(write_archive(tmp_path / "a.tar.gz", written.items(), "2afc/"), tmp_path)
     assert left_behind(tmp_path) == []
 

@@ -1,10 +1,12 @@
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +23,7 @@ from lpips_repro.datasets.published import ARCHIVES, COUNTS
 from lpips_repro.datasets.verify import prepare_phases
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
-from tests.datasets.archives import members, write_archive
+from tests.datasets.archives import members, npy, write_archive, write_tar
 from tests.datasets.server import Step, serve
 from tests.datasets.small_bapps import FEW, SMALL, small_settings
 
@@ -142,6 +144,7 @@ def test_an_archive_of_another_size_than_published_is_a_loud_warning(mirror, tmp
     prepare(mirror, tmp_path / "quiet", "splits=val")
     assert "published is about" not in caplog.text
     monkeypatch.setitem(ARCHIVES, ("jnd", "val"), ARCHIVES["jnd", "val"]._replace(size=200_000_000))
+    monkeypatch.setattr("lpips_repro.datasets.download.check_size", lambda size, part: None)
     prepare(mirror, tmp_path / "data", "splits=val")
     (record,) = (record for record in caplog.records if "published is about" in record.message)
     size = (mirror / "jnd.tar.gz").stat().st_size
@@ -249,13 +252,29 @@ def test_an_empty_array_is_one_error_that_names_the_folder_to_delete(mirror, tmp
 def test_a_damaged_record_of_sha256_is_one_error_with_a_remedy(mirror, tmp_path, content):
     (tmp_path / "data/archives").mkdir(parents=True)
     (tmp_path / "data/archives/sha256.json").write_text(content)
-    with pytest.raises(UserError, match=r"archives/sha256.json: .*: delete it: it is written anew at the next use"):
-        prepare(mirror, tmp_path / "data", "splits=val")
+    message = r"archives/sha256.json: .*: delete it: it is written anew at the next use"
+    with serve({path.name: path.read_bytes() for path in mirror.iterdir()}) as server:
+        with pytest.raises(UserError, match=message):
+            prepare(server.url, tmp_path / "data", "splits=val")
+        assert server.requests == []  # told before anything is fetched
+
+
+def spoil_file(archive, suffix, content):
+    """A good tar.gz whose first file of this kind holds something else."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as source:
+        files = [(info.name, source.extractfile(info).read()) for info in source]
+    first = next(name for name, _ in files if name.endswith(suffix))
+    target = io.BytesIO()
+    write_tar(target, [(name, content if name == first else old) for name, old in files])
+    return target.getvalue()
 
 
 FAULTS = {
     "cut": lambda content: content[: len(content) // 2],
     "refused": lambda content: gzip.compress(b"x" * 600),
+    "image": lambda content: spoil_file(content, ".png", b"no image"),
+    "vote": lambda content: spoil_file(content, ".npy", b"no vote"),
+    "share": lambda content: spoil_file(content, ".npy", npy(1.5)),
     "count": None,
 }
 
@@ -271,10 +290,15 @@ def test_the_remedy_for_a_bad_archive_is_never_to_delete_the_users_own(mirror, t
         prepare(mirror, tmp_path / "data", "splits=val")
     assert f"replace {file}, which is used in place, or remove its folder from data.mirrors" in str(error.value)
     assert "delete" not in str(error.value)
+    assert "restore" not in str(error.value)
     fetched = tmp_path / "data/archives/jnd.tar.gz"
     shutil.copy(file, fetched)
-    with pytest.raises(UserError, match=f"delete {fetched} and run the command again to fetch it anew"):
+    with pytest.raises(UserError) as error:
         prepare(mirror, tmp_path / "data", "splits=val")
+    assert (
+        f"delete {fetched} and run the command again to fetch it anew (the mirror that gave it comes first again: if"
+        " its file is damaged again, remove it from data.mirrors or move it to the end)"
+    ) in str(error.value)
 
 
 def test_the_remedy_for_a_changed_archive_is_never_to_delete_the_users_own(mirror, tmp_path):
@@ -298,12 +322,39 @@ def test_the_remedy_for_unpacked_files_names_the_split_and_no_deletion(mirror, t
     assert "delete" not in str(error.value)
 
 
+@pytest.mark.parametrize("lack", ["ref", "p0/000000.png", "judge/000000.npy", "*"])
+def test_an_incomplete_unpacked_split_is_one_error_with_the_remedy(mirror, tmp_path, lack):
+    for name, content in members("2afc", "val", FEW, 0, size=64):
+        file = tmp_path / "data/files" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    split = tmp_path / "data/files/2afc/val/cnn"
+    for path in list(split.glob(lack)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(UserError) as error:
+        prepare(mirror, tmp_path / "data", "splits=val")
+    assert str(error.value).startswith(f"{split}/")
+    assert str(error.value).endswith(f": complete {split}, or move it elsewhere to have it fetched")
+    split.rename(tmp_path / "elsewhere")
+    assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
+
+
+def test_an_empty_unpacked_split_is_one_error_with_the_remedy(mirror, tmp_path):
+    split = tmp_path / "data/files/jnd/val/cnn"
+    for field in ("p0", "p1", "same"):
+        (split / field).mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{split}: an empty split: .*: complete {split}, or move it elsewhere to have"):
+        prepare(mirror, tmp_path / "data", "splits=val")
+
+
 @pytest.mark.parametrize("place", ["local mirror", "folder of downloads", "begun download"])
 def test_what_is_there_of_an_archive_needs_no_disk_space(mirror, tmp_path, monkeypatch, place):
     monkeypatch.setitem(ARCHIVES, ("2afc", "val"), ARCHIVES["2afc", "val"]._replace(size=4_000_000_000))
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3_000_000_000))
     archives = tmp_path / "data/archives"
     if place == "local mirror":
+        # What is there is small, and stands for as many bytes as published.
+        monkeypatch.setattr("lpips_repro.datasets.download.check_size", lambda size, part: None)
         assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
         return
     with pytest.raises(
@@ -344,6 +395,7 @@ def test_the_disk_must_hold_all_archives_before_the_first_is_fetched(mirror, tmp
         with pytest.raises(UserError, match=r"2.50 GB free, but 3.\d\d GB needed .* for twoafc_val.*jnd.*twoafc_train"):
             prepare(server.url, tmp_path / "data")
         assert server.requests == []
+    monkeypatch.setattr("lpips_repro.datasets.download.check_size", lambda size, part: None)  # they are small
     assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
 
 
@@ -391,8 +443,12 @@ def test_corrupted_bytes_are_one_error_that_names_the_archive(mirror, tmp_path):
     spoilt = bytearray(content["jnd.tar.gz"])
     spoilt[len(spoilt) // 2] ^= 0xFF
     with serve({**content, "jnd.tar.gz": bytes(spoilt)}) as server:
-        with pytest.raises(UserError, match=r"jnd.tar.gz: damaged|jnd.tar.gz:.*not a readable|jnd.tar.gz: member"):
+        with pytest.raises(
+            UserError, match=r"jnd.tar.gz: damaged|jnd.tar.gz:.*not a readable|jnd.tar.gz: member"
+        ) as error:
             prepare(server.url, tmp_path / "data", "splits=val")
+        assert f": delete {tmp_path}/data/archives/jnd.tar.gz and run the command again" in str(error.value)
+        assert "restore the file" not in str(error.value)
         assert not (tmp_path / "data/packed/bapps/exact/jnd-val-cnn").exists()
         (tmp_path / "data/archives/jnd.tar.gz").unlink()
         server.content = content

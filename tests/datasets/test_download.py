@@ -357,6 +357,44 @@ def test_a_file_of_half_of_the_size_published_is_taken(tmp_path):
         assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=2 * len(CONTENT) + 1))
 
 
+@pytest.mark.parametrize("kept", [0, 100_000])
+@pytest.mark.parametrize("published", [0, len(CONTENT)])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_an_absurd_length_does_not_block_the_mirrors_after_it(tmp_path, monkeypatch, kept, published, ranges):
+    set_free(monkeypatch, 10**9)
+    size = {"length_error": 10**13, "total_error": 10**13}
+    with serve(CONTENT) as good, serve(CONTENT, after=Step(**size, ranges=ranges), ETag='"2"') as absurd:
+        if kept:
+            begin(tmp_path, good, kept)
+        assert_is_all_there_is(fetch(tmp_path, absurd.url, good.url, needed_bytes=published))
+    assert good.served == len(CONTENT)
+
+
+def test_a_file_of_more_than_twice_the_size_published_is_refused(tmp_path):
+    with serve(CONTENT) as server:
+        with pytest.raises(UserError, match="its file has 300000 bytes, more than twice what is published"):
+            fetch(tmp_path, server.url, needed_bytes=len(CONTENT) // 2 - 1)
+        assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=len(CONTENT) // 2))
+
+
+def test_a_file_without_a_length_is_given_up_at_twice_the_size_published(tmp_path):
+    endless = Step(chunked=True, ranges=False, slow=0.01)
+    with serve(CONTENT, endless) as server:
+        with pytest.raises(UserError, match=r"bytes, more than twice what is published"):
+            fetch(tmp_path, server.url, needed_bytes=20_000)
+        assert server.served < len(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("published", "told"), [(2 * len(CONTENT) + 2, "less than half of"), (1000, "more than twice")]
+)
+def test_a_file_of_a_local_mirror_of_another_size_than_published_is_passed_over(tmp_path, published, told):
+    (tmp_path / "usb").mkdir()
+    (tmp_path / "usb" / NAME).write_bytes(CONTENT)
+    with pytest.raises(UserError, match=f"usb/{NAME}: its file has 300000 bytes, {told} what is published"):
+        fetch(tmp_path / "new", str(tmp_path / "usb"), needed_bytes=published)
+
+
 def test_a_file_that_turns_out_too_small_is_not_complete(tmp_path):
     longer = Step(ranges=False, length_error=len(CONTENT))
     with serve(CONTENT[:100_000], longer) as small, serve(CONTENT) as good:
@@ -602,6 +640,17 @@ def test_the_file_of_a_local_mirror_is_used_in_place(tmp_path, prefix):
     address = mirror.as_uri() if prefix else str(mirror)
     assert fetch(tmp_path / "archives", str(tmp_path / "absent"), address) == mirror / NAME
     assert not (tmp_path / "archives").exists()
+
+
+def test_the_file_of_a_local_mirror_is_used_before_any_is_downloaded(tmp_path, caplog):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / NAME).write_bytes(CONTENT)
+    with serve(CONTENT) as server:
+        mirrors = (server.url, str(tmp_path / "absent"), (tmp_path / "disk").as_uri())
+        assert fetch(tmp_path / "new", *mirrors) == tmp_path / "disk" / NAME
+        assert server.requests == []
+        (tmp_path / "disk" / NAME).unlink()
+        assert_is_all_there_is(fetch(tmp_path / "new", *mirrors))
 
 
 @pytest.mark.parametrize("mirror", ["disk", "~/disk", "file://{}/disk", "file://localhost{}/disk", "FILE://{}/d%69sk"])

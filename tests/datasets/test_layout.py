@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lpips_repro.datasets.layout import find_splits
+from lpips_repro.datasets.layout import find_splits, read_vote
 from lpips_repro.errors import UserError
 from tests.datasets.folders import make_split
 
@@ -86,6 +86,14 @@ def test_an_unreadable_vote_is_named(tmp_path):
     (split,) = find_splits(tmp_path, "val")
     with pytest.raises(UserError, match=r"000001.npy: not a readable .npy file"):
         split.vote("000001")
+
+
+def test_a_vote_whose_header_does_not_parse_is_named(tmp_path):
+    path = tmp_path / "000001.npy"
+    np.save(path, np.float32([0.4]))
+    path.write_bytes(path.read_bytes().replace(b"}", b" "))  # numpy lets a tokenize.TokenError through
+    with pytest.raises(UserError, match=r"000001.npy: not a readable .npy file .*: restore the file$"):
+        read_vote(path, "judge")
 
 
 def test_a_vote_may_be_a_bare_number(tmp_path):

@@ -56,9 +56,13 @@ def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify,
         error=r"not as it should be: 2afc/val/cnn, 2afc/val/deblur, 2afc/val/color, jnd.tar.gz: see the verdicts above",
     )
     assert "DAMAGED" in table["2afc/val/cnn"]
-    assert "OTHER SETTINGS" in table["2afc/val/deblur"]
-    assert "WRONG COUNT" in table["2afc/val/color"]
-    assert "CHANGED since its first use" in table["jnd.tar.gz"]
+    mend = f"delete the folder {packed}/2afc-val-{{}} and run `make data SPLITS=val` to pack it anew"
+    assert table["2afc/val/cnn"].endswith(mend.format("cnn"))
+    assert table["2afc/val/deblur"].endswith("OTHER SETTINGS: `make data SPLITS=val` packs it anew")
+    assert table["2afc/val/color"].endswith(f"WRONG COUNT: {mend.format('color')}")
+    changed = f"CHANGED since its first use: delete {folder}/archives/jnd.tar.gz and run `make data SPLITS=val` to "
+    assert changed in table["jnd.tar.gz"]
+    assert f"where the new one is meant, delete its line in {folder}/archives/sha256.json" in table["jnd.tar.gz"]
     assert "not there (not needed once packed)" in table["twoafc_val.tar.gz"]
 
 
@@ -102,7 +106,9 @@ def test_a_damaged_split_and_a_damaged_card_are_found(mirror, tmp_path, verify):
     (packed / "2afc-val-cnn/p0.npy").write_bytes(b"")
     (packed / "2afc-val-color/card.json").write_text('{"layout": 1}')
     table = verify("splits=val", error=r"not as it should be: 2afc/val/cnn, 2afc/val/color: see")
-    assert f"delete the folder {packed}/2afc-val-cnn and run the command again" in table["2afc/val/cnn"]
+    for split in ("cnn", "color"):
+        mend = f": delete the folder {packed}/2afc-val-{split} and run `make data SPLITS=val` to pack it anew"
+        assert table[f"2afc/val/{split}"].endswith(mend)
     assert "no packed split of layout" in table["2afc/val/color"]
 
 
@@ -135,10 +141,10 @@ WITHOUT_ONE = dict.fromkeys(
         ({"2afc/../../evil.png": b"x"}, r"DAMAGED: .*member '../../evil.png' leads outside: refused"),
         ({"2afc/val/cnn/p0/000001.png": None}, r"DAMAGED: .*: 2afc/val/cnn/p0 has no file 000001 \(1 missing\)"),
         ({"2afc/val/new/judge/000001.npy": b"x"}, r"DAMAGED: .*: 2afc/val/new/ref has no file 000001 \(1 missing\)"),
-        (WITHOUT_ONE, r"WRONG COUNT: 2afc/val/cnn 5 \(expected 6\)$"),
+        (WITHOUT_ONE, r"WRONG COUNT: 2afc/val/cnn 5 \(expected 6\): replace /.*, which is used in place"),
         (
             {name.replace("cnn", "new"): b"x" for name in WITHOUT_ONE},
-            r"WRONG COUNT: 2afc/val/new 1 \(expected no such split\)$",
+            r"WRONG COUNT: 2afc/val/new 1 \(expected no such split\): replace /",
         ),
     ],
 )

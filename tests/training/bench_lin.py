@@ -133,7 +133,7 @@ def wall_time(net: str) -> str:
         command = [sys.executable, "scripts/train.py", "data=mini", f"net={net}", "variant=lin", "download=false"]
         start = time.perf_counter()
         done = subprocess.run([*command, f"experiments={folder}/e", f"features={folder}/f"], capture_output=True)
-        return f"{time.perf_counter() - start:.0f} s" if done.returncode == 0 else "not run (no weights)"
+        return f"{time.perf_counter() - start:.0f} s in all" if done.returncode == 0 else "not run (no weights)"
 
 
 def main() -> None:
@@ -164,7 +164,7 @@ def main() -> None:
             end=" ",
         )
         print(f"as fast, {needed / 1e9:.1f} GB of features")
-        print(f"  make train NET={net} VARIANT=lin DATA=mini: {wall_time(net)} in all", flush=True)
+        print(f"  make train NET={net} VARIANT=lin DATA=mini: {wall_time(net)}", flush=True)
 
 
 if __name__ == "__main__":
