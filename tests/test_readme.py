@@ -50,9 +50,9 @@ def test_every_override_named_composes():
     targets = {"eval-tables": "evaluate", "data": "dataset", "data-stats": "dataset", "data-verify": "dataset"}
     targets |= {"train": "train", "sparsity": "sparsity", "weights": "weights"}
     found = set()
-    for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`,]+))+)", README):
+    for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`,:]+))+)", README):
         overrides = []
-        for name, quoted, plain in re.findall(r' ([A-Z_]+)=(?:"([^"]*)"|([^\s`,]+))', variables):
+        for name, quoted, plain in re.findall(r' ([A-Z_]+)=(?:"([^"]*)"|([^\s`,:]+))', variables):
             if name == "ARGS":
                 overrides += [word for word in quoted.split() if "mae" not in word]
             elif name in ("NET", "VARIANT", "DATA", "SPLITS"):
