@@ -1,7 +1,7 @@
 """The networks by name, and the one module they all become: a stack of layers with feature maps tapped from it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -69,12 +69,20 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The feature maps, one a tap, (N, channels, H', W') each, of preprocessed images (N, 3, H, W)."""
-        maps = []
+        return list(self.each_map(x))
+
+    def each_map(self, x: Tensor) -> Iterator[Tensor]:
+        """The feature maps one after the other; none is kept that the caller does not keep."""
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in self.spec.taps:
-                maps.append(x)
-        return maps
+                yield x
+
+    @property
+    def map_density(self) -> float:
+        """Numbers in the largest feature map, the first one, for each pixel of the image."""
+        first = self.features[0]
+        return first.out_channels / math.prod(first.stride)
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:

@@ -15,6 +15,13 @@ class Device(enum.Enum):
     cuda = "cuda"
 
 
+class Dtype(enum.Enum):
+    """What backbones are evaluated in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class Init(enum.Enum):
     """Where the parameters of a backbone come from."""
 
@@ -62,7 +69,10 @@ class EvaluateConfig:
     reference: str
     seed: int
     device: Device
-    batch_size: int
+    dtype: Dtype
+    compile: bool | None
+    batch_size: int | None
+    threads: int | None
     bootstrap: int
     download: bool
     trained_on: str | None
@@ -70,7 +80,9 @@ class EvaluateConfig:
     def __post_init__(self):
         check_seed(self.seed)
         check_name("name", self.name)
-        check_at_least("batch_size", self.batch_size, 1)
+        for key in ("batch_size", "threads"):
+            if getattr(self, key) is not None:
+                check_at_least(key, getattr(self, key), 1)
         check_at_least("bootstrap", self.bootstrap, 1)
 
 

@@ -8,7 +8,7 @@ setting, weights file, dataset or code version is another file.
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,24 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lpips_repro.datasets.packed import VOTE_FIELD, PackedSplit
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
+from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 
 COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What methods run on.
+
+    Attributes:
+        device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
+    """
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,34 +109,64 @@ class DistanceStore:
 
 @torch.inference_mode()
 def compute_distances(
-    distance: Distance, split: PackedSplit, device: torch.device, batch_size: int, label: str
-) -> dict[str, np.ndarray]:
-    """Run a method over a split.
+    distances: Mapping[str, Distance],
+    split: PackedSplit,
+    device: torch.device,
+    batch_size: int,
+    ranks: Ranks | None = None,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Run several methods over a split, with one read of it for all.
+
+    Args:
+        distances: the methods by label.
+        split: what they run over, `batch_size` examples at a time, on `device`.
+        ranks: the processes that share the work: each takes every n-th batch, so that a batch is what it is in one.
 
     Returns:
-        d0 and d1 (2AFC) or d (JND), float32 (N,).
+        by label, on every rank: d0 and d1 (2AFC) or d (JND), float32 (N,).
 
     Raises:
-        UserError: where the metric returns anything but N values, or a NaN, naming the first example.
+        UserError: where a metric returns anything but N values, or a NaN, naming the first example.
     """
+    ranks = ranks or Ranks()
     twoafc = split.card["kind"] == "2afc"
-    fields = ("ref", "p0", "p1") if twoafc else ("p0", "p1")
-    batches = []
-    for start in tqdm(
-        range(0, len(split), batch_size), desc=f"{label} on {split.name}", unit="batch", leave=False, disable=None
-    ):
-        images = [_load_batch(split.arrays[name][start : start + batch_size], device) for name in fields]
-        batch = distance.triplet(*images) if twoafc else (distance.pair(*images),)
-        for values in batch:
-            if not isinstance(values, Tensor) or values.shape != images[0].shape[:1]:
-                found = getattr(values, "shape", type(values).__name__)
-                raise UserError(f"{label} on {split.name}: the metric returned {found}: expected a tensor of N values")
-        batches.append(torch.stack(batch).float().cpu())
+    own = range(ranks.rank * batch_size, len(split), ranks.world * batch_size)
+    batches: dict[int, dict[str, Tensor]] = {}
+    what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
+    hidden = None if ranks.first else True
+    with tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden) as bar:
+        for start in own:
+            batches[start] = {}
+            stop = min(start + batch_size, len(split))
+            images = [_load_batch(split.arrays[name][start:stop], device) for name in IMAGE_FIELDS[split.card["kind"]]]
+            for label, distance in distances.items():
+                values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
+                for found in values:
+                    _check_shape(found, stop - start, f"{label} on {split.name}")
+                batches[start][label] = torch.stack(values).float()
+            bar.update(min(ranks.world * batch_size, len(split) - start))
+    # Only now to the host, which would wait for a GPU at every batch.
+    of_ranks = ranks.gather({k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()})
+    in_order = [batch for _, batch in sorted(item for part in of_ranks for item in part.items())]
+    names = COLUMNS[split.card["kind"]]
+    return {
+        label: dict(zip(names, _joined([batch[label] for batch in in_order], f"{label} on {split.name}"), strict=True))
+        for label in distances
+    }
+
+
+def _joined(batches: list[Tensor], what: str) -> np.ndarray:
     values = torch.cat(batches, dim=1).numpy()
     if np.isnan(values).any():
         index = int(np.isnan(values).any(axis=0).argmax())
-        raise UserError(f"{label} on {split.name}: the distance of example {index:06d} is NaN: a fault of the metric")
-    return dict(zip(COLUMNS[split.card["kind"]], values, strict=True))
+        raise UserError(f"{what}: the distance of example {index:06d} is NaN: a fault of the metric")
+    return values
+
+
+def _check_shape(values: Any, count: int, what: str) -> None:
+    if not isinstance(values, Tensor) or values.shape != (count,):
+        found = getattr(values, "shape", type(values).__name__)
+        raise UserError(f"{what}: the metric returned {found}: expected a tensor of N values")
 
 
 def _load_batch(images: np.ndarray, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
 from lpips_repro.backbones.weights import digest_state, imagenet_state
 from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.distances import Distance, compute_distances
+from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.color import rgb_to_lab
 from lpips_repro.metrics.inputs import check_images
@@ -32,14 +33,14 @@ class Method:
     Attributes:
         group, name, variant, version, supervision: as in the tables.
         paper: (method, variant) of the row in the published tables to compare with, if any.
-        build: makes the `Distance` on a device; raises UserError where weights are missing.
+        build: makes the `Distance` for an engine; raises UserError where weights are missing.
         origin: where calibrated weights come from, if not from the authors; run: the training run they come from;
             seeds_of: what all runs share that differ from it in the seed alone.
     """
 
     group: str
     name: str
-    build: Callable[[torch.device], Distance] = field(repr=False)
+    build: Callable[[Engine], Distance] = field(repr=False)
     variant: str = ""
     version: str = ""
     supervision: str = ""
@@ -89,23 +90,26 @@ def _classic(name: str, metric: MetricConfig) -> Method:
     except (TypeError, ValueError) as error:
         raise UserError(f"metric.{name}.settings={metric.settings}: {error}") from error
 
-    def pair(x: Tensor, y: Tensor) -> Tensor:
-        return to_distance(function(x, y, **metric.settings))
+    def build(engine: Engine) -> Distance:
+        compiled = engine.compiled and "compiled" in inspect.signature(function).parameters
+        how = {"compiled": True} if compiled else {}
 
-    def build(device: torch.device) -> Distance:
-        identity = {"function": metric.function, **metric.settings, **circumstances(device, function)}
-        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
+        def pair(x: Tensor, y: Tensor) -> Tensor:
+            return to_distance(function(x, y, **metric.settings, **how))
+
+        identity = {"function": metric.function, **metric.settings, **circumstances(Engine(engine.device), function)}
+        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {**identity, **how})
 
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
 
 
 def _network(name: str, net: NetConfig, variant: str, version: str, cfg: EvaluateConfig) -> Method:
-    def build(device: torch.device) -> Distance:
+    def build(engine: Engine) -> Distance:
         state = backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
         lin = official_lin_state(net.backbone, version, cfg.download) if variant == "lin" else None
         metric = LPIPS(net.backbone, variant, version, weights=state, lin_weights=lin)
         init = f"gaussian(seed={cfg.seed})" if net.init is Init.gaussian else net.init.value
-        return lpips_distance(metric, device, init=init)
+        return lpips_distance(metric, engine, init=init)
 
     if net.init is Init.gaussian:
         group, paper_variant = "random", ""
@@ -117,8 +121,8 @@ def _network(name: str, net: NetConfig, variant: str, version: str, cfg: Evaluat
     return Method(group, name, build, variant, version, net.supervision, paper)
 
 
-def lpips_distance(metric: LPIPS, device: torch.device, **origin: Any) -> Distance:
-    """An LPIPS metric ready to run on a device; origin: what else is part of its identity."""
+def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
+    """An LPIPS metric ready to run on an engine; origin: what else is part of its identity."""
     backbone = metric.backbone
     identity = {
         **origin,
@@ -127,11 +131,13 @@ def lpips_distance(metric: LPIPS, device: torch.device, **origin: Any) -> Distan
         "lin": digest_state(dict(metric.lin.named_parameters())) if metric.lin else None,
         "variant": metric.variant,
         "version": metric.version,
-        **circumstances(device, LPIPS, read_lin_state, Backbone, backbone.spec.layers),
+        **circumstances(engine, LPIPS, read_lin_state, Backbone, backbone.spec.layers),
     }
-    metric = metric.to(device)
+    evaluator = metric.to(engine.device)
+    if engine.compiled or engine.dtype is not torch.float32:
+        evaluator = evaluator.optimized(engine.dtype, compiled=engine.compiled)
     return Distance(
-        functools.partial(metric.triplet, normalize=True), functools.partial(metric, normalize=True), identity
+        functools.partial(evaluator.triplet, normalize=True), functools.partial(evaluator, normalize=True), identity
     )
 
 
@@ -153,9 +159,11 @@ def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dic
         return error
 
 
-def circumstances(device: torch.device, *parts: Any) -> dict[str, str]:
-    """What else the values depend on: dtype, device, and the code that defines `parts`."""
-    return {"dtype": "float32", "device": device.type, "code": code_version(*parts)}
+def circumstances(engine: Engine, *parts: Any) -> dict[str, Any]:
+    """What else the values depend on: dtype, device, whether compiled, and the code that defines `parts`."""
+    dtype = str(engine.dtype).removeprefix("torch.")
+    compiled = {"compiled": True} if engine.compiled else {}
+    return {"dtype": dtype, **compiled, "device": engine.device.type, "code": code_version(*parts)}
 
 
 def code_version(*parts: Any) -> str:

@@ -1,14 +1,14 @@
 """The distances of every method on every split: read where they are stored, else computed and stored."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
 from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances
+from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, compute_distances
 from lpips_repro.evaluation.methods import Method
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ class Results:
     """Distances by method and split, and why a method has none.
 
     Args:
-        device, batch_size: for what is computed.
+        engine, batch_size, ranks: for what is computed.
         store: where distances are kept.
         splits: packed splits, 2AFC or JND.
 
@@ -28,25 +28,39 @@ class Results:
         not_run: label -> reason.
     """
 
-    def __init__(self, device: torch.device, store: DistanceStore, splits: Sequence[PackedSplit], batch_size: int):
-        self.device, self.store, self.splits, self.batch_size = device, store, splits, batch_size
+    def __init__(
+        self,
+        engine: Engine,
+        store: DistanceStore,
+        splits: Sequence[PackedSplit],
+        batch_size: int,
+        ranks: Ranks | None = None,
+    ):
+        self.engine, self.store, self.splits, self.batch_size = engine, store, splits, batch_size
+        self.ranks = ranks or Ranks()
         self.distances: dict[str, dict[str, dict[str, np.ndarray]]] = {}
         self.identity: dict[str, dict] = {}
         self.not_run: dict[str, str] = {}
         self.computed = self.reused = 0
 
-    def add(self, method: Method) -> None:
-        """Load the method's distances, computing those that are missing."""
-        try:
-            distance = method.build(self.device)
-        except UserError as error:
-            reason = f"not run: {error}"
-            if reason not in self.not_run.values():
-                log.warning("%s %s", method.label, reason)
-            self.not_run[method.label] = reason
-            return
-        self.identity[method.label] = distance.identity
-        self.distances[method.label] = {split.name: self._on_split(method, distance, split) for split in self.splits}
+    def add(self, methods: Sequence[Method]) -> None:
+        """Load the methods' distances, computing those that are missing, all of a split together."""
+        built: dict[str, Distance] = {}
+        with self.ranks.first_before_others():  # it may download weights
+            for method in methods:
+                try:
+                    built[method.label] = method.build(self.engine)
+                except UserError as error:
+                    self._not_run(method.label, f"not run: {error}")
+        for label, distance in built.items():
+            self.identity[label], self.distances[label] = distance.identity, {}
+        for split in self.splits:
+            stored = self._stored(built, split) if self.ranks.first else {}
+            missing = self.ranks.from_first([label for label in built if label not in stored])
+            for label, values in stored.items():
+                self.distances[label][split.name] = values
+            if missing:
+                self._compute({label: built[label] for label in missing}, split)
 
     def on(self, method: Method, splits: Sequence[PackedSplit]) -> dict[str, dict[str, np.ndarray]]:
         """The distances of a method by the short names of splits."""
@@ -63,12 +77,21 @@ class Results:
             return f"distances: all {self.reused} there already in {self.store.root}, nothing recomputed"
         return f"distances: {self.computed} computed, {self.reused} there already, in {self.store.root}"
 
-    def _on_split(self, method: Method, distance: Distance, split: PackedSplit) -> dict[str, np.ndarray]:
-        stored = self.store.load(method.label, distance.identity, split)
-        if stored is not None:
-            self.reused += 1
-            return stored
-        values = compute_distances(distance, split, self.device, self.batch_size, method.label)
-        self.store.save(method.label, distance.identity, split, values)
-        self.computed += 1
-        return values
+    def _stored(self, distances: Mapping[str, Distance], split: PackedSplit) -> dict[str, dict[str, np.ndarray]]:
+        found = {label: self.store.load(label, distance.identity, split) for label, distance in distances.items()}
+        found = {label: values for label, values in found.items() if values is not None}
+        self.reused += len(found)
+        return found
+
+    def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
+        computed = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
+        for label, values in computed.items():
+            self.distances[label][split.name] = values
+            if self.ranks.first:
+                self.store.save(label, distances[label].identity, split, values)
+        self.computed += len(computed)
+
+    def _not_run(self, label: str, reason: str) -> None:
+        if reason not in self.not_run.values() and self.ranks.first:
+            log.warning("%s %s", label, reason)
+        self.not_run[label] = reason

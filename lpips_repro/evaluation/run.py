@@ -3,14 +3,16 @@
 import logging
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
+from lpips_repro.distributed import started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
-from lpips_repro.evaluation.distances import DistanceStore
+from lpips_repro.evaluation.distances import DistanceStore, Engine
 from lpips_repro.evaluation.methods import Method, in_order, list_methods
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
@@ -21,6 +23,11 @@ from lpips_repro.run_record import choose_device, record_run
 
 log = logging.getLogger(__name__)
 
+# Examples at once: metrics split them further where a CPU's cache is smaller; a GPU wants many.
+BATCH_SIZE = {"cpu": 50, "cuda": 500}
+# Examples in a table: a compilation takes up to ten seconds for each network, and again for pairs.
+COMPILE_FROM = 20_000
+
 
 def evaluate(composed: DictConfig) -> None:
     """Write and print the tables that the composed settings (`configs/evaluate.yaml`) ask for.
@@ -29,19 +36,44 @@ def evaluate(composed: DictConfig) -> None:
         UserError: for a setting, a file of the dataset or a device that cannot be used.
     """
     cfg = parse(composed, EvaluateConfig)
-    device = choose_device(cfg.device)
-    methods = in_order(list_methods(cfg) + trained_methods(cfg))
-    if not methods:
-        raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
-    splits = prepare(cfg.data, "val")
+    with started_ranks() as ranks:
+        if cfg.threads is not None:
+            torch.set_num_threads(cfg.threads)
+        device = ranks.device(choose_device(cfg.device))
+        methods = in_order(list_methods(cfg) + trained_methods(cfg))
+        if not methods:
+            raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
+        with ranks.first_before_others():
+            splits = prepare(cfg.data, "val")
+        _check(splits if ranks.first else [])
+        store = DistanceStore(Path(cfg.experiments) / "distances")
+        engine = Engine(device, getattr(torch, cfg.dtype.value), _compiled(cfg, device, sum(map(len, splits))))
+        results = Results(engine, store, splits, cfg.batch_size or BATCH_SIZE[device.type], ranks)
+        results.add(methods)
+        if ranks.first:
+            log.info(results.summary())
+            _write_all(cfg, composed, splits, methods, results)
+
+
+def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
+    if cfg.compile is not None:
+        return cfg.compile
+    pays = device.type == "cpu" and examples >= COMPILE_FROM
+    if pays:
+        log.info("compile=null: %d examples, so that networks and SSIM are compiled; compile=false leaves it", examples)
+    return pays
+
+
+def _check(splits: list[PackedSplit]) -> None:
     for split in splits:
         split.verify()
         if split.card["kind"] == "jnd" and not split.votes.any():
             raise UserError(f"{split.name}: nobody answered 'same' to any pair, so its mAP is undefined: take it away")
-    results = Results(device, DistanceStore(Path(cfg.experiments) / "distances"), splits, cfg.batch_size)
-    for method in methods:
-        results.add(method)
-    log.info(results.summary())
+
+
+def _write_all(
+    cfg: EvaluateConfig, composed: DictConfig, splits: list[PackedSplit], methods: list[Method], results: Results
+) -> None:
     folder = Path(cfg.experiments) / cfg.name
     record_run(folder, composed)
     for kind in ("2afc", "jnd"):

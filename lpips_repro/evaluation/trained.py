@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig, Init
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance
+from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
 
@@ -82,9 +80,9 @@ def trained_methods(cfg: EvaluateConfig) -> list[Method]:
 def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | None = None) -> Method:
     """The row of a run."""
 
-    def build(device: torch.device) -> Distance:
+    def build(engine: Engine) -> Distance:
         metric = LPIPS.from_official(run.backbone, run.version, read_state(run.folder / "weights.pth"), run.variant)
-        return lpips_distance(metric, device, trained_here=run.folder.name, trained_on=run.data, seed=run.seed)
+        return lpips_distance(metric, engine, trained_here=run.folder.name, trained_on=run.data, seed=run.seed)
 
     return Method(
         "lpips",
@@ -107,7 +105,7 @@ def origin_of_seeds(methods: Sequence[Method]) -> str:
 
 
 def _absent(name: str, variant: str, version: str, data: str, paper: tuple[str, str] | None) -> Method:
-    def build(device: torch.device) -> Distance:
+    def build(engine: Engine) -> Distance:
         raise UserError(
             f"no weights of {variant} are published, and no run on {data} is finished:"
             f" run `make train NET={name} VARIANT={variant} DATA={data}`"

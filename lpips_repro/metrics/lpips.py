@@ -7,6 +7,7 @@ with f_l the feature maps of layer l, unit-normalised over channels. As in the r
 here are the squares of the paper's w; all ones is the metric "off the shelf".
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.backbones.weights import imagenet_state, read_state
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.metrics.inputs import check_images
+from lpips_repro.metrics.inputs import at_least_float32, check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
+from lpips_repro.metrics.optimized import OptimizedLPIPS
 from lpips_repro.metrics.released import read_lin_state, read_released_state, write_released_state
 
 VARIANTS = ("off_the_shelf", "lin", "tune", "scratch")
@@ -30,6 +32,9 @@ SCALE = (0.458, 0.448, 0.450)
 
 # Added to the norm of a feature vector, as in the released code.
 NORM_EPSILON = 1e-10
+
+# On a CPU as many images at once as keep the largest feature map within its last cache.
+CPU_CACHE_BYTES = 20e6
 
 
 class LPIPS(nn.Module):
@@ -84,6 +89,7 @@ class LPIPS(nn.Module):
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)  # in which convolutions are faster
         self.eval()
 
     def forward(self, x: Tensor, y: Tensor, normalize: bool = False) -> Tensor:
@@ -100,16 +106,13 @@ class LPIPS(nn.Module):
             ValueError: for a wrong type, dtype, shape, size or range, saying what came and what is wanted.
         """
         self._check(x, y, normalize)
-        maps_x, maps_y = self.unit_feature_maps((x, y), normalize)
-        return self._distance(maps_x, maps_y, x.shape[2:])
+        return self._distances((x, y), normalize)[0]
 
     def triplet(self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False) -> tuple[Tensor, Tensor]:
         """The distances (ref, p0) and (ref, p1), with one pass over the reference; arguments as for `forward`."""
         self._check(ref, p0, normalize)
         self._check(ref, p1, normalize)
-        maps_ref, maps_p0, maps_p1 = self.unit_feature_maps((ref, p0, p1), normalize)
-        size = ref.shape[2:]
-        return self._distance(maps_ref, maps_p0, size), self._distance(maps_ref, maps_p1, size)
+        return self._distances((ref, p0, p1), normalize)
 
     @classmethod
     def from_official(
@@ -133,6 +136,10 @@ class LPIPS(nn.Module):
         absent = variant == "off_the_shelf" and not lin_weights
         return cls(net, variant, version, weights=weights, lin_weights=None if absent else lin_weights)
 
+    def optimized(self, dtype: torch.dtype = torch.float32, *, compiled: bool = True) -> OptimizedLPIPS:
+        """A frozen copy with the same `forward` and `triplet`, for evaluation: see `OptimizedLPIPS`."""
+        return OptimizedLPIPS(self, dtype, compiled=compiled)
+
     def official_state_dict(self) -> dict[str, Tensor]:
         """Copies of the parameters under the keys of the released `lpips.LPIPS`, which loads them strictly."""
         return write_released_state(self.backbone, list(self.lin), self.shift, self.scale)
@@ -148,28 +155,68 @@ class LPIPS(nn.Module):
 
     def unit_feature_maps(self, batches: tuple[Tensor, ...], normalize: bool = False) -> list[list[Tensor]]:
         """For each batch its feature maps, normalised over channels; all batches go through the backbone at once."""
-        images = torch.cat(batches)
+        maps = [_unit_normalise(feature_map) for feature_map in self.backbone(self._preprocess(batches, normalize))]
+        return [list(group) for group in zip(*(m.chunk(len(batches)) for m in maps), strict=True)]
+
+    def at_once(self, ref: Tensor, batches: int) -> int:
+        """How many examples to work on at a time: on a CPU about as many as its last cache has room for the maps of.
+
+        Args:
+            ref: their images (N, 3, H, W).
+            batches: images in an example, reference included.
+        """
+        count = len(ref)
+        if ref.device.type != "cpu":
+            return count
+        parameter = next(self.backbone.parameters())
+        per_example = batches * self.backbone.map_density * math.prod(ref.shape[2:]) * parameter.element_size()
+        most = min(count, max(1, int(CPU_CACHE_BYTES / per_example)))
+        # Of the sizes near that the one that leaves the last block fullest.
+        return min(range(most, most // 2, -1), key=lambda size: -(-count // size) * size)
+
+    def block_distances(self, batches: tuple[Tensor, ...], normalize: bool) -> Tensor:
+        """The distances of the first batch from each of the others, all of them worked on at once.
+
+        Returns:
+            (number of others, N), or (number of others, N, 1, H, W) with `spatial`.
+        """
+        images = self._preprocess(batches, normalize)
+        others = len(batches) - 1
+        total = 0
+        for layer, feature_map in enumerate(self.backbone.each_map(images)):
+            # Each layer is done with before the next, as vectors of channels, the way they are in memory.
+            vectors = _unit_normalise(feature_map).permute(0, 2, 3, 1)
+            _, height, width, channels = vectors.shape
+            ref, *rest = vectors.reshape(1 + others, -1, channels)
+            weight = self.lin[layer].to(vectors.dtype) if self.lin else vectors.new_ones(channels)
+            by_place = torch.stack([(ref - other).square() @ weight for other in rest])
+            if self.spatial:
+                maps = by_place.view(-1, 1, height, width)
+                maps = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)
+                total = total + maps.unflatten(0, (others, -1))
+            else:
+                total = total + by_place.view(others, -1, height * width).mean(dim=2)
+        return total.to(batches[0].dtype)
+
+    def _distances(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[Tensor, ...]:
+        """The distances of the first batch from each of the others."""
+        count = self.at_once(batches[0], len(batches))
+        blocks = zip(*(images.split(count) for images in batches), strict=True)
+        return torch.cat([self.block_distances(block, normalize) for block in blocks], dim=1).unbind(0)
+
+    def _preprocess(self, batches: tuple[Tensor, ...], normalize: bool) -> Tensor:
+        """The batches as one, as the backbone wants it, channels last."""
+        images = torch.cat(batches).permute(0, 2, 3, 1).contiguous()
         if normalize:
             images = 2 * images - 1
         if self.version == "0.1":
-            images = (images - self.shift) / self.scale
-        maps = [_unit_normalise(feature_map) for feature_map in self.backbone(images)]
-        return [list(group) for group in zip(*(m.chunk(len(batches)) for m in maps), strict=True)]
-
-    def _distance(self, maps_x: list[Tensor], maps_y: list[Tensor], size: torch.Size) -> Tensor:
-        total = torch.zeros((), dtype=maps_x[0].dtype, device=maps_x[0].device)
-        for layer, (fx, fy) in enumerate(zip(maps_x, maps_y, strict=True)):
-            squared = (fx - fy).square()
-            if self.spatial:
-                weight = self.lin[layer] if self.lin else squared.new_ones(squared.shape[1])
-                layer_map = torch.einsum("nchw,c->nhw", squared, weight)[:, None]
-                total = total + F.interpolate(layer_map, size=size, mode="bilinear", align_corners=False)
-            else:
-                per_channel = squared.mean(dim=(2, 3))
-                total = total + (per_channel @ self.lin[layer] if self.lin else per_channel.sum(dim=1))
-        return total
+            # By rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
+            shift, scale = (values.flatten().repeat(images.shape[2]) for values in (self.shift, self.scale))
+            images = ((images.flatten(2) - shift) / scale).view_as(images)
+        return images.permute(0, 3, 1, 2).to(next(self.backbone.parameters()).dtype)
 
 
 def _unit_normalise(feature_map: Tensor) -> Tensor:
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
+    feature_map = at_least_float32(feature_map)
     return feature_map / (torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON)

@@ -82,7 +82,9 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
     slices = _slices(backbone.name)
     for key, value in backbone.state_dict().items():
         _, layer, rest = key.split(".", 2)
-        state[f"net.slice{slices[int(layer)]}.{layer}.{rest}"] = value.detach().clone()
+        state[f"net.slice{slices[int(layer)]}.{layer}.{rest}"] = value.detach().clone(
+            memory_format=torch.contiguous_format
+        )
     for layer, weight in enumerate(lin):
         for key in (lin_key(layer), f"lins.{layer}.model.1.weight"):
             state[key] = weight.detach().clone().view(1, -1, 1, 1)

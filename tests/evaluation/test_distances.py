@@ -28,6 +28,10 @@ def mean_difference(x, y):
 DISTANCE = Distance(lambda r, a, b: (mean_difference(r, a), mean_difference(r, b)), mean_difference, IDENTITY)
 
 
+def computed(distance, split, batch_size, label):
+    return compute_distances({label: distance}, split, CPU, batch_size)[label]
+
+
 def test_stored_distances_come_back_to_the_bit(tmp_path):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
     values = {"d0": np.array([0.1, 1e-30, 3e8, np.inf, -np.inf], np.float32), "d1": np.arange(5, dtype=np.float32) / 3}
@@ -41,7 +45,7 @@ def test_file_has_the_documented_columns(tmp_path):
     store = DistanceStore(tmp_path / "store")
     for kind, header in (("2afc", "index,d0,d1,judge"), ("jnd", "index,d,same")):
         split = packed(tmp_path, kind)
-        store.save("l2", IDENTITY, split, compute_distances(DISTANCE, split, CPU, 2, "l2"))
+        store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
         lines = store.path("l2", IDENTITY, split).read_text().splitlines()
         assert lines[0] == header
         assert lines[1].startswith("000000,")
@@ -61,7 +65,7 @@ def test_another_identity_or_dataset_is_another_file(tmp_path):
 @pytest.mark.parametrize("damage", ["index,d0,d1,judge\n000000,0.1", "nonsense", "index,d0,d1,judge\n000000,a,b,c\n"])
 def test_damaged_distances_are_named(tmp_path, damage):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    store.save("l2", IDENTITY, split, compute_distances(DISTANCE, split, CPU, 2, "l2"))
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
     store.path("l2", IDENTITY, split).write_text(damage)
     with pytest.raises(UserError, match=r"l2-[0-9a-f]{12}\.csv: damaged distances"):
         store.load("l2", IDENTITY, split)
@@ -69,7 +73,7 @@ def test_damaged_distances_are_named(tmp_path, damage):
 
 def test_distances_without_their_json_are_not_used(tmp_path):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    store.save("l2", IDENTITY, split, compute_distances(DISTANCE, split, CPU, 2, "l2"))
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
     store.path("l2", IDENTITY, split).with_suffix(".json").unlink()
     assert store.load("l2", IDENTITY, split) is None
 
@@ -87,7 +91,7 @@ def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
             for name, array in split.arrays.items()
             if array.ndim == 4
         }
-        found = compute_distances(distance, split, CPU, batch_size, "alex")
+        found = computed(distance, split, batch_size, "alex")
         wanted = {"d0": ("ref", "p0"), "d1": ("ref", "p1")} if kind == "2afc" else {"d": ("p0", "p1")}
         assert found.keys() == wanted.keys()
         for name, (a, b) in wanted.items():
@@ -98,16 +102,16 @@ def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
 def test_a_metric_that_does_not_return_n_values_is_named(tmp_path, broken):
     distance = Distance(DISTANCE.triplet, lambda x, y: broken(mean_difference(x, y)), {})
     with pytest.raises(UserError, match=r"mae on jnd/val/cnn: the metric returned .*: expected a tensor of N values"):
-        compute_distances(distance, packed(tmp_path, "jnd"), CPU, 64, "mae")
+        computed(distance, packed(tmp_path, "jnd"), 64, "mae")
 
 
 def test_distances_are_float32_before_and_after_they_are_stored(tmp_path):
     split, store = packed(tmp_path, "jnd"), DistanceStore(tmp_path / "store")
     distance = Distance(DISTANCE.triplet, lambda x, y: mean_difference(x, y).double(), {})
-    computed = compute_distances(distance, split, CPU, 64, "mae")
-    store.save("mae", {}, split, computed)
-    assert computed["d"].dtype == np.float32
-    assert np.array_equal(store.load("mae", {}, split)["d"], computed["d"])
+    found = computed(distance, split, 64, "mae")
+    store.save("mae", {}, split, found)
+    assert found["d"].dtype == np.float32
+    assert np.array_equal(store.load("mae", {}, split)["d"], found["d"])
 
 
 def test_a_distance_that_is_not_a_number_is_an_error_that_names_the_example(tmp_path):
@@ -115,4 +119,4 @@ def test_a_distance_that_is_not_a_number_is_an_error_that_names_the_example(tmp_
         return torch.where(torch.arange(len(x)) == 1, float("nan"), mean_difference(x, y))
 
     with pytest.raises(UserError, match="broken on jnd/val/cnn: the distance of example 000001 is NaN"):
-        compute_distances(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd"), CPU, 64, "broken")
+        computed(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd"), 64, "broken")

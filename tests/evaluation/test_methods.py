@@ -5,8 +5,11 @@ import torch
 
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import code_version, list_methods
 from tests.compose import settings
+
+CPU = Engine(torch.device("cpu"))
 
 
 def methods(*overrides):
@@ -37,7 +40,8 @@ def test_distances_grow_with_the_difference_for_every_classic_metric():
     ref = torch.rand(2, 3, 64, 64, generator=generator)
     noise = torch.rand(2, 3, 64, 64, generator=generator)
     for method in methods("net=[]", "variant=[]"):
-        d0, d1 = method.build(torch.device("cpu")).triplet(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
+        distance = method.build(CPU)
+        d0, d1 = distance.triplet(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
         assert (d0 < d1).all(), method.label
 
 
@@ -66,7 +70,7 @@ def test_seed_is_part_of_the_identity_of_random_weights():
             "variant=[lin,off_the_shelf]",
             "variant.off_the_shelf.versions=[0.1]",
         )
-        return method.build(torch.device("cpu")).identity
+        return method.build(CPU).identity
 
     assert identity(0) == identity(0)
     assert identity(0)["weights"] != identity(1)["weights"]

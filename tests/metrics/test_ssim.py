@@ -14,7 +14,8 @@ from lpips_repro.metrics.ssim import BLOCK_PIXELS
 
 WINDOWS = ("uniform", "gaussian")
 COLORSPACES = ("rgb", "lab")
-# Against scikit-image in float64. Moments are taken in float64, so float32 only rounds images, Lab values and result.
+# Against scikit-image in float64. Moments are taken in float64, so float32 only rounds images, Lab values, the sum and
+# difference of the images (at worst 5e-6 in SSIM) and the result.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
@@ -41,10 +42,14 @@ def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     )
     flat = np.ones((32, 40, 3))
     bands = flat * np.repeat([0.1, 0.5, 0.9, 1.0], 10)[:, None]
+    rows, columns = np.indices((32, 40))[..., None]
+    ramp, checker, half = flat * columns / 39, flat * ((rows + columns) % 2), flat * (columns < 20)
     examples = {
         "random 64 x 64": tuple(noise[:, :64, :64]),
         "random, the window's own size": tuple(noise[:, :11, :11]),
         "random, odd": tuple(noise[:, :33, :47]),
+        "random, one window a row": tuple(noise[:, :40, :11]),
+        "random, one row of windows": tuple(noise[:, :11, :40]),
         "photograph, noise": (
             astronaut[::4, ::4],
             np.clip(astronaut[::4, ::4] + 0.3 * (noise[0] - 0.5), 0, 1),
@@ -60,6 +65,16 @@ def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "flat greys": (254 / 255 * flat, 0.5 * flat),
         "bands": (bands, bands**2 * 0.7),
         "bands, flat": (bands, 0.6 * flat),
+        # Where it is off likewise, or nearly: large moments, or variances near the constant that they meet.
+        "faint noise on white": (1 - 1e-4 * noise[0, :32, :40], 1 - 1e-4 * noise[1, :32, :40]),
+        "faint noise on white and grey": (1 - 1e-4 * noise[0, :32, :40], 0.7 - 1e-2 * noise[1, :32, :40]),
+        "half black, half white": (half, 1 - half),
+        "half and half, bright": (0.9 + 0.07 * half, 0.97 - 0.07 * half),
+        "ramp": (ramp, ramp[:, ::-1]),
+        "ramp, faint": (0.9 + 0.1 * ramp, 0.9 + 0.09 * ramp),
+        "checker": (checker, 1 - checker),
+        "checker, bright": (0.99 + 0.01 * checker, 0.96 + 0.03 * checker),
+        "single pixels": (flat * ((rows * 40 + columns) % 53 > 0), 0.9 * flat),
     }
     return {name: tuple(v.astype(np.float32).astype(np.float64) for v in pair) for name, pair in examples.items()}
 
@@ -104,6 +119,15 @@ def test_pairs_that_do_not_fill_a_whole_block_are_all_there(window, monkeypatch)
     # Blocks of 4 channels: they end inside images, and the last one is short.
     monkeypatch.setitem(BLOCK_PIXELS, "cpu", 4 * 256 + 1)
     torch.testing.assert_close(ssim(x, y, window), whole, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_images_are_left_as_they_are(window):
+    # In float64 it works on them directly, and partly in place.
+    images = torch.rand(2, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    before = images.clone()
+    ssim(*images, window)
+    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("colorspace", COLORSPACES)

@@ -1,0 +1,44 @@
+"""What the compiled forms of metrics share: one compilation a shape, and one clear error where there can be none."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+import torch._dynamo
+import torch._inductor.config
+import torch.nn.functional as F
+from torch import Tensor
+
+from lpips_repro.errors import UserError
+
+# Each network, setting and shape is a compilation of the same function, of which torch allows 8 by default.
+MOST_COMPILATIONS = 1000
+
+
+@contextlib.contextmanager
+def compiling(freezing: bool = False) -> Iterator[None]:
+    """Around calls of what `torch.compile` gave, the first of which compiles.
+
+    Args:
+        freezing: make the weights constants, in the layout that the processor wants; no gradient can be had then.
+
+    Raises:
+        UserError: where compilation fails, with the reason.
+    """
+    limits = {"cache_size_limit": MOST_COMPILATIONS, "accumulated_cache_size_limit": MOST_COMPILATIONS}
+    with torch._inductor.config.patch(freezing=freezing), torch._dynamo.config.patch(limits):
+        try:
+            yield
+        except torch._dynamo.exc.TorchDynamoException as error:  # no compiler, no headers, one that is too old
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"the metric could not be compiled ({reason}): install a C++ compiler (g++; on CUDA triton), or leave"
+                " compilation out (compiled=False, compile=false)"
+            ) from error
+
+
+def padded(images: Tensor, count: int) -> Tensor:
+    """The images with black ones after them up to the count, so that nothing is compiled for fewer."""
+    if len(images) == count:
+        return images
+    return F.pad(images, (0, 0) * (images.ndim - 1) + (0, count - len(images)))

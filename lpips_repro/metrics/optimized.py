@@ -1,0 +1,94 @@
+"""The metric as a frozen evaluator: compiled for the shapes it meets, or in bfloat16, or both.
+
+Backbone and distance are compiled as one graph of static shape, with the weights as constants in the layout that the
+processor wants (inductor's "freezing"). Compilation takes about ten seconds a shape.
+"""
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lpips_repro.errors import UserError, check_choice
+from lpips_repro.metrics.compilation import compiling, padded
+from lpips_repro.metrics.inputs import check_images
+
+if TYPE_CHECKING:
+    from lpips_repro.metrics.lpips import LPIPS
+
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+class OptimizedLPIPS(nn.Module):
+    """A copy of a metric for evaluation only: no gradients, parameters never to be changed.
+
+    Args:
+        metric: the metric, in float32.
+        dtype: of the backbone, torch.float32 or torch.bfloat16; images and distances are float32, and distances are
+            computed in float32 from feature maps of either.
+        compiled: whether to compile; without it only the dtype is another.
+
+    Raises:
+        UserError: for another dtype, a metric that is not in float32, or, when called, where compilation fails.
+    """
+
+    def __init__(self, metric: "LPIPS", dtype: torch.dtype = torch.float32, *, compiled: bool = True):
+        super().__init__()
+        check_choice("dtype", str(dtype), map(str, DTYPES))
+        found = next(metric.parameters()).dtype
+        if found != torch.float32:
+            raise UserError(f"the metric is {found}: only one in torch.float32 can be optimized: metric.float()")
+        self.metric = copy.deepcopy(metric)
+        self.metric.backbone.to(dtype)
+        self.compiled = compiled
+        self._compiled: dict[tuple, tuple[int, nn.Module]] = {}
+
+    def forward(self, x: Tensor, y: Tensor, normalize: bool = False) -> Tensor:
+        """As `LPIPS.forward`, on float32 images."""
+        return self._distances((x, y), normalize)[0]
+
+    def triplet(self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False) -> tuple[Tensor, Tensor]:
+        """As `LPIPS.triplet`, on float32 images."""
+        return self._distances((ref, p0, p1), normalize)
+
+    # Not inference mode, whose tensors are of another kind: a graph for each would be compiled.
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _distances(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[Tensor, ...]:
+        for images in batches[1:]:
+            check_images(batches[0], images, 0.0 if normalize else -1.0, 1.0, self.metric.backbone.spec.min_size)
+        if batches[0].dtype != torch.float32 or batches[0].device != self.metric.shift.device:
+            raise ValueError(
+                f"images are {batches[0].dtype} on {batches[0].device}, the evaluator takes torch.float32 on"
+                f" {self.metric.shift.device}: move them with .to()"
+            )
+        # One layout for all, that of the reference: another one is compiled anew.
+        layout = torch.contiguous_format if batches[0].is_contiguous() else torch.channels_last
+        batches = tuple(images.contiguous(memory_format=layout) for images in batches)
+        count, block_distances = self._for_shape(batches, normalize)
+        done = []
+        with compiling(freezing=True):
+            for block in zip(*(images.split(count) for images in batches), strict=True):
+                done.append(block_distances(*(padded(images, count) for images in block)))
+        return torch.cat(done, dim=1)[:, : len(batches[0])].unbind(0)
+
+    def _for_shape(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[int, nn.Module]:
+        """How many examples at a time, and what gives their distances."""
+        block = _Block(self.metric, normalize)
+        at_once = self.metric.at_once(batches[0], len(batches))
+        if not self.compiled:
+            return at_once, block
+        key = (len(batches), batches[0].shape[2:], batches[0].stride(), normalize)
+        if key not in self._compiled or self._compiled[key][0] < at_once:
+            self._compiled[key] = at_once, torch.compile(block, dynamic=False, fullgraph=True)
+        return self._compiled[key]
+
+
+class _Block(nn.Module):
+    def __init__(self, metric: "LPIPS", normalize: bool):
+        super().__init__()
+        self.metric, self.normalize = metric, normalize
+
+    def forward(self, *batches: Tensor) -> Tensor:
+        return self.metric.block_distances(batches, self.normalize)

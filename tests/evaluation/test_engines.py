@@ -1,0 +1,81 @@
+"""The tables on other engines: several processes, bfloat16, compiled."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.evaluation.run import COMPILE_FROM, _compiled, evaluate
+from tests.compose import CONFIGS, settings
+from tests.datasets.folders import make_split
+
+ROWS = ("net=[alex_gaussian]", "variant=[off_the_shelf]", "metric=[l2_rgb,ssim]", "bootstrap=10", "batch_size=4")
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Settings of a table on a small dataset: 23 triplets and 11 pairs."""
+    make_split(tmp_path / "data", count=23)
+    make_split(tmp_path / "data", kind="jnd", count=11, seed=1)
+    common = ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "data.workers=1")
+    return (*common, "device=cpu", "download=false", *ROWS)
+
+
+def tables(folder):
+    """Bytes of the tables, and of the distances by file."""
+    files = [*(folder / "tables-folder").glob("*.csv"), *(folder / "distances").rglob("*.csv")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_write_the_tables_of_one(tmp_path, words, processes):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as torchrun gives its processes
+    try:
+        evaluate(settings("evaluate", *words, f"experiments={tmp_path}/one"))
+    finally:
+        torch.set_num_threads(threads)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+    done = subprocess.run(
+        [*torchrun, "scripts/evaluate.py", *words, f"experiments={tmp_path}/several"],
+        cwd=CONFIGS.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2AFC score (%)") == 1
+    assert tables(tmp_path / "several") == tables(tmp_path / "one")
+
+
+def test_dtype_and_compilation_are_named_in_the_table_and_kept_apart(tmp_path, words):
+    ways = ((), ("dtype=bfloat16",), ("compile=true", "net=[]"))
+    for way in ways:
+        evaluate(settings("evaluate", *words, f"experiments={tmp_path}/e", *way))
+        with (tmp_path / "e/tables-folder/twoafc.csv").open(newline="") as file:
+            rows = {row["method"]: row["settings"].split() for row in csv.DictReader(file)}
+        network = rows.get("alex-gaussian", [])
+        assert ("dtype=bfloat16" in network) == ("dtype=bfloat16" in way)
+        assert "dtype=float32" in rows["l2-rgb"]
+        assert "compiled=True" not in rows["l2-rgb"]
+        assert ("compiled=True" in rows["ssim"]) == ("compile=true" in way)
+    assert len([*(tmp_path / "e/distances").rglob("alex*.csv")]) == 2 * 2 * 2  # splits, versions, dtypes
+    assert len([*(tmp_path / "e/distances").rglob("ssim*.csv")]) == 2 * 2
+
+
+def test_compilation_waits_for_data_that_are_worth_it():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+
+    def compiled(examples, device=cpu, *overrides):
+        return _compiled(parse(settings("evaluate", *overrides), EvaluateConfig), device, examples)
+
+    assert compiled(COMPILE_FROM)
+    assert not compiled(COMPILE_FROM - 1)
+    assert not compiled(COMPILE_FROM, cuda)
+    assert compiled(1, cpu, "compile=true")
+    assert not compiled(COMPILE_FROM, cpu, "compile=false")

@@ -1,0 +1,119 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lpips_repro import LPIPS
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.errors import UserError
+from tests.metrics.test_lpips import WEIGHTS, images
+
+# float32 sums in another order.
+FLOAT32 = {"atol": 1e-6, "rtol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """AlexNet and its compiled form: each shape costs seconds."""
+    metric = LPIPS("alex", weights=WEIGHTS["alex"])
+    return metric, metric.optimized()
+
+
+def test_compiled_distances_are_those_of_the_metric(compiled):
+    metric, evaluator = compiled
+    triplet = images(5, 3, 64, 64)
+    for ours, theirs in zip(evaluator.triplet(*triplet), metric.triplet(*triplet), strict=True):
+        torch.testing.assert_close(ours, theirs, **FLOAT32)
+    torch.testing.assert_close(evaluator(*triplet[:2]), metric(*triplet[:2]), **FLOAT32)
+
+
+def test_a_smaller_batch_is_padded_and_not_compiled_again(compiled, monkeypatch):
+    metric, evaluator = compiled
+    evaluator.triplet(*images(5, 3, 64, 64))
+    monkeypatch.setattr(torch, "compile", None)  # it would be called
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for count in (1, 4):
+            triplet = images(count, 3, 64, 64, seed=count)
+            for ours, theirs in zip(evaluator.triplet(*triplet), metric.triplet(*triplet), strict=True):
+                assert ours.shape == (count,)
+                torch.testing.assert_close(ours, theirs, **FLOAT32)
+
+
+def test_images_in_0_to_1_and_in_inference_mode_are_taken_too(compiled):
+    metric, evaluator = compiled
+    with torch.inference_mode():
+        x, y, _ = ((image + 1) / 2 for image in images(5, 3, 64, 64))
+        torch.testing.assert_close(evaluator(x, y, normalize=True), metric(x, y, normalize=True), **FLOAT32)
+
+
+@pytest.mark.parametrize("version", ["0.0", "0.1"])
+@pytest.mark.parametrize("variant", ["off_the_shelf", "lin"])
+@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
+def test_bfloat16_stays_near_float32(net, variant, version):
+    metric = LPIPS(net, variant, version, weights=WEIGHTS[net])
+    triplet = images(3, 3, 64, 64)
+    found = metric.optimized(torch.bfloat16, compiled=False).triplet(*triplet)
+    for ours, theirs in zip(found, metric.triplet(*triplet), strict=True):
+        assert ours.dtype == torch.float32
+        # 8 bits of mantissa in every map, averaged over many: measured 0.3 % on noise.
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0.02)
+
+
+def test_maps_of_distances_come_out_too():
+    metric = LPIPS("alex", weights=WEIGHTS["alex"], spatial=True)
+    x, y, _ = images(3, 3, 64, 64)
+    torch.testing.assert_close(metric.optimized(compiled=False)(x, y), metric(x, y), **FLOAT32)
+
+
+def test_the_evaluator_is_a_copy():
+    metric = LPIPS("alex", weights=WEIGHTS["alex"])
+    evaluator = metric.optimized(torch.bfloat16, compiled=False)
+    assert next(metric.parameters()).dtype == torch.float32
+    x, y, _ = images(2, 3, 64, 64)
+    before = evaluator(x, y)
+    metric.backbone.load_state_dict(gaussian_state("alex", 2))
+    assert torch.equal(evaluator(x, y), before)
+
+
+def test_what_cannot_be_optimized_is_refused():
+    metric = LPIPS("alex", weights=WEIGHTS["alex"])
+    with pytest.raises(UserError, match=r"dtype='torch\.float16': expected one of torch\.float32, torch\.bfloat16"):
+        metric.optimized(torch.float16)
+    with pytest.raises(UserError, match=r"the metric is torch\.float64.*metric\.float\(\)"):
+        LPIPS("alex", weights=WEIGHTS["alex"]).double().optimized()
+    with pytest.raises(ValueError, match=r"images are torch\.float64 on cpu, the evaluator takes torch\.float32"):
+        metric.optimized(compiled=False)(*(image.double() for image in images(1, 3, 64, 64)[:2]))
+
+
+def test_without_a_compiler_the_error_says_what_to_do(tmp_path):
+    code = (
+        "import torch; from lpips_repro.metrics import ssim; from lpips_repro.errors import UserError\n"
+        "try: ssim(*torch.rand(2, 1, 3, 64, 64), compiled=True)\n"
+        "except UserError as error: print(error)"
+    )
+    environment = {**os.environ, "CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert "could not be compiled" in done.stdout
+    assert "install a C++ compiler" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
+def test_bfloat16_changes_at_most_two_verdicts_on_the_real_triplets(net, shared, monkeypatch):
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
+    folder = shared / "bapps_real_triplets/2afc/val/disagreements"
+    batch = []
+    for field in ("ref", "p0", "p1"):
+        files = sorted((folder / field).glob("*.png"))
+        patches = np.stack([np.asarray(Image.open(file).convert("RGB").resize((64, 64), 2)) for file in files])
+        batch.append(torch.from_numpy(patches).permute(0, 3, 1, 2) / 255)
+    assert len(batch[0]) == 60
+    metric = LPIPS(net)
+    d0, d1 = metric.triplet(*batch, normalize=True)
+    for compiled in (True, False):
+        b0, b1 = metric.optimized(torch.bfloat16, compiled=compiled).triplet(*batch, normalize=True)
+        assert ((d0 < d1) != (b0 < b1)).sum() <= 2
