@@ -9,12 +9,17 @@ import contextlib
 import datetime
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -57,22 +62,43 @@ class Ranks:
         return values[0]
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank."""
-        return any(self.gather(flag))
+        """Whether the flag is set on any rank; cheap, and no GPU is waited for."""
+        if self.world == 1:
+            return flag
+        found = torch.tensor(int(flag))
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return bool(found)
+
+    def device(self, kind: torch.device) -> torch.device:
+        """This rank's device of a kind: on machines with several GPUs, each rank has its own."""
+        return torch.device("cuda", torch.cuda.current_device()) if kind.type == "cuda" else kind
+
+    def share(self, count: int) -> slice:
+        """This rank's part of so many things; parts differ by one at most, and may be empty."""
+        return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
+
+    def parallel(self, module: nn.Module) -> nn.Module:
+        """The module with gradients that are the mean over the ranks, as soon as all have called backward."""
+        if self.world == 1:
+            return module
+        return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     @contextlib.contextmanager
     def first_before_others(self) -> Iterator[None]:
         """The first rank goes through the block alone, then the others do: they find done what it did."""
         if not self.first:
-            dist.barrier()
+            self.any(False)  # waits for all
         yield
-        if self.first and self.world > 1:
-            dist.barrier()
+        if self.first:
+            self.any(False)
 
 
 @contextlib.contextmanager
 def started_ranks() -> Iterator[Ranks]:
-    """The ranks that torchrun started, connected for as long as the block lasts; only the first one logs."""
+    """The ranks that torchrun started, connected for as long as the block lasts; only the first one logs.
+
+    Where one of them ends before its time, the others end too: it has said why, or torchrun does.
+    """
     if not dist.is_torchelastic_launched():
         yield Ranks()
         return
@@ -83,5 +109,12 @@ def started_ranks() -> Iterator[Ranks]:
     if with_cuda:
         torch.cuda.set_device(ranks.local % torch.cuda.device_count())
     dist.init_process_group("cpu:gloo,cuda:nccl" if with_cuda else "gloo", timeout=TIMEOUT)
-    yield ranks
+    try:
+        yield ranks
+    except (RuntimeError, dist.DistError) as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        if ranks.first:
+            log.error("another process at this job has ended, and so this one does")
+        sys.exit(1)
     dist.destroy_process_group()  # not after an error: the other ranks may be waiting, until torchrun ends them

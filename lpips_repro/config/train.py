@@ -38,6 +38,14 @@ class FeaturesDtype(enum.Enum):
     float16 = "float16"
 
 
+class Precision(enum.Enum):
+    """What the backbone is computed in while it learns; everything else is float32."""
+
+    float32 = "float32"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
 @dataclass
 class TrainerConfig:
     """The learning itself: see `configs/train.yaml`."""
@@ -53,6 +61,8 @@ class TrainerConfig:
     released_clamp: bool
     lin_features: bool
     lin_features_dtype: FeaturesDtype
+    precision: Precision
+    compile: bool
     log_every: int
     checkpoint_minutes: float
 

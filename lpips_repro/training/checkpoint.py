@@ -8,7 +8,7 @@ import torch
 
 from lpips_repro.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The training loop (paper, appendix B): Adam on the ranking loss, the lin weights put back to >= 0 after every step.
 
-for each step:
+for each step (`lpips_repro.training.step`):
     triplets -> distances (d0, d1) -> ranking loss against the votes -> Adam -> lin weights back to >= 0
 before the first epoch and after each:
     2AFC on the validation splits -> checkpoint last.pt, and best.pt where it is the best so far
@@ -10,25 +10,25 @@ import functools
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lpips_repro.config import TrainerConfig
+from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.training.checkpoint import load_checkpoint, save_checkpoint
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.schedule import learning_rate
+from lpips_repro.training.step import TrainingStep, make_optimiser
 from lpips_repro.training.triplets import ImageTriplets
 from lpips_repro.training.validation import validate
-from lpips_repro.training.watch import Watch
+from lpips_repro.training.watch import Unwatched, Watch
 from lpips_repro.training.window import Window
 
-BETAS = (0.5, 0.999)
 # Images in TensorBoard, over a whole run: each validation has its own in short runs only.
 MOST_PICTURES = 10
 
@@ -43,7 +43,8 @@ class Run:
         model: on `device`.
         train: triplets to learn from; val: those of each validation split, by name.
         cfg: the trainer's settings; seed: of order and dropout.
-        check_stop: called often; raises `Stopped` where the run is to save and end.
+        check_stop: called often, by all ranks alike; raises `Stopped` where the run is to save and end.
+        ranks: the processes that train it together: the first one saves and reports.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class Run:
     seed: int
     device: torch.device
     check_stop: Callable[[], None]
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -72,24 +74,6 @@ class Stopped(Exception):
     """The run was asked to stop."""
 
 
-def make_optimiser(model: RankingModel, rate: float) -> torch.optim.Adam:
-    """Adam over all that learns; fused, a quarter of the time of one operation after the other."""
-    return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate, betas=BETAS, fused=True)
-
-
-def training_step(
-    model: RankingModel, optimiser: torch.optim.Optimizer, d0: Tensor, d1: Tensor, judge: Tensor
-) -> tuple[Tensor, Tensor]:
-    """One step on the distances of a batch and its votes; returns the loss and the norm of the gradient."""
-    loss = model.ranking(d0, d1, judge)
-    optimiser.zero_grad()
-    loss.backward()
-    norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-    optimiser.step()
-    model.project()
-    return loss.detach(), norm
-
-
 def fit(run: Run) -> dict[str, float]:
     """Train to the end, from wherever an earlier start of the same run stopped.
 
@@ -100,36 +84,39 @@ def fit(run: Run) -> dict[str, float]:
         Stopped: where `run.check_stop` raised it; what is needed to go on is saved.
         UserError: where the loss or a gradient is not finite, or the run in the folder is another one.
     """
-    cfg, model, last = run.cfg, run.model, run.folder / "last.pt"
+    cfg, model, ranks, last = run.cfg, run.model, run.ranks, run.folder / "last.pt"
     per_epoch, epochs = run.steps_per_epoch, cfg.epochs + cfg.decay_epochs
     optimiser = make_optimiser(model, cfg.learning_rate)
-    dropout = torch.Generator(run.device).manual_seed(run.seed)
-    window = Window(run.device)
+    training_step = TrainingStep(model, optimiser, cfg, run.seed, ranks)
+    window = Window(run.device, ranks=ranks)
     first_step, validations, scores, best = 0, 0, {}, -1.0
 
-    saved = load_checkpoint(last, run.identity)
+    saved = ranks.from_first(load_checkpoint(last, run.identity) if ranks.first else None)
     if saved is not None:
         model.load_trained_state(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
-        dropout.set_state(saved["dropout"])
-        window = Window(run.device, saved["window"])
+        window = Window(run.device, saved["window"], ranks)
         first_step, validations, scores, best = (saved[key] for key in ("step", "validations", "scores", "best"))
 
-    watch = Watch(
-        run.folder,
-        list(run.val),
-        step=first_step,
-        validations=validations,
-        steps=per_epoch * epochs,
-        batch_size=cfg.batch_size,
-    )
+    watch = Unwatched()
+    if ranks.first:
+        watch = Watch(
+            run.folder,
+            list(run.val),
+            step=first_step,
+            validations=validations,
+            steps=per_epoch * epochs,
+            batch_size=cfg.batch_size,
+        )
 
     def save(step: int, *, is_best: bool = False) -> None:
-        _check_finite(run, window)
+        total = window.total()
+        _check_finite(run, total)
+        if not ranks.first:
+            return
         watch.flush()
         content = {"identity": run.identity, "step": step, "validations": validations, "scores": scores, "best": best}
-        content |= {"model": model.trained_state(), "optimiser": optimiser.state_dict()}
-        content |= {"dropout": dropout.get_state(), "window": window.values.cpu()}
+        content |= {"model": model.trained_state(), "optimiser": optimiser.state_dict(), "window": total.values}
         if is_best:  # before last.pt: a run killed in between does this validation again
             save_checkpoint(run.folder / "best.pt", content)
         save_checkpoint(last, content)
@@ -141,7 +128,7 @@ def fit(run: Run) -> dict[str, float]:
             while True:
                 epoch = step // per_epoch
                 if step % per_epoch == 0 and epoch >= validations:
-                    scores, disagreements = validate(model, run.val, run.check_stop)
+                    scores, disagreements = validate(model, run.val, run.check_stop, ranks)
                     validations = epoch + 1
                     # The released clamp begins with negative lin weights, which no metric takes.
                     is_best = scores["mean"] > best and bool((model.lin >= 0).all())
@@ -159,18 +146,17 @@ def fit(run: Run) -> dict[str, float]:
                 )
                 optimiser.param_groups[0]["lr"] = rate
                 indices = run.batch(step)
-                judge = run.train.votes(indices)
-                d0, d1 = run.train.distances(model, indices, dropout)
-                loss, norm = training_step(model, optimiser, d0, d1, judge)
-                window.add(step, loss, norm, d0, d1, judge)
+                outcome = training_step(run.train, indices, step)
+                window.add(step, *outcome)
                 step += 1
 
                 watch.step()
                 if step % cfg.log_every == 0 or step % per_epoch == 0:
-                    _check_finite(run, window)
-                    watch.training(step, epoch, {**window.means(), "learning_rate": rate})
-                    window = Window(run.device)
-                if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
+                    total = window.total()
+                    _check_finite(run, total)
+                    watch.training(step, epoch, {**total.means(), "learning_rate": rate})
+                    window = Window(run.device, ranks=ranks)
+                if ranks.any(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):
                     save(step)
                     saved_at = time.monotonic()
                 run.check_stop()
@@ -191,7 +177,8 @@ def _check_finite(run: Run, window: Window) -> None:
     triplets = [run.train.locate(index) for index in run.batch(step)]
     names = [{"split": split.name, "index": index} for split, index in triplets]
     file = run.folder / "not_finite.json"
-    file.write_text(json.dumps({"step": step, "triplets": names}, indent=2) + "\n")
+    if run.ranks.first:
+        file.write_text(json.dumps({"step": step, "triplets": names}, indent=2) + "\n")
     raise UserError(
         f"{run.folder.name}: the loss or a gradient of step {step} is not finite: its triplets are in {file}, and the"
         f" last checkpoint is as it was: try a lower trainer.learning_rate"

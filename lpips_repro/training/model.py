@@ -1,16 +1,17 @@
 """What is trained: the distance of LPIPS with its lin weights as one vector, and the ranking loss on top."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from lpips_repro.backbones import BACKBONES
+from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.released import lin_key
+from lpips_repro.training.differences import channel_means
+from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.ranking import RankingLoss
-
-DROPOUT = 0.5  # paper, appendix B: on the squared differences, before each layer of lin weights
 
 
 class RankingModel(nn.Module):
@@ -26,6 +27,7 @@ class RankingModel(nn.Module):
 
     Attributes:
         metric: the distance off the shelf, whose backbone is trained (or not).
+        bfloat16: whether the backbone computes in bfloat16 where gradients are wanted, in steps but not in validation.
         lin: the lin weights of all layers, one after the other (sum of channels,), never negative.
     """
 
@@ -43,6 +45,7 @@ class RankingModel(nn.Module):
         super().__init__()
         self.metric = LPIPS(net, "off_the_shelf", version, weights)
         self.variant, self.dropout, self.released_clamp = variant, dropout, released_clamp
+        self.bfloat16 = False
         self.channels = BACKBONES[net].channels
         # As PyTorch initialises a 1x1 convolution without bias: uniform in +-1 / sqrt(C).
         self.lin = nn.Parameter(torch.cat([torch.empty(c).uniform_(-(c**-0.5), c**-0.5) for c in self.channels]))
@@ -51,43 +54,54 @@ class RankingModel(nn.Module):
         if not released_clamp:
             self.project()
 
-    def distances(
-        self, ref: Tensor, p0: Tensor, p1: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def distances(self, ref: Tensor, p0: Tensor, p1: Tensor, dropout: Dropout | None = None) -> tuple[Tensor, Tensor]:
         """The distances of p0 and p1 from ref, (N,) each.
 
         Args:
             ref, p0, p1: images (N, 3, H, W) in [-1, 1].
-            generator: draws the dropout; None leaves it out, as for validation.
+            dropout: draws for the triplets; None leaves it out, as for validation.
         """
-        with torch.set_grad_enabled(self.variant != "lin" and torch.is_grad_enabled()):
-            maps_ref, maps_p0, maps_p1 = self.metric.unit_feature_maps((ref, p0, p1))
-        d0 = d1 = torch.zeros((), dtype=ref.dtype, device=ref.device)
-        for weight, f, f0, f1 in zip(self.lin.split(self.channels), maps_ref, maps_p0, maps_p1, strict=True):
-            d0 = d0 + self._channel_means((f - f0).square(), generator) @ weight
-            d1 = d1 + self._channel_means((f - f1).square(), generator) @ weight
+        words = None
+        if self.dropout and dropout is not None:
+            words = dropout.words(len(ref), _map_shapes(self.metric.backbone.name, *ref.shape[2:]))
+        d0, d1 = self._image_distances(torch.cat((ref, p0, p1)), words)
         return d0, d1
 
-    def _channel_means(self, squared: Tensor, generator: torch.Generator | None) -> Tensor:
-        if self.dropout and generator is not None:
-            keep = 1 - DROPOUT
-            squared = squared * torch.empty_like(squared).bernoulli_(keep, generator=generator) / keep
-        return squared.mean(dim=(2, 3))
+    def _image_distances(self, images: Tensor, words: list[Tensor] | None) -> tuple[Tensor, ...]:
+        """Of references, images p0 and images p1, one after the other (3N, 3, H, W)."""
+        if self.metric.version == "0.1":
+            images = (images - self.metric.shift) / self.metric.scale
+        learning = torch.is_grad_enabled()
+        with (
+            torch.set_grad_enabled(learning and self.variant != "lin"),
+            torch.autocast(images.device.type, torch.bfloat16, enabled=learning and self.bfloat16),
+        ):
+            maps = self.metric.backbone(images)
+        means = [channel_means(m, w) for m, w in zip(maps, words or [None] * len(maps), strict=True)]
+        return (torch.cat(means, dim=2) @ self.lin).unbind(1)
 
     def distances_from_features(
-        self, mean: Tensor, noise: Tensor | None, generator: torch.Generator | None = None
+        self, mean: Tensor, noise: Tensor | None, dropout: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
         """The same from stored features: see `lpips_repro.training.features`.
 
         Args:
             mean, noise: (N, 2, sum of channels), for p0 and p1: each channel's mean squared difference, and the
-                standard deviation that dropout gives it (not needed without a generator).
-            generator: as for `distances`.
+                standard deviation that dropout gives it (not needed without draws).
+            dropout: as for `distances`.
         """
-        if self.dropout and generator is not None:
-            mean = mean + noise * torch.empty_like(noise).normal_(generator=generator)
+        if self.dropout and dropout is not None:
+            mean = mean + noise * dropout.normal(noise)
         d0, d1 = (mean @ self.lin).unbind(1)
         return d0, d1
+
+    def compile_steps(self, triplets: int) -> None:
+        """Compile what a step on images computes, forth and back, for batches of so many triplets.
+
+        Batches of another size, and what needs no gradient, run as before.
+        """
+        self._image_distances = _compiled_for(3 * triplets, self._image_distances)
+        self.ranking.forward = _compiled_for(triplets, self.ranking.forward)
 
     @torch.no_grad()
     def project(self) -> None:
@@ -124,3 +138,23 @@ class RankingModel(nn.Module):
         """The metric as it stands, frozen, on its own copy of the parameters, where the model is."""
         net, version, weights = self.metric.backbone.name, self.metric.version, self.metric.backbone.state_dict()
         return LPIPS(net, self.variant, version, weights=weights, lin_weights=self.lin_state()).to(self.lin.device)
+
+
+def _compiled_for(length: int, function: Callable) -> Callable:
+    """A function compiled for first arguments of this length; with others, and without gradient, it runs as it is."""
+    compiled = torch.compile(function, dynamic=False)
+
+    @functools.wraps(function)
+    def either(first: Tensor, *others: object) -> object:
+        fits = len(first) == length and torch.is_grad_enabled()
+        return (compiled if fits else function)(first, *others)
+
+    return either
+
+
+@functools.cache
+def _map_shapes(net: str, height: int, width: int) -> list[tuple[int, int]]:
+    """Places and channels of each feature map of an image."""
+    with torch.device("meta"):
+        maps = Backbone(net)(torch.empty(1, 3, height, width))
+    return [(feature_map[0, 0].numel(), feature_map.shape[1]) for feature_map in maps]

@@ -11,7 +11,7 @@ from lpips_repro.config import Init, TrainConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.evaluation.columns import columns_of
-from lpips_repro.evaluation.distances import Distance, DistanceStore
+from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.tables import Bootstrap, difference, method_row
@@ -32,17 +32,16 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
     """
     net = cfg.net[run.net]
 
-    def build(device: torch.device) -> Distance:
+    def build(engine: Engine) -> Distance:
         init = net.init.value if run.variant != "scratch" else f"{cfg.trainer.scratch_init.value}(seed={run.seed})"
-        return lpips_distance(LPIPS(run.backbone, "off_the_shelf", run.version, initial), device, init=init)
+        return lpips_distance(LPIPS(run.backbone, "off_the_shelf", run.version, initial), engine, init=init)
 
     group = "random" if run.variant == "scratch" or net.init is Init.gaussian else "supervised"
     before = Method(group, run.net, build, "off_the_shelf", run.version, origin="before training")
     after = method_of_run(run, net.supervision)
     splits = prepare(cfg.data, "val")
-    results = Results(device, DistanceStore(Path(cfg.experiments) / "distances"), splits, BATCH)
-    for method in (before, after):
-        results.add(method)
+    results = Results(Engine(device), DistanceStore(Path(cfg.experiments) / "distances"), splits, BATCH)
+    results.add((before, after))
     texts = []
     for kind in ("2afc", "jnd"):
         chosen = [split for split in splits if split.card["kind"] == kind]

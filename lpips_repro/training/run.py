@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import digest_state
-from lpips_repro.config import ScratchInit, TrainConfig, parse
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
+from lpips_repro.datasets.packed import PATCH_BYTES, PackedSplit
 from lpips_repro.datasets.prepare import prepare
+from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.evaluation.trained import TrainedRun
@@ -30,11 +32,14 @@ from lpips_repro.training.model import RankingModel
 from lpips_repro.training.result import write_result
 from lpips_repro.training.run_name import run_name, run_settings
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.training.step import check_device
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 
 log = logging.getLogger(__name__)
 
 TRAINED_VARIANTS = ("lin", "tune", "scratch")
+# Of the free memory of a GPU, what training images may take.
+RESIDENT_SHARE = 0.8
 
 
 def train(composed: DictConfig) -> None:
@@ -44,18 +49,22 @@ def train(composed: DictConfig) -> None:
         UserError: for a setting, dataset, device or weights that cannot be used.
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
-    cfg = parse(composed, TrainConfig)
-    (net,), (variant,) = cfg.net, cfg.variant
-    check_choice("variant", variant, TRAINED_VARIANTS)
-    check_choice("version", cfg.version, VERSIONS)
-    check_choice(f"net.{net}.backbone", cfg.net[net].backbone, BACKBONES)
-    device = choose_device(cfg.device)
-    folder = Path(cfg.experiments) / run_name(composed)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder), _log_file(folder / "train.log"), ended_by_sigterm():
-        log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
-        train_splits, val_splits = _triplet_splits(cfg)
-        _train(cfg, composed, folder, device, train_splits, val_splits)
+    with started_ranks() as ranks:
+        with ranks.first_before_others():  # what is wrong with the settings, the first says alone
+            cfg = parse(composed, TrainConfig)
+            (net,), (variant,) = cfg.net, cfg.variant
+            check_choice("variant", variant, TRAINED_VARIANTS)
+            check_choice("version", cfg.version, VERSIONS)
+            check_choice(f"net.{net}.backbone", cfg.net[net].backbone, BACKBONES)
+            _check_used(cfg)
+            device = ranks.device(choose_device(cfg.device))
+            check_device(cfg.trainer, device)
+        folder = Path(cfg.experiments) / run_name(composed)
+        with _reported_in(folder) if ranks.first else contextlib.nullcontext(), ended_by_sigterm():
+            log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
+            with ranks.first_before_others():
+                train_splits, val_splits = _triplet_splits(cfg)
+            _train(cfg, composed, folder, device, train_splits, val_splits, ranks)
 
 
 def _train(
@@ -65,22 +74,22 @@ def _train(
     device: torch.device,
     train_splits: list[PackedSplit],
     val_splits: list[PackedSplit],
+    ranks: Ranks,
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
     data = {split.name: f"{len(split)} triplets {split.card['digest'][:12]}" for split in train_splits + val_splits}
     settings = run_settings(composed)
-    if (folder / "summary.json").is_file():
-        summary = json.loads((folder / "summary.json").read_text())
-        check_identity(folder, {**summary["splits"], **summary["settings"]}, {**data, **settings})
-        log.info("%s: finished already: mean val 2AFC %.2f %%", folder, summary["val_2afc"]["mean"])
+    if ranks.from_first(ranks.first and _finished_already(folder, {**data, **settings})):
         return
-    weights = _initial_weights(cfg)
-    identity = {**data, **settings, "initial weights": digest_state(weights)[:12], "device": device.type}
-    load_checkpoint(folder / "last.pt", identity)  # before hours of features: is it this run that was begun here?
-    for split in train_splits + val_splits:
-        split.verify()
-    if not (folder / "config.yaml").is_file():
-        record_run(folder, composed)
+    with ranks.first_before_others():
+        weights = _initial_weights(cfg)
+        identity = {**data, **settings, "initial weights": digest_state(weights)[:12], "device": device.type}
+        if ranks.first:
+            load_checkpoint(folder / "last.pt", identity)  # before hours of features: is it the run that was begun?
+            for split in train_splits + val_splits:
+                split.verify()
+            if not (folder / "config.yaml").is_file():
+                record_run(folder, composed)
 
     torch.manual_seed(cfg.seed)
     model = RankingModel(
@@ -93,12 +102,16 @@ def _train(
         released_clamp=cfg.trainer.released_clamp,
     ).to(device)
     if variant == "lin" and cfg.trainer.lin_features:
-        train, val = _on_features(cfg, model, train_splits, val_splits, device)
+        with ranks.first_before_others():  # the others find the features stored
+            train, val = _on_features(cfg, model, train_splits, val_splits, device)
     else:
-        train = ImageTriplets(train_splits, device)
+        resident = _fits(device, sum(map(len, train_splits)))
+        train = ImageTriplets(train_splits, device, resident=resident)
         val = {split.card["split"]: ImageTriplets([split], device) for split in val_splits}
-    with stop_on_signals() as check_stop:
-        scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop))
+    with stop_on_signals(ranks) as check_stop:
+        scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop, ranks))
+    if not ranks.first:
+        return
 
     for name in ("best", "last"):  # the last one, whose weights are the run's result, at the end
         model.load_trained_state(load_checkpoint(folder / f"{name}.pt", identity)["model"])
@@ -112,6 +125,39 @@ def _train(
     (folder / ".summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (folder / ".summary.json").replace(folder / "summary.json")
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
+
+
+def _check_used(cfg: TrainConfig) -> None:
+    """UserError for settings of a step that the run would make no use of."""
+    if "lin" in cfg.variant and cfg.trainer.lin_features:
+        for key, default in (("precision", Precision.float32), ("compile", False)):
+            value = getattr(cfg.trainer, key)
+            if value != default:
+                text = value.value if isinstance(value, Precision) else str(value).lower()
+                raise UserError(
+                    f"trainer.{key}={text}: a step on stored lin features runs no backbone: leave it out, or set"
+                    " trainer.lin_features=false"
+                )
+
+
+def _finished_already(folder: Path, identity: dict[str, Any]) -> bool:
+    if not (folder / "summary.json").is_file():
+        return False
+    summary = json.loads((folder / "summary.json").read_text())
+    check_identity(folder, {**summary["splits"], **summary["settings"]}, identity)
+    log.info("%s: finished already: mean val 2AFC %.2f %%", folder, summary["val_2afc"]["mean"])
+    return True
+
+
+def _fits(device: torch.device, triplets: int) -> bool:
+    """Whether all images of so many triplets are to be kept on the device; says so."""
+    if device.type != "cuda":
+        return False  # they are memory-mapped, and so in memory as far as there is room
+    needed, (free, _) = 3 * triplets * PATCH_BYTES, torch.cuda.mem_get_info(device)
+    fits = needed <= RESIDENT_SHARE * free
+    what = "kept in its memory" if fits else "sent batch by batch"
+    log.info("training split: %.2f GB, %.2f GB free on the GPU: %s", needed / 1e9, free / 1e9, what)
+    return fits
 
 
 def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
@@ -152,6 +198,14 @@ def _on_features(
         stored = stored_features(model.metric, split, root, dtype, device, noise=False)
         val[split.card["split"]] = FeatureTriplets([split], device, [stored])
     return FeatureTriplets(train_splits, device, features), val
+
+
+@contextlib.contextmanager
+def _reported_in(folder: Path) -> Iterator[None]:
+    """The run's folder is this process's, with a log there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_process(folder), _log_file(folder / "train.log"):
+        yield
 
 
 @contextlib.contextmanager

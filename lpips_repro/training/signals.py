@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 
+from lpips_repro.distributed import Ranks
 from lpips_repro.training.loop import Stopped
 
 log = logging.getLogger(__name__)
@@ -25,18 +26,24 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Callable[[], None]]:
-    """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait."""
-    received: list[int] = []
+def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[[], None]]:
+    """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait.
+
+    Args:
+        ranks: the processes that stop together, whichever is told to. What torchrun tells again, it does not mean as a
+            second one: it waits for half a minute before it kills.
+    """
+    ranks, received = ranks or Ranks(), []
 
     def note(number: int, _: object) -> None:
         received.append(number)
         for name, handler in before.items():
-            signal.signal(name, handler)
-        log.warning("%s: the state is saved after this step", signal.Signals(number).name)
+            signal.signal(name, handler if ranks.world == 1 else signal.SIG_IGN)
+        if ranks.first:
+            log.warning("%s: the state is saved after this step", signal.Signals(number).name)
 
     def check_stop() -> None:
-        if received:
+        if ranks.any(bool(received)):
             raise Stopped
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -44,7 +51,9 @@ def stop_on_signals() -> Iterator[Callable[[], None]]:
         yield check_stop
         check_stop()  # for one that came after the last step
     except Stopped:
-        if received[0] == signal.SIGINT:
+        if not ranks.first:
+            raise SystemExit(143) from None
+        if received and received[0] == signal.SIGINT:
             raise KeyboardInterrupt from None
         log.warning("SIGTERM: the state is saved, and the same command goes on from there")
         raise SystemExit(143) from None

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
+from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.rows import Rows
 
 
 class SplitFeatures(NamedTuple):
@@ -25,7 +27,11 @@ class SplitFeatures(NamedTuple):
 def to_images(patches: np.ndarray, device: torch.device) -> Tensor:
     """Stored patches, uint8 (N, 64, 64, 3), as float32 images (N, 3, 64, 64) in [-1, 1] on a device, channels last."""
     # Sent as bytes, a quarter of the floats; the copy takes them out of the memory map.
-    return torch.from_numpy(np.array(patches)).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return _as_images(torch.from_numpy(np.array(patches)).to(device))
+
+
+def _as_images(patches: Tensor) -> Tensor:
+    return patches.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class ImageTriplets:
@@ -34,28 +40,33 @@ class ImageTriplets:
     Args:
         splits: packed 2AFC splits, numbered through in this order.
         device: where batches go.
+        resident: keep all triplets on the device, as bytes: see `image_bytes`.
     """
 
-    def __init__(self, splits: Sequence[PackedSplit], device: torch.device):
+    def __init__(self, splits: Sequence[PackedSplit], device: torch.device, *, resident: bool = False):
         self.splits, self.device = splits, device
         self.ends = np.cumsum([len(split) for split in splits])
         self.judge = np.concatenate([split.votes for split in splits])
+        self.fields = self._fields(resident)
+        # Votes are few: a GPU has them all.
+        self.votes_by_number = Rows([self.judge], device, resident=device.type == "cuda")
+
+    def _fields(self, resident: bool) -> list[Rows]:
+        names = IMAGE_FIELDS["2afc"]
+        return [Rows([split.arrays[name] for split in self.splits], self.device, resident=resident) for name in names]
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
     def distances(
-        self, model: RankingModel, indices: np.ndarray, generator: torch.Generator | None = None
+        self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The model's distances of p0 and p1 in the triplets numbered; generator: as in `RankingModel.distances`."""
-        images = (
-            gather([split.arrays[name] for split in self.splits], self.ends, indices) for name in IMAGE_FIELDS["2afc"]
-        )
-        return model.distances(*(to_images(patches, self.device) for patches in images), generator)
+        """The model's distances of p0 and p1 in the triplets numbered; dropout: as in `RankingModel.distances`."""
+        return model.distances(*(_as_images(field[indices]) for field in self.fields), dropout)
 
     def votes(self, indices: np.ndarray) -> Tensor:
         """The share of judges who chose p1, float32 (N,)."""
-        return torch.from_numpy(self.judge[indices]).to(self.device)
+        return self.votes_by_number[indices]
 
     def images(self, index: int) -> dict[str, np.ndarray]:
         """The stored patches of a triplet: ref, p0, p1, uint8 (64, 64, 3)."""
@@ -72,34 +83,32 @@ class FeatureTriplets(ImageTriplets):
     """Triplets as stored lin features.
 
     Args:
-        splits, device: as for `ImageTriplets`.
+        splits, device, resident: as for `ImageTriplets`.
         features: the stored features of each split.
     """
 
-    def __init__(self, splits: Sequence[PackedSplit], device: torch.device, features: Sequence[SplitFeatures]):
-        super().__init__(splits, device)
-        self.features = features
-        self.scale = features[0].scale
+    def __init__(
+        self,
+        splits: Sequence[PackedSplit],
+        device: torch.device,
+        features: Sequence[SplitFeatures],
+        *,
+        resident: bool = False,
+    ):
+        self.features, self.scale = features, features[0].scale
+        super().__init__(splits, device, resident=resident)
+
+    def _fields(self, resident: bool) -> list[Rows]:
+        kinds = [kind for kind in zip(*(part[:2] for part in self.features), strict=True) if kind[0] is not None]
+        return [Rows(arrays, self.device, resident=resident) for arrays in kinds]
 
     def distances(
-        self, model: RankingModel, indices: np.ndarray, generator: torch.Generator | None = None
+        self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
         """As of `ImageTriplets`."""
-        mean = self._gather([part.mean for part in self.features], indices)
-        noise = None if generator is None else self._gather([part.noise for part in self.features], indices)
-        return model.distances_from_features(mean, noise, generator)
+        mean, *noise = (self._values(field[indices]) for field in self.fields[: 1 if dropout is None else 2])
+        return model.distances_from_features(mean, *(noise or [None]), dropout)
 
-    def _gather(self, arrays: Sequence[np.ndarray], indices: np.ndarray) -> Tensor:
-        values = torch.from_numpy(gather(arrays, self.ends, indices)).to(self.device).float()
+    def _values(self, stored: Tensor) -> Tensor:
+        values = stored.float()
         return values if self.scale == 1 else values.div_(self.scale)
-
-
-def gather(arrays: Sequence[np.ndarray], ends: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """The rows numbered through several arrays, of which `ends` has the cumulative lengths."""
-    out = np.empty((len(indices), *arrays[0].shape[1:]), arrays[0].dtype)
-    which = np.searchsorted(ends, indices, side="right")
-    for number, array in enumerate(arrays):
-        chosen = which == number
-        start = ends[number - 1] if number else 0
-        out[chosen] = array[indices[chosen] - start]
-    return out

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lpips_repro.distributed import Ranks
 from lpips_repro.evaluation.scores import twoafc_score
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
@@ -22,17 +23,26 @@ class Validation(NamedTuple):
 
 
 @torch.inference_mode()
-def validate(model: RankingModel, splits: Mapping[str, ImageTriplets], check_stop: Callable[[], None]) -> Validation:
-    """Score a model on every validation split; `check_stop` is called between batches and may raise."""
+def validate(
+    model: RankingModel, splits: Mapping[str, ImageTriplets], check_stop: Callable[[], None], ranks: Ranks | None = None
+) -> Validation:
+    """Score a model on every validation split; `check_stop` is called between batches and may raise.
+
+    The ranks take whole batches in turn, which are the same however many ranks there are, and all get the scores.
+    """
+    ranks = ranks or Ranks()
     scores, worst = {}, []
     for name, triplets in splits.items():
-        parts = []
-        for start in range(0, len(triplets), BATCH):
+        parts = {}
+        for start in range(0, len(triplets), BATCH * ranks.world):
             check_stop()
-            d0, d1 = triplets.distances(model, np.arange(start, min(start + BATCH, len(triplets))))
-            chosen = torch.sigmoid(model.ranking.logit(d0, d1))
-            parts.append(torch.stack((d0, d1, chosen)).float().cpu())
-        d0, d1, chosen = torch.cat(parts, dim=1).numpy()
+            own = start + BATCH * ranks.rank
+            if own < len(triplets):
+                d0, d1 = triplets.distances(model, np.arange(own, min(own + BATCH, len(triplets))))
+                chosen = torch.sigmoid(model.ranking.logit(d0, d1))
+                parts[own] = torch.stack((d0, d1, chosen)).float().cpu().numpy()
+        gathered = {start: part for found in ranks.gather(parts) for start, part in found.items()}
+        d0, d1, chosen = np.concatenate([gathered[start] for start in sorted(gathered)], axis=1)
         scores[name] = twoafc_score(d0, d1, triplets.judge)
         error = np.abs(chosen - triplets.judge)
         for index in np.argsort(-error, kind="stable")[:SHOWN]:

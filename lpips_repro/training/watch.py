@@ -5,7 +5,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +144,16 @@ class Watch:
             raise ValueError("cut off")
         texts = line.decode().rstrip("\r\n").split(",")
         return {name: float(text or "nan") for name, text in zip(self.columns, texts, strict=True)}
+
+
+class Unwatched:
+    """What the ranks other than the first have in place of a `Watch`: nothing is said or written."""
+
+    def __enter__(self) -> "Unwatched":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from lpips_repro.distributed import Ranks
+
 _STEPS, _LOSS, _NORM, _TRIPLETS, _CREDIT, _FIRST_BAD = range(6)
 
 
@@ -14,23 +16,35 @@ class Window:
     Args:
         device: where they are kept.
         values: of a window that was saved, or None for an empty one.
+        ranks: the processes that share every batch; steps and norms, which they have in common, the first one counts.
     """
 
-    def __init__(self, device: torch.device, values: Tensor | None = None):
-        if values is None:
+    def __init__(self, device: torch.device, values: Tensor | None = None, ranks: Ranks | None = None):
+        self.ranks = ranks or Ranks()
+        if values is None or not self.ranks.first:
             values = torch.zeros(6, dtype=torch.float64)
             values[_FIRST_BAD] = math.inf
         self.values = values.to(device)
 
     @torch.no_grad()
     def add(self, step: int, loss: Tensor, norm: Tensor, d0: Tensor, d1: Tensor, judge: Tensor) -> None:
-        """Count a step: its number, loss and gradient norm, the distances (N,) and votes (N,)."""
-        credit = torch.where(d0 == d1, 0.5, torch.where(d1 < d0, judge, 1 - judge)).sum()
-        finite = loss.isfinite() & norm.isfinite()
-        bad = torch.where(finite, math.inf, torch.full_like(loss, step, dtype=torch.float64))
-        sums = torch.stack([x.double() for x in (loss.new_ones(()), loss, norm, loss.new_tensor(len(d0)), credit)])
-        self.values[:_FIRST_BAD] += sums
+        """Count a step: its number, loss and gradient norm, the distances (N,) and votes (N,); waits for no GPU."""
+        credit = ((d1 < d0) * judge + (d0 < d1) * (1 - judge) + (d0 == d1) * 0.5).sum()
+        bad = torch.full_like(loss, math.inf, dtype=torch.float64)
+        bad.masked_fill_(~(loss.isfinite() & norm.isfinite()), step)
+        first = float(self.ranks.first)
+        # Numbers are put there by the GPU itself: to send them would be to wait for it.
+        steps, triplets = (torch.full_like(bad, number) for number in (first, len(d0)))
+        sums = (steps, loss.double(), first * norm.double(), triplets, credit.double())
+        self.values[:_FIRST_BAD] += torch.stack(sums)
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], bad)
+
+    def total(self) -> "Window":
+        """What all ranks have counted together; waits for them."""
+        found = torch.tensor(self.ranks.gather(self.values.tolist()), dtype=torch.float64)
+        values = found.sum(dim=0)
+        values[_FIRST_BAD] = found[:, _FIRST_BAD].min()
+        return Window(values.device, values)
 
     def first_bad_step(self) -> int | None:
         """The first step whose loss or gradient was not finite, or None."""

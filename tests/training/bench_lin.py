@@ -39,11 +39,12 @@ from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.training.features import features_bytes, stored_features
-from lpips_repro.training.loop import make_optimiser, training_step
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.step import TrainingStep, make_optimiser
 from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures, to_images
 from lpips_repro.training.window import Window
 from tests.compose import settings
+from tests.training.tiny import trainer
 
 TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
 CPU = torch.device("cpu")
@@ -97,14 +98,10 @@ def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> Fe
 
 def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
     """An epoch as the loop does it."""
-    optimiser, window = make_optimiser(model, 1e-4), Window(CPU)
-    dropout, order = torch.Generator().manual_seed(0), np.random.default_rng([0, epoch]).permutation(len(triplets))
+    training_step, window = TrainingStep(model, make_optimiser(model, 1e-4), trainer(), seed=0), Window(CPU)
+    order = np.random.default_rng([0, epoch]).permutation(len(triplets))
     for step in range(EPOCH_STEPS):
-        indices = order[step * BATCH : (step + 1) * BATCH]
-        judge = triplets.votes(indices)
-        d0, d1 = triplets.distances(model, indices, dropout)
-        loss, norm = training_step(model, optimiser, d0, d1, judge)
-        window.add(step, loss, norm, d0, d1, judge)
+        window.add(step, *training_step(triplets, order[step * BATCH : (step + 1) * BATCH], step))
 
 
 def measure(net: str, split: PackedSplit, rounds: int) -> tuple[float, float, float]:

@@ -14,10 +14,12 @@ from lpips_repro.datasets.mini import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.training import features
+from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.features import channel_statistics, features_bytes, stored_features
-from lpips_repro.training.loop import make_optimiser, training_step
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, gather
+from lpips_repro.training.rows import Rows
+from lpips_repro.training.step import make_optimiser, update
+from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 from lpips_repro.training.validation import validate
 from tests.datasets.full_disk import run_on_full_disk
 from tests.training.tiny import CPU
@@ -54,15 +56,16 @@ def train(
 ) -> list[float]:
     """The losses of so many steps; seed: of the order; drawn: the seed of dropout."""
     optimiser = make_optimiser(model, rate)
-    order, generator = np.random.default_rng(seed), torch.Generator().manual_seed(drawn)
+    order, dropout = np.random.default_rng(seed), Dropout(torch.Generator().manual_seed(drawn))
     per_epoch = -(-len(triplets) // batch)
     losses = []
     for step in range(steps):
         if step % per_epoch == 0:
             numbers = order.permutation(len(triplets))
         indices = numbers[step % per_epoch * batch :][:batch]
-        d0, d1 = triplets.distances(model, indices, generator)
-        losses.append(training_step(model, optimiser, d0, d1, triplets.votes(indices))[0].item())
+        loss = model.ranking(*triplets.distances(model, indices, dropout), triplets.votes(indices))
+        update(model, optimiser, loss)
+        losses.append(loss.item())
     return losses
 
 
@@ -100,15 +103,17 @@ def test_distances_and_gradients_have_the_moments_of_dropout(way):
     model, triplet = make_model(), images(1)
     mean, noise = channel_statistics(model.metric, *triplet)
     several = 100
-    maps = [[f.expand(several, -1, -1, -1) for f in group] for group in model.metric.unit_feature_maps(tuple(triplet))]
-    model.metric.unit_feature_maps = lambda batches: maps  # the same triplet so many times, through the backbone once
-    generator = torch.Generator().manual_seed(0)
+    once = model.metric.backbone(torch.cat([(image - model.metric.shift) / model.metric.scale for image in triplet]))
+    maps = [feature_map.repeat_interleave(several, dim=0) for feature_map in once]
+    model.metric.backbone.forward = lambda images: maps  # the same triplet so many times, through the backbone once
+    expanded = [image.expand(several, -1, -1, -1) for image in triplet]
+    dropout = Dropout(torch.Generator().manual_seed(0))
     distances, gradients = [], []
     for _ in range(DRAWS // several):
         if way == "dropout":
-            pair = model.distances(*triplet, generator)
+            pair = model.distances(*expanded, dropout)
         else:
-            pair = model.distances_from_features(mean.expand(several, -1, -1), noise.expand(several, -1, -1), generator)
+            pair = model.distances_from_features(mean.expand(several, -1, -1), noise.expand(several, -1, -1), dropout)
         each = torch.eye(several)
         gradients.append(
             [torch.autograd.grad(d, model.lin, each, is_grads_batched=True, retain_graph=True)[0] for d in pair]
@@ -144,9 +149,9 @@ def test_the_direct_distances_come_back_from_the_stored_ones(splits, tmp_path):
 
 def test_rows_are_gathered_by_their_number_through_all_arrays():
     arrays = [np.arange(3)[:, None] + 10, np.arange(0)[:, None], np.arange(4)[:, None] + 20]
-    ends = np.cumsum([len(array) for array in arrays])
     indices = np.array([6, 0, 3, 2, 3])
-    assert gather(arrays, ends, indices).ravel().tolist() == [23, 10, 20, 12, 20]
+    for resident in (False, True):
+        assert Rows(arrays, CPU, resident=resident)[indices].flatten().tolist() == [23, 10, 20, 12, 20]
 
 
 # That training on it is the same training.

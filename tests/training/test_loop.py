@@ -11,6 +11,7 @@ import torch
 from lpips_repro.errors import UserError
 from lpips_repro.training import loop
 from lpips_repro.training.loop import Stopped, fit
+from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.validation import Validation
 from lpips_repro.training.watch import Watch
 from tests.training.tiny import (
@@ -91,9 +92,9 @@ def test_every_epoch_uses_every_triplet_once_in_another_order(splits, tmp_path, 
     run = make_run(tmp_path, splits)
     taken, distances = [], run.train.distances
 
-    def spy(model, indices, generator=None):
+    def spy(model, indices, dropout=None):
         taken.append(indices)
-        return distances(model, indices, generator)
+        return distances(model, indices, dropout)
 
     monkeypatch.setattr(run.train, "distances", spy)
     fit(run)
@@ -135,7 +136,7 @@ def test_the_rate_in_metrics_csv_is_that_of_the_schedule(splits, tmp_path):
 def test_a_run_that_is_complete_gives_its_scores_again_and_trains_no_more(splits, tmp_path, monkeypatch):
     scores = fit(make_run(tmp_path, splits))
     before = {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt", "metrics.csv")}
-    monkeypatch.setattr(loop, "training_step", lambda *_: pytest.fail("trains"))
+    monkeypatch.setattr(TrainingStep, "__call__", lambda *_: pytest.fail("trains"))
     assert fit(make_run(tmp_path, splits)) == scores
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
@@ -223,8 +224,8 @@ class Poisoned:
     def __len__(self):
         return len(self.triplets)
 
-    def distances(self, model, indices, generator=None):
-        d0, d1 = self.triplets.distances(model, indices, generator)
+    def distances(self, model, indices, dropout=None):
+        d0, d1 = self.triplets.distances(model, indices, dropout)
         self.left -= 1
         if self.left == -1:
             if self.what == "gradient":

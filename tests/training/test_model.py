@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.training.loop import make_optimiser, training_step
+from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.step import make_optimiser, update
 
 NETS = ("alex", "vgg", "squeeze")
 VARIANTS = ("lin", "tune", "scratch")
@@ -27,11 +28,15 @@ def triplets(count: int = 3, seed: int = 0) -> list[Tensor]:
     return [ref, ref.lerp(noise0, 0.3), ref.lerp(noise1, 0.6)]
 
 
-def train(model: RankingModel, steps: int, rate: float = 1e-3, generator: torch.Generator | None = None) -> None:
+def draws(seed: int = 0) -> Dropout:
+    return Dropout(torch.Generator().manual_seed(seed))
+
+
+def train(model: RankingModel, steps: int, rate: float = 1e-3, dropout: Dropout | None = None) -> None:
     optimiser = make_optimiser(model, rate)
     for step in range(steps):
-        d0, d1 = model.distances(*triplets(seed=step), generator)
-        training_step(model, optimiser, d0, d1, torch.tensor([0.0, 0.5, 1.0]))
+        d0, d1 = model.distances(*triplets(seed=step), dropout)
+        update(model, optimiser, model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])))
 
 
 def changed(model: RankingModel, before: dict[str, Tensor]) -> set[str]:
@@ -94,12 +99,12 @@ def test_validation_builds_no_graph_for_a_trained_backbone():
 def test_lin_weights_are_never_negative(variant):
     model = make_model("alex", variant)
     optimiser = make_optimiser(model, 0.05)  # so large that many weights cross zero at every step
-    generator, hit = torch.Generator().manual_seed(0), []
+    dropout, hit = draws(), []
     assert model.lin.min() == 0
     for step in range(5):
         before = model.lin.detach().clone()
-        d0, d1 = model.distances(*triplets(seed=step), generator)
-        training_step(model, optimiser, d0, d1, torch.tensor([0.0, 0.5, 1.0]))
+        d0, d1 = model.distances(*triplets(seed=step), dropout)
+        update(model, optimiser, model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])))
         hit.append(((before > 0) & (model.lin == 0)).sum().item())
         assert model.lin.min() >= 0
     assert max(hit) > 0
@@ -170,7 +175,7 @@ def test_trained_state_of_lin_leaves_out_the_frozen_backbone():
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
 def test_the_trained_metric_gives_the_models_distances_here_and_in_the_released_package(net, variant, version):
     model = make_model(net, variant, version)
-    train(model, steps=2, generator=torch.Generator().manual_seed(0))
+    train(model, steps=2, dropout=draws())
     ref, p0, p1 = triplets(seed=7)
     metric = model.trained_metric()
     theirs = empty_released_metric(net, version)
@@ -210,8 +215,8 @@ def test_dropout_is_drawn_from_the_generator_alone():
     model = make_model()
 
     def draw(seed: int | None) -> Tensor:
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        return torch.stack(model.distances(*triplets(), generator)).detach()
+        dropout = None if seed is None else draws(seed)
+        return torch.stack(model.distances(*triplets(), dropout)).detach()
 
     before = torch.get_rng_state()
     assert torch.equal(draw(1), draw(1))
@@ -223,29 +228,34 @@ def test_dropout_is_drawn_from_the_generator_alone():
 def test_dropout_takes_p0_and_p1_apart():
     # As in the released code, where they are two calls: with the same images the distances differ by their dropout.
     ref, p0, _ = triplets()
-    d0, d1 = make_model().distances(ref, p0, p0, torch.Generator().manual_seed(0))
+    d0, d1 = make_model().distances(ref, p0, p0, draws())
     assert (d0 != d1).all()
 
 
-def test_dropout_drops_half_of_the_differences_and_doubles_the_others(monkeypatch):
-    model, averaged, mean = make_model(), [], Tensor.mean
-    ref, p0, p1 = triplets()
-    with monkeypatch.context() as patch:
-        patch.setattr(Tensor, "mean", lambda x, dim: averaged.append(x.detach().flatten()) or mean(x, dim))
-        model.distances(ref, p0, p1)
-        model.distances(ref, p0, p1, torch.Generator().manual_seed(0))
-    plain, dropped = torch.cat(averaged[:10]), torch.cat(averaged[10:])
-    plain, dropped = plain[plain > 0], dropped[plain > 0]
-    kept = dropped > 0
-    assert torch.equal(dropped[kept], 2 * plain[kept])
-    # The share of so many independent halves: six standard errors.
-    assert abs(kept.double().mean().item() - 0.5) < 6 * 0.5 / len(kept) ** 0.5
+@pytest.mark.parametrize("layer", range(5))
+def test_dropout_is_of_every_layer(layer):
+    model = make_model()
+    with torch.no_grad():
+        for number, part in enumerate(model.lin.split(model.channels)):
+            part.fill_(float(number == layer))
+    drawn, plain = (torch.stack(model.distances(*triplets(), dropout)) for dropout in (draws(), None))
+    assert (drawn != plain).all()
 
 
-def test_without_dropout_a_generator_changes_nothing():
+def test_dropout_of_a_part_of_a_batch_is_that_part_of_the_dropout_of_the_batch():
+    model, batch = make_model(), triplets(5)
+    whole = torch.stack(model.distances(*batch, draws()))
+    parts = []
+    for first, end in ((0, 2), (2, 5)):
+        dropout = Dropout(torch.Generator().manual_seed(0), batch=5, first=first)
+        parts.append(torch.stack(model.distances(*(image[first:end] for image in batch), dropout)))
+    # The convolutions of a batch of another size may sum in another order.
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-6, rtol=1e-5)
+
+
+def test_without_dropout_draws_change_nothing():
     model = make_model(dropout=False)
-    generator = torch.Generator().manual_seed(0)
-    for drawn, plain in zip(model.distances(*triplets(), generator), model.distances(*triplets()), strict=True):
+    for drawn, plain in zip(model.distances(*triplets(), draws()), model.distances(*triplets()), strict=True):
         assert torch.equal(drawn, plain)
 
 

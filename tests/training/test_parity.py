@@ -11,8 +11,8 @@ from torch import Tensor
 from lpips_repro.backbones import gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import imagenet_state
 from lpips_repro.metrics.released import write_released_state
-from lpips_repro.training.loop import make_optimiser, training_step
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.step import make_optimiser, update
 
 VARIANTS = ("lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")
@@ -82,8 +82,9 @@ def our_steps(model: RankingModel, data: list[dict[str, Tensor]]) -> Iterator[St
     optimiser = make_optimiser(model, RATE)
     for batch in data:
         d0, d1 = model.distances(batch["ref"], batch["p0"], batch["p1"])
-        loss, _ = training_step(model, optimiser, d0, d1, batch["judge"].flatten())
-        yield Step(loss, torch.stack((d0, d1)).detach(), released_weights(model) | released_ranking(model))
+        loss = model.ranking(d0, d1, batch["judge"].flatten())
+        update(model, optimiser, loss)
+        yield Step(loss.detach(), torch.stack((d0, d1)).detach(), released_weights(model) | released_ranking(model))
 
 
 def their_steps(trainer: released.Trainer, data: list[dict[str, Tensor]]) -> Iterator[Step]:

@@ -110,6 +110,20 @@ def test_the_configuration_belongs_to_a_run(mini, tmp_path, monkeypatch):
     assert (folder / "config.yaml").read_bytes() == config
 
 
+@pytest.mark.parametrize("setting", ["precision=bfloat16", "compile=true"])
+def test_what_a_step_on_features_makes_no_use_of_is_refused(mini, tmp_path, setting):
+    with pytest.raises(UserError, match=f"trainer.{setting}: a step on stored lin features runs no backbone"):
+        run(tmp_path, "alex", "lin", *mini, f"trainer.{setting}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["precision=bfloat16", "compile=true"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_options_of_a_step_work_for_every_variant_on_images(mini, tmp_path, variant, setting):
+    folder = run(tmp_path, "alex", variant, *mini, "trainer.lin_features=false", f"trainer.{setting}", "device=cpu")
+    assert json.loads((folder / "summary.json").read_text())["val_2afc"]["mean"] > 0
+
+
 def test_data_that_changed_after_they_were_packed_are_refused(mini, tmp_path):
     root = next(word for word in mini if word.startswith("data.root=")).removeprefix("data.root=")
     shutil.copytree(root, tmp_path / "mini")

@@ -43,6 +43,8 @@ def test_experiments_of_the_paper_have_plain_names(variant):
         "trainer.released_clamp=true",
         "trainer.lin_features=false",
         "trainer.lin_features_dtype=float16",
+        "trainer.precision=bfloat16",
+        "trainer.compile=true",
         "data.resize=exact",
         "data.root=elsewhere",
         "net.alex.init=gaussian",

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from lpips_repro.distributed import Ranks
 from lpips_repro.training.window import Window
 from tests.training.tiny import CPU
 
@@ -64,6 +65,28 @@ def test_a_step_number_beyond_float32_is_exact():
     window = Window(CPU)
     fill(window, loss=math.nan, step=2**24 + 1)
     assert window.first_bad_step() == 2**24 + 1
+
+
+class Both(Ranks):
+    """One of two ranks, whose windows are both at hand."""
+
+    def gather(self, value):
+        return [window.values.tolist() for window in self.windows]
+
+
+def test_the_total_of_two_ranks_is_that_of_one_process():
+    windows = []
+    for rank in range(2):
+        ranks = Both(rank, 2)
+        object.__setattr__(ranks, "windows", windows)
+        windows.append(Window(CPU, ranks=ranks))
+    for window in windows:  # each with its part of the loss, and the same norm
+        fill(window, loss=0.5, norm=2.0, step=3)
+    saved = [window.total() for window in windows]
+    assert saved[0].values.tolist() == saved[1].values.tolist()
+    assert saved[0].means() == pytest.approx({"loss": 1, "gradient_norm": 2, "train_2afc": (0.8 + 0.8 + 0.5) / 3})
+    # A window that was saved is gone on from by the first rank alone.
+    assert Window(CPU, saved[0].values, Both(1, 2)).values[:-1].sum() == 0
 
 
 def test_nothing_of_the_graph_is_kept():

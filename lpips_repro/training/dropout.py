@@ -1,0 +1,83 @@
+"""The dropout of training: which squared differences are dropped, one random bit each.
+
+What is drawn belongs to a triplet of the whole batch, wherever it is computed: however many processes share a batch,
+together they drop what one process would.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+DROPOUT = 0.5  # paper, appendix B: on the squared differences, before each layer of lin weights
+
+# An integer as wide as a number; and the only one of a number's bits that is set in 2.0, the one below the sign.
+_INTEGER = {torch.float32: (torch.int32, 30), torch.float64: (torch.int64, 62)}
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Draws for some triplets of a batch.
+
+    Attributes:
+        generator: where from, on the model's device.
+        batch: triplets in the whole batch; None for as many as are computed here.
+        first: place in the batch of the first one computed here.
+    """
+
+    generator: torch.Generator
+    batch: int | None = None
+    first: int = 0
+
+    def words(self, count: int, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Random bits for the two pairs of `count` triplets, for maps of so many (places, channels) each.
+
+        Returns:
+            For each map int32 (2, count, Q, channels), of whose bits `factors` makes use.
+        """
+        lengths = [_per_channel(places) * channels for places, channels in shapes]
+        shape = (2, self.batch or count, -(-sum(lengths) // 2))
+        drawn = torch.empty(shape, dtype=torch.int64, device=self.generator.device)
+        # To draw words and take their bits is a hundred times faster than to draw the numbers one by one.
+        drawn.random_(torch.iinfo(torch.int64).min, None, generator=self.generator)
+        words = drawn[:, self.first : self.first + count].view(torch.int32)[..., : sum(lengths)].split(lengths, dim=2)
+        return [part.unflatten(2, (-1, channels)) for part, (_, channels) in zip(words, shapes, strict=True)]
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Standard normal numbers of the shape of `like`, whose first dimension counts triplets."""
+        shape = (self.batch or len(like), *like.shape[1:])
+        drawn = torch.empty(shape, dtype=like.dtype, device=like.device).normal_(generator=self.generator)
+        return drawn[self.first : self.first + len(like)]
+
+
+class DropoutOfSteps:
+    """The draws of a run's steps: each from the run's seed and the step's number, so that there is no state to save.
+
+    Args:
+        seed: the run's.
+        device: the model's.
+    """
+
+    def __init__(self, seed: int, device: torch.device):
+        self.seed, self.generator = seed, torch.Generator(device)
+
+    def of(self, step: int, batch: int, first: int = 0) -> Dropout:
+        """The draws of a step; batch, first: as in `Dropout`."""
+        (mixed,) = np.random.SeedSequence([self.seed, step]).generate_state(1, np.uint64)
+        return Dropout(self.generator.manual_seed(int(mixed)), batch, first)
+
+
+def factors(words: Tensor, places: int, dtype: torch.dtype) -> Tensor:
+    """What dropout of one half multiplies with: 0 or 2, (..., places, C), for the bits of words (..., Q, C)."""
+    integer, top = _INTEGER[dtype]
+    bits = -(-places // words.shape[-2])
+    shifts = torch.arange(top - 30, top - 30 + bits, dtype=integer, device=words.device)
+    drawn = (words.to(integer)[..., None, :, :] << shifts[:, None, None]).bitwise_and_(1 << top)
+    return drawn.view(dtype).flatten(-3, -2)[..., :places, :]
+
+
+def _per_channel(places: int) -> int:
+    """Words that a channel needs: 31 bits of each are used."""
+    return -(-places // 31)

@@ -1,0 +1,53 @@
+"""Rows by number from several arrays, numbered through: out of memory maps, or out of the memory of a GPU."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Rows that go to a GPU at once when all of them do.
+BLOCK = 2000
+
+
+class Rows:
+    """The rows of several arrays as one numbered collection.
+
+    Args:
+        arrays: memory-mapped or not, alike but for their lengths.
+        device: where rows are given.
+        resident: keep all of them on the device; otherwise they are sent as they are asked for.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], device: torch.device, *, resident: bool = False):
+        self.arrays, self.device = arrays, device
+        self.ends = np.cumsum([len(array) for array in arrays])
+        self.on_device = self._upload() if resident else None
+
+    def __getitem__(self, indices: np.ndarray) -> Tensor:
+        """The rows with these numbers, on the device; a GPU is not waited for."""
+        if self.on_device is not None:
+            return self.on_device.index_select(0, send(indices, self.device))
+        out = np.empty((len(indices), *self.arrays[0].shape[1:]), self.arrays[0].dtype)
+        which = np.searchsorted(self.ends, indices, side="right")
+        for number, array in enumerate(self.arrays):
+            chosen = which == number
+            start = self.ends[number - 1] if number else 0
+            out[chosen] = array[indices[chosen] - start]
+        return send(out, self.device)
+
+    def _upload(self) -> Tensor:
+        first = torch.from_numpy(np.array(self.arrays[0][:1]))
+        out = torch.empty((int(self.ends[-1]), *first.shape[1:]), dtype=first.dtype, device=self.device)
+        for array, end in zip(self.arrays, self.ends, strict=True):
+            for start in range(0, len(array), BLOCK):
+                rows = torch.from_numpy(np.array(array[start : start + BLOCK]))
+                begin = int(end) - len(array) + start
+                out[begin : begin + len(rows)] = rows.to(self.device)
+        return out
+
+
+def send(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array on a device, where a GPU goes on with what it has to do meanwhile."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
