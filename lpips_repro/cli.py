@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,28 +12,45 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config import explain
 from lpips_repro.errors import UserError
+from lpips_repro.sweep import unfinished
 
+LAUNCHERS = ("joblib", "submitit")  # whose errors are told as they are: no SLURM here, a partition that is not there
 CONFIGS = Path(__file__).parents[1] / "configs"
+SWEEP = "not every run of the sweep finished"
+KEPT = "what is complete is kept, and the same command goes on from there"
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a Hydra entry point; errors of the user's end it with one line and exit status 1."""
+    """Call a Hydra entry point; errors of the user's end it with one line (a sweep: one a run) and exit status 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors to here
     try:
         main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted: what is complete is kept, and the same command goes on from there", file=sys.stderr)
+        print(f"interrupted: {KEPT}", file=sys.stderr)
         sys.exit(130)
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {_explain_override(error)}")
-    except OSError as error:
-        if error.filename:
-            sys.exit(f"error: {error.filename}: {error.strerror}")
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of a file that was open
-            sys.exit(f"error: {error.strerror}: what is complete is kept, and the same command goes on from there")
-        raise
+    except Exception as error:
+        runs = unfinished()
+        message = "\n  ".join([f"{SWEEP}: {KEPT}", *runs]) if runs else _explain(error)
+        if message is None:
+            raise
+        sys.exit(f"error: {message}")
+
+
+def _explain(error: Exception) -> str | None:
+    """What to tell the user, or None where it takes a traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_override(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of an open file
+        return f"{error.strerror}: {KEPT}"
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    modules = (type(error).__module__, frame.f_globals["__name__"])
+    if any(module.partition(".")[0] in LAUNCHERS for module in modules):
+        return str(error)
+    return None
 
 
 def _explain_override(error: Exception) -> str:

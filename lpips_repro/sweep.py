@@ -1,0 +1,87 @@
+"""What becomes of the runs of a sweep (`make train-all`), whichever of Hydra's launchers starts them.
+
+A launcher passes on one run's error only, and none of a run whose process was killed. So each run leaves a note in the
+sweep's folder when it begins and when it ends, and the report is made from the notes.
+"""
+
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+BEGUN = "did not end: its process was killed, or is still at work"
+FINISHED = "finished"
+
+_launched: Path | None = None  # the folder of this process's own sweep
+
+
+class Notes(Callback):
+    """Hydra's callback that keeps the notes: one file a run, `<hydra.sweep.dir>/runs/<number>`."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """In the process that launches the sweep: remember where its runs will leave their notes."""
+        global _launched
+        _launched = Path(config.hydra.sweep.dir) / "runs"
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """In the run's process."""
+        if config.hydra.mode is RunMode.MULTIRUN:
+            if multiprocessing.get_start_method(allow_none=True) == "loky":
+                _prepare_joblib_worker()
+            _write(config, BEGUN)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """In the run's process."""
+        if config.hydra.mode is not RunMode.MULTIRUN:
+            return
+        if job_return.status is JobStatus.COMPLETED:
+            _write(config, FINISHED)
+            return
+        error = job_return._return_value  # the property would raise it
+        reason = str(error)
+        if not isinstance(error, UserError):
+            log.error("", exc_info=error)  # here, for the traceback is lost on the way to the launcher
+            reason = f"{type(error).__name__}: {error}"
+        _write(config, reason)
+        job_return.return_value = UserError(reason)  # which can be pickled, as not every error can
+
+
+def unfinished() -> list[str]:
+    """A line for each run of this process's sweep that began and did not finish: its number, settings and reason."""
+    if _launched is None:
+        return []
+    notes = sorted(_launched.glob("*"), key=lambda note: int(note.name))
+    lines = [f"#{note.name} {note.read_text()}" for note in notes]
+    return [line for line in lines if not line.endswith(f": {FINISHED}")]
+
+
+def _prepare_joblib_worker() -> None:
+    multiprocessing.set_start_method("spawn", force=True)  # joblib's own is unknown to processes that a run starts
+    sys.stderr.isatty = lambda: False  # no progress bars, which would write over those of the other workers
+    threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_launcher(launcher: int) -> None:
+    # Where that is killed, the worker would train on unseen, and keep the same command out of its run.
+    while os.getppid() == launcher:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _write(config: DictConfig, outcome: str) -> None:
+    note = Path(config.hydra.sweep.dir) / "runs" / str(config.hydra.job.num)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{' '.join(config.hydra.overrides.task)}: {outcome}")

@@ -1,0 +1,211 @@
+"""Sweeps through Hydra's launchers: every run that did not finish is named, and the same command goes on."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lpips_repro.training.run import train
+from tests.compose import CONFIGS, settings
+from tests.datasets.folders import make_split
+from tests.training.tiny import assert_same, checkpoint
+
+REPOSITORY = CONFIGS.parent
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+PATIENCE = 120  # seconds, for a machine that has much else to do
+NOT_ALL = (
+    "error: not every run of the sweep finished: what is complete is kept, and the same command goes on from there"
+)
+NO_END = "did not end: its process was killed, or is still at work"
+
+# A script as those of scripts/, but for what it does, which takes no time.
+SCRIPT = """
+import os, signal, time
+import hydra
+from lpips_repro.cli import run
+from lpips_repro.errors import UserError
+from lpips_repro.parallel import process_pool
+
+@hydra.main(version_base="1.3", config_path="{configs}", config_name="train")
+def main(cfg):
+    {body}
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Run a script that does what a body says for every seed from 0 to 3; gives the ended process."""
+
+    def run(body: str, *overrides: str, path: str = "") -> subprocess.CompletedProcess:
+        script = tmp_path / "script.py"
+        script.write_text(SCRIPT.format(configs=CONFIGS, body=body))
+        words = [f"experiments={tmp_path}/experiments", "hydra/job_logging=sweep", "seed=0,1,2,3", *overrides]
+        return subprocess.run(
+            [sys.executable, script, "--multirun", *words],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)},
+        )
+
+    return run
+
+
+def report(ended: subprocess.CompletedProcess) -> list[str]:
+    """What the sweep said at its end, without the settings that all runs share."""
+    text = re.sub(r"experiments=\S+ ", "", ended.stderr)
+    return [line for line in text[text.index("error: ") :].splitlines() if line.startswith(("error:", "  #"))]
+
+
+@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["basic", "joblib"])
+def test_runs_that_fail_are_named_with_their_reasons_and_the_others_finish(sweep, tmp_path, launcher):
+    body = f"""
+    if cfg.seed == 1: raise UserError("no weights of vgg")
+    if cfg.seed == 2: raise ZeroDivisionError("by nought")
+    open(f"{tmp_path}/{{cfg.seed}}", "w")"""
+    ended = sweep(body, *launcher)
+    assert ended.returncode == 1
+    assert report(ended) == [NOT_ALL, "  #1 seed=1: no weights of vgg", "  #2 seed=2: ZeroDivisionError: by nought"]
+    assert (tmp_path / "0").exists() and (tmp_path / "3").exists()
+    assert "ZeroDivisionError: by nought\n" in ended.stdout, "the traceback of what is no error of the user's"
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_killed_worker_is_reported_without_a_traceback(sweep):
+    body = """
+    if cfg.seed == 2: time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)
+    if cfg.seed == 3: time.sleep(60)"""
+    ended = sweep(body, *JOBLIB)
+    assert ended.returncode == 1
+    assert report(ended) == [NOT_ALL, f"  #2 seed=2: {NO_END}", f"  #3 seed=3: {NO_END}"]
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_job_of_submitit_is_reported_without_a_traceback(sweep):
+    ended = sweep("if cfg.seed == 2: os.kill(os.getpid(), signal.SIGKILL)", "hydra/launcher=submitit_local")
+    assert ended.returncode == 1
+    assert report(ended) == [NOT_ALL, f"  #2 seed=2: {NO_END}"]
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_worker_of_joblib_starts_processes_and_shares_the_cores(sweep):
+    body = """
+    with process_pool(1) as pool: pool.submit(abs, -1).result()
+    print("threads", os.environ["OMP_NUM_THREADS"])"""
+    ended = sweep(body, *JOBLIB, "hydra.launcher.n_jobs=2")
+    assert ended.returncode == 0, ended.stderr
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // 2)))
+    assert ended.stdout.count(f"threads {threads}\n") == 4
+
+
+def test_a_slurm_job_asks_for_what_the_launcher_says_and_a_refusal_is_one_line(sweep, tmp_path):
+    for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/submitted; echo no such partition >&2; exit 1"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    ended = sweep("pass", "hydra/launcher=slurm", "hydra.launcher.partition=gpu", path=str(tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "error: no such partition"
+    wanted = {"array=0-3%4", "partition=gpu", "gpus-per-node=1", "cpus-per-task=8", "time=1440", "signal=USR2@120"}
+    assert wanted <= set(re.findall(r"^#SBATCH --(\S+)", (tmp_path / "submitted").read_text(), re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A dataset of noise in the BAPPS layout."""
+    root = tmp_path_factory.mktemp("data")
+    for seed, (phase, split) in enumerate([("train", "cnn"), ("val", "color")]):
+        make_split(root, "2afc", phase, split, 20, seed)
+    return root
+
+
+def words(data: Path, home: Path, *more: str) -> list[str]:
+    """The settings of a run of seconds that writes below `home`."""
+    return [
+        *("data=folder", f"data.root={data}", f"data.packed={home}/packed", "data.workers=1", "device=cpu"),
+        *(f"experiments={home}/experiments", f"features={home}/features", "download=false", "bootstrap=10"),
+        *("net=alex_gaussian", "variant=lin", "trainer.batch_size=5", "trainer.checkpoint_minutes=1e-9", *more),
+    ]
+
+
+def started(*arguments: str) -> subprocess.Popen:
+    """A sweep of two jobs side by side with one thread each."""
+    return subprocess.Popen(
+        [sys.executable, "scripts/train.py", "--multirun", "hydra/job_logging=sweep", *JOBLIB, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def joblib_worker(launcher: int) -> int:
+    """The id of a process that works for a launcher's."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            child = f"\nPPid:\t{launcher}\n" in (folder / "status").read_text()
+            if child and b"LokyProcess" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+    raise AssertionError("no worker")
+
+
+def assert_same_as_runs_alone(data: Path, home: Path, alone: Path, seeds: tuple[int, ...], *more: str) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for seed in seeds:
+            train(settings("train", *words(data, alone, *more, f"seed={seed}")))
+    finally:
+        torch.set_num_threads(threads)
+    runs = sorted(path.parent.name for path in alone.glob("experiments/*/weights.pth"))
+    assert len(runs) == len(seeds)
+    for run in runs:
+        swept, single = (torch.load(of / "experiments" / run / "weights.pth") for of in (home, alone))
+        assert_same(swept, single, run)
+
+
+def test_two_jobs_side_by_side_end_with_the_weights_of_runs_alone(data, tmp_path):
+    more = ("trainer.epochs=2", "trainer.decay_epochs=1")
+    process = started(*words(data, tmp_path / "swept", *more), "seed=0,1")
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    for seed in (0, 1):  # each says whose line it is
+        assert re.search(rf"^#{seed} alex_gaussian lin seed {seed}: epoch 3, ", output, re.MULTILINE), output
+    assert_same_as_runs_alone(data, tmp_path / "swept", tmp_path / "alone", (0, 1), *more)
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_same_command_ends_with_the_weights_of_runs_alone(data, tmp_path):
+    home, more = tmp_path / "swept", ("trainer.epochs=60", "trainer.decay_epochs=1")
+    arguments = (*words(data, home, *more), "seed=0,1,2")
+    process = started(*arguments)
+    end = time.monotonic() + PATIENCE
+    while not (lasts := sorted(home.glob("experiments/*-seed1-*/last.pt"))) or checkpoint(lasts[0].parent)["step"] < 20:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.01)
+    os.kill(joblib_worker(process.pid), signal.SIGKILL)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert NOT_ALL in errors and errors.count(NO_END) == 2
+
+    process = started(*arguments)
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert "#1 alex_gaussian lin seed 1: epoch 0" not in output, "it began anew"
+    assert_same_as_runs_alone(data, home, tmp_path / "alone", (0, 1, 2), *more)
+
+    process = started(*arguments)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output.count("finished already")) == (0, 3)
