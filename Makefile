@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights train train-all tensorboard eval-tables sparsity demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights train train-all tensorboard eval-tables sparsity bench demo test test-all lint
 
 help: setup  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -42,8 +42,8 @@ weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARG
 train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; the same command resumes
 	$(RUN) scripts/train.py net=$(NET) variant=$(VARIANT) data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
 
-train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...]
-	$(RUN) scripts/train.py --multirun net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
+	$(RUN) scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
@@ -53,6 +53,9 @@ eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder [DATA_ROOT=fo
 
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/sparsity.py $(ARGS)
+
+bench: setup  ## Rates beside the peers' and the machine's own: experiments/benchmarks [ARGS="task=[evaluation] net=[alex]"]
+	$(RUN) scripts/bench.py $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
 	$(RUN) scripts/train.py data=mini net=alex_gaussian variant=lin download=false

@@ -3,9 +3,11 @@
 Hydra composes the YAML files of `configs/`; `parse` turns the result into one of these, or raises UserError.
 """
 
+from lpips_repro.config.bench import BenchConfig, Task
 from lpips_repro.config.data import BappsConfig, DatasetConfig, FolderConfig, MiniConfig, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
     Device,
+    Dtype,
     EvaluateConfig,
     Init,
     MetricConfig,
@@ -15,13 +17,23 @@ from lpips_repro.config.evaluate import (
     WeightsConfig,
 )
 from lpips_repro.config.parse import explain, parse
-from lpips_repro.config.train import Activation, FeaturesDtype, Schedule, ScratchInit, TrainConfig, TrainerConfig
+from lpips_repro.config.train import (
+    Activation,
+    FeaturesDtype,
+    Precision,
+    Schedule,
+    ScratchInit,
+    TrainConfig,
+    TrainerConfig,
+)
 
 __all__ = [
     "Activation",
     "BappsConfig",
+    "BenchConfig",
     "DatasetConfig",
     "Device",
+    "Dtype",
     "EvaluateConfig",
     "FeaturesDtype",
     "FolderConfig",
@@ -30,11 +42,13 @@ __all__ = [
     "MiniConfig",
     "NetConfig",
     "Observers",
+    "Precision",
     "Resize",
     "Schedule",
     "ScratchInit",
     "SparsityConfig",
     "Splits",
+    "Task",
     "TrainConfig",
     "TrainerConfig",
     "VariantConfig",

@@ -1,0 +1,1 @@
+"""How fast this is, beside the other implementations and what the machine can do (`make bench`)."""

@@ -1,0 +1,146 @@
+"""Several implementations of one thing: built, checked against each other, timed by turns, and put in relation."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lpips_repro.benchmark.machine import peak_flops
+from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.timing import Times, alternate
+from lpips_repro.errors import UserError
+
+OURS = "ours"
+Call = Callable[[], Tensor | None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An implementation.
+
+    Attributes:
+        implementation, mode, precision: as in `Row`.
+        build: prepares what is timed: a call that returns the values computed, or None where they are not compared.
+        tolerance: how far its values may be from those of the first case, by the largest of these.
+    """
+
+    implementation: str
+    build: Callable[[], Call]
+    mode: str = "eager"
+    precision: str = "float32"
+    tolerance: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.implementation} ({self.mode}, {self.precision})"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the cases have in common.
+
+    Attributes:
+        task, net, batch, unit: as in `Row`; a call works on `batch` examples.
+        peer, floor: the implementations that ours stands beside.
+        flops: operations that a call needs.
+    """
+
+    task: str
+    batch: int
+    unit: str
+    net: str = ""
+    peer: str = ""
+    floor: str = ""
+    flops: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.net}".strip()
+
+
+def compare(what: Comparison, cases: Sequence[Case], rounds: Iterable, device: torch.device) -> list[Row]:
+    """A row a case, timed by turns in the rounds; one that cannot be built says why.
+
+    Raises:
+        UserError: where one computes something else than the first case.
+    """
+    rows, calls, expected = {}, {}, None
+    with tqdm(desc=str(what), unit="step", leave=False, disable=None) as bar:
+        for case in cases:
+            row = Row(what.task, what.net, what.batch, case.implementation, case.mode, case.precision, unit=what.unit)
+            rows[str(case)] = row
+            bar.update()
+            try:
+                call = _in_precision(case.build(), case.precision)
+                values = call()
+            except ModuleNotFoundError as error:
+                package = (error.name or str(error)).partition(".")[0]
+                row.note = f"not run: {package} is not installed: pip install -e '.[bench]'"
+                continue
+            except UserError as error:
+                row.note = f"not run: {error}"
+                continue
+            calls[str(case)] = call
+            if values is not None:
+                values = values.detach().double().cpu()
+                expected = values if expected is None else expected
+                row.difference = _difference(what, case, cases[0], values, expected)
+        times = alternate(calls, (bar.update() for _ in rounds), device)
+    for name, seconds in times.items():
+        put_rate(rows[name], seconds)
+    for row in rows.values():
+        if row.implementation == OURS and row.rate:
+            _put_relations(row, what, list(rows.values()), device)
+    return list(rows.values())
+
+
+def _difference(what: Comparison, case: Case, first: Case, values: Tensor, expected: Tensor) -> float:
+    difference = float((values - expected).abs().max() / expected.abs().max())
+    if not difference <= case.tolerance:
+        raise UserError(
+            f"{what}: {case} gives other values than {first}: off by {difference:.2g} of the largest, where"
+            f" {case.tolerance:g} is allowed: how fast it is would mean nothing"
+        )
+    return difference
+
+
+def put_rate(row: Row, seconds: Times) -> None:
+    """Put into a row the rate that follows from the times of a call on its batch."""
+    row.rate, row.rate_low, row.rate_high = (row.batch / s for s in (seconds.median, seconds.high, seconds.low))
+    row.repeats = seconds.rounds
+
+
+def _put_relations(row: Row, what: Comparison, rows: Sequence[Row], device: torch.device) -> None:
+    if peer := _counterpart(row, what.peer, rows):
+        row.peer, row.ratio = peer.implementation, row.rate / peer.rate
+    if floor := _counterpart(row, what.floor, rows):
+        row.floor, row.floor_rate, row.share_of_floor = floor.implementation, floor.rate, row.rate / floor.rate
+    peak = peak_flops(device, row.precision)
+    if what.flops and peak:
+        row.share_of_peak = what.flops * row.rate / row.batch / peak
+
+
+def _counterpart(row: Row, implementation: str, rows: Sequence[Row]) -> Row | None:
+    """That of the same precision, or else the fastest one that there is."""
+    found = [other for other in rows if other.implementation == implementation and other.rate]
+    return max(found, key=lambda other: (other.precision == row.precision, other.rate), default=None)
+
+
+def _in_precision(call: Call, precision: str) -> Call:
+    def run() -> Tensor | None:
+        with _tf32(precision == "tf32"):
+            return call()
+
+    return run
+
+
+@contextlib.contextmanager
+def _tf32(wanted: bool) -> Iterator[None]:
+    """Convolutions in TF32, or not; only a GPU knows it."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

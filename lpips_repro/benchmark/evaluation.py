@@ -1,0 +1,92 @@
+"""Distances of triplets: ours and the peers', on the same images with the same weights."""
+
+import copy
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
+from lpips_repro.benchmark.flops import backbone_flops
+from lpips_repro.benchmark.inputs import lpips_metric, noise_triplet
+from lpips_repro.benchmark.peers import released_lpips, vgg_of_piq, with_torchmetrics
+from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.timing import rounds
+from lpips_repro.config import BenchConfig
+from lpips_repro.metrics.lpips import LPIPS
+
+FLOOR = "bare backbone"
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
+# Of distances, by the largest. torchmetrics and piq add other epsilons to the norm of a feature vector.
+TOLERANCE = {"float32": 1e-5, "tf32": 5e-3, "bfloat16": 2e-2}
+OTHER_EPSILON = 1e-3
+
+
+def bench_evaluation(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
+    """Rows of a network; on a GPU of large batches too, ours alone."""
+    rows = _compare(net, cfg.batch_size, cfg, device, peers=True)
+    if device.type == "cuda":
+        rows += _compare(net, cfg.cuda_batch_size, cfg, device, peers=False)
+    return rows
+
+
+def _compare(net: str, batch: int, cfg: BenchConfig, device: torch.device, *, peers: bool) -> list[Row]:
+    metric, images = lpips_metric(net).to(device), noise_triplet(batch, device)
+    precisions = ("float32", "tf32", "bfloat16") if device.type == "cuda" else ("float32", "bfloat16")
+    cases = [
+        Case(OURS, functools.partial(_ours, metric, images, mode, precision), mode, precision, TOLERANCE[precision])
+        for mode in (("eager", "compiled") if cfg.compile else ("eager",))
+        for precision in precisions
+    ]
+    if peers:
+        cases += [
+            Case("lpips", functools.partial(_two_calls, released_lpips, metric, images), "eager", precision, tolerance)
+            for precision, tolerance in TOLERANCE.items()
+            if precision in precisions and precision != "bfloat16"  # which it does not offer
+        ]
+        cases.append(_other("torchmetrics", with_torchmetrics, metric, images))
+        if net == "vgg":  # piq has no other
+            cases.append(_other("piq", vgg_of_piq, metric, images))
+    cases += [Case(FLOOR, functools.partial(_bare, metric, images, p), "eager", p) for p in precisions]
+    what = Comparison(
+        task="evaluation",
+        net=net,
+        batch=batch,
+        unit="triplets/s",
+        peer="lpips",
+        floor=FLOOR,
+        flops=3 * batch * backbone_flops(net, backward=False),
+    )
+    return compare(what, cases, rounds(cfg.repeats, cfg.seconds), device)
+
+
+def _other(name: str, build: Callable[[LPIPS], Callable], metric: LPIPS, images: tuple[Tensor, ...]) -> Case:
+    return Case(name, functools.partial(_two_calls, build, metric, images), tolerance=OTHER_EPSILON)
+
+
+def _ours(metric: LPIPS, images: tuple[Tensor, ...], mode: str, precision: str) -> Call:
+    evaluator: nn.Module = metric
+    if mode == "compiled" or DTYPES[precision] != torch.float32:
+        evaluator = metric.optimized(DTYPES[precision], compiled=mode == "compiled")
+    return torch.inference_mode()(lambda: torch.stack(evaluator.triplet(*images)))
+
+
+def _two_calls(build: Callable[[LPIPS], Callable], metric: LPIPS, images: tuple[Tensor, ...]) -> Call:
+    """The pattern of the released package: each pair on its own, the reference twice."""
+    distance, (ref, p0, p1) = build(metric), images
+    return torch.inference_mode()(lambda: torch.stack((distance(ref, p0).flatten(), distance(ref, p1).flatten())))
+
+
+def _bare(metric: LPIPS, images: tuple[Tensor, ...], precision: str) -> Call:
+    """The backbone on the three images and nothing else, as PyTorch runs it."""
+    dtype = DTYPES[precision]
+    backbone = copy.deepcopy(metric.backbone).to(dtype, memory_format=torch.channels_last)
+    stacked = torch.cat(images).to(dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def call() -> None:
+        for _ in backbone.each_map(stacked):
+            pass
+
+    return call

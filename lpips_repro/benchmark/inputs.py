@@ -1,0 +1,68 @@
+"""What is computed on: random images and splits, and weights that are at hand. What they hold changes no time."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lpips_repro.backbones import BACKBONES, gaussian_state
+from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, PackedSplit
+from lpips_repro.metrics.lin_weights import official_lin_state
+from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.metrics.released import lin_key
+
+# Triplets that are written at a time.
+BLOCK = 1000
+
+
+def backbone_weights(net: str) -> dict[str, Tensor]:
+    """ImageNet's, or Gaussian ones where these are not at hand."""
+    try:
+        return imagenet_state(net, download=False)
+    except WeightsNotFoundError:
+        return gaussian_state(net, 0)
+
+
+def lpips_metric(net: str) -> LPIPS:
+    """The metric with the official lin weights, or random ones where these are not at hand."""
+    try:
+        lin = official_lin_state(net, "0.1", download=False)
+    except WeightsNotFoundError:
+        generator = torch.Generator().manual_seed(0)
+        channels = enumerate(BACKBONES[net].channels)
+        lin = {lin_key(layer): torch.rand(1, count, 1, 1, generator=generator) for layer, count in channels}
+    return LPIPS(net, weights=backbone_weights(net), lin_weights=lin)
+
+
+def noise_triplet(count: int, device: torch.device) -> tuple[Tensor, ...]:
+    """ref, p0, p1: images (count, 3, 64, 64) in [-1, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    return tuple((2 * torch.rand(3, count, 3, PATCH_SIZE, PATCH_SIZE, generator=generator) - 1).to(device))
+
+
+def smooth_pair(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Smooth images (count, 3, 64, 64) in [0, 1], and the same with noise."""
+    generator = torch.Generator().manual_seed(0)
+    x = F.interpolate(torch.rand(count, 3, 8, 8, generator=generator), size=PATCH_SIZE, mode="bicubic").clamp(0, 1)
+    y = (x + 0.05 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+    return x.to(device), y.to(device)
+
+
+def noise_split(folder: Path, count: int) -> PackedSplit:
+    """A packed 2AFC split of random triplets, written to an empty folder (without a card: its digest takes long)."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    arrays = {}
+    for name in IMAGE_FIELDS["2afc"]:
+        shape = (count, PATCH_SIZE, PATCH_SIZE, 3)
+        file = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
+        for start in range(0, count, BLOCK):
+            file[start : start + BLOCK] = rng.integers(0, 256, file[start : start + BLOCK].shape, np.uint8)
+        file.flush()
+        arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
+    card = {"kind": "2afc", "phase": "val", "split": "noise", "dataset": "noise", "resize": "none"}
+    card |= {"observers": "simulated", "digest": f"noise of {count}", "count": count}
+    return PackedSplit(folder, card, arrays | {"judge": rng.random(count, np.float32)})

@@ -1,0 +1,49 @@
+"""lin on stored features: the pass over the images, and the steps on what it leaves."""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lpips_repro.benchmark.compare import put_rate
+from lpips_repro.benchmark.inputs import noise_split
+from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.timing import alternate, rounds
+from lpips_repro.benchmark.training import make_model, trainer_settings
+from lpips_repro.config import BenchConfig
+from lpips_repro.training.features import SplitFeatures, stored_features
+from lpips_repro.training.step import TrainingStep, make_optimiser
+from lpips_repro.training.triplets import FeatureTriplets
+
+PASS, STEP = "lin feature pass", "lin step on features"
+# Triplets that the pass is timed on.
+TRIPLETS = {"cpu": 100, "cuda": 4000}
+
+
+def bench_lin(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
+    """Two rows of a network."""
+    batch, trainer = cfg.batch_size, trainer_settings(batch_size=cfg.batch_size)
+    model, number = make_model(net, "lin", device), itertools.count()
+    with tempfile.TemporaryDirectory() as folder:
+        split = noise_split(Path(folder) / "split", max(TRIPLETS[device.type], batch))
+
+        def feature_pass() -> SplitFeatures:
+            root = Path(folder) / str(next(number))  # a new one, or what is stored is used again
+            return stored_features(model.metric, split, root, trainer.lin_features_dtype.value, device, noise=True)
+
+        step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)
+        triplets = FeatureTriplets([split], device, [feature_pass()])
+        rng = np.random.default_rng(0)
+
+        def one_step() -> None:
+            step(triplets, rng.permutation(len(split))[:batch], next(number))
+
+        times = alternate({PASS: feature_pass, STEP: one_step}, rounds(cfg.repeats, cfg.seconds), device)
+    rows = []
+    for task, count in ((PASS, len(split)), (STEP, batch)):
+        row = Row(task, net, count, mode="eager", precision="float32", unit="triplets/s")
+        put_rate(row, times[task])
+        rows.append(row)
+    return rows

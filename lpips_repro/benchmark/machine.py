@@ -1,0 +1,72 @@
+"""The machine and the versions that rates belong to."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+PEERS = ("lpips", "piq", "torchmetrics", "scikit-image")
+
+# Dense operations a second by the name that CUDA gives the device (NVIDIA's data sheets), in float32, TF32, bfloat16.
+PEAK_TFLOPS = {
+    "NVIDIA A100-SXM4-40GB": (19.5, 156, 312),
+    "NVIDIA A100-SXM4-80GB": (19.5, 156, 312),
+    "NVIDIA A100-PCIE-40GB": (19.5, 156, 312),
+    "NVIDIA A100 80GB PCIe": (19.5, 156, 312),
+    "NVIDIA H100 80GB HBM3": (66.9, 494.7, 989.4),
+    "NVIDIA H100 PCIe": (51.2, 378, 756),
+    "NVIDIA H200": (66.9, 494.7, 989.4),
+}
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """Columns for the CSV: processor, cores, threads, GPU, versions and date; no name of the computer."""
+    columns = {
+        "cpu": _cpu_name(),
+        "cores": str(_cores()),
+        "threads": str(torch.get_num_threads()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
+    }
+    versions = {"torch": str(torch.__version__)} | {name: _version(name) for name in PEERS}
+    return columns | versions | {"date": datetime.date.today().isoformat()}
+
+
+def slug(machine: dict[str, str]) -> str:
+    """A name for files: that of the GPU, or of the processor, and the cores."""
+    name = f"{machine['gpu'] or machine['cpu']} {machine['cores']} cores"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def peak_flops(device: torch.device, precision: str) -> float | None:
+    """Operations a second that a GPU can do, or None where that is not known."""
+    if device.type != "cuda":
+        return None
+    peaks = PEAK_TFLOPS.get(torch.cuda.get_device_name(device))
+    return peaks and 1e12 * peaks[PRECISIONS.index(precision)]
+
+
+def _cpu_name() -> str:
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        info = ""
+    found = re.search(r"^model name\s*: *(.+)$", info, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    # Those that this process may use, where the system tells.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,107 @@
+"""The rows of the benchmark: one rate each, with what it is to be compared with; printed, and kept as a CSV."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from tabulate import tabulate
+
+
+@dataclass
+class Row:
+    """One measurement, or a time that follows from others.
+
+    Attributes:
+        task: what is done, as in "evaluation"; net, batch, mode, precision: on what and how.
+        implementation: whose code; a floor is named after what it does, as in "bare backbone".
+        rate, rate_low, rate_high: median and quartiles, in `unit`.
+        peer, ratio: whom ours is compared with, and our rate by theirs.
+        floor, floor_rate, share_of_floor: what no implementation of this kind can leave out, its rate in the same run,
+            and our rate by it.
+        share_of_peak: of the operations that the device can do in a second, those that the network needs.
+        difference: the largest from the values of our eager float32 implementation, by the largest of these.
+        repeats: rounds measured.
+        seconds: of a projection.
+        memory_mb: the most that was in memory at a time and not mapped from a file, in megabytes.
+        note: why there is no rate, or what else there is to know.
+    """
+
+    task: str
+    net: str = ""
+    batch: int | None = None
+    implementation: str = "ours"
+    mode: str = ""
+    precision: str = ""
+    rate: float | None = None
+    rate_low: float | None = None
+    rate_high: float | None = None
+    unit: str = ""
+    peer: str = ""
+    ratio: float | None = None
+    floor: str = ""
+    floor_rate: float | None = None
+    share_of_floor: float | None = None
+    share_of_peak: float | None = None
+    difference: float | None = None
+    repeats: int | None = None
+    seconds: float | None = None
+    memory_mb: float | None = None
+    note: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+PROJECTED = "projected: "
+
+
+def write_csv(path: Path, rows: Sequence[Row], machine: Mapping[str, str]) -> None:
+    """Write rows, each with the machine they were measured on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, *machine])
+        for row in rows:
+            cells = [f"{value:.5g}" if isinstance(value, float) else value for value in asdict(row).values()]
+            writer.writerow([*cells, *machine.values()])
+
+
+def render(rows: Sequence[Row]) -> str:
+    """Rows as text; notes below the table."""
+    lines = [_projection(row) if row.task.startswith(PROJECTED) else _measurement(row) for row in rows]
+    # What no row has to say is no column.
+    used = [key for key in lines[0] if any(line[key] for line in lines)]
+    table = [{key: line[key] for key in used} for line in lines]
+    notes = [f"  {' '.join(filter(None, _name(row)))}: {row.note}" for row in rows if row.note]
+    return "\n".join([tabulate(table, headers="keys", tablefmt="simple", disable_numparse=True), *notes])
+
+
+def _name(row: Row) -> tuple[str, ...]:
+    return row.task, row.net, row.implementation, row.mode, row.precision
+
+
+def _measurement(row: Row) -> dict[str, str]:
+    def times(value: float | None, name: str) -> str:
+        return "" if value is None else f"{value:.3g}x {name}"
+
+    return {
+        "task": row.task,
+        "net": row.net,
+        "batch": "" if row.batch is None else str(row.batch),
+        "implementation": row.implementation,
+        "mode": row.mode,
+        "precision": row.precision,
+        "rate": "not run" if row.rate is None else f"{row.rate:.4g} {row.unit}",
+        "quartiles": "" if row.rate_low is None else f"{row.rate_low:.4g} - {row.rate_high:.4g}",
+        "of peer's": times(row.ratio, row.peer),
+        "of floor's": times(row.share_of_floor, row.floor),
+        "of peak": "" if row.share_of_peak is None else f"{100 * row.share_of_peak:.1f} %",
+        "memory": "" if row.memory_mb is None else f"{row.memory_mb:.0f} MB",
+        "difference": "" if row.difference is None else f"{row.difference:.1e}",
+    }
+
+
+def _projection(row: Row) -> dict[str, str]:
+    minutes, seconds = divmod(round(row.seconds or 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    time = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+    return {"task": row.task, "net": row.net, "mode": row.mode, "precision": row.precision, "time": time}

@@ -1,0 +1,69 @@
+"""`make bench`: the tasks one after the other, their tables printed as they are done, and all rows as a CSV."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from lpips_repro.backbones import BACKBONES
+from lpips_repro.benchmark.classic import bench_classic
+from lpips_repro.benchmark.evaluation import bench_evaluation
+from lpips_repro.benchmark.lin import bench_lin
+from lpips_repro.benchmark.machine import describe, slug
+from lpips_repro.benchmark.projection import NETS, projections
+from lpips_repro.benchmark.rows import Row, render, write_csv
+from lpips_repro.benchmark.split import bench_split
+from lpips_repro.benchmark.training import bench_training
+from lpips_repro.config import BenchConfig, Task, parse
+from lpips_repro.errors import check_choice
+from lpips_repro.run_record import choose_device
+
+log = logging.getLogger(__name__)
+
+PER_NET = {Task.evaluation: bench_evaluation, Task.training: bench_training, Task.lin: bench_lin}
+
+
+def bench(composed: DictConfig) -> Path:
+    """Measure what the composed settings (`configs/bench.yaml`) name; returns the CSV.
+
+    Raises:
+        UserError: for a setting that cannot be used, or an implementation that computes something else than ours.
+    """
+    cfg = parse(composed, BenchConfig)
+    for name, net in cfg.net.items():
+        check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
+    device = choose_device(cfg.device)
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    machine = describe(device)
+    print("\n".join(f"{name}: {value}" for name, value in machine.items() if value), flush=True)
+
+    rows: list[Row] = []
+    for part in _parts(cfg, device):
+        print(f"\n{render(part)}", flush=True)
+        rows += part
+    if projected := projections(rows):
+        print(f"\n{render(projected)}")
+    whole = set(cfg.task) == set(Task) and {net.backbone for net in cfg.net.values()} == set(NETS)
+    # A part never takes the place of a whole.
+    path = Path(cfg.experiments) / "benchmarks" / f"{slug(machine)}{'' if whole else '-part'}.csv"
+    write_csv(path, [*rows, *projected], machine)
+    print(f"\nwritten: {path}")
+    return path
+
+
+def _parts(cfg: BenchConfig, device: torch.device) -> Iterator[list[Row]]:
+    nets = list(dict.fromkeys(net.backbone for net in cfg.net.values()))
+    if Task.classic in cfg.task:
+        yield bench_classic(cfg, device)
+    for task, bench_net in PER_NET.items():
+        if task in cfg.task:
+            for net in nets:
+                yield bench_net(net, cfg, device)
+                # Compilations of a function are kept, eight at the most, and more would not be compiled.
+                torch.compiler.reset()
+    if Task.split in cfg.task:
+        for net in nets if device.type == "cuda" else nets[:1]:  # on a CPU minutes each
+            yield bench_split(net, cfg, device)

@@ -1,0 +1,93 @@
+"""A whole packed split through `compute_distances`, small and large: time a triplet, and the memory it takes."""
+
+import functools
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import torch
+
+from lpips_repro.benchmark.inputs import lpips_metric, noise_split
+from lpips_repro.benchmark.rows import Row
+from lpips_repro.config import BenchConfig
+from lpips_repro.evaluation.distances import Distance, compute_distances
+
+TASK = "packed split"
+STATUS = Path("/proc/self/status")
+SAMPLE_SECONDS = 0.02
+
+
+def bench_split(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
+    """Rows of the small and the large split, in a process of their own: memory that others have taken is not theirs."""
+    small, large = cfg.split_triplets
+    batch = cfg.cuda_batch_size if device.type == "cuda" else cfg.batch_size
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        # The small one before and after: a machine that slows down is not taken for a split that does.
+        arguments = (net, (small, large, small), batch, str(device), torch.get_num_threads())
+        measured = pool.submit(_measure, *arguments).result()
+    seconds = {small: (measured[0][0] + measured[2][0]) / 2, large: measured[1][0]}
+    memory = {small: measured[0][1], large: measured[1][1]}
+    rows = []
+    for count in (small, large):
+        row = Row(f"{TASK} of {count}", net, batch, mode="eager", precision="float32", unit="triplets/s")
+        row.rate, row.memory_mb, row.repeats = count / seconds[count], memory[count], 2 if count == small else 1
+        rows.append(row)
+    rows[1].peer, rows[1].ratio = f"{TASK} of {small}", rows[1].rate / rows[0].rate
+    if None in memory.values():
+        rows[1].note = f"memory not measured: there is no {STATUS} here"
+    return rows
+
+
+def _measure(
+    net: str, counts: Sequence[int], batch_size: int, device_name: str, threads: int
+) -> list[tuple[float, float | None]]:
+    """Seconds and most megabytes of splits of so many triplets."""
+    torch.set_num_threads(threads)
+    device = torch.device(device_name)
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # a new process knows nothing of `choose_device`
+    metric = lpips_metric(net).to(device)
+    triplet, pair = (functools.partial(f, normalize=True) for f in (metric.triplet, metric))
+    distances = {net: Distance(triplet, pair, {})}
+    measured = []
+    with tempfile.TemporaryDirectory() as folder:
+        splits = {count: noise_split(Path(folder) / str(count), count) for count in set(counts)}
+        warm_up = noise_split(Path(folder) / "warm up", batch_size)
+        compute_distances(distances, warm_up, device, batch_size)
+        for count in counts:
+            with _Memory() as memory:
+                start = time.perf_counter()
+                compute_distances(distances, splits[count], device, batch_size)
+                measured.append((time.perf_counter() - start, memory.most))
+    return measured
+
+
+class _Memory:
+    """The most memory of this process at a time, in megabytes, that is not mapped from a file; None where unknown."""
+
+    most: float | None = None
+
+    def __enter__(self) -> "_Memory":
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._take()
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            self._take()
+
+    def _take(self) -> None:
+        if STATUS.is_file():
+            (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon:"))
+            self.most = max(self.most or 0.0, int(line.split()[1]) * 1024 / 1e6)

@@ -1,0 +1,46 @@
+"""Settings of the benchmark: `configs/bench.yaml`."""
+
+import enum
+from dataclasses import dataclass, field
+
+from lpips_repro.config.checks import check_at_least
+from lpips_repro.config.evaluate import Device, NetConfig
+from lpips_repro.errors import UserError
+
+
+class Task(enum.Enum):
+    """What is measured: see `configs/bench.yaml`."""
+
+    evaluation = "evaluation"
+    training = "training"
+    lin = "lin"
+    classic = "classic"
+    split = "split"
+
+
+@dataclass(kw_only=True)
+class BenchConfig:
+    """`configs/bench.yaml`."""
+
+    net: dict[str, NetConfig] = field(default_factory=dict)
+    task: list[Task]
+    device: Device
+    threads: int | None
+    batch_size: int
+    cuda_batch_size: int
+    repeats: int
+    seconds: float
+    pairs: int
+    split_triplets: list[int]
+    compile: bool
+    experiments: str
+
+    def __post_init__(self):
+        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs"):
+            check_at_least(key, getattr(self, key), 1)
+        if self.threads is not None:
+            check_at_least("threads", self.threads, 1)
+        if not self.task:
+            raise UserError(f"task=[]: expected some of {', '.join(task.name for task in Task)}")
+        if len(self.split_triplets) != 2 or not 0 < self.split_triplets[0] < self.split_triplets[1]:
+            raise UserError(f"split_triplets={self.split_triplets}: expected two numbers, the smaller one first")

@@ -1,0 +1,46 @@
+"""That all implementations agree is checked by the benchmark itself, on every run: here that they all take part."""
+
+import pytest
+import torch
+
+from lpips_repro.benchmark.classic import bench_classic
+from lpips_repro.benchmark.evaluation import bench_evaluation
+from lpips_repro.benchmark.training import bench_training, trainer_settings
+from lpips_repro.config import Precision, TrainConfig, parse
+from tests.benchmark.small import small_config
+from tests.compose import settings
+
+CPU = torch.device("cpu")
+
+
+def implementations(rows) -> set[str]:
+    assert not [row.note for row in rows if row.note]
+    assert all(row.rate > 0 for row in rows)
+    assert all(row.ratio and row.share_of_floor for row in rows if row.implementation == "ours")
+    return {row.implementation for row in rows}
+
+
+@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
+def test_evaluations_agree(net, tmp_path):
+    rows = bench_evaluation(net, small_config(tmp_path), CPU)
+    piq = {"piq"} if net == "vgg" else set()
+    assert implementations(rows) == {"ours", "lpips", "torchmetrics", "bare backbone"} | piq
+    compared = [row for row in rows if row.implementation != "bare backbone"]
+    assert all(row.difference < (0.02 if row.precision == "bfloat16" else 1e-4) for row in compared)
+
+
+def test_training_steps_agree(tmp_path):
+    rows = bench_training("alex", small_config(tmp_path), CPU)
+    assert implementations(rows) == {"ours", "lpips", "bare backbone, forth and back"}
+    assert {row.precision for row in rows if row.implementation == "ours"} == {"float32", "bfloat16"}
+
+
+def test_the_trainer_is_that_of_make_train_but_for_what_is_changed():
+    default = parse(settings("train"), TrainConfig).trainer
+    assert trainer_settings() == default
+    assert trainer_settings(precision="bfloat16").precision is Precision.bfloat16
+
+
+def test_classic_metrics_agree(tmp_path):
+    rows = bench_classic(small_config(tmp_path), CPU)
+    assert implementations(rows) == {"ours", "scikit-image", "piq", "one read of the inputs"}
