@@ -7,6 +7,7 @@ Without torchrun a process is the only rank of its group, and everything here is
 
 import contextlib
 import datetime
+import inspect
 import logging
 import os
 import sys
@@ -19,12 +20,16 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lpips_repro.errors import UserError
+
 log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
 # The first rank may fetch or pack a dataset while the others wait for it.
 TIMEOUT = datetime.timedelta(days=1)
+# What gloo says where a process at the other end is no more.
+PEER_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,15 @@ class Ranks:
         return bool(found)
 
     def device(self, kind: torch.device) -> torch.device:
-        """This rank's device of a kind: on machines with several GPUs, each rank has its own."""
-        return torch.device("cuda", torch.cuda.current_device()) if kind.type == "cuda" else kind
+        """This rank's device of a kind: each has a GPU of its own, and UserError says where there are too few."""
+        if kind.type != "cuda" or self.world == 1:
+            return kind
+        if self.local >= torch.cuda.device_count():
+            raise UserError(
+                f"{self.local + 1} processes and {torch.cuda.device_count()} GPUs on this machine: start no more"
+                " processes than that (--nproc-per-node)"
+            )
+        return torch.device("cuda", self.local)
 
     def share(self, count: int) -> slice:
         """This rank's part of so many things; parts differ by one at most, and may be empty."""
@@ -81,7 +93,10 @@ class Ranks:
         """The module with gradients that are the mean over the ranks, as soon as all have called backward."""
         if self.world == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+        # No buffer ever changes; newer versions of torch have another name for leaving them alone.
+        names = ("forward_sync_buffers", "broadcast_buffers")
+        name = next(name for name in names if name in inspect.signature(DistributedDataParallel).parameters)
+        return DistributedDataParallel(module, gradient_as_bucket_view=True, **{name: False})
 
     @contextlib.contextmanager
     def first_before_others(self) -> Iterator[None]:
@@ -106,13 +121,13 @@ def started_ranks() -> Iterator[Ranks]:
     if not ranks.first:
         logging.getLogger().setLevel(logging.WARNING)
     with_cuda = torch.cuda.is_available()
-    if with_cuda:
-        torch.cuda.set_device(ranks.local % torch.cuda.device_count())
+    if with_cuda and ranks.local < torch.cuda.device_count():
+        torch.cuda.set_device(ranks.local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if with_cuda else "gloo", timeout=TIMEOUT)
     try:
         yield ranks
-    except (RuntimeError, dist.DistError) as error:
-        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+    except RuntimeError as error:
+        if not any(text in str(error) for text in PEER_LOST):
             raise
         if ranks.first:
             log.error("another process at this job has ended, and so this one does")

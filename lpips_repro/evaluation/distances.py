@@ -126,7 +126,7 @@ def compute_distances(
         by label, on every rank: d0 and d1 (2AFC) or d (JND), float32 (N,).
 
     Raises:
-        UserError: where a metric returns anything but N values, or a NaN, naming the first example.
+        UserError: where a metric returns anything but N values.
     """
     ranks = ranks or Ranks()
     twoafc = split.card["kind"] == "2afc"
@@ -149,18 +149,15 @@ def compute_distances(
     of_ranks = ranks.gather({k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()})
     in_order = [batch for _, batch in sorted(item for part in of_ranks for item in part.items())]
     names = COLUMNS[split.card["kind"]]
-    return {
-        label: dict(zip(names, _joined([batch[label] for batch in in_order], f"{label} on {split.name}"), strict=True))
-        for label in distances
-    }
+    joined = {label: torch.cat([batch[label] for batch in in_order], dim=1).numpy() for label in distances}
+    return {label: dict(zip(names, values, strict=True)) for label, values in joined.items()}
 
 
-def _joined(batches: list[Tensor], what: str) -> np.ndarray:
-    values = torch.cat(batches, dim=1).numpy()
-    if np.isnan(values).any():
-        index = int(np.isnan(values).any(axis=0).argmax())
-        raise UserError(f"{what}: the distance of example {index:06d} is NaN: a fault of the metric")
-    return values
+def check_numbers(distances: Mapping[str, np.ndarray], what: str) -> None:
+    """UserError where a distance of a method on a split is NaN, naming the first example."""
+    missing = np.isnan(list(distances.values())).any(axis=0)
+    if missing.any():
+        raise UserError(f"{what}: the distance of example {missing.argmax():06d} is NaN: a fault of the metric")
 
 
 def _check_shape(values: Any, count: int, what: str) -> None:

@@ -95,7 +95,7 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         how = {"compiled": True} if compiled else {}
 
         def pair(x: Tensor, y: Tensor) -> Tensor:
-            return to_distance(function(x, y, **metric.settings, **how))
+            return to_distance(function(x, y, **{**metric.settings, **how}))
 
         identity = {"function": metric.function, **metric.settings, **circumstances(Engine(engine.device), function)}
         return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {**identity, **how})

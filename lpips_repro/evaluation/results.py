@@ -8,7 +8,7 @@ import numpy as np
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, compute_distances
+from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, check_numbers, compute_distances
 from lpips_repro.evaluation.methods import Method
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,11 @@ class Results:
                     built[method.label] = method.build(self.engine)
                 except UserError as error:
                     self._not_run(method.label, f"not run: {error}")
+        for label in self.ranks.from_first(list(built)):
+            if label not in built:
+                raise UserError(
+                    f"{label}: {self.not_run[label]}: the first process has them: give all of them the same"
+                )
         for label, distance in built.items():
             self.identity[label], self.distances[label] = distance.identity, {}
         for split in self.splits:
@@ -85,10 +90,18 @@ class Results:
 
     def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
         computed = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
+        faults = []
         for label, values in computed.items():
+            try:
+                check_numbers(values, f"{label} on {split.name}")
+            except UserError as error:  # told when the others, which may have taken hours, are stored
+                faults.append(error)
+                continue
             self.distances[label][split.name] = values
             if self.ranks.first:
                 self.store.save(label, distances[label].identity, split, values)
+        if faults:
+            raise faults[0]
         self.computed += len(computed)
 
     def _not_run(self, label: str, reason: str) -> None:

@@ -19,6 +19,7 @@ from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
 from lpips_repro.evaluation.trained import origin_of_seeds, trained_methods
 from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
+from lpips_repro.metrics.compilation import why_not
 from lpips_repro.run_record import choose_device, record_run
 
 log = logging.getLogger(__name__)
@@ -35,19 +36,20 @@ def evaluate(composed: DictConfig) -> None:
     Raises:
         UserError: for a setting, a file of the dataset or a device that cannot be used.
     """
-    cfg = parse(composed, EvaluateConfig)
     with started_ranks() as ranks:
-        if cfg.threads is not None:
-            torch.set_num_threads(cfg.threads)
-        device = ranks.device(choose_device(cfg.device))
-        methods = in_order(list_methods(cfg) + trained_methods(cfg))
-        if not methods:
-            raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
-        with ranks.first_before_others():
+        with ranks.first_before_others():  # what is wrong, the first says alone
+            cfg = parse(composed, EvaluateConfig)
+            if cfg.threads is not None:
+                torch.set_num_threads(cfg.threads)
+            device = ranks.device(choose_device(cfg.device))
+            methods = in_order(list_methods(cfg) + trained_methods(cfg))
+            if not methods:
+                raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
             splits = prepare(cfg.data, "val")
-        _check(splits if ranks.first else [])
+            _check(splits if ranks.first else [])
         store = DistanceStore(Path(cfg.experiments) / "distances")
-        engine = Engine(device, getattr(torch, cfg.dtype.value), _compiled(cfg, device, sum(map(len, splits))))
+        compiled = ranks.from_first(ranks.first and _compiled(cfg, device, sum(map(len, splits))))
+        engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
         results = Results(engine, store, splits, cfg.batch_size or BATCH_SIZE[device.type], ranks)
         results.add(methods)
         if ranks.first:
@@ -58,10 +60,13 @@ def evaluate(composed: DictConfig) -> None:
 def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
     if cfg.compile is not None:
         return cfg.compile
-    pays = device.type == "cpu" and examples >= COMPILE_FROM
-    if pays:
-        log.info("compile=null: %d examples, so that networks and SSIM are compiled; compile=false leaves it", examples)
-    return pays
+    if device.type != "cpu" or examples < COMPILE_FROM:
+        return False
+    if reason := why_not(device):
+        log.warning("compile=null: not compiled, though with %d examples it would pay: %s", examples, reason)
+        return False
+    log.info("compile=null: %d examples, so that networks and SSIM are compiled; compile=false leaves it", examples)
+    return True
 
 
 def _check(splits: list[PackedSplit]) -> None:

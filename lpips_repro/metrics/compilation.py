@@ -30,11 +30,22 @@ def compiling(freezing: bool = False) -> Iterator[None]:
         try:
             yield
         except torch._dynamo.exc.TorchDynamoException as error:  # no compiler, no headers, one that is too old
-            reason = str(error).strip().splitlines()[0]
+            cause = getattr(error, "inner_exception", error)
+            reason = f"{type(cause).__name__}: {str(cause).strip()}".splitlines()[0]
             raise UserError(
-                f"the metric could not be compiled ({reason}): install a C++ compiler (g++; on CUDA triton), or leave"
-                " compilation out (compiled=False, compile=false)"
+                f"the metric could not be compiled ({reason}): it takes a C++ compiler such as g++, on CUDA triton;"
+                " compiled=False (compile=false) does without"
             ) from error
+
+
+def why_not(device: torch.device) -> str | None:
+    """Why nothing can be compiled for a device, or None where it can."""
+    try:
+        with compiling():
+            torch.compile(lambda x: x.sin() + 1, dynamic=False)(torch.zeros(8, device=device))
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def padded(images: Tensor, count: int) -> Tensor:

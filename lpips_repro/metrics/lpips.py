@@ -202,7 +202,9 @@ class LPIPS(nn.Module):
         """The distances of the first batch from each of the others."""
         count = self.at_once(batches[0], len(batches))
         blocks = zip(*(images.split(count) for images in batches), strict=True)
-        return torch.cat([self.block_distances(block, normalize) for block in blocks], dim=1).unbind(0)
+        done = [self.block_distances(block, normalize) for block in blocks]
+        # Each by itself, not as a view of all: those who train with the metric change it in place.
+        return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
 
     def _preprocess(self, batches: tuple[Tensor, ...], normalize: bool) -> Tensor:
         """The batches as one, as the backbone wants it, channels last."""

@@ -1,7 +1,7 @@
 """The metric as a frozen evaluator: compiled for the shapes it meets, or in bfloat16, or both.
 
 Backbone and distance are compiled as one graph of static shape, with the weights as constants in the layout that the
-processor wants (inductor's "freezing"). Compilation takes about ten seconds a shape.
+processor wants (inductor's "freezing"). Compilation takes about ten seconds a shape, and again for a larger batch.
 """
 
 import copy
@@ -44,6 +44,13 @@ class OptimizedLPIPS(nn.Module):
         self.compiled = compiled
         self._compiled: dict[tuple, tuple[int, nn.Module]] = {}
 
+    def __deepcopy__(self, memo: dict) -> "OptimizedLPIPS":
+        # What is compiled belongs to its own weights: a copy compiles anew.
+        twin = OptimizedLPIPS.__new__(OptimizedLPIPS)
+        memo[id(self)] = twin
+        twin.__dict__ = {k: {} if k == "_compiled" else copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
+        return twin
+
     def forward(self, x: Tensor, y: Tensor, normalize: bool = False) -> Tensor:
         """As `LPIPS.forward`, on float32 images."""
         return self._distances((x, y), normalize)[0]
@@ -58,6 +65,10 @@ class OptimizedLPIPS(nn.Module):
     def _distances(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[Tensor, ...]:
         for images in batches[1:]:
             check_images(batches[0], images, 0.0 if normalize else -1.0, 1.0, self.metric.backbone.spec.min_size)
+        if self.metric.shift.dtype != torch.float32:
+            raise ValueError(
+                f"the evaluator was converted to {self.metric.shift.dtype}: make one: metric.optimized(dtype)"
+            )
         if batches[0].dtype != torch.float32 or batches[0].device != self.metric.shift.device:
             raise ValueError(
                 f"images are {batches[0].dtype} on {batches[0].device}, the evaluator takes torch.float32 on"
@@ -71,7 +82,7 @@ class OptimizedLPIPS(nn.Module):
         with compiling(freezing=True):
             for block in zip(*(images.split(count) for images in batches), strict=True):
                 done.append(block_distances(*(padded(images, count) for images in block)))
-        return torch.cat(done, dim=1)[:, : len(batches[0])].unbind(0)
+        return tuple(torch.cat(parts)[: len(batches[0])] for parts in zip(*done, strict=True))
 
     def _for_shape(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[int, nn.Module]:
         """How many examples at a time, and what gives their distances."""

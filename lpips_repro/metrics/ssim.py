@@ -53,7 +53,8 @@ def ssim(
         colorspace: "rgb" or "lab" (data range 100).
         truncate: see the images as the released evaluator does, cut to uint8 where rounding is meant. For
             compatibility only: the values have no gradient.
-        compiled: compile what is done to each block of channels: some seconds an image size, then three times as fast.
+        compiled: compile what is done to each block of channels: some seconds an image size, then two to three times as
+            fast for ten images or more; for fewer it does not pay.
 
     Returns:
         N values in [-1, 1], 1 for identical images.

@@ -40,6 +40,7 @@ class _ChannelMeans(torch.autograd.Function):
         return torch.cat([_forward(x[:, block], _rows(words, block)) for block in _blocks(x)])
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         maps, words = ctx.saved_tensors
         x = _places_first(maps)

@@ -6,7 +6,7 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances
+from lpips_repro.evaluation.distances import Distance, DistanceStore, check_numbers, compute_distances
 
 CPU = torch.device("cpu")
 IDENTITY = {"function": "l2", "code": "1"}
@@ -29,7 +29,9 @@ DISTANCE = Distance(lambda r, a, b: (mean_difference(r, a), mean_difference(r, b
 
 
 def computed(distance, split, batch_size, label):
-    return compute_distances({label: distance}, split, CPU, batch_size)[label]
+    values = compute_distances({label: distance}, split, CPU, batch_size)[label]
+    check_numbers(values, f"{label} on {split.name}")
+    return values
 
 
 def test_stored_distances_come_back_to_the_bit(tmp_path):

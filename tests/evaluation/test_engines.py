@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import COMPILE_FROM, _compiled, evaluate
+from lpips_repro.metrics import METRICS
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
@@ -79,3 +81,17 @@ def test_compilation_waits_for_data_that_are_worth_it():
     assert not compiled(COMPILE_FROM, cuda)
     assert compiled(1, cpu, "compile=true")
     assert not compiled(COMPILE_FROM, cpu, "compile=false")
+
+
+def test_without_a_compiler_the_automatic_choice_goes_on_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr("lpips_repro.evaluation.run.why_not", lambda device: "no compiler")
+    cfg = parse(settings("evaluate"), EvaluateConfig)
+    assert not _compiled(cfg, torch.device("cpu"), COMPILE_FROM)
+    assert "not compiled, though with 20000 examples it would pay: no compiler" in caplog.text
+
+
+def test_a_broken_metric_costs_no_other_ones_distances(tmp_path, words, monkeypatch):
+    monkeypatch.setitem(METRICS, "psnr", METRICS["psnr"]._replace(to_distance=lambda value: value * torch.nan))
+    with pytest.raises(UserError, match=r"psnr on 2afc/val/cnn: the distance of example 000000 is NaN"):
+        evaluate(settings("evaluate", *words, f"experiments={tmp_path}/e", "metric=[l2_rgb,psnr]", "net=[]"))
+    assert [*(tmp_path / "e/distances").rglob("l2-rgb-*.csv")]

@@ -284,3 +284,14 @@ def test_builds_without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LPIPS("squeeze", "lin", weights=WEIGHTS["squeeze"])
+
+
+def test_distances_can_be_changed_in_place_by_those_who_train_with_them():
+    metric = LPIPS("alex", weights=WEIGHTS["alex"])
+    ref, p0, p1 = images(2, 3, 64, 64)
+    p0.requires_grad_()
+    distance, (d0, d1) = metric(ref, p0), metric.triplet(ref, p0, p1)
+    distance *= 2
+    d0 += d1
+    (distance.sum() + d0.sum()).backward()
+    assert p0.grad.isfinite().all()

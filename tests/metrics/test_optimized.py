@@ -1,3 +1,4 @@
+import copy
 import os
 import subprocess
 import sys
@@ -98,7 +99,8 @@ def test_without_a_compiler_the_error_says_what_to_do(tmp_path):
     environment = {**os.environ, "CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert "could not be compiled" in done.stdout
-    assert "install a C++ compiler" in done.stdout
+    assert "InvalidCxxCompiler" in done.stdout
+    assert "takes a C++ compiler such as g++" in done.stdout
 
 
 @pytest.mark.slow
@@ -117,3 +119,13 @@ def test_bfloat16_changes_at_most_two_verdicts_on_the_real_triplets(net, shared,
     for compiled in (True, False):
         b0, b1 = metric.optimized(torch.bfloat16, compiled=compiled).triplet(*batch, normalize=True)
         assert ((d0 < d1) != (b0 < b1)).sum() <= 2
+
+
+def test_a_copy_compiles_anew_and_a_converted_evaluator_is_refused(compiled):
+    metric, evaluator = compiled
+    triplet = images(5, 3, 64, 64)
+    evaluator.triplet(*triplet)
+    twin = copy.deepcopy(evaluator)
+    torch.testing.assert_close(twin.triplet(*triplet), metric.triplet(*triplet), **FLOAT32)
+    with pytest.raises(ValueError, match=r"converted to torch\.float64"):
+        twin.double().triplet(*triplet)
