@@ -1,11 +1,13 @@
 """What a run writes into its folder so that it can be repeated, and the device it takes."""
 
+import contextlib
 import importlib.metadata
 import json
 import logging
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -36,6 +38,17 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted is Device.auto:
         log.info("device=auto took %s%s", name, f" ({reason})" if reason else "")
     return torch.device(name)
+
+
+@contextlib.contextmanager
+def convolutions_in_tf32(wanted: bool) -> Iterator[None]:
+    """Let a GPU compute convolutions in TF32, or not, for as long as the block lasts."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def record_run(folder: Path, cfg: DictConfig) -> None:

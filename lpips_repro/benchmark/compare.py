@@ -1,7 +1,6 @@
 """Several implementations of one thing: built, checked against each other, timed by turns, and put in relation."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from lpips_repro.benchmark.machine import peak_flops
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import Times, alternate
 from lpips_repro.errors import UserError
+from lpips_repro.run_record import convolutions_in_tf32
 
 OURS = "ours"
 Call = Callable[[], Tensor | None]
@@ -129,18 +129,7 @@ def _counterpart(row: Row, implementation: str, rows: Sequence[Row]) -> Row | No
 
 def _in_precision(call: Call, precision: str) -> Call:
     def run() -> Tensor | None:
-        with _tf32(precision == "tf32"):
+        with convolutions_in_tf32(precision == "tf32"):
             return call()
 
     return run
-
-
-@contextlib.contextmanager
-def _tf32(wanted: bool) -> Iterator[None]:
-    """Convolutions in TF32, or not; only a GPU knows it."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = wanted
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before

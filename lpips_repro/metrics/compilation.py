@@ -29,27 +29,32 @@ def compiling(freezing: bool = False) -> Iterator[None]:
     with torch._inductor.config.patch(freezing=freezing), torch._dynamo.config.patch(limits):
         try:
             yield
-        except torch._dynamo.exc.TorchDynamoException as error:  # no compiler, no headers, one that is too old
-            cause = getattr(error, "inner_exception", error)
-            reason = f"{type(cause).__name__}: {str(cause).strip()}".splitlines()[0]
-            raise UserError(
-                f"the metric could not be compiled ({reason}): it takes a C++ compiler such as g++, on CUDA triton;"
-                " compiled=False (compile=false) does without"
-            ) from error
+        except torch._dynamo.exc.TorchDynamoException as error:
+            text = f"the metric could not be compiled: {_reason(error)}, or do without (compiled=False, compile=false)"
+            raise UserError(text) from error
 
 
 def why_not(device: torch.device) -> str | None:
-    """Why nothing can be compiled for a device, or None where it can."""
+    """Why nothing can be compiled for a device, with the remedy, or None where it can."""
     try:
-        with compiling():
-            torch.compile(lambda x: x.sin() + 1, dynamic=False)(torch.zeros(8, device=device))
-    except UserError as error:
-        return str(error)
+        torch.compile(lambda x: x.sin() + 1, dynamic=False)(torch.zeros(8, device=device))
+    except Exception as error:  # of many kinds: no compiler, no triton, a cache that cannot be written
+        return _reason(error)
     return None
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "inner_exception", error)
+    first_line = str(cause).strip().partition("\n")[0]
+    return (
+        f"{type(cause).__name__}: {first_line}: install a C++ compiler such as g++ (for a GPU triton) if there is none"
+    )
 
 
 def padded(images: Tensor, count: int) -> Tensor:
     """The images with black ones after them up to the count, so that nothing is compiled for fewer."""
     if len(images) == count:
         return images
-    return F.pad(images, (0, 0) * (images.ndim - 1) + (0, count - len(images)))
+    # In the inference mode in which the images were made: for tensors of the other kind everything is compiled again.
+    with torch.inference_mode(images.is_inference()), torch.set_grad_enabled(torch.is_grad_enabled()):
+        return F.pad(images, (0, 0) * (images.ndim - 1) + (0, count - len(images)))

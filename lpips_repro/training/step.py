@@ -1,7 +1,5 @@
 """One whole step of training: triplets by number -> distances -> ranking loss -> Adam -> lin weights back to >= 0."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +9,8 @@ from torch import Tensor, nn
 from lpips_repro.config import Precision, TrainerConfig
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.metrics.compilation import why_not
+from lpips_repro.run_record import convolutions_in_tf32
 from lpips_repro.training.dropout import Dropout, DropoutOfSteps
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
@@ -73,7 +73,7 @@ class TrainingStep:
         # A rank that has no triplet takes one that counts nothing: all ranks meet in the backward pass.
         used = own if len(own) else indices[:1]
         dropout = self.dropout.of(step, len(indices), share.start if len(own) else 0)
-        with _convolutions_in_tf32(self.tf32):
+        with convolutions_in_tf32(self.tf32):
             loss, d0, d1, judge = self.objective(triplets, used, dropout)
             norm = update(self.model, self.optimiser, loss * (len(own) * self.ranks.world / len(indices)))
         n = len(own)
@@ -114,21 +114,5 @@ def check_device(cfg: TrainerConfig, device: torch.device) -> None:
     """UserError where a device has not the precision, or nothing can be compiled for it."""
     if cfg.precision is Precision.tf32 and device.type != "cuda":
         raise UserError("trainer.precision=tf32: only a GPU computes so: use float32 or bfloat16")
-    if not cfg.compile:
-        return
-    try:
-        torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
-    except Exception as error:  # of many kinds: no compiler, no triton, a cache that cannot be written
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        remedy = "triton" if device.type == "cuda" else "a C++ compiler, such as g++"
-        raise UserError(f"trainer.compile=true: {reason}: install {remedy}, or leave it false") from error
-
-
-@contextlib.contextmanager
-def _convolutions_in_tf32(wanted: bool) -> Iterator[None]:
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = wanted
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+    if cfg.compile and (reason := why_not(device)):
+        raise UserError(f"trainer.compile=true: {reason}, or leave it false")
