@@ -22,7 +22,7 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import ImageTriplets
+from lpips_repro.training.triplets import ImageTriplets, to_images
 
 TASK = "tune or scratch step"
 FLOOR = "bare backbone, forth and back"
@@ -140,6 +140,5 @@ def _bare(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device, 
 def _batch(split: PackedSplit, cfg: BenchConfig, device: torch.device) -> tuple[Tensor, ...]:
     """ref, p0, p1 (N, 3, 64, 64) in [-1, 1], and judge (N,)."""
     count = cfg.batch_size
-    images = [torch.from_numpy(np.array(split.arrays[name][:count])).to(device) for name in ("ref", "p0", "p1")]
-    floats = [(i.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous() for i in images]
-    return *floats, torch.from_numpy(split.votes[:count]).to(device)
+    images = [to_images(split.arrays[name][:count], device).contiguous() for name in ("ref", "p0", "p1")]
+    return *images, torch.from_numpy(split.votes[:count]).to(device)

@@ -153,9 +153,24 @@ class LPIPS(nn.Module):
                 " move one to the other with .to()"
             )
 
+    def preprocess(self, batches: tuple[Tensor, ...], normalize: bool = False) -> Tensor:
+        """Several batches of images as one, as the backbone wants it: scaled, channels last, in its dtype.
+
+        Args:
+            batches: images (N, 3, H, W) each, in [-1, 1], or in [0, 1] with `normalize`.
+        """
+        images = torch.cat(batches).permute(0, 2, 3, 1).contiguous()
+        if normalize:
+            images = 2 * images - 1
+        if self.version == "0.1":
+            # By rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
+            shift, scale = (values.flatten().repeat(images.shape[2]) for values in (self.shift, self.scale))
+            images = ((images.flatten(2) - shift) / scale).view_as(images)
+        return images.permute(0, 3, 1, 2).to(next(self.backbone.parameters()).dtype)
+
     def unit_feature_maps(self, batches: tuple[Tensor, ...], normalize: bool = False) -> list[list[Tensor]]:
         """For each batch its feature maps, normalised over channels; all batches go through the backbone at once."""
-        maps = [_unit_normalise(feature_map) for feature_map in self.backbone(self._preprocess(batches, normalize))]
+        maps = [_unit_normalise(feature_map) for feature_map in self.backbone(self.preprocess(batches, normalize))]
         return [list(group) for group in zip(*(m.chunk(len(batches)) for m in maps), strict=True)]
 
     def at_once(self, ref: Tensor, batches: int) -> int:
@@ -180,7 +195,7 @@ class LPIPS(nn.Module):
         Returns:
             (number of others, N), or (number of others, N, 1, H, W) with `spatial`.
         """
-        images = self._preprocess(batches, normalize)
+        images = self.preprocess(batches, normalize)
         others = len(batches) - 1
         total = 0
         for layer, feature_map in enumerate(self.backbone.each_map(images)):
@@ -205,17 +220,6 @@ class LPIPS(nn.Module):
         done = [self.block_distances(block, normalize) for block in blocks]
         # Each by itself, not as a view of all: those who train with the metric change it in place.
         return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
-
-    def _preprocess(self, batches: tuple[Tensor, ...], normalize: bool) -> Tensor:
-        """The batches as one, as the backbone wants it, channels last."""
-        images = torch.cat(batches).permute(0, 2, 3, 1).contiguous()
-        if normalize:
-            images = 2 * images - 1
-        if self.version == "0.1":
-            # By rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
-            shift, scale = (values.flatten().repeat(images.shape[2]) for values in (self.shift, self.scale))
-            images = ((images.flatten(2) - shift) / scale).view_as(images)
-        return images.permute(0, 3, 1, 2).to(next(self.backbone.parameters()).dtype)
 
 
 def _unit_normalise(feature_map: Tensor) -> Tensor:

@@ -64,13 +64,11 @@ class RankingModel(nn.Module):
         words = None
         if self.dropout and dropout is not None:
             words = dropout.words(len(ref), _map_shapes(self.metric.backbone.name, *ref.shape[2:]))
-        d0, d1 = self._image_distances(torch.cat((ref, p0, p1)), words)
+        d0, d1 = self._image_distances(self.metric.preprocess((ref, p0, p1)), words)
         return d0, d1
 
     def _image_distances(self, images: Tensor, words: list[Tensor] | None) -> tuple[Tensor, ...]:
-        """Of references, images p0 and images p1, one after the other (3N, 3, H, W)."""
-        if self.metric.version == "0.1":
-            images = (images - self.metric.shift) / self.metric.scale
+        """Of references, images p0 and images p1, one after the other (3N, 3, H, W), preprocessed."""
         learning = torch.is_grad_enabled()
         with (
             torch.set_grad_enabled(learning and self.variant != "lin"),

@@ -295,3 +295,14 @@ def test_distances_can_be_changed_in_place_by_those_who_train_with_them():
     d0 += d1
     (distance.sum() + d0.sum()).backward()
     assert p0.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("count", [1, 5, 7])
+def test_a_batch_in_blocks_gives_what_it_gives_at_once(monkeypatch, count):
+    metric = LPIPS("squeeze", weights=WEIGHTS["squeeze"])
+    triplet = images(count, 3, 64, 64)
+    whole = metric.triplet(*triplet)
+    monkeypatch.setattr("lpips_repro.metrics.lpips.CPU_CACHE_BYTES", 2.5e6)  # room for three triplets
+    assert metric.at_once(triplet[0], 3) == {1: 1, 5: 3, 7: 2}[count]
+    for ours, theirs in zip(metric.triplet(*triplet), whole, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
