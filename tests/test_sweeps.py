@@ -1,6 +1,5 @@
 """Sweeps through Hydra's launchers: every run that did not finish is named, and the same command goes on."""
 
-import contextlib
 import os
 import re
 import signal
@@ -15,11 +14,10 @@ import torch
 from lpips_repro.training.run import train
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
+from tests.processes import PATIENCE, REPOSITORY, children, one_thread, run_words
 from tests.training.tiny import assert_same, checkpoint
 
-REPOSITORY = CONFIGS.parent
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-PATIENCE = 120  # seconds, for a machine that has much else to do
 NOT_ALL = (
     "error: not every run of the sweep finished: what is complete is kept, and the same command goes on from there"
 )
@@ -132,14 +130,10 @@ def data(tmp_path_factory):
 
 def words(data: Path, home: Path, *more: str) -> list[str]:
     """The settings of a run of seconds that writes below `home`."""
-    return [
-        *("data=folder", f"data.root={data}", f"data.packed={home}/packed", "data.workers=1", "device=cpu"),
-        *(f"experiments={home}/experiments", f"features={home}/features", "download=false", "bootstrap=10"),
-        *("net=alex_gaussian", "variant=lin", "trainer.batch_size=5", "trainer.checkpoint_minutes=1e-9", *more),
-    ]
+    return run_words(data, home, "variant=lin", "trainer.checkpoint_minutes=1e-9", *more)
 
 
-def started(*arguments: str) -> subprocess.Popen:
+def started_sweep(*arguments: str) -> subprocess.Popen:
     """A sweep of two jobs side by side with one thread each."""
     return subprocess.Popen(
         [sys.executable, "scripts/train.py", "--multirun", "hydra/job_logging=sweep", *JOBLIB, *arguments],
@@ -151,24 +145,10 @@ def started(*arguments: str) -> subprocess.Popen:
     )
 
 
-def joblib_worker(launcher: int) -> int:
-    """The id of a process that works for a launcher's."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            child = f"\nPPid:\t{launcher}\n" in (folder / "status").read_text()
-            if child and b"LokyProcess" in (folder / "cmdline").read_bytes():
-                return int(folder.name)
-    raise AssertionError("no worker")
-
-
 def assert_same_as_runs_alone(data: Path, home: Path, alone: Path, seeds: tuple[int, ...], *more: str) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         for seed in seeds:
             train(settings("train", *words(data, alone, *more, f"seed={seed}")))
-    finally:
-        torch.set_num_threads(threads)
     runs = sorted(path.parent.name for path in alone.glob("experiments/*/weights.pth"))
     assert len(runs) == len(seeds)
     for run in runs:
@@ -178,7 +158,7 @@ def assert_same_as_runs_alone(data: Path, home: Path, alone: Path, seeds: tuple[
 
 def test_two_jobs_side_by_side_end_with_the_weights_of_runs_alone(data, tmp_path):
     more = ("trainer.epochs=2", "trainer.decay_epochs=1")
-    process = started(*words(data, tmp_path / "swept", *more), "seed=0,1")
+    process = started_sweep(*words(data, tmp_path / "swept", *more), "seed=0,1")
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     for seed in (0, 1):  # each says whose line it is
@@ -190,22 +170,22 @@ def test_two_jobs_side_by_side_end_with_the_weights_of_runs_alone(data, tmp_path
 def test_after_a_kill_the_same_command_ends_with_the_weights_of_runs_alone(data, tmp_path):
     home, more = tmp_path / "swept", ("trainer.epochs=60", "trainer.decay_epochs=1")
     arguments = (*words(data, home, *more), "seed=0,1,2")
-    process = started(*arguments)
+    process = started_sweep(*arguments)
     end = time.monotonic() + PATIENCE
     while not (lasts := sorted(home.glob("experiments/*-seed1-*/last.pt"))) or checkpoint(lasts[0].parent)["step"] < 20:
         assert process.poll() is None and time.monotonic() < end, process.communicate()
         time.sleep(0.01)
-    os.kill(joblib_worker(process.pid), signal.SIGKILL)
+    os.kill(children(process.pid, "LokyProcess")[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert NOT_ALL in errors and errors.count(NO_END) == 2
 
-    process = started(*arguments)
+    process = started_sweep(*arguments)
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "#1 alex_gaussian lin seed 1: epoch 0" not in output, "it began anew"
     assert_same_as_runs_alone(data, home, tmp_path / "alone", (0, 1, 2), *more)
 
-    process = started(*arguments)
+    process = started_sweep(*arguments)
     output, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output.count("finished already")) == (0, 3)

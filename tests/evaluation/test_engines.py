@@ -12,8 +12,9 @@ from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import COMPILE_FROM, _compiled, evaluate
 from lpips_repro.metrics import METRICS
-from tests.compose import CONFIGS, settings
+from tests.compose import settings
 from tests.datasets.folders import make_split
+from tests.processes import REPOSITORY, one_thread
 
 ROWS = ("net=[alex_gaussian]", "variant=[off_the_shelf]", "metric=[l2_rgb,ssim]", "bootstrap=10", "batch_size=4")
 
@@ -35,16 +36,12 @@ def tables(folder):
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_write_the_tables_of_one(tmp_path, words, processes):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as torchrun gives its processes
-    try:
+    with one_thread():  # as torchrun gives its processes
         evaluate(settings("evaluate", *words, f"experiments={tmp_path}/one"))
-    finally:
-        torch.set_num_threads(threads)
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
     done = subprocess.run(
         [*torchrun, "scripts/evaluate.py", *words, f"experiments={tmp_path}/several"],
-        cwd=CONFIGS.parent,
+        cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

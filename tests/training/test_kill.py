@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import random
 import signal
 import subprocess
@@ -15,18 +14,17 @@ import pytest
 import torch
 
 from lpips_repro.training.run import train
-from tests.compose import CONFIGS, settings
+from tests.compose import settings
 from tests.datasets.folders import make_split
+from tests.processes import PATIENCE, REPOSITORY, one_thread, run_words, started
 from tests.training.tiny import assert_same, checkpoint, metrics
 
-REPOSITORY = CONFIGS.parent
 SPLITS = {("train", "cnn"): 60, ("train", "mix"): 43, ("val", "color"): 20, ("val", "deblur"): 20}
 # Checkpoints after every step of lin, and after every few of tune, whose checkpoints are large.
 SETTINGS = {
     "lin": ("trainer.epochs=5", "trainer.decay_epochs=5", "trainer.checkpoint_minutes=1e-9", "trainer.log_every=4"),
     "tune": ("trainer.epochs=2", "trainer.decay_epochs=1", "trainer.checkpoint_minutes=5e-3", "trainer.log_every=2"),
 }
-PATIENCE = 120  # seconds, for a machine that has much else to do
 
 
 class Command:
@@ -39,41 +37,16 @@ class Command:
 
     def __init__(self, data: Path, home: Path, variant: str):
         self.home = home
-        self.words = [
-            *("data=folder", f"data.root={data}", f"data.packed={home}/packed", "data.workers=1"),
-            *(f"experiments={home}/experiments", f"features={home}/features", "device=cpu", "download=false"),
-            *("net=alex_gaussian", f"variant={variant}", "trainer.batch_size=5", "bootstrap=10"),
-            *("trainer.learning_rate=1e-3", *SETTINGS[variant]),
-        ]
+        self.words = run_words(data, home, f"variant={variant}", "trainer.learning_rate=1e-3", *SETTINGS[variant])
 
-    @contextlib.contextmanager
-    def started(self):
+    def started(self) -> contextlib.AbstractContextManager[subprocess.Popen]:
         """The process, which does not outlive the block; its output is in `output`."""
-        self.home.mkdir(exist_ok=True)
-        with (self.home / "output").open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "scripts/train.py", *self.words],
-                cwd=REPOSITORY,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-            try:
-                yield process
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        return started([sys.executable, "scripts/train.py", *self.words], self.home / "output")
 
     def finish(self) -> None:
         """Give the command in this process, which has what starting takes behind it."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_thread():
             train(settings("train", *self.words))
-        finally:
-            torch.set_num_threads(threads)
 
     @property
     def output(self) -> str:

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.compose import CONFIGS
 from tests.datasets.folders import make_split
+from tests.processes import PATIENCE, REPOSITORY, children, run_words, started
 from tests.training.tiny import assert_same, checkpoint
 
-REPOSITORY = CONFIGS.parent
-PATIENCE = 120
+NETWORK = {"PYTHONPATH": str(REPOSITORY), "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def torchrun(processes: int, *words: str) -> list[str]:
@@ -26,14 +25,11 @@ def torchrun(processes: int, *words: str) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", *local, *words]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "GLOO_SOCKET_IFNAME": "lo"}
-
-
 def call(*command: str, status: int = 0) -> str:
     """Run a command to its end; its output."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **NETWORK}
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert done.returncode == status, done.stdout
     return done.stdout
@@ -70,45 +66,23 @@ class Job:
 
     def __init__(self, data: Path, home: Path, *overrides: str):
         self.home = home
-        self.words = [
-            *("scripts/train.py", "data=folder", f"data.root={data}", f"data.packed={home}/packed", "data.workers=1"),
-            *(f"experiments={home}/experiments", f"features={home}/features", "device=cpu", "download=false"),
-            *("net=alex_gaussian", "trainer.batch_size=5", "bootstrap=10", "trainer.epochs=2"),
-            *("trainer.learning_rate=1e-5", "trainer.decay_epochs=1", "trainer.log_every=2", *overrides),
-        ]
+        rates = ("trainer.epochs=2", "trainer.decay_epochs=1", "trainer.learning_rate=1e-5", "trainer.log_every=2")
+        self.words = ["scripts/train.py", *run_words(data, home, *rates, *overrides)]
 
     @contextlib.contextmanager
     def started(self):
         """Two processes under torchrun that do not outlive the block; output in the file `output`."""
-        self.home.mkdir(exist_ok=True)
-        with (self.home / "output").open("w") as output:
-            process = subprocess.Popen(
-                torchrun(2, *self.words),
-                cwd=REPOSITORY,
-                env=environment(),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        with started(torchrun(2, *self.words), self.home / "output", **NETWORK) as process:
             try:
                 yield process
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                for worker in self.workers(process):
+                for worker in self.workers(process):  # each in a session of its own
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(worker, signal.SIGKILL)
-                process.wait()
 
     def workers(self, process: subprocess.Popen) -> list[int]:
         """The processes that torchrun started, by rank."""
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                parent = int(stat.read_text().rpartition(")")[2].split()[1])
-                if parent == process.pid and "scripts/train.py" in stat.with_name("cmdline").read_text():
-                    found.append(int(stat.parent.name))
-        return sorted(found)
+        return children(process.pid, "scripts/train.py")
 
     def wait_for_steps(self, process: subprocess.Popen, entries: int) -> None:
         """Until metrics.csv has so many lines."""

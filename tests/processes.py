@@ -1,0 +1,73 @@
+"""Small training runs as processes, for tests that kill, stop and compare them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from tests.compose import CONFIGS
+
+REPOSITORY = CONFIGS.parent
+PATIENCE = 120  # seconds, for a machine that has much else to do
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], output: Path, **environment: str) -> Iterator[subprocess.Popen]:
+    """A process in a session of its own, in the repository and on one thread, that does not outlive the block.
+
+    Args:
+        command: its words.
+        output: the file for what it says.
+        environment: variables beside those of this process.
+    """
+    output.parent.mkdir(exist_ok=True)
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def children(parent: int, word: str) -> list[int]:
+    """The ids of the processes that one has started and whose command has a word in it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            child = f"\nPPid:\t{parent}\n" in (folder / "status").read_text()
+            if child and word in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """As the processes above: sums in the same order give the same weights to the bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_words(data: Path, home: Path, *more: str) -> list[str]:
+    """The settings of a training run of seconds, on a dataset's folder, that writes below `home`."""
+    return [
+        *("data=folder", f"data.root={data}", f"data.packed={home}/packed", "data.workers=1", "device=cpu"),
+        *(f"experiments={home}/experiments", f"features={home}/features", "download=false", "bootstrap=10"),
+        *("net=alex_gaussian", "trainer.batch_size=5", *more),
+    ]
