@@ -122,3 +122,15 @@ def test_a_distance_that_is_not_a_number_is_an_error_that_names_the_example(tmp_
 
     with pytest.raises(UserError, match="broken on jnd/val/cnn: the distance of example 000001 is NaN"):
         computed(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd"), 64, "broken")
+
+
+def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):
+    read = []
+
+    def load(images, device):
+        read.append(len(images))
+        return torch.zeros(len(images), 3, 64, 64)
+
+    monkeypatch.setattr("lpips_repro.evaluation.distances._load_batch", load)
+    compute_distances({"one": DISTANCE, "other": DISTANCE}, packed(tmp_path), CPU, 3)
+    assert read == [3, 3, 3, 2, 2, 2]  # ref, p0, p1 of two batches

@@ -159,3 +159,19 @@ def test_images_smaller_than_the_window_are_an_error(window, size):
     assert ssim(fits, fits, window).item() == 1
     with pytest.raises(ValueError, match=f"at least {size}"):
         ssim(small, small, window)
+
+
+@pytest.mark.parametrize(("window", "colorspace"), [("uniform", "rgb"), ("gaussian", "lab")])
+def test_compiled_values_and_gradients_are_those_of_eager_code(window, colorspace):
+    x, y = torch.rand(2, 11, 3, 64, 64, generator=torch.Generator().manual_seed(0))  # 33 channels: a block and one more
+    torch._dynamo.utils.counters.clear()
+    with torch.inference_mode():
+        found = ssim(x, y, window, colorspace, compiled=True)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    torch.testing.assert_close(found, ssim(x, y, window, colorspace), rtol=0, atol=1e-6)
+    gradients = []
+    for compiled in (True, False):
+        moving = x.clone().requires_grad_()
+        ssim(moving, y, window, colorspace, compiled=compiled).sum().backward()
+        gradients.append(moving.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-8)
