@@ -7,6 +7,7 @@ Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Me
 colour space; the released evaluator (`richzhang/PerceptualSimilarity`) defaults to Lab.
 """
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from lpips_repro.errors import check_choice
@@ -33,5 +34,7 @@ def l2(x: Tensor, y: Tensor, colorspace: str = "rgb") -> Tensor:
     check_choice("colorspace", colorspace, COLORSPACES)
     x, y = at_least_float32(x), at_least_float32(y)
     if colorspace == "lab":
-        return 0.5 * ((rgb_to_lab(x) - rgb_to_lab(y)) / 100).square().mean(dim=(1, 2, 3))
-    return 4 * (x - y).square().mean(dim=(1, 2, 3))
+        x, y, scale = rgb_to_lab(x) / 100, rgb_to_lab(y) / 100, 0.5
+    else:
+        scale = 4
+    return scale * F.mse_loss(x, y, reduction="none").mean(dim=(1, 2, 3))  # in one pass, without a map of differences

@@ -159,7 +159,7 @@ class LPIPS(nn.Module):
         Args:
             batches: images (N, 3, H, W) each, in [-1, 1], or in [0, 1] with `normalize`.
         """
-        images = torch.cat(batches).permute(0, 2, 3, 1).contiguous()
+        images = torch.cat([images.permute(0, 2, 3, 1) for images in batches]).contiguous()
         if normalize:
             images = 2 * images - 1
         if self.version == "0.1":
@@ -204,7 +204,7 @@ class LPIPS(nn.Module):
             _, height, width, channels = vectors.shape
             ref, *rest = vectors.reshape(1 + others, -1, channels)
             weight = self.lin[layer].to(vectors.dtype) if self.lin else vectors.new_ones(channels)
-            by_place = torch.stack([(ref - other).square() @ weight for other in rest])
+            by_place = torch.stack([F.mse_loss(ref, other, reduction="none") @ weight for other in rest])
             if self.spatial:
                 maps = by_place.view(-1, 1, height, width)
                 maps = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)

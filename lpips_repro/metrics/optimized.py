@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.compilation import compiling, padded
 from lpips_repro.metrics.inputs import check_images
+from lpips_repro.metrics.short_convolution import shorten
 
 if TYPE_CHECKING:
     from lpips_repro.metrics.lpips import LPIPS
@@ -41,6 +42,8 @@ class OptimizedLPIPS(nn.Module):
             raise UserError(f"the metric is {found}: only one in torch.float32 can be optimized: metric.float()")
         self.metric = copy.deepcopy(metric)
         self.metric.backbone.to(dtype)
+        if compiled:
+            shorten(self.metric.backbone)
         self.compiled = compiled
         self._compiled: dict[tuple, tuple[int, nn.Module]] = {}
 
