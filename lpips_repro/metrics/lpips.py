@@ -189,14 +189,16 @@ class LPIPS(nn.Module):
         # Of the sizes near that the one that leaves the last block fullest.
         return min(range(most, most // 2, -1), key=lambda size: -(-count // size) * size)
 
-    def block_distances(self, batches: tuple[Tensor, ...], normalize: bool) -> Tensor:
-        """The distances of the first batch from each of the others, all of them worked on at once.
+    def preprocessed_distances(self, images: Tensor, batches: int) -> Tensor:
+        """The distances of the first of several batches from each of the others, all of them worked on at once.
+
+        Args:
+            images: the batches as one, as `preprocess` gives them; batches: how many.
 
         Returns:
-            (number of others, N), or (number of others, N, 1, H, W) with `spatial`.
+            (number of others, N), or (number of others, N, 1, H, W) with `spatial`, at least float32.
         """
-        images = self.preprocess(batches, normalize)
-        others = len(batches) - 1
+        others = batches - 1
         total = 0
         for layer, feature_map in enumerate(self.backbone.each_map(images)):
             # Each layer is done with before the next, as vectors of channels, the way they are in memory.
@@ -211,15 +213,15 @@ class LPIPS(nn.Module):
                 total = total + maps.unflatten(0, (others, -1))
             else:
                 total = total + by_place.view(others, -1, height * width).mean(dim=2)
-        return total.to(batches[0].dtype)
+        return total
 
     def _distances(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[Tensor, ...]:
         """The distances of the first batch from each of the others."""
         count = self.at_once(batches[0], len(batches))
         blocks = zip(*(images.split(count) for images in batches), strict=True)
-        done = [self.block_distances(block, normalize) for block in blocks]
+        done = [self.preprocessed_distances(self.preprocess(block, normalize), len(block)) for block in blocks]
         # Each by itself, not as a view of all: those who train with the metric change it in place.
-        return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
+        return tuple(torch.cat(parts).to(batches[0].dtype) for parts in zip(*done, strict=True))
 
 
 def _unit_normalise(feature_map: Tensor) -> Tensor:

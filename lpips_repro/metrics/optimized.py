@@ -77,32 +77,31 @@ class OptimizedLPIPS(nn.Module):
                 f"images are {batches[0].dtype} on {batches[0].device}, the evaluator takes torch.float32 on"
                 f" {self.metric.shift.device}: move them with .to()"
             )
-        # One layout for all, that of the reference: another one is compiled anew.
-        layout = torch.contiguous_format if batches[0].is_contiguous() else torch.channels_last
-        batches = tuple(images.contiguous(memory_format=layout) for images in batches)
-        count, block_distances = self._for_shape(batches, normalize)
+        count, block_distances = self._for_shape(batches)
         done = []
         with compiling(freezing=True):
             for block in zip(*(images.split(count) for images in batches), strict=True):
-                done.append(block_distances(*(padded(images, count) for images in block)))
+                # Not compiled, which is slower at putting channels last.
+                images = self.metric.preprocess(tuple(padded(part, count) for part in block), normalize)
+                done.append(block_distances(images))
         return tuple(torch.cat(parts)[: len(batches[0])] for parts in zip(*done, strict=True))
 
-    def _for_shape(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[int, nn.Module]:
+    def _for_shape(self, batches: tuple[Tensor, ...]) -> tuple[int, nn.Module]:
         """How many examples at a time, and what gives their distances."""
-        block = _Block(self.metric, normalize)
+        block = _Block(self.metric, len(batches))
         at_once = self.metric.at_once(batches[0], len(batches))
         if not self.compiled:
             return at_once, block
-        key = (len(batches), batches[0].shape[2:], batches[0].stride(), normalize)
+        key = (len(batches), batches[0].shape[2:])
         if key not in self._compiled or self._compiled[key][0] < at_once:
             self._compiled[key] = at_once, torch.compile(block, dynamic=False, fullgraph=True)
         return self._compiled[key]
 
 
 class _Block(nn.Module):
-    def __init__(self, metric: "LPIPS", normalize: bool):
+    def __init__(self, metric: "LPIPS", batches: int):
         super().__init__()
-        self.metric, self.normalize = metric, normalize
+        self.metric, self.batches = metric, batches
 
-    def forward(self, *batches: Tensor) -> Tensor:
-        return self.metric.block_distances(batches, self.normalize)
+    def forward(self, images: Tensor) -> Tensor:
+        return self.metric.preprocessed_distances(images, self.batches)
