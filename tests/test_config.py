@@ -25,8 +25,9 @@ def test_defaults_are_the_documented_ones():
     cfg = parse(settings("evaluate"), EvaluateConfig)
     assert (cfg.data.name, cfg.device, cfg.seed, cfg.name) == ("bapps", Device.auto, 0, "tables-bapps")
     assert isinstance(cfg.data, FolderConfig)
-    assert list(cfg.metric) == ["l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc"]
-    assert list(cfg.net) == ["alex-gaussian", "squeeze", "alex", "vgg"]
+    assert list(cfg.metric) == ["l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc", "hdr-vdp"]
+    self_supervised = ("alex-watching", "alex-splitbrain", "alex-puzzle", "alex-bigan")
+    assert list(cfg.net) == ["alex-gaussian", "alex-kmeans", *self_supervised, "squeeze", "alex", "vgg"]
     assert {name: variant.versions for name, variant in cfg.variant.items()} == {
         "off_the_shelf": ["0.0", "0.1"],
         "lin": ["0.0", "0.1"],
@@ -90,7 +91,7 @@ def test_weights_names_all_three_networks():
         ("data.observers=robots", r"data.observers: .*expected one of \[human, simulated\]"),
         ("data.workers=0", "data.workers=0: expected an integer of at least 1"),
         ("data.name=../x", "data.name=../x: expected letters, digits"),
-        ("net.alex.init=he", r"net.alex.init: .*expected one of \[imagenet, gaussian\]"),
+        ("net.alex.init=he", r"net.alex.init: .*expected one of \[imagenet, gaussian, file\]"),
         ("data=folder", "data.root: no value"),
     ],
 )
@@ -151,7 +152,7 @@ def test_the_mirrors_of_every_documented_command_reach_the_settings(command):
     [
         ("sedd=1", "error: sedd: .*expected one of .*seed"),
         ("data=bap", r"error: .*data/bap'(.|\n)*Available options in 'data':(.|\n)*folder"),
-        ("net=[alx]", "error: net=alx: expected some of alex, alex_gaussian, squeeze, vgg"),
+        ("net=[alx]", "error: net=alx: expected some of alex, alex_bigan, .*squeeze, vgg"),
     ],
 )
 def test_a_misspelt_override_ends_the_script_with_the_allowed_ones(override, message):

@@ -1,5 +1,6 @@
-"""The networks by name, and the one module they all become: a stack of layers with feature maps tapped from it."""
+"""The networks by name, and the one module they all become: images in, feature maps out."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,37 +11,45 @@ from torchvision.models import WeightsEnum
 
 from lpips_repro.errors import UserError, check_choice
 
+# In which the largest feature map of a network is looked for.
+USUAL_SIZE = 64
+
 
 @dataclass(frozen=True)
 class BackboneSpec:
     """What is known of a network before it is built.
 
     Attributes:
-        layers: builds the layers, numbered as in torchvision's `features`.
-        taps: indices of the layers whose outputs are the feature maps.
+        layers: builds the network: layers in a row, tapped at `taps`, or a module that returns a list of its maps.
         channels: channels of each feature map.
         min_size: smallest image side that leaves every feature map at least one pixel.
+        taps: indices of the layers whose outputs are the feature maps, numbered as in torchvision's `features`.
+        preprocess: makes of RGB images (N, 3, H, W) in [-1, 1] what the network was trained on; None: version 0.1 of
+            the metric scales by ImageNet's mean and standard deviation, version 0.0 does nothing.
         imagenet: torchvision's ImageNet weights.
         features_file: name of a file that holds only their convolutional part.
+        left_out: how keys of published weights begin that are of no feature map.
         initialise: what torchvision does to each fresh convolution; None where it leaves them as PyTorch makes them.
     """
 
-    layers: Callable[[], nn.Sequential]
-    taps: tuple[int, ...]
+    layers: Callable[[], nn.Module]
     channels: tuple[int, ...]
     min_size: int
-    imagenet: WeightsEnum
-    features_file: str
+    taps: tuple[int, ...] = ()
+    preprocess: Callable[[Tensor], Tensor] | None = None
+    imagenet: WeightsEnum | None = None
+    features_file: str = ""
+    left_out: tuple[str, ...] = ("classifier.",)
     initialise: Callable[[nn.Conv2d], None] | None = None
 
 
 BACKBONES: dict[str, BackboneSpec] = {}
 
 
-def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Sequential]], Callable[[], nn.Sequential]]:
-    """Register a function that builds the layers of a network; `spec` holds the other fields of `BackboneSpec`."""
+def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
+    """Register a function that builds a network; `spec` holds the other fields of `BackboneSpec`."""
 
-    def register(layers: Callable[[], nn.Sequential]) -> Callable[[], nn.Sequential]:
+    def register(layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         BACKBONES[name] = BackboneSpec(layers, **spec)
         return layers
 
@@ -48,13 +57,13 @@ def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Sequential
 
 
 class Backbone(nn.Module):
-    """A registered network, cut after its last tapped layer; parameters are named as in torchvision's model.
+    """A registered network, cut after its last feature map.
 
     Args:
         name: a key of `BACKBONES`; any other raises UserError.
-        state: parameters under torchvision's keys `features.N...`; keys of the classifier are passed over. Missing,
-            unexpected, wrong-shaped or non-finite entries raise UserError. Without a state the parameters are left
-            as PyTorch initialises them.
+        state: parameters as torchvision names them, with or without `features.` before each; what begins with one of
+            the spec's `left_out` is passed over. Missing, unexpected, wrong-shaped or non-finite entries raise
+            UserError. Without a state the parameters are left as they are initialised.
     """
 
     def __init__(self, name: str, state: dict[str, Tensor] | None = None):
@@ -64,15 +73,21 @@ class Backbone(nn.Module):
         self.spec = BACKBONES[name]
         self.features = self.spec.layers()
         if state is not None:
-            state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+            state = {key: value for key, value in state.items() if not key.startswith(self.spec.left_out)}
+            own = self.state_dict()
+            if any(key not in own and f"features.{key}" in own for key in state):
+                state = {f"features.{key}": value for key, value in state.items()}
             load_strictly(self, state, f"weights of {name}")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The feature maps, one a tap, (N, channels, H', W') each, of preprocessed images (N, 3, H, W)."""
+        """The feature maps, (N, channels, H', W') each, of preprocessed images (N, 3, H, W)."""
         return list(self.each_map(x))
 
     def each_map(self, x: Tensor) -> Iterator[Tensor]:
-        """The feature maps one after the other; none is kept that the caller does not keep."""
+        """The feature maps one after the other; of layers in a row none is kept that the caller does not keep."""
+        if not self.spec.taps:
+            yield from self.features(x)
+            return
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in self.spec.taps:
@@ -80,9 +95,17 @@ class Backbone(nn.Module):
 
     @property
     def map_density(self) -> float:
-        """Numbers in the largest feature map, the first one, for each pixel of the image."""
-        first = self.features[0]
-        return first.out_channels / math.prod(first.stride)
+        """Numbers in the largest feature map for each pixel of the image."""
+        side = max(USUAL_SIZE, self.spec.min_size)
+        return max(places * channels for places, channels in map_shapes(self.name, side, side)) / side**2
+
+
+@functools.cache
+def map_shapes(name: str, height: int, width: int) -> list[tuple[int, int]]:
+    """Places and channels of each feature map of an image."""
+    with torch.device("meta"):
+        maps = Backbone(name).eval()(torch.empty(1, 3, height, width))
+    return [(feature_map[0, 0].numel(), feature_map.shape[1]) for feature_map in maps]
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
@@ -112,19 +135,25 @@ def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:
 
     The paper gives no standard deviation. Without biases the ReLU networks here are positively homogeneous and the
     metric normalises every feature map, so it does not matter; sqrt(2 / fan_in) keeps the maps at the input's scale.
+    Layers that normalise stay as they are made.
     """
     generator = torch.Generator().manual_seed(seed)
-    state = Backbone(name).state_dict()
-    for value in state.values():
-        if value.ndim == 1:
-            value.zero_()
-        else:
-            value.normal_(0.0, math.sqrt(2 / value[0].numel()), generator=generator)
-    return state
+    backbone = _seeded(name, seed)
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, math.sqrt(2 / module.weight[0].numel()), generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return backbone.state_dict()
 
 
 def torchvision_state(name: str, seed: int) -> dict[str, Tensor]:
     """Random parameters for a network as torchvision initialises it: where "scratch" begins in the released code."""
+    return _seeded(name, seed).state_dict()
+
+
+def _seeded(name: str, seed: int) -> Backbone:
+    """A network as torchvision initialises it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' state too
         backbone = Backbone(name)
@@ -132,4 +161,4 @@ def torchvision_state(name: str, seed: int) -> dict[str, Tensor]:
             for module in backbone.modules():
                 if isinstance(module, nn.Conv2d):
                     backbone.spec.initialise(module)
-    return backbone.state_dict()
+    return backbone

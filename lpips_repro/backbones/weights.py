@@ -45,13 +45,18 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
     """
     if path is not None:
         return read_state(Path(path))
+    if BACKBONES[name].imagenet is None:
+        raise WeightsNotFoundError(
+            f"no ImageNet weights of {name} are published where torchvision has them: give a file"
+        )
     found = find_imagenet_file(name)
     if found is not None:
         state = read_state(found)
         check_imagenet(name, found, state)
         return state
     weights = BACKBONES[name].imagenet
-    remedy = f"run `make weights`, or put {BACKBONES[name].features_file} into a folder and set {FOLDER_VARIABLE} to it"
+    file = BACKBONES[name].features_file or Path(weights.url).name
+    remedy = f"run `make weights`, or put {file} into a folder and set {FOLDER_VARIABLE} to it"
     if not download:
         raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
@@ -68,7 +73,8 @@ def find_imagenet_file(name: str) -> Path | None:
     candidates = [Path(torch.hub.get_dir()) / "checkpoints" / torchvision_file]
     folder = weights_folder()
     if folder is not None:
-        candidates = [folder / spec.features_file, folder / torchvision_file, *candidates]
+        names = filter(None, (spec.features_file, torchvision_file))
+        candidates = [*(folder / name for name in names), *candidates]
     return next((file for file in candidates if file.is_file()), None)
 
 

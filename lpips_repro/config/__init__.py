@@ -6,6 +6,7 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 from lpips_repro.config.bench import BenchConfig, Task
 from lpips_repro.config.data import BappsConfig, DatasetConfig, FolderConfig, MiniConfig, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
+    SUPERVISIONS,
     Device,
     Dtype,
     EvaluateConfig,
@@ -28,6 +29,7 @@ from lpips_repro.config.train import (
 )
 
 __all__ = [
+    "SUPERVISIONS",
     "Activation",
     "BappsConfig",
     "BenchConfig",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_name, check_seed
+from lpips_repro.errors import UserError
 
 
 class Device(enum.Enum):
@@ -22,31 +23,70 @@ class Dtype(enum.Enum):
     bfloat16 = "bfloat16"
 
 
+# What a network learned from; the groups of the tables.
+SUPERVISIONS = ("random", "unsupervised", "self-supervised", "supervised")
+
+
 class Init(enum.Enum):
     """Where the parameters of a backbone come from."""
 
     imagenet = "imagenet"
     gaussian = "gaussian"
+    file = "file"
 
 
 @dataclass
 class MetricConfig:
-    """A row of a classic metric: a function of `lpips_repro.metrics`, its settings, and its name in the paper."""
+    """A row of a metric that is no network's, and its name in the paper.
 
-    function: str
+    Attributes:
+        function: one of `lpips_repro.metrics`, with its settings; or
+        distances: a folder of distances that another program computed, or "" where there are none; remedy: how to get
+            them.
+    """
+
+    function: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     paper: str | None = None
+    distances: str | None = None
+    remedy: str = ""
+
+    def __post_init__(self):
+        if (self.function is None) == (self.distances is None):
+            raise UserError("metric: expected either function or distances")
 
 
 @dataclass
 class NetConfig:
-    """A row of a network: its backbone, where its parameters come from, and its name in the paper."""
+    """A row of a network: its backbone, where its parameters come from, and its name in the paper.
+
+    Attributes:
+        supervision: what its parameters were learned from, one of `SUPERVISIONS`.
+        official_lin: whether the authors published lin weights for it.
+        weights: the file of init=file, or null where there is none; remedy: how to get it.
+        seeds: of init=gaussian, one network each, whose mean is the row; null: the `seed` of all.
+        versions: of the metric; null: those of the variant.
+    """
 
     backbone: str
     init: Init
     supervision: str
-    official_lin: bool
+    official_lin: bool = False
     paper: str | None = None
+    weights: str | None = None
+    remedy: str = ""
+    seeds: list[int] | None = None
+    versions: list[str] | None = None
+
+    def __post_init__(self):
+        if self.supervision not in SUPERVISIONS:
+            raise UserError(f"supervision={self.supervision}: expected one of {', '.join(SUPERVISIONS)}")
+        if self.weights is not None and self.init is not Init.file:
+            raise UserError(f"weights={self.weights} with init={self.init.value}: they belong to init=file")
+        if self.seeds is not None and (not self.seeds or self.init is not Init.gaussian):
+            raise UserError(f"seeds={self.seeds} with init={self.init.value}: at least one seed, of init=gaussian")
+        for seed in self.seeds or ():
+            check_seed(seed, "seeds")
 
 
 @dataclass

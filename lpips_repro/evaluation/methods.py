@@ -1,5 +1,6 @@
 """The rows of the tables: every metric, network, variant and version that the settings name."""
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -14,16 +15,20 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
-from lpips_repro.backbones.weights import digest_state, imagenet_state
-from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
+from lpips_repro.backbones.weights import digest_state, imagenet_state, read_state
+from lpips_repro.color import rgb_to_lab
+from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
+from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.metrics import METRICS
-from lpips_repro.metrics.color import rgb_to_lab
 from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
 from lpips_repro.metrics.released import read_lin_state
+
+# In the order of the tables.
+GROUPS = ("low-level", *SUPERVISIONS, "lpips")
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,14 @@ class Method:
     Attributes:
         group, name, variant, version, supervision: as in the tables.
         paper: (method, variant) of the row in the published tables to compare with, if any.
-        build: makes the `Distance` for an engine; raises UserError where weights are missing.
+        build: makes the distance for an engine; raises UserError where weights are missing.
         origin: where calibrated weights come from, if not from the authors; run: the training run they come from;
             seeds_of: what all runs share that differ from it in the seed alone.
     """
 
     group: str
     name: str
-    build: Callable[[Engine], Distance] = field(repr=False)
+    build: Callable[[Engine], Distance | ForeignDistances] = field(repr=False)
     variant: str = ""
     version: str = ""
     supervision: str = ""
@@ -61,7 +66,10 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     Raises:
         UserError: for a function, backbone, variant or version that does not exist, with those that do.
     """
-    methods = [_classic(name, metric) for name, metric in cfg.metric.items()]
+    methods = [
+        _classic(name, metric) if metric.function else _other_program(name, metric)
+        for name, metric in cfg.metric.items()
+    ]
     for variant, settings in cfg.variant.items():
         check_choice("variant", variant, VARIANTS)
         if variant in ("tune", "scratch"):
@@ -70,16 +78,27 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
             check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
             if variant == "lin" and not net.official_lin:
                 continue
-            for version in settings.versions:
+            for version in net.versions or settings.versions:
                 check_choice(f"variant.{variant}.versions", version, VERSIONS)
-                methods.append(_network(name, net, variant, version, cfg))
+                for seed in net.seeds or [cfg.seed]:
+                    methods.append(_network(name, net, variant, version, seed, cfg.download))
     return in_order(methods)
 
 
 def in_order(methods: Iterable[Method]) -> list[Method]:
     """Methods by group, as in the tables."""
-    order = {"low-level": 0, "random": 1, "supervised": 2, "lpips": 3}
-    return sorted(methods, key=lambda method: order[method.group])
+    return sorted(methods, key=lambda method: GROUPS.index(method.group))
+
+
+def _other_program(name: str, metric: MetricConfig) -> Method:
+    """Distances that another program computed: see `lpips_repro.evaluation.foreign`."""
+
+    def build(engine: Engine) -> ForeignDistances:
+        if not metric.distances:
+            raise UserError(metric.remedy)
+        return ForeignDistances(Path(metric.distances))
+
+    return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
 
 
 def _classic(name: str, metric: MetricConfig) -> Method:
@@ -103,22 +122,22 @@ def _classic(name: str, metric: MetricConfig) -> Method:
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
 
 
-def _network(name: str, net: NetConfig, variant: str, version: str, cfg: EvaluateConfig) -> Method:
+def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, download: bool) -> Method:
     def build(engine: Engine) -> Distance:
-        state = backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
-        lin = official_lin_state(net.backbone, version, cfg.download) if variant == "lin" else None
+        state = backbone_state(net, seed, download)
+        lin = official_lin_state(net.backbone, version, download) if variant == "lin" else None
         metric = LPIPS(net.backbone, variant, version, weights=state, lin_weights=lin)
-        init = f"gaussian(seed={cfg.seed})" if net.init is Init.gaussian else net.init.value
+        init = f"gaussian(seed={seed})" if net.init is Init.gaussian else net.init.value
         return lpips_distance(metric, engine, init=init)
 
-    if net.init is Init.gaussian:
-        group, paper_variant = "random", ""
-    elif variant == "lin":
-        group, paper_variant = "lpips", "lin"
-    else:
-        group, paper_variant = "supervised", "off-the-shelf"
-    paper = net.paper and (net.paper, paper_variant)
-    return Method(group, name, build, variant, version, net.supervision, paper)
+    group = "lpips" if variant == "lin" else net.supervision
+    # The published tables name a variant only where there are several of a network.
+    paper_variant = {"lpips": "lin", "supervised": "off-the-shelf"}.get(group, "")
+    method = Method(group, name, build, variant, version, net.supervision, net.paper and (net.paper, paper_variant))
+    if len(net.seeds or ()) < 2:
+        return method
+    label = method.label
+    return dataclasses.replace(method, run=f"{label}-seed{seed}", seeds_of=label, origin=f"seed {seed}")
 
 
 def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
@@ -141,9 +160,14 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
     )
 
 
-def backbone_state(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor]:
-    """The initial parameters of a backbone, feature maps alone; UserError where they are not to be had."""
-    found = _state_or_error(backbone, init, seed, download)
+def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:
+    """The parameters that a network begins with, feature maps alone; UserError where they are not to be had."""
+    if net.init is Init.file:
+        if not (net.weights and Path(net.weights).is_file()):
+            missing = f"{net.weights}: no such file" if net.weights else "no weights at hand"
+            raise UserError(f"{missing}: {net.remedy or 'set weights=FILE of this network'}")
+        return Backbone(net.backbone, read_state(Path(net.weights))).state_dict()
+    found = _state_or_error(net.backbone, net.init, seed, download)
     if isinstance(found, UserError):
         raise found
     return found

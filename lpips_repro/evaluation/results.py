@@ -9,6 +9,7 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, check_numbers, compute_distances
+from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import Method
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,12 @@ class Results:
         with self.ranks.first_before_others():  # it may download weights
             for method in methods:
                 try:
-                    built[method.label] = method.build(self.engine)
+                    distance = method.build(self.engine)
+                    if isinstance(distance, ForeignDistances):
+                        self.distances[method.label] = {s.name: distance.read(s) for s in self.splits}
+                        self.identity[method.label] = distance.identity
+                    else:
+                        built[method.label] = distance
                 except UserError as error:
                     self._not_run(method.label, f"not run: {error}")
         for label in self.ranks.from_first(list(built)):

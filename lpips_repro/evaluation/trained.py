@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpips_repro.backbones.weights import read_state
-from lpips_repro.config import EvaluateConfig, Init
+from lpips_repro.config import EvaluateConfig
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
@@ -72,7 +72,7 @@ def trained_methods(cfg: EvaluateConfig) -> list[Method]:
             chosen = [run for run in runs if (run.net, run.variant) == (name, variant)]
             paper = net.paper and (net.paper, variant)
             methods += [method_of_run(run, net.supervision, paper) for run in chosen]
-            if not chosen and variant in ("tune", "scratch") and net.init is Init.imagenet:
+            if not chosen and variant in ("tune", "scratch") and net.official_lin:
                 methods += [_absent(name, variant, version, cfg.trained_on, paper) for version in settings.versions]
     return methods
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lpips_repro.metrics.color import weighted_sum
+from lpips_repro.color import weighted_sum
 from lpips_repro.metrics.inputs import at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
 

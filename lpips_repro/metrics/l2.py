@@ -10,8 +10,8 @@ colour space; the released evaluator (`richzhang/PerceptualSimilarity`) defaults
 import torch.nn.functional as F
 from torch import Tensor
 
+from lpips_repro.color import COLORSPACES, rgb_to_lab
 from lpips_repro.errors import check_choice
-from lpips_repro.metrics.color import COLORSPACES, rgb_to_lab
 from lpips_repro.metrics.inputs import at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
 

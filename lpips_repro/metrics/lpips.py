@@ -41,11 +41,11 @@ class LPIPS(nn.Module):
     """The perceptual distance of two batches of images, frozen and in eval mode.
 
     Args:
-        net: backbone: "alex", "vgg" or "squeeze".
+        net: backbone: "alex", "vgg", "squeeze", or another key of `lpips_repro.backbones.BACKBONES`.
         variant: "lin" (calibrated weights), "off_the_shelf" (all weights 1), or "tune" or "scratch" (the backbone is
             trained as well: `weights` and `lin_weights` must be given).
         version: "0.1", or "0.0", the first release, which did not scale its input (a bug, kept for the record; the
-            paper's own figures most likely come from it).
+            paper's own figures most likely come from it). A network with a preprocessing of its own has no 0.0.
         weights: backbone parameters: None for ImageNet's (looked up, then downloaded), a file, or a state dict with
             torchvision's keys.
         spatial: return a map of distances instead of its mean over the image.
@@ -70,7 +70,7 @@ class LPIPS(nn.Module):
         super().__init__()
         check_choice("net", net, BACKBONES)
         check_choice("variant", variant, VARIANTS)
-        check_choice("version", version, VERSIONS)
+        check_choice("version", version, versions_of(net))
         if lin_weights is not None and variant == "off_the_shelf":
             raise UserError("lin_weights given with variant 'off_the_shelf': they belong to the others")
         if variant in ("tune", "scratch") and (weights is None or lin_weights is None):
@@ -162,7 +162,9 @@ class LPIPS(nn.Module):
         images = torch.cat([images.permute(0, 2, 3, 1) for images in batches]).contiguous()
         if normalize:
             images = 2 * images - 1
-        if self.version == "0.1":
+        if self.backbone.spec.preprocess is not None:
+            images = self.backbone.spec.preprocess(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        elif self.version == "0.1":
             # By rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
             shift, scale = (values.flatten().repeat(images.shape[2]) for values in (self.shift, self.scale))
             images = ((images.flatten(2) - shift) / scale).view_as(images)
@@ -222,6 +224,11 @@ class LPIPS(nn.Module):
         done = [self.preprocessed_distances(self.preprocess(block, normalize), len(block)) for block in blocks]
         # Each by itself, not as a view of all: those who train with the metric change it in place.
         return tuple(torch.cat(parts).to(batches[0].dtype) for parts in zip(*done, strict=True))
+
+
+def versions_of(net: str) -> tuple[str, ...]:
+    """The versions of the metric that there can be of a network."""
+    return VERSIONS if BACKBONES[net].preprocess is None else ("0.1",)
 
 
 def _unit_normalise(feature_map: Tensor) -> Tensor:

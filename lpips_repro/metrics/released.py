@@ -1,6 +1,7 @@
 """To and from the state dicts of the authors' package `lpips`.
 
-Its keys: `net.sliceK.N.*` (N numbered as in torchvision's `features`, K the feature map it leads to, from 1),
+Its keys: `net.sliceK.N.*` (N numbered as in torchvision's `features`, K the feature map it leads to, from 1; of a
+network that is no row of layers, which the package does not know, `net.*` as torchvision names them),
 `linK.model.1.weight` (1, C, 1, 1) (K from 0), the same tensors again as `lins.K.model.1.weight`, and
 `scaling_layer.shift`, `scaling_layer.scale`.
 """
@@ -55,11 +56,13 @@ def read_released_state(
     lin_weights: dict[str, Tensor] = {}
     slices = _slices(net)
     for key, value in state.items():
-        if match := re.fullmatch(r"net\.slice(\d+)\.(\d+)\.(.+)", key):
+        if slices and (match := re.fullmatch(r"net\.slice(\d+)\.(\d+)\.(.+)", key)):
             layer = int(match[2])
             if slices.get(layer) != int(match[1]):
                 raise UserError(f"released weights: unexpected entry {key!r} for net {net!r}")
             weights[f"features.{layer}.{match[3]}"] = value
+        elif not slices and key.startswith("net."):
+            weights[key.replace("net.", "features.", 1)] = value
         elif re.fullmatch(r"lin\d+\.model\.1\.weight", key):
             lin_weights[key] = value
         elif key in ("scaling_layer.shift", "scaling_layer.scale"):
@@ -82,9 +85,8 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
     slices = _slices(backbone.name)
     for key, value in backbone.state_dict().items():
         _, layer, rest = key.split(".", 2)
-        state[f"net.slice{slices[int(layer)]}.{layer}.{rest}"] = value.detach().clone(
-            memory_format=torch.contiguous_format
-        )
+        place = f"slice{slices[int(layer)]}.{layer}" if slices else layer
+        state[f"net.{place}.{rest}"] = value.detach().clone(memory_format=torch.contiguous_format)
     for layer, weight in enumerate(lin):
         for key in (lin_key(layer), f"lins.{layer}.model.1.weight"):
             state[key] = weight.detach().clone().view(1, -1, 1, 1)
@@ -92,7 +94,9 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
 
 
 def _slices(net: str) -> dict[int, int]:
-    """The released slice of each layer: the number, from 1, of the first tap at or after it."""
+    """The released slice of each layer of a row: the number, from 1, of the first tap at or after it."""
     check_choice("net", net, BACKBONES)
     taps = BACKBONES[net].taps
+    if not taps:
+        return {}
     return {layer: next(k for k, tap in enumerate(taps, 1) if tap >= layer) for layer in range(taps[-1] + 1)}

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lpips_repro.color import COLORSPACES, rgb_to_lab, truncate_to_uint8
 from lpips_repro.errors import check_choice
-from lpips_repro.metrics.color import COLORSPACES, rgb_to_lab, truncate_to_uint8
 from lpips_repro.metrics.compilation import compiling, padded
 from lpips_repro.metrics.inputs import at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric

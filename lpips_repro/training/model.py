@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from lpips_repro.backbones import BACKBONES, Backbone
+from lpips_repro.backbones import BACKBONES, map_shapes
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.released import lin_key
 from lpips_repro.training.differences import channel_means
@@ -63,7 +63,7 @@ class RankingModel(nn.Module):
         """
         words = None
         if self.dropout and dropout is not None:
-            words = dropout.words(len(ref), _map_shapes(self.metric.backbone.name, *ref.shape[2:]))
+            words = dropout.words(len(ref), map_shapes(self.metric.backbone.name, *ref.shape[2:]))
         d0, d1 = self._image_distances(self.metric.preprocess((ref, p0, p1)), words)
         return d0, d1
 
@@ -148,11 +148,3 @@ def _compiled_for(length: int, function: Callable) -> Callable:
         return (compiled if fits else function)(first, *others)
 
     return either
-
-
-@functools.cache
-def _map_shapes(net: str, height: int, width: int) -> list[tuple[int, int]]:
-    """Places and channels of each feature map of an image."""
-    with torch.device("meta"):
-        maps = Backbone(net)(torch.empty(1, 3, height, width))
-    return [(feature_map[0, 0].numel(), feature_map.shape[1]) for feature_map in maps]

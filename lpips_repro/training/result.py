@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from lpips_repro.config import Init, TrainConfig
+from lpips_repro.config import TrainConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.evaluation.columns import columns_of
@@ -36,7 +36,7 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
         init = net.init.value if run.variant != "scratch" else f"{cfg.trainer.scratch_init.value}(seed={run.seed})"
         return lpips_distance(LPIPS(run.backbone, "off_the_shelf", run.version, initial), engine, init=init)
 
-    group = "random" if run.variant == "scratch" or net.init is Init.gaussian else "supervised"
+    group = "random" if run.variant == "scratch" else net.supervision
     before = Method(group, run.net, build, "off_the_shelf", run.version, origin="before training")
     after = method_of_run(run, net.supervision)
     splits = prepare(cfg.data, "val")

@@ -172,7 +172,7 @@ def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
 def _initial_weights(cfg: TrainConfig) -> dict[str, Tensor]:
     (net,) = cfg.net.values()
     if "scratch" not in cfg.variant:
-        return backbone_state(net.backbone, net.init, cfg.seed, cfg.download)
+        return backbone_state(net, (net.seeds or [cfg.seed])[0], cfg.download)
     begin = gaussian_state if cfg.trainer.scratch_init is ScratchInit.gaussian else torchvision_state
     return begin(net.backbone, cfg.seed)
 

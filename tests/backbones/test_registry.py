@@ -9,7 +9,7 @@ TORCHVISION = {"alex": torchvision.models.alexnet, "vgg": torchvision.models.vgg
 TORCHVISION["squeeze"] = torchvision.models.squeezenet1_1
 
 
-@pytest.mark.parametrize("net", BACKBONES)
+@pytest.mark.parametrize("net", TORCHVISION)
 def test_feature_maps_are_those_of_torchvisions_layers(net):
     model = TORCHVISION[net](weights=None)
     backbone = Backbone(net, model.state_dict())
@@ -30,7 +30,7 @@ def test_gaussian_weights_are_reproducible_and_of_the_documented_spread():
     assert weight.std().item() == pytest.approx((2 / (192 * 9)) ** 0.5, rel=0.01)
 
 
-@pytest.mark.parametrize("net", BACKBONES)
+@pytest.mark.parametrize("net", TORCHVISION)
 def test_torchvisions_initialisation_is_that_of_its_constructor(net):
     torch.manual_seed(0)
     ours, theirs = torchvision_state(net, seed=3), TORCHVISION[net](weights=None).state_dict()
@@ -104,5 +104,5 @@ def test_spoilt_weights_are_refused_and_the_key_named(key, value, message):
 
 
 def test_unknown_net_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="'resnet': expected one of alex, squeeze, vgg"):
+    with pytest.raises(UserError, match=r"'resnet': expected one of alex, .*squeeze, vgg"):
         Backbone("resnet")

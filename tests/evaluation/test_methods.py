@@ -1,8 +1,11 @@
 import importlib
+import re
 
 import pytest
 import torch
 
+from lpips_repro.backbones import Backbone, gaussian_state
+from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
@@ -19,8 +22,9 @@ def methods(*overrides):
 def test_default_rows_stand_in_the_order_of_the_tables():
     nets = ("squeeze", "alex", "vgg")
     assert [method.label for method in methods()] == [
-        *("l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc"),
+        *("l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc", "hdr-vdp"),
         *(f"alex-gaussian-off_the_shelf-v{v}" for v in ("0.0", "0.1")),
+        *(f"alex-{task}-off_the_shelf-v0.1" for task in ("kmeans", "watching", "splitbrain", "puzzle", "bigan")),
         *(f"{net}-off_the_shelf-v{v}" for net in nets for v in ("0.0", "0.1")),
         *(f"{net}-lin-v{v}" for net in nets for v in ("0.0", "0.1")),
     ]
@@ -39,10 +43,46 @@ def test_distances_grow_with_the_difference_for_every_classic_metric():
     generator = torch.Generator().manual_seed(0)
     ref = torch.rand(2, 3, 64, 64, generator=generator)
     noise = torch.rand(2, 3, 64, 64, generator=generator)
-    for method in methods("net=[]", "variant=[]"):
+    for method in methods("net=[]", "variant=[]", "metric=[l2_rgb,l2_lab,psnr,ssim,ssim_lab,fsimc]"):
         distance = method.build(CPU)
         d0, d1 = distance.triplet(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
         assert (d0 < d1).all(), method.label
+
+
+def test_a_row_over_seeds_is_a_network_each():
+    rows = methods("net=[caffenet_gaussian]", "variant=[off_the_shelf]", "metric=[]")
+    label = "alex-gaussian-caffenet-off_the_shelf-v0.1"
+    assert [row.label for row in rows] == [f"{label}-seed{seed}" for seed in range(5)]
+    assert {row.seeds_of for row in rows} == {label}
+    weights = {row.build(CPU).identity["weights"] for row in rows}
+    assert len(weights) == 5
+
+
+@pytest.mark.parametrize(
+    ("net", "override", "message"),
+    [
+        ("alex_kmeans", (), "alex-kmeans.pth: no such file: run `make init-kmeans`"),
+        ("alex_watching", (), "no weights at hand: set net.alex-watching.weights to the .caffemodel"),
+        (
+            "alex_puzzle",
+            ("net.alex-puzzle.weights=none.pth",),
+            "none.pth: no such file: run `make pretrain TASK=puzzle",
+        ),
+    ],
+)
+def test_a_row_without_its_file_says_how_to_get_it(net, override, message, tmp_path):
+    (row,) = methods(f"net=[{net}]", "variant=[off_the_shelf]", "metric=[]", f"experiments={tmp_path}", *override)
+    with pytest.raises(UserError, match=re.escape(message)):
+        row.build(CPU)
+
+
+def test_a_row_from_a_file_has_its_weights(tmp_path):
+    state = gaussian_state("caffenet", 7)
+    torch.save(state, tmp_path / "weights.pth")
+    overrides = ("net=[alex_watching]", f"net.alex-watching.weights={tmp_path}/weights.pth", "variant=[off_the_shelf]")
+    (row,) = methods(*overrides, "metric=[]")
+    assert (row.group, row.supervision, row.paper) == ("self-supervised", "self-supervised", ("alex-watching", ""))
+    assert row.build(CPU).identity["weights"] == digest_state(Backbone("caffenet", state).state_dict())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +91,7 @@ def test_distances_grow_with_the_difference_for_every_classic_metric():
         ("metric.psnr.function=snr", "metric.psnr.function='snr': expected one of fsim, fsimc, l2"),
         ("metric.ssim.settings.window=hann", "metric.ssim.settings=.*'hann': expected one of uniform, gaussian"),
         ("+metric.ssim.settings.size=3", "metric.ssim.settings=.*size"),
-        ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex, squeeze, vgg"),
+        ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex, caffenet, .*squeeze, vgg"),
         ("variant.lin.versions=[0.2]", "variant.lin.versions='0.2': expected one of 0.0, 0.1"),
         ("+variant.linear.versions=[0.1]", "variant='linear': expected one of off_the_shelf, lin"),
     ],

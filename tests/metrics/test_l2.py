@@ -7,8 +7,8 @@ from skimage import data
 from skimage.color import rgb2lab
 from torch import Tensor
 
+from lpips_repro.color import truncate_to_uint8
 from lpips_repro.metrics import l2, psnr
-from lpips_repro.metrics.color import truncate_to_uint8
 
 
 def as_batch(image: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -6,8 +6,8 @@ from skimage import data
 from skimage.color import rgb2lab
 from torch import Tensor
 
+from lpips_repro.color import rgb_to_lab, truncate_to_uint8, weighted_sum
 from lpips_repro.errors import check_choice
-from lpips_repro.metrics.color import rgb_to_lab, truncate_to_uint8, weighted_sum
 from lpips_repro.metrics.inputs import at_least_float32
 
 # The constants are scikit-image's, so in float64 only the order of the operations differs. In float32 a and b are

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances import DistanceStore, Engine
+from lpips_repro.evaluation.foreign import ForeignDistances
+from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.results import Results
+from tests.compose import settings
+from tests.evaluation.test_distances import packed
+
+
+def test_distances_of_another_program_are_read_as_they_are(tmp_path):
+    split = packed(tmp_path)
+    lines = [f"{index},{index / 4},{1 - index / 4}" for index in range(len(split))]
+    (tmp_path / f"{split.name.replace('/', '-')}.csv").write_text("index,d0,d1\n" + "\n".join(lines) + "\n")
+    overrides = ("metric=[hdr_vdp]", f"metric.hdr-vdp.distances={tmp_path}", "net=[]", "variant=[]")
+    (method,) = list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
+    results = Results(Engine(torch.device("cpu")), DistanceStore(tmp_path / "store"), [split], 4)
+    results.add([method])
+    found = results.on(method, [split])[split.card["split"]]
+    np.testing.assert_array_equal(found["d0"], np.arange(len(split), dtype=np.float32) / 4)
+    np.testing.assert_array_equal(found["d1"], 1 - np.arange(len(split), dtype=np.float32) / 4)
+    assert f"distances={tmp_path}" in results.words(method)
+
+
+def test_without_a_folder_the_row_says_what_to_do():
+    (method,) = list_methods(parse(settings("evaluate", "metric=[hdr_vdp]", "net=[]", "variant=[]"), EvaluateConfig))
+    with pytest.raises(UserError, match=r"MATLAB.*set metric\.hdr-vdp\.distances=FOLDER"):
+        method.build(Engine(torch.device("cpu")))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file or directory"),
+        ("index,d\n0,1\n", "expected the columns index,d0,d1"),
+        ("index,d0,d1\n0,1,2\n", r"1 lines: expected 5, one for each example of 2afc/val/"),
+        ("index,d0,d1\n" + "".join(f"{i},1,nan\n" for i in range(5)), "holds a value that is not finite"),
+        ("index,d0,d1\n" + "".join(f"{i + 1},1,2\n" for i in range(5)), "expected the index 0, 1, 2"),
+    ],
+)
+def test_a_file_that_does_not_fit_the_split_is_named(tmp_path, text, message):
+    split = packed(tmp_path)
+    assert len(split) == 5
+    if text is not None:
+        (tmp_path / f"{split.name.replace('/', '-')}.csv").write_text(text)
+    with pytest.raises(UserError, match=f"{split.name.replace('/', '-')}.csv: {message}"):
+        ForeignDistances(tmp_path).read(split)
