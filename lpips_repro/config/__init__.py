@@ -6,6 +6,7 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 from lpips_repro.config.bench import BenchConfig, Task
 from lpips_repro.config.data import BappsConfig, DatasetConfig, FolderConfig, MiniConfig, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
+    CorrelationConfig,
     Device,
     Dtype,
     EvaluateConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "Activation",
     "BappsConfig",
     "BenchConfig",
+    "CorrelationConfig",
     "DatasetConfig",
     "Device",
     "Dtype",
