@@ -79,11 +79,10 @@ def write_correlation(composed: DictConfig) -> None:
 
 
 def _paper_figure(reference: Path) -> Figure:
-    points = [
-        Point(row["method"], row["group"], float(row[x]), float(row[y]), row["alexnet_like"] == "1")
-        for x, y in [("twoafc_distortions", "jnd_map")]
-        for row in read_figure5(reference)
-    ]
+    points = []
+    for row in read_figure5(reference):
+        scores = float(row["twoafc_distortions"]), float(row["jnd_map"])
+        points.append(Point(row["method"], row["group"], *scores, row["alexnet_like"] == "1"))
     return Figure("paper, Figure 5", "distortions", "human", points)
 
 
@@ -105,7 +104,7 @@ def _figure(folder: Path, version: str) -> tuple[Figure, list[Row]]:
     simulated = any(row.observers == "simulated" for found in rows.values() for row in found)
     source = f"{folder} (SIMULATED judgments)" if simulated else str(folder)
     observers = "simulated" if simulated else "human"
-    return Figure(source, column, observers, points, f"version={version} "), list(left_out.values())
+    return Figure(source, column, observers, points, f"version={version}"), list(left_out.values())
 
 
 def _in_one_version(rows: Sequence[Row], version: str) -> list[Row]:
@@ -137,7 +136,8 @@ def _lines(figure: Figure, cfg: CorrelationConfig) -> list[dict[str, str]]:
             lines.append(line | {"note": f"not computed: {error}"})
             continue
         line |= {"rho": f"{found.rho:.3f}", "rho_lo": f"{found.low:.3f}", "rho_hi": f"{found.high:.3f}"}
-        lines.append(line | {"settings": f"{figure.settings}bootstrap={cfg.bootstrap} seed={cfg.seed}"})
+        settings = f"{figure.settings} bootstrap={cfg.bootstrap} seed={cfg.seed}".strip()
+        lines.append(line | {"settings": settings})
     return lines
 
 

@@ -11,10 +11,12 @@ from PIL import Image
 from lpips_repro.config import CorrelationConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.reference import read_figure5
+from lpips_repro.evaluation.run import evaluate
 from lpips_repro.evaluation.tables import Row
 from lpips_repro.evaluation.write import write_tables
 from lpips_repro.report.correlation import is_alexnet_like, write_correlation
 from tests.compose import CONFIGS, settings
+from tests.datasets.folders import make_split
 
 REFERENCE = CONFIGS.parent / "experiments/reference"
 # Method, variant, version, 2AFC and JND.
@@ -187,3 +189,16 @@ def test_make_names_the_tables_of_its_data_unless_others_are_named():
     assert [name(variables) for variables in ("", "DATA=mini", 'DATA=mini ARGS="name=demo"')] == [
         "tables-bapps", "tables-mini", "demo"
     ]  # fmt: skip
+
+
+def test_tables_that_the_evaluation_writes_are_correlated(tmp_path):
+    make_split(tmp_path / "data", split="mine")
+    make_split(tmp_path / "data", kind="jnd", split="cnn")
+    data = ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}")
+    evaluate(settings("evaluate", *data, "name=tables-mine", "metric=[l2_rgb,ssim,fsimc]", "net=[]", "device=cpu"))
+    tables = []
+    for table in ("twoafc", "jnd"):
+        with (tmp_path / f"tables-mine/{table}.csv").open(newline="") as file:
+            tables.append([float(row["all"]) for row in csv.DictReader(file) if row["group"] != "observers"])
+    line = here(run(tmp_path), "all")
+    assert (line["number"], line["rho"]) == ("3", f"{scipy.stats.pearsonr(*tables).statistic:.3f}")
