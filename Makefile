@@ -12,7 +12,7 @@ RUN := $(VENV)/bin/python
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights train train-all tensorboard eval-tables sparsity bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights train train-all tensorboard eval-tables correlation sparsity bench demo test test-all lint
 
 help: setup  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -50,6 +50,9 @@ tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007
 
 eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder [DATA_ROOT=folder] [ARGS="any override"]
 	$(RUN) scripts/evaluate.py data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+
+correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]
+	$(RUN) scripts/correlation.py name=tables-$(DATA) $(ARGS)
 
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/sparsity.py $(ARGS)

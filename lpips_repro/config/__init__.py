@@ -7,6 +7,7 @@ from lpips_repro.config.bench import BenchConfig, Task
 from lpips_repro.config.data import BappsConfig, DatasetConfig, FolderConfig, MiniConfig, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
     SUPERVISIONS,
+    CorrelationConfig,
     Device,
     Dtype,
     EvaluateConfig,
@@ -33,6 +34,7 @@ __all__ = [
     "Activation",
     "BappsConfig",
     "BenchConfig",
+    "CorrelationConfig",
     "DatasetConfig",
     "Device",
     "Dtype",

@@ -1,4 +1,4 @@
-"""Settings of the rows of tables: `configs/evaluate.yaml`, `sparsity.yaml`, `weights.yaml`, and their groups."""
+"""Settings of tables and their rows: `configs/evaluate.yaml`, `sparsity.yaml`, `correlation.yaml`, `weights.yaml`."""
 
 import enum
 from dataclasses import dataclass, field
@@ -140,6 +140,23 @@ class SparsityConfig:
 
     def __post_init__(self):
         check_name("name", self.name)
+
+
+@dataclass(kw_only=True)
+class CorrelationConfig:
+    """`configs/correlation.yaml`."""
+
+    name: str
+    experiments: str
+    reference: str
+    version: str
+    bootstrap: int
+    seed: int
+
+    def __post_init__(self):
+        check_name("name", self.name)
+        check_at_least("bootstrap", self.bootstrap, 1)
+        check_seed(self.seed)
 
 
 @dataclass

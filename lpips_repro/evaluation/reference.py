@@ -6,6 +6,7 @@ from pathlib import Path
 from lpips_repro.errors import UserError
 
 FILES = {"2afc": "paper_2afc.csv", "jnd": "paper_jnd.csv"}
+FIGURE5 = "paper_figure5.csv"
 
 
 def read_paper(folder: Path, kind: str) -> dict[tuple[str, str], dict[str, float]]:
@@ -13,15 +14,22 @@ def read_paper(folder: Path, kind: str) -> dict[tuple[str, str], dict[str, float
 
     JND mAP was published only as the mean over the splits, here under "all".
     """
-    path = folder / FILES[kind]
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: run from the repository's root, or set reference=FOLDER") from error
     keys = ("group", "method", "variant")
     names = {"jnd_map": "all"}
     return {
         (row["method"], row["variant"]): {names.get(k, k): float(v) for k, v in row.items() if k not in keys and v}
-        for row in rows
+        for row in _read(folder / FILES[kind])
     }
+
+
+def read_figure5(folder: Path) -> list[dict[str, str]]:
+    """The points of Figure 5: method, group, alexnet_like (0 or 1), jnd_map and twoafc_distortions, in percent."""
+    return _read(folder / FIGURE5)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: run from the repository's root, or set reference=FOLDER") from error

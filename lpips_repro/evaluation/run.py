@@ -108,7 +108,7 @@ def _write(
         else:
             words = "; ".join(results.words(one) for one in seeds)
             row = method_row(method, [results.on(one, splits) for one in seeds], splits, bootstrap, f"{words} {common}")
-            row.origin = origin_of_seeds(seeds)
+            row.origin = origin_of_seeds([one.origin for one in seeds])
         row.paper = paper.get(method.paper, {})
         rows.append(row)
     columns = columns_of(kind, [split.card["split"] for split in splits])

@@ -98,10 +98,9 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
     )
 
 
-def origin_of_seeds(methods: Sequence[Method]) -> str:
-    """What is said of a row over several seeds."""
-    origin = methods[0].origin
-    return re.sub(r"seed \d+", f"{len(methods)} seeds", origin, count=1) if len(methods) > 1 else origin
+def origin_of_seeds(origins: Sequence[str]) -> str:
+    """What is said of a row over several seeds, given what is said of each."""
+    return re.sub(r"seed \d+", f"{len(origins)} seeds", origins[0], count=1) if len(origins) > 1 else origins[0]
 
 
 def _absent(name: str, variant: str, version: str, data: str, paper: tuple[str, str] | None) -> Method:

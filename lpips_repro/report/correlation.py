@@ -1,0 +1,160 @@
+"""Task correlation over the methods of written tables (paper, Table 4 and Figure 5; `make correlation`)."""
+
+import csv
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+from PIL import Image
+from tabulate import tabulate
+
+from lpips_repro.config import CorrelationConfig, parse
+from lpips_repro.errors import UserError, check_choice
+from lpips_repro.evaluation.correlation import task_correlation
+from lpips_repro.evaluation.read import read_rows
+from lpips_repro.evaluation.reference import read_figure5
+from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.write import FILES, HUMAN, SIMULATED, notes_of
+from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.report.scatter import Point, scatter
+
+COLUMNS = ("source", "methods", "number", "rho", "rho_lo", "rho_hi", "2afc", "jnd", "observers", "settings", "note")
+ALL, ALEXNET_LIKE = "all", "AlexNet-like"
+# Table 4 gives one number for 2AFC with JND, over "AlexNet-like architectures".
+TABLE4 = {"source": "paper, Table 4", "methods": ALEXNET_LIKE, "rho": "0.928", "2afc": "distortions", "jnd": "all"}
+CAPTION = (
+    "Pearson's rho of 2AFC score and JND mAP over methods. 95 % intervals: bootstrap over the methods; the noise of"
+    " each score is not in them. AlexNet-like: off the shelf, as in the paper."
+)
+# Groups in the order of the paper, in colours that can be told apart by the colour-blind (Okabe and Ito 2008).
+COLORS = {
+    "low-level": "#999999",
+    "random": "#000000",
+    "unsupervised": "#e69f00",
+    "self-supervised": "#56b4e9",
+    "supervised": "#009e73",
+    "lpips": "#d55e00",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Methods by their scores: x is a column of the 2AFC table, y the mean JND mAP; AlexNet-like ones are round."""
+
+    source: str
+    column: str
+    observers: str
+    points: list[Point]
+    settings: str = ""
+
+
+def write_correlation(composed: DictConfig) -> None:
+    """Write `correlation.csv` and `correlation.png` beside the tables that the settings name; print the correlation.
+
+    Raises:
+        UserError: where a table is missing, or fewer than 3 methods have both scores.
+    """
+    cfg = parse(composed, CorrelationConfig)
+    check_choice("version", cfg.version, VERSIONS)
+    folder = Path(cfg.experiments) / cfg.name
+    paper = _paper_figure(Path(cfg.reference))
+    figure, left_out = _figure(folder, cfg.version)
+    in_paper, here = _lines(paper, cfg), _lines(figure, cfg)
+    lines = [*in_paper, TABLE4 | {"observers": "human"}, *here]
+    with (folder / "correlation.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(lines)
+    panels = _panel(paper, in_paper), _panel(figure, here)
+    picture = Image.new("RGB", (panels[0].width + panels[1].width, panels[0].height))
+    picture.paste(panels[0])
+    picture.paste(panels[1], (panels[0].width, 0))
+    picture.save(folder / "correlation.png")
+    judged = SIMULATED if figure.observers == "simulated" else HUMAN
+    print(f"{CAPTION}\n{judged}\n\n{_render(lines)}\n{notes_of(left_out)}")
+    print(f"written: {folder / 'correlation.csv'}, {folder / 'correlation.png'}")
+
+
+def _paper_figure(reference: Path) -> Figure:
+    points = []
+    for row in read_figure5(reference):
+        scores = float(row["twoafc_distortions"]), float(row["jnd_map"])
+        points.append(Point(row["method"], row["group"], *scores, row["alexnet_like"] == "1"))
+    return Figure("paper, Figure 5", "distortions", "human", points)
+
+
+def _figure(folder: Path, version: str) -> tuple[Figure, list[Row]]:
+    """The methods with scores in both tables of a folder, and the rows that are left out, with the reason in `note`."""
+    rows = {kind: [row for row in read_rows(folder, kind) if row.group != "observers"] for kind in FILES}
+    tables = {kind: {row.label: row for row in found if row.scores} for kind, found in rows.items()}
+    left_out = {row.label: row for found in rows.values() for row in found if not row.scores}
+    for kind, other in (("2afc", "jnd"), ("jnd", "2afc")):
+        for label in tables[kind].keys() - tables[other].keys() - left_out.keys():
+            note = f"left out: has no row in {FILES[other]}.csv"
+            left_out[label] = dataclasses.replace(tables[kind][label], note=note)
+    both = [row for label, row in tables["2afc"].items() if label in tables["jnd"]]
+    column = "distortions" if any("distortions" in row.scores for row in both) else "all"
+    points = [
+        Point(row.label, row.group, row.scores[column], tables["jnd"][row.label].scores["all"], is_alexnet_like(row))
+        for row in _in_one_version(both, version)
+    ]
+    simulated = any(row.observers == "simulated" for found in rows.values() for row in found)
+    source = f"{folder} (SIMULATED judgments)" if simulated else str(folder)
+    observers = "simulated" if simulated else "human"
+    return Figure(source, column, observers, points, f"version={version}"), list(left_out.values())
+
+
+def _in_one_version(rows: Sequence[Row], version: str) -> list[Row]:
+    """The rows, but each network once: in this version where it has it."""
+    chosen: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        key = (row.method, row.variant, row.origin)
+        if key not in chosen or row.version == version:
+            chosen[key] = row
+    return list(chosen.values())
+
+
+def is_alexnet_like(row: Row) -> bool:
+    """Whether the paper's correlation would count it: an AlexNet off the shelf; all of these are named `alex...`."""
+    return row.variant == "off_the_shelf" and re.fullmatch("alex(-.+)?", row.method) is not None
+
+
+def _lines(figure: Figure, cfg: CorrelationConfig) -> list[dict[str, str]]:
+    """The lines of the table on a figure: over all methods, and over the AlexNet-like ones, where they are enough."""
+    lines = []
+    for methods, points in ((ALL, figure.points), (ALEXNET_LIKE, [point for point in figure.points if point.round])):
+        line = {"source": figure.source, "methods": methods, "number": str(len(points)), "2afc": figure.column}
+        line |= {"jnd": "all", "observers": figure.observers}
+        try:
+            found = task_correlation([p.x for p in points], [p.y for p in points], cfg.bootstrap, cfg.seed)
+        except UserError as error:
+            if methods == ALL:
+                raise UserError(f"{figure.source}: {error}") from error
+            lines.append(line | {"note": f"not computed: {error}"})
+            continue
+        line |= {"rho": f"{found.rho:.3f}", "rho_lo": f"{found.low:.3f}", "rho_hi": f"{found.high:.3f}"}
+        settings = f"{figure.settings} bootstrap={cfg.bootstrap} seed={cfg.seed}".strip()
+        lines.append(line | {"settings": settings})
+    return lines
+
+
+def _render(lines: Sequence[Mapping[str, str]]) -> str:
+    shown = []
+    for line in lines:
+        cells = {key: line.get(key, "") for key in ("source", "methods", "number", "rho")}
+        cells["95 % interval"] = f"{line['rho_lo']} to {line['rho_hi']}" if "rho_lo" in line else ""
+        shown.append(cells | {"2AFC": line["2afc"], "JND": line["jnd"]})
+    table = tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True)
+    notes = [f"- {line['source']}, {line['methods']}: {line['note']}" for line in lines if "note" in line]
+    return "\n".join([table, *([""] if notes else []), *notes])
+
+
+def _panel(figure: Figure, lines: Sequence[Mapping[str, str]]) -> Image.Image:
+    every, alexnet_like = lines
+    rho = f"rho = {every['rho']} over all {every['number']} methods"
+    if "rho" in alexnet_like:
+        rho += f", {alexnet_like['rho']} over the {alexnet_like['number']} AlexNet-like ones (round)"
+    return scatter(figure.points, (figure.source, rho), (f"2AFC score, {figure.column} (%)", "JND mAP (%)"), COLORS)

@@ -1,0 +1,204 @@
+"""The correlation over the methods of tables, beside the paper's."""
+
+import csv
+import subprocess
+
+import numpy as np
+import pytest
+import scipy.stats
+from PIL import Image
+
+from lpips_repro.config import CorrelationConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.reference import read_figure5
+from lpips_repro.evaluation.run import evaluate
+from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.write import write_tables
+from lpips_repro.report.correlation import is_alexnet_like, write_correlation
+from tests.compose import CONFIGS, settings
+from tests.datasets.folders import make_split
+
+REFERENCE = CONFIGS.parent / "experiments/reference"
+# Method, variant, version, 2AFC and JND.
+SCORES = [
+    ("ssim", "", "", 70.0, 50.5),
+    ("alex-gaussian", "off_the_shelf", "0.0", 69.0, 46.0),
+    ("alex-kmeans", "off_the_shelf", "0.1", 74.0, 52.0),
+    ("alex", "off_the_shelf", "0.0", 76.0, 54.0),
+    ("alex", "off_the_shelf", "0.1", 77.0, 49.0),
+    ("alex", "lin", "0.0", 78.0, 59.0),
+]
+
+
+def rows_of(kind, observers, scores=SCORES):
+    """A row for each method, and one of the observers and of a network without weights."""
+    rows = [Row("observers", observers, scores={"all": 80.0})] if kind == "2afc" else []
+    for method, variant, version, twoafc, jnd in scores:
+        group = "lpips" if variant == "lin" else "supervised" if variant else "low-level"
+        found = {"traditional": 1.0, "distortions": twoafc, "all": 100 - twoafc} if kind == "2afc" else {"all": jnd}
+        rows.append(Row(group, method, variant, version, scores=found))
+    rows.append(Row("supervised", "vgg", "off_the_shelf", "0.0", note="not run: no weights of vgg at hand"))
+    for row in rows:
+        row.observers, row.interval = observers, {column: (1, 99) for column in row.scores}
+    return rows
+
+
+def make_tables(tmp_path, observers="human", jnd=SCORES, columns=("traditional", "distortions", "all")):
+    write_tables(tmp_path / "tables-mine", "2afc", rows_of("2afc", observers), columns, with_paper=False)
+    write_tables(tmp_path / "tables-mine", "jnd", rows_of("jnd", observers, jnd), ("all",), with_paper=False)
+
+
+def run(tmp_path, *overrides):
+    """The lines of the table, by source and methods."""
+    where = ("name=tables-mine", f"experiments={tmp_path}", f"reference={REFERENCE}")
+    write_correlation(settings("correlation", *where, "bootstrap=200", *overrides))
+    with (tmp_path / "tables-mine/correlation.csv").open(newline="") as file:
+        return {(line["source"], line["methods"]): line for line in csv.DictReader(file)}
+
+
+def here(lines, methods):
+    (line,) = (line for (source, which), line in lines.items() if "tables-mine" in source and which == methods)
+    return line
+
+
+def rho(*labels, column=3):
+    """scipy's value over these places of SCORES."""
+    chosen = [SCORES[place] for place in labels]
+    return f"{scipy.stats.pearsonr([row[column] for row in chosen], [row[4] for row in chosen]).statistic:.3f}"
+
+
+def test_each_network_counts_once_in_the_paper_version_and_alexnets_off_the_shelf_apart(tmp_path):
+    make_tables(tmp_path)
+    lines = run(tmp_path)
+    assert (here(lines, "all")["number"], here(lines, "all")["rho"]) == ("5", rho(0, 1, 2, 3, 5))
+    alexnets = here(lines, "AlexNet-like")
+    assert (alexnets["number"], alexnets["rho"]) == ("3", rho(1, 2, 3))
+    assert alexnets["2afc"] == "distortions"
+    assert alexnets["settings"] == "version=0.0 bootstrap=200 seed=0"
+    assert -1 <= float(alexnets["rho_lo"]) <= float(alexnets["rho"]) <= float(alexnets["rho_hi"]) <= 1
+
+
+def test_the_other_version_counts_where_it_is_asked_for(tmp_path):
+    make_tables(tmp_path)
+    assert here(run(tmp_path, "version='0.1'"), "all")["rho"] == rho(0, 1, 2, 4, 5)
+
+
+def test_the_papers_own_figures_stand_beside(tmp_path, capsys):
+    make_tables(tmp_path)
+    lines = run(tmp_path)
+    figure5 = lines["paper, Figure 5", "AlexNet-like"]
+    assert (figure5["number"], figure5["rho"]) == ("13", "0.930")
+    assert (lines["paper, Figure 5", "all"]["number"], lines["paper, Figure 5", "all"]["rho"]) == ("22", "0.956")
+    assert lines["paper, Table 4", "AlexNet-like"]["rho"] == "0.928"
+    assert capsys.readouterr().out.count("0.930") == 1
+
+
+def test_alexnet_like_are_those_that_figure_5_calls_so():
+    for row in read_figure5(REFERENCE):
+        variant = "lin" if row["method"].endswith("-lin") else "off_the_shelf" * (row["group"] != "low-level")
+        ours = Row(row["group"], row["method"].removesuffix("-lin"), variant)
+        assert is_alexnet_like(ours) == (row["alexnet_like"] == "1"), row["method"]
+
+
+def test_rows_without_both_scores_are_left_out_and_named(tmp_path, capsys):
+    make_tables(tmp_path, jnd=SCORES[1:])
+    assert here(run(tmp_path), "all")["number"] == "4"
+    printed = capsys.readouterr().out
+    assert "- vgg off the shelf v0.0: not run: no weights of vgg at hand" in printed
+    assert "- ssim: left out: has no row in jnd.csv" in printed
+    assert "- human" not in printed
+
+
+def test_without_the_papers_splits_the_mean_over_all_is_taken(tmp_path):
+    make_tables(tmp_path, columns=("traditional", "all"))
+    line = here(run(tmp_path), "all")
+    assert (line["2afc"], line["rho"]) == ("all", f"{-float(rho(0, 1, 2, 3, 5)):.3f}")
+
+
+@pytest.mark.parametrize("observers", ["human", "simulated"])
+def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys, monkeypatch, observers):
+    titles = []
+    draw = "lpips_repro.report.correlation.scatter"
+    monkeypatch.setattr(draw, lambda points, title, *_: titles.append(title[0]) or Image.new("RGB", (2, 2)))
+    make_tables(tmp_path, observers)
+    lines = run(tmp_path)
+    simulated = observers == "simulated"
+    assert ["SIMULATED" in title for title in titles] == [False, simulated]
+    printed = capsys.readouterr().out
+    assert ("SIMULATED observers" in printed) == ("tables-mine (SIMULATED judgments)" in printed) == simulated
+    assert here(lines, "all")["observers"] == observers
+    assert ("SIMULATED" in here(lines, "all")["source"]) == simulated
+    assert {line["observers"] for (source, _), line in lines.items() if "paper" in source} == {"human"}
+
+
+def test_the_picture_has_the_papers_figure_and_ours_side_by_side(tmp_path):
+    make_tables(tmp_path)
+    run(tmp_path)
+    with Image.open(tmp_path / "tables-mine/correlation.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))[:640]  # above the legend
+
+    def has(panel, color):
+        return bool((panel == color).all(axis=-1).any())
+
+    paper, ours = np.split(pixels, 2, axis=1)
+    self_supervised, lpips = (0x56, 0xB4, 0xE9), (0xD5, 0x5E, 0x00)
+    assert [has(paper, self_supervised), has(ours, self_supervised)] == [True, False]
+    assert [has(paper, lpips), has(ours, lpips)] == [True, True]
+
+
+def test_too_few_alexnets_are_said_and_the_rest_is_made(tmp_path, capsys):
+    make_tables(tmp_path, jnd=SCORES[:2] + SCORES[3:])
+    lines = run(tmp_path)
+    assert here(lines, "all")["rho"] != ""
+    assert here(lines, "AlexNet-like")["rho"] == ""
+    reason = "not computed: 2 methods have scores on both tasks: a correlation takes at least 3"
+    assert here(lines, "AlexNet-like")["note"] == reason
+    assert f"AlexNet-like: {reason}" in capsys.readouterr().out
+
+
+def test_too_few_methods_in_all_are_one_error_that_names_the_folder(tmp_path):
+    make_tables(tmp_path, jnd=SCORES[:2])
+    with pytest.raises(UserError, match=r"tables-mine: 2 methods have scores on both tasks: a correlation takes at"):
+        run(tmp_path)
+    assert not (tmp_path / "tables-mine/correlation.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("name=absent", r"absent/twoafc.csv: no such table: run `make eval-tables` first"),
+        ("name=../x", "name=../x: expected letters, digits"),
+        ("version='0.2'", "version='0.2': expected one of 0.0, 0.1"),
+        ("bootstrap=0", "bootstrap=0: expected an integer of at least 1"),
+        ("seed=-1", "seed=-1: expected an integer of at least 0"),
+        ("reference=absent", r"absent/paper_figure5.csv: No such file .* set reference=FOLDER"),
+    ],
+)
+def test_a_wrong_setting_is_refused(tmp_path, override, message):
+    make_tables(tmp_path)
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, override)
+
+
+def test_make_names_the_tables_of_its_data_unless_others_are_named():
+    def name(variables):
+        show = f"make correlation {variables} -s -o .venv/.installed RUN=\"printf '%s\\n'\""
+        shown = subprocess.check_output(show, shell=True, cwd=CONFIGS.parent, env={"PATH": "/usr/bin:/bin"}, text=True)
+        return parse(settings("correlation", *shown.splitlines()[1:]), CorrelationConfig).name
+
+    assert [name(variables) for variables in ("", "DATA=mini", 'DATA=mini ARGS="name=demo"')] == [
+        "tables-bapps", "tables-mini", "demo"
+    ]  # fmt: skip
+
+
+def test_tables_that_the_evaluation_writes_are_correlated(tmp_path):
+    make_split(tmp_path / "data", split="mine")
+    make_split(tmp_path / "data", kind="jnd", split="cnn")
+    data = ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}")
+    evaluate(settings("evaluate", *data, "name=tables-mine", "metric=[l2_rgb,ssim,fsimc]", "net=[]", "device=cpu"))
+    tables = []
+    for table in ("twoafc", "jnd"):
+        with (tmp_path / f"tables-mine/{table}.csv").open(newline="") as file:
+            tables.append([float(row["all"]) for row in csv.DictReader(file) if row["group"] != "observers"])
+    line = here(run(tmp_path), "all")
+    assert (line["number"], line["rho"]) == ("3", f"{scipy.stats.pearsonr(*tables).statistic:.3f}")
