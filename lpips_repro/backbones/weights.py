@@ -13,6 +13,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor
 
+from lpips_repro.backbones.caffe import READERS, read_caffe
 from lpips_repro.backbones.registry import BACKBONES
 from lpips_repro.errors import UserError
 
@@ -44,7 +45,7 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         UserError: where a file is there and cannot be read, or does not hold the ImageNet weights.
     """
     if path is not None:
-        return read_state(Path(path))
+        return read_weights(Path(path), name)
     if BACKBONES[name].imagenet is None:
         raise WeightsNotFoundError(
             f"no ImageNet weights of {name} are published where torchvision has them: give a file"
@@ -106,6 +107,15 @@ def weights_folder() -> Path | None:
     if not Path(value).is_dir():
         raise UserError(f"{FOLDER_VARIABLE}={value}: no such folder: correct or unset the variable")
     return Path(value)
+
+
+def read_weights(path: Path, net: str) -> dict[str, Tensor]:
+    """The parameters of a backbone from a file of any kind that is known: a state dict, or Caffe's layers.
+
+    Raises:
+        UserError: where the file cannot be read, or holds no weights of this backbone.
+    """
+    return read_caffe(path, net) if path.suffix in READERS else read_state(path)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
-from lpips_repro.backbones.weights import digest_state, imagenet_state, read_state
+from lpips_repro.backbones.weights import digest_state, imagenet_state, read_weights
 from lpips_repro.color import rgb_to_lab
 from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
@@ -166,7 +166,7 @@ def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tenso
         if not (net.weights and Path(net.weights).is_file()):
             missing = f"{net.weights}: no such file" if net.weights else "no weights at hand"
             raise UserError(f"{missing}: {net.remedy or 'set weights=FILE of this network'}")
-        return Backbone(net.backbone, read_state(Path(net.weights))).state_dict()
+        return Backbone(net.backbone, read_weights(Path(net.weights), net.backbone)).state_dict()
     found = _state_or_error(net.backbone, net.init, seed, download)
     if isinstance(found, UserError):
         raise found
