@@ -98,6 +98,14 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
     )
 
 
+def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:
+    """The methods, those together that are training runs with other seeds of one method."""
+    groups: dict[str, list[Method]] = {}
+    for method in methods:
+        groups.setdefault(method.seeds_of or method.label, []).append(method)
+    return list(groups.values())
+
+
 def origin_of_seeds(methods: Sequence[Method]) -> str:
     """What is said of a row over several seeds."""
     origin = methods[0].origin
