@@ -111,11 +111,11 @@ def load_image(path: Path, size: int) -> np.ndarray:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def digest_images(images: Sequence[DistortedImage], show: bool = True) -> str:
-    """SHA-256 over the names and contents of all image files; with a progress bar where it is to be shown."""
+def digest_images(images: Sequence[DistortedImage]) -> str:
+    """SHA-256 over the names and contents of all image files, with a progress bar on a terminal."""
     sha = hashlib.sha256()
     files = {image.reference: image.name[:3] for image in images} | {image.distorted: image.name for image in images}
-    for path, name in tqdm(files.items(), desc="reading TID2013", unit="image", leave=False, disable=not show or None):
+    for path, name in tqdm(files.items(), desc="reading TID2013", unit="image", leave=False, disable=None):
         sha.update(f"{name} {path.stat().st_size}\n".encode())
         sha.update(path.read_bytes())
     return sha.hexdigest()

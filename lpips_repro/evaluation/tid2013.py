@@ -20,7 +20,8 @@ from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.correlation import MEASURES, ReferenceBootstrap, rank_correlation
 from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.image_distances import ImageDistanceStore, ImageResults
+from lpips_repro.evaluation.image_distances import ImageDistanceStore
+from lpips_repro.evaluation.image_results import ImageResults
 from lpips_repro.evaluation.methods import Method
 from lpips_repro.evaluation.results import words_of
 from lpips_repro.evaluation.tables import QUANTILES, Row, empty_row

@@ -16,7 +16,7 @@ from scipy import stats
 
 from lpips_repro.datasets.tid2013 import load_image, read_tid2013
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import image_distances, methods
+from lpips_repro.evaluation import image_distances, image_results, methods
 from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances import Distance
 from lpips_repro.evaluation.methods import Method
@@ -79,8 +79,9 @@ def test_columns_of_a_row_and_the_mean_over_sizes(tmp_path):
     assert row["note"] == ""
 
 
-def test_distances_are_the_metrics_own_on_the_scaled_images(tmp_path, small):
-    run(tmp_path, "metric=[ssim]", "net=[]", sizes="[32]")
+@pytest.mark.parametrize("batch_size", ["null", "1", "2", "5"])  # of the six images of a reference
+def test_distances_are_the_metrics_own_on_the_scaled_images(tmp_path, small, batch_size):
+    run(tmp_path, "metric=[ssim]", "net=[]", f"batch_size={batch_size}", sizes="[32]")
     ssim, to_distance = METRICS["ssim"]
     expected = []
     for image in read_tid2013(tmp_path / "tid"):
@@ -123,7 +124,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, caplog, monkeypatch):
             raise KeyboardInterrupt
         return load_image(path, size)
 
-    monkeypatch.setattr(image_distances, "code_version", lambda *parts: "code")
+    monkeypatch.setattr(image_results, "code_version", lambda *parts: "code")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(image_distances, "load_image", interrupted)
         run(tmp_path, *CLASSIC, sizes="[24,48]")
@@ -143,7 +144,7 @@ def test_all_methods_share_one_read_of_a_sizes_images(tmp_path, monkeypatch):
         return load_image(path, size)
 
     monkeypatch.setattr(image_distances, "load_image", counted)
-    monkeypatch.setattr(image_distances, "code_version", lambda *parts: "code")
+    monkeypatch.setattr(image_results, "code_version", lambda *parts: "code")
     run(tmp_path, "metric=[l2_rgb,psnr,ssim]", "net=[]", sizes="[24,48]")
     assert len(read) == len(set(read)) == 2 * (3 + 18)
 
@@ -217,7 +218,7 @@ def test_several_seeds_are_one_row_with_mean_and_spread(tmp_path, monkeypatch):
             values = (x - y).abs().mean((1, 2, 3))
             return values + 0.03 * torch.rand(len(x), generator=generator)
 
-        return Distance(None, pair, {"seed": seed})
+        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {"seed": seed})
 
     runs = [
         Method("lpips", "alex", partial(noisy, seed), "tune", "0.1", origin=f"trained here, seed {seed}",
