@@ -4,7 +4,16 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 """
 
 from lpips_repro.config.bench import BenchConfig, Task
-from lpips_repro.config.data import BappsConfig, DatasetConfig, FolderConfig, MiniConfig, Observers, Resize, Splits
+from lpips_repro.config.data import (
+    BappsConfig,
+    DatasetConfig,
+    FolderConfig,
+    MiniConfig,
+    Observers,
+    Resize,
+    Splits,
+    Tid2013Config,
+)
 from lpips_repro.config.evaluate import (
     SUPERVISIONS,
     CorrelationConfig,
@@ -53,6 +62,7 @@ __all__ = [
     "SparsityConfig",
     "Splits",
     "Task",
+    "Tid2013Config",
     "TrainConfig",
     "TrainerConfig",
     "VariantConfig",

@@ -82,8 +82,24 @@ class MiniConfig:
         check_workers(self.workers)
 
 
+@dataclass
+class Tid2013Config:
+    """TID2013 on this computer: whole images with mean opinion scores, compared at several sizes."""
+
+    name: str
+    root: str
+    sizes: list[int]
+    trained_on: str | None
+
+    def __post_init__(self):
+        if not self.sizes or len(set(self.sizes)) < len(self.sizes):
+            raise UserError(f"data.sizes={self.sizes}: expected one or more sizes in pixels, each once")
+        for size in self.sizes:
+            check_at_least("data.sizes", size, 1)
+
+
 # By name; any other name is a FolderConfig.
-DATA_SCHEMAS = {"bapps": BappsConfig, "mini": MiniConfig}
+DATA_SCHEMAS = {"bapps": BappsConfig, "mini": MiniConfig, "tid2013": Tid2013Config}
 
 
 class Splits(enum.Enum):

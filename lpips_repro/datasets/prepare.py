@@ -3,25 +3,31 @@
 import hashlib
 from pathlib import Path
 
-from lpips_repro.config import BappsConfig, FolderConfig, MiniConfig
+from lpips_repro.config import BappsConfig, FolderConfig, MiniConfig, Tid2013Config
 from lpips_repro.datasets.bapps import check_room, prepare_bapps
 from lpips_repro.datasets.layout import find_splits
 from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.mini import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing import pack_split
+from lpips_repro.errors import UserError
 from lpips_repro.parallel import available_cores
 
 # By default: each takes some 50 MB and what it is working on.
 MOST_WORKERS = 8
 
 
-def prepare(data: FolderConfig | MiniConfig, *phases: str) -> list[PackedSplit]:
+def prepare(data: FolderConfig | MiniConfig | Tid2013Config, *phases: str) -> list[PackedSplit]:
     """The packed splits of phases ("train", "val"), 2AFC first in each; whatever is missing or has changed is made.
 
     Raises:
-        UserError: where the dataset is not there or a file of it is at fault.
+        UserError: where the dataset is not there or a file of it is at fault, or it has no splits.
     """
+    if isinstance(data, Tid2013Config):
+        raise UserError(
+            "data=tid2013: TID2013 has mean opinion scores of whole images, and no splits of judged patches: it is for"
+            " `make eval-tables DATA=tid2013` alone: use DATA=bapps, mini or folder"
+        )
     workers = data.workers or min(available_cores(), MOST_WORKERS)
     if isinstance(data, MiniConfig):
         made = {key: getattr(data, key) for key in ("train", "val", "jnd", "autoencoders", "autoencoder_steps")}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 from tabulate import tabulate
 
-from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, parse
+from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, Tid2013Config, parse
 from lpips_repro.datasets.archive import Key
 from lpips_repro.datasets.bapps import is_packed, target
 from lpips_repro.datasets.layout import PHASES
@@ -27,6 +27,7 @@ from lpips_repro.datasets.published import (
     read_manifest,
     size_warning,
 )
+from lpips_repro.datasets.tid2013 import describe, read_tid2013
 from lpips_repro.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,16 @@ class Finding(NamedTuple):
 
 
 def fetch_dataset(composed: DictConfig) -> None:
-    """Fetch, check and pack what is missing of a dataset, and print what there is."""
-    splits = prepare_phases(parse(composed, DatasetConfig))
+    """Fetch, check and pack what is missing of a dataset, and print what there is.
+
+    Raises:
+        UserError: where it is not to be had; TID2013 is fetched by hand, and used as it is.
+    """
+    cfg = parse(composed, DatasetConfig)
+    if isinstance(cfg.data, Tid2013Config):
+        print(f"{cfg.data.root}: {describe(read_tid2013(Path(cfg.data.root)))}")
+        return
+    splits = prepare_phases(cfg)
     rows = [(s.name, len(s), s.card["observers"], s.card["resize"], s.card["digest"][:12], s.path) for s in splits]
     print(tabulate(rows, headers=("split", "count", "observers", "resize", "digest", "packed in"), tablefmt="simple"))
 

@@ -92,9 +92,9 @@ class DistanceStore:
         lines = [",".join(("index", *distances, vote))]
         for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
             lines.append(f"{index:06d}," + ",".join(f"{value:.9g}" for value in row))  # 9 digits keep a float32
-        _write(path, "\n".join(lines) + "\n")
+        write_whole(path, "\n".join(lines) + "\n")
         card = {**self._identity(identity, split), "method": label, "count": len(split), "torch": torch.__version__}
-        _write(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+        write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
     def path(self, label: str, identity: dict[str, Any], split: PackedSplit) -> Path:
         """The CSV for this method, identity and split."""
@@ -138,11 +138,11 @@ def compute_distances(
         for start in own:
             batches[start] = {}
             stop = min(start + batch_size, len(split))
-            images = [_load_batch(split.arrays[name][start:stop], device) for name in IMAGE_FIELDS[split.card["kind"]]]
+            images = [load_batch(split.arrays[name][start:stop], device) for name in IMAGE_FIELDS[split.card["kind"]]]
             for label, distance in distances.items():
                 values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
                 for found in values:
-                    _check_shape(found, stop - start, f"{label} on {split.name}")
+                    check_shape(found, stop - start, f"{label} on {split.name}")
                 batches[start][label] = torch.stack(values).float()
             bar.update(min(ranks.world * batch_size, len(split) - start))
     # Only now to the host, which would wait for a GPU at every batch.
@@ -160,18 +160,21 @@ def check_numbers(distances: Mapping[str, np.ndarray], what: str) -> None:
         raise UserError(f"{what}: the distance of example {missing.argmax():06d} is NaN: a fault of the metric")
 
 
-def _check_shape(values: Any, count: int, what: str) -> None:
+def check_shape(values: Any, count: int, what: str) -> None:
+    """UserError where what a metric returned is not a tensor of `count` values."""
     if not isinstance(values, Tensor) or values.shape != (count,):
         found = getattr(values, "shape", type(values).__name__)
         raise UserError(f"{what}: the metric returned {found}: expected a tensor of N values")
 
 
-def _load_batch(images: np.ndarray, device: torch.device) -> Tensor:
+def load_batch(images: np.ndarray, device: torch.device) -> Tensor:
+    """Images uint8 (N, H, W, 3) as float32 (N, 3, H, W) in [0, 1] on a device."""
     # Copied out of the memory map, then sent as bytes: a quarter of the floats.
     return torch.from_numpy(images.copy()).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there as a whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         partial.write_text(text)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,23 +47,10 @@ class Results:
 
     def add(self, methods: Sequence[Method]) -> None:
         """Load the methods' distances, computing those that are missing, all of a split together."""
-        built: dict[str, Distance] = {}
-        with self.ranks.first_before_others():  # it may download weights
-            for method in methods:
-                try:
-                    distance = method.build(self.engine)
-                    if isinstance(distance, ForeignDistances):
-                        self.distances[method.label] = {s.name: distance.read(s) for s in self.splits}
-                        self.identity[method.label] = distance.identity
-                    else:
-                        built[method.label] = distance
-                except UserError as error:
-                    self._not_run(method.label, f"not run: {error}")
-        for label in self.ranks.from_first(list(built)):
-            if label not in built:
-                raise UserError(
-                    f"{label}: {self.not_run[label]}: the first process has them: give all of them the same"
-                )
+        built, not_run = build_methods(methods, self.engine, self.ranks)
+        self.not_run |= not_run
+        for label in [label for label, distance in built.items() if isinstance(distance, ForeignDistances)]:
+            self._read(label, built.pop(label))
         for label, distance in built.items():
             self.identity[label], self.distances[label] = distance.identity, {}
         for split in self.splits:
@@ -79,8 +67,7 @@ class Results:
 
     def words(self, method: Method) -> str:
         """The origin of a method and the identity of its distances, as key=value words."""
-        words = [f"{key}={value}" for key, value in self.identity[method.label].items() if value is not None]
-        return " ".join([f"{method.origin}:"] * bool(method.origin) + words)
+        return words_of(method, self.identity[method.label])
 
     def summary(self) -> str:
         """One line: how many were computed, how many were there."""
@@ -93,6 +80,14 @@ class Results:
         found = {label: values for label, values in found.items() if values is not None}
         self.reused += len(found)
         return found
+
+    def _read(self, label: str, foreign: ForeignDistances) -> None:
+        try:
+            self.distances[label] = {split.name: foreign.read(split) for split in self.splits}
+            self.identity[label] = foreign.identity
+        except UserError as error:
+            self.not_run[label] = f"not run: {error}"
+            log.warning("%s %s", label, self.not_run[label])
 
     def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
         computed = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
@@ -110,7 +105,33 @@ class Results:
             raise faults[0]
         self.computed += len(computed)
 
-    def _not_run(self, label: str, reason: str) -> None:
-        if reason not in self.not_run.values() and self.ranks.first:
-            log.warning("%s %s", label, reason)
-        self.not_run[label] = reason
+
+def build_methods(
+    methods: Sequence[Method], engine: Engine, ranks: Ranks
+) -> tuple[dict[str, Distance | ForeignDistances], dict[str, str]]:
+    """The methods ready to run, and why others are not, by label.
+
+    Raises:
+        UserError: where the first process has weights that this one has not.
+    """
+    built: dict[str, Distance | ForeignDistances] = {}
+    not_run: dict[str, str] = {}
+    with ranks.first_before_others():  # it may download weights
+        for method in methods:
+            try:
+                built[method.label] = method.build(engine)
+            except UserError as error:
+                reason = f"not run: {error}"
+                if reason not in not_run.values() and ranks.first:
+                    log.warning("%s %s", method.label, reason)
+                not_run[method.label] = reason
+    for label in ranks.from_first(list(built)):
+        if label not in built:
+            raise UserError(f"{label}: {not_run[label]}: the first process has them: give all of them the same")
+    return built, not_run
+
+
+def words_of(method: Method, identity: Mapping[str, Any]) -> str:
+    """The origin of a method and what its distances depend on, as key=value words."""
+    words = [f"{key}={value}" for key, value in identity.items() if value is not None]
+    return " ".join([f"{method.origin}:"] * bool(method.origin) + words)

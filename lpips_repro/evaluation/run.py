@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.config import EvaluateConfig, Tid2013Config, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import started_ranks
@@ -17,7 +17,8 @@ from lpips_repro.evaluation.methods import Method, in_order, list_methods
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
-from lpips_repro.evaluation.trained import origin_of_seeds, trained_methods
+from lpips_repro.evaluation.tid2013 import evaluate_tid2013
+from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds, trained_methods
 from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.run_record import choose_device, record_run
@@ -45,6 +46,10 @@ def evaluate(composed: DictConfig) -> None:
             methods = in_order(list_methods(cfg) + trained_methods(cfg))
             if not methods:
                 raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
+        if isinstance(cfg.data, Tid2013Config):
+            evaluate_tid2013(cfg, composed, methods, device, ranks)
+            return
+        with ranks.first_before_others():
             splits = prepare(cfg.data, "val")
             _check(splits if ranks.first else [])
         store = DistanceStore(Path(cfg.experiments) / "distances")
@@ -100,7 +105,7 @@ def _write(
     rows: list[Row] = observer_rows(splits, bootstrap, common) if kind == "2afc" else []
     for row in rows:
         row.paper = paper.get((row.method, ""), {})
-    for seeds in _by_seeds(methods):
+    for seeds in by_seeds(methods):
         method = seeds[0]
         failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), None)
         if failed:
@@ -115,11 +120,3 @@ def _write(
     paths = write_tables(folder, kind, rows, columns, with_paper)
     print(terminal_table(kind, rows, columns, with_paper))
     print(f"written: {', '.join(map(str, paths))}\n")
-
-
-def _by_seeds(methods: list[Method]) -> list[list[Method]]:
-    """The methods, those together that are training runs with other seeds of one method."""
-    groups: dict[str, list[Method]] = {}
-    for method in methods:
-        groups.setdefault(method.seeds_of or method.label, []).append(method)
-    return list(groups.values())

@@ -103,6 +103,14 @@ def origin_of_seeds(origins: Sequence[str]) -> str:
     return re.sub(r"seed \d+", f"{len(origins)} seeds", origins[0], count=1) if len(origins) > 1 else origins[0]
 
 
+def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:
+    """The methods, those together that are training runs with other seeds of one method."""
+    groups: dict[str, list[Method]] = {}
+    for method in methods:
+        groups.setdefault(method.seeds_of or method.label, []).append(method)
+    return list(groups.values())
+
+
 def _absent(name: str, variant: str, version: str, data: str, paper: tuple[str, str] | None) -> Method:
     def build(engine: Engine) -> Distance:
         raise UserError(

@@ -37,11 +37,11 @@ def write_tables(folder: Path, kind: str, rows: Sequence[Row], columns: Sequence
     paths = _paths(folder, kind)
     _write_csv(paths[0], rows, columns, with_paper)
     caption = caption_of(rows, with_paper)
-    table = _render(_cells(rows, columns, with_paper, lambda low, high: f" <sub>{low:.1f}–{high:.1f}</sub>"), "github")
+    table = render(_cells(rows, columns, with_paper, lambda low, high: f" <sub>{low:.1f}–{high:.1f}</sub>"), "github")
     intro = f"# {TITLES[kind]}\n\n{caption}\nSmall: 95 % bootstrap intervals."
     paths[1].write_text(f"{intro}\n\n{table}\n{notes_of(rows)}")
     cells = _cells(rows, columns, with_paper, lambda low, high: rf" {{\scriptsize {low:.1f}--{high:.1f}}}")
-    table = _render(cells, "latex_raw").replace("_", r"\_")
+    table = render(cells, "latex_raw").replace("_", r"\_")
     notes = notes_of(rows).strip().replace("\n", "\n% ")
     paths[2].write_text(f"% {TITLES[kind]}. {caption}\n{table}\n" + (f"% {notes}\n" if notes else ""))
     return paths
@@ -58,7 +58,7 @@ def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_
     table = _cells(rows, columns, with_paper, None)
     for line, row in zip(table, rows, strict=True):
         line["all 95 % CI"] = "{:.1f}–{:.1f}".format(*row.interval["all"]) if row.scores else ""
-    return f"{TITLES[kind]}\n{caption_of(rows, with_paper)}\n\n{_render(table, 'simple')}\n{notes_of(rows)}"
+    return f"{TITLES[kind]}\n{caption_of(rows, with_paper)}\n\n{render(table, 'simple')}\n{notes_of(rows)}"
 
 
 def caption_of(rows: Sequence[Row], with_paper: bool) -> str:
@@ -116,7 +116,8 @@ def _cells(rows: Sequence[Row], columns: Sequence[str], with_paper: bool, interv
     return table
 
 
-def _render(table: list[dict[str, str]], style: str) -> str:
+def render(table: list[dict[str, str]], style: str) -> str:
+    """A table in a style of tabulate, the first two columns to the left."""
     aligned = ("left", "left", *("right",) * (len(table[0]) - 2))
     return tabulate(table, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
 

@@ -131,6 +131,6 @@ def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):
         read.append(len(images))
         return torch.zeros(len(images), 3, 64, 64)
 
-    monkeypatch.setattr("lpips_repro.evaluation.distances._load_batch", load)
+    monkeypatch.setattr("lpips_repro.evaluation.distances.load_batch", load)
     compute_distances({"one": DISTANCE, "other": DISTANCE}, packed(tmp_path), CPU, 3)
     assert read == [3, 3, 3, 2, 2, 2]  # ref, p0, p1 of two batches

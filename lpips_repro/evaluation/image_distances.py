@@ -1,0 +1,134 @@
+"""Distances of whole images from their references at several sizes, computed once and kept on disk.
+
+A CSV a method and size (image, distance), and a JSON beside it with the identity: all that the values depend on. Its
+hash is part of the file name. What is there of a CSV is used: it grows by all images of a reference at a time.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpips_repro.datasets.tid2013 import DistortedImage, load_image
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances import Distance, check_shape, load_batch, write_whole
+
+COLUMNS = "image,distance"
+# At once where no batch size is given: those of 50 and of 500 patches, as for BAPPS; but two images at least.
+PIXELS = {"cpu": 50 * 64**2, "cuda": 500 * 64**2}
+
+
+class ImageDistanceStore:
+    """The distances under a folder, a part of the images or all of them.
+
+    Args:
+        root: the folder; made when first written to.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def load(self, label: str, identity: dict[str, Any]) -> dict[str, float]:
+        """The stored distances of a method by image; UserError where the file is damaged."""
+        path = self.path(label, identity)
+        if not path.is_file():
+            return {}
+        head, *lines = path.read_text().splitlines() or [""]
+        try:
+            if head != COLUMNS:
+                raise ValueError(f"expected the columns {COLUMNS}")
+            return {name: float(np.float32(value)) for name, value in (line.split(",") for line in lines)}
+        except ValueError as error:
+            raise UserError(f"{path}: damaged distances ({error}): delete it to compute them anew") from error
+
+    def save(self, label: str, identity: dict[str, Any], distances: Mapping[str, float]) -> None:
+        """Write distances over those that are there."""
+        path = self.path(label, identity)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        card = {**identity, "method": label, "torch": torch.__version__}
+        write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+        lines = [f"{name},{value:.9g}" for name, value in sorted(distances.items())]  # 9 digits keep a float32
+        write_whole(path, "\n".join([COLUMNS, *lines]) + "\n")
+
+    def path(self, label: str, identity: dict[str, Any]) -> Path:
+        """The CSV for this method and identity."""
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+        return self.root / f"size-{identity['size']}" / f"{label}-{key}.csv"
+
+
+@torch.inference_mode()
+def compute_reference(
+    group: Sequence[DistortedImage],
+    distances: Mapping[str, Distance],
+    size: int,
+    device: torch.device,
+    batch_size: int | None = None,
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Run several methods over the images of a reference, with one read of them for all.
+
+    Args:
+        group: the images; distances: the methods by label.
+        size: of the smaller side; device: where they run.
+        batch_size: images at once, or None for what suits their size.
+
+    Returns:
+        by label the distances by image, and the reason of those that cannot take them, by label.
+
+    Raises:
+        UserError: where an image cannot be read, or is not of its reference's size.
+    """
+    values: dict[str, dict[str, float]] = {label: {} for label in distances}
+    faults: dict[str, str] = {}
+    reference = load_image(group[0].reference, size)
+    height, width, _ = reference.shape
+    at_once = batch_size or max(2, PIXELS[device.type] // (height * width))
+    for start in range(0, len(group), at_once):
+        batch = group[start : start + at_once]
+        distorted = np.stack([_like(reference, image, size) for image in batch])
+        x = load_batch(np.stack([reference] * len(batch)), device)
+        y = load_batch(distorted, device)
+        for label, distance in distances.items():
+            if label in faults:
+                continue
+            try:
+                numbers = _from_reference(distance, x, y, label).float().cpu().numpy()
+                if np.isnan(numbers).any():
+                    name = batch[int(np.isnan(numbers).argmax())].name
+                    raise UserError(f"the distance of {name} is NaN: a fault of the metric")
+            # Whatever a network says of images of a size that it cannot take, torchvision's by assertions.
+            except (ValueError, AssertionError, RuntimeError) as error:
+                faults[label] = str(error).partition("\n")[0]
+                del values[label]
+                continue
+            values[label].update(zip((image.name for image in batch), numbers.tolist(), strict=True))
+    return values, faults
+
+
+def _from_reference(distance: Distance, x: Tensor, y: Tensor, label: str) -> Tensor:
+    """The distances of images y (N, 3, H, W) from x, N times their reference: two at a time, which is one of x."""
+    count = len(y)
+    if count == 1:
+        values = distance.pair(x, y)
+        check_shape(values, 1, label)
+        return values
+    half = (count + 1) // 2  # of an odd number the middle one comes twice
+    first, second = distance.triplet(x[:half], y[:half], y[count - half :])
+    for values in (first, second):
+        check_shape(values, half, label)
+    return torch.cat([first, second[2 * half - count :]])
+
+
+def _like(reference: np.ndarray, image: DistortedImage, size: int) -> np.ndarray:
+    found = load_image(image.distorted, size)
+    if found.shape != reference.shape:
+        height, width, _ = found.shape
+        raise UserError(
+            f"{image.distorted}: {width} x {height} with a smaller side of {size}, but its reference"
+            f" {image.reference.name} has {reference.shape[1]} x {reference.shape[0]}: restore the file"
+        )
+    return found
