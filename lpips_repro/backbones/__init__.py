@@ -1,24 +1,29 @@
-"""Networks that give feature maps; importing the package registers them."""
+"""Networks that give feature maps; importing the package registers those of every file in it."""
 
-from lpips_repro.backbones import alexnet, caffenet, squeezenet, vgg16  # registers them
+import importlib
+import pkgutil
+
 from lpips_repro.backbones.registry import (
     BACKBONES,
     Backbone,
+    check_backbone,
     gaussian_state,
     map_shapes,
     register_backbone,
     torchvision_state,
 )
+from lpips_repro.backbones.tapped import Tapped
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
 
 __all__ = [
     "BACKBONES",
     "Backbone",
-    "alexnet",
-    "caffenet",
+    "Tapped",
+    "check_backbone",
     "gaussian_state",
     "map_shapes",
     "register_backbone",
-    "squeezenet",
     "torchvision_state",
-    "vgg16",
 ]

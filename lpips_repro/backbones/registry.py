@@ -1,9 +1,12 @@
 """The networks by name, and the one module they all become: images in, feature maps out."""
 
 import functools
+import importlib.util
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +14,7 @@ from torchvision.models import WeightsEnum
 
 from lpips_repro.errors import UserError, check_choice
 
-# In which the largest feature map of a network is looked for.
+# In which the largest output of a layer is looked for.
 USUAL_SIZE = 64
 
 
@@ -30,6 +33,8 @@ class BackboneSpec:
         features_file: name of a file that holds only their convolutional part.
         left_out: how keys of published weights begin that are of no feature map.
         initialise: what torchvision does to each fresh convolution; None where it leaves them as PyTorch makes them.
+        fetch: downloads published weights that torchvision does not have; None where nothing does.
+        rename: gives published weights the network's own keys; None where they have them but for `features.`.
     """
 
     layers: Callable[[], nn.Module]
@@ -41,26 +46,66 @@ class BackboneSpec:
     features_file: str = ""
     left_out: tuple[str, ...] = ("classifier.",)
     initialise: Callable[[nn.Conv2d], None] | None = None
+    fetch: Callable[[], dict[str, Tensor]] | None = None
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 BACKBONES: dict[str, BackboneSpec] = {}
+# Networks that are registered when they are asked for: how their names begin, and what registers one.
+FAMILIES: dict[str, Callable[[str], None]] = {}
+
+
+class NotInstalledError(UserError):
+    """A network needs an optional package that is not there: the message names the command that installs it."""
 
 
 def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
     """Register a function that builds a network; `spec` holds the other fields of `BackboneSpec`."""
 
     def register(layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+        if name in BACKBONES:
+            raise UserError(f"network {name!r} is registered already: give yours another name")
         BACKBONES[name] = BackboneSpec(layers, **spec)
         return layers
 
     return register
 
 
+def register_file(path: Path) -> None:
+    """Import a Python file outside the package, whose networks register themselves; once, however often it is asked."""
+    path = path.absolute()
+    module_name = f"{__name__}:{path}"
+    if module_name in sys.modules:
+        return
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: `module` of a network is the Python file that registers it")
+    module_spec = importlib.util.spec_from_file_location(module_name, path)
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    sys.modules[module_name] = module
+
+
+def check_backbone(name: str, setting: str = "net", file: str | None = None) -> None:
+    """Raise UserError, naming the known ones, unless there is a network of this name.
+
+    Args:
+        name: a key of `BACKBONES`, or of one of the `FAMILIES`, which registers it then.
+        setting: what is to be named in the message.
+        file: a Python file that registers networks, read first.
+    """
+    if file is not None:
+        register_file(Path(file))
+    family = next((register for begin, register in FAMILIES.items() if name.startswith(begin)), None)
+    if family is not None and name not in BACKBONES:
+        family(name)
+    check_choice(setting, name, (*BACKBONES, *(f"{begin}NAME" for begin in FAMILIES)))
+
+
 class Backbone(nn.Module):
     """A registered network, cut after its last feature map.
 
     Args:
-        name: a key of `BACKBONES`; any other raises UserError.
+        name: of a network, as for `check_backbone`; any other raises UserError.
         state: parameters as torchvision names them, with or without `features.` before each; what begins with one of
             the spec's `left_out` is passed over. Missing, unexpected, wrong-shaped or non-finite entries raise
             UserError. Without a state the parameters are left as they are initialised.
@@ -68,11 +113,13 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, state: dict[str, Tensor] | None = None):
         super().__init__()
-        check_choice("net", name, BACKBONES)
+        check_backbone(name)
         self.name = name
         self.spec = BACKBONES[name]
         self.features = self.spec.layers()
         if state is not None:
+            if self.spec.rename is not None:
+                state = self.spec.rename(state)
             state = {key: value for key, value in state.items() if not key.startswith(self.spec.left_out)}
             own = self.state_dict()
             if any(key not in own and f"features.{key}" in own for key in state):
@@ -95,9 +142,9 @@ class Backbone(nn.Module):
 
     @property
     def map_density(self) -> float:
-        """Numbers in the largest feature map for each pixel of the image."""
+        """Numbers in the largest output of a layer, tapped or not, for each pixel of the image."""
         side = max(USUAL_SIZE, self.spec.min_size)
-        return max(places * channels for places, channels in map_shapes(self.name, side, side)) / side**2
+        return _largest_output(self.name, side) / side**2
 
 
 @functools.cache
@@ -106,6 +153,23 @@ def map_shapes(name: str, height: int, width: int) -> list[tuple[int, int]]:
     with torch.device("meta"):
         maps = Backbone(name).eval()(torch.empty(1, 3, height, width))
     return [(feature_map[0, 0].numel(), feature_map.shape[1]) for feature_map in maps]
+
+
+@functools.cache
+def _largest_output(name: str, side: int) -> int:
+    """Numbers in the largest output of a layer for an image of side x side pixels."""
+    sizes = []
+
+    def note(layer: nn.Module, inputs: tuple, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    with torch.device("meta"):
+        backbone = Backbone(name).eval()
+        for layer in backbone.modules():
+            layer.register_forward_hook(note)
+        backbone(torch.empty(1, 3, side, side))
+    return max(sizes)
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
@@ -119,7 +183,7 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> Non
     wanted = module.state_dict()
     for key in wanted:
         if key not in state:
-            raise UserError(f"{what}: no entry {key!r}: expected the keys of torchvision's model, such as {key!r}")
+            raise UserError(f"{what}: no entry {key!r}: expected all keys of the published network")
     for key, value in state.items():
         if key not in wanted:
             raise UserError(f"{what}: unexpected entry {key!r}")
@@ -135,7 +199,7 @@ def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:
 
     The paper gives no standard deviation. Without biases the ReLU networks here are positively homogeneous and the
     metric normalises every feature map, so it does not matter; sqrt(2 / fan_in) keeps the maps at the input's scale.
-    Layers that normalise stay as they are made.
+    Layers that normalise, and what is neither a convolution nor a linear layer, stay as they are made.
     """
     generator = torch.Generator().manual_seed(seed)
     backbone = _seeded(name, seed)

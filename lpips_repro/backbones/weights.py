@@ -1,8 +1,10 @@
 """Where ImageNet weights come from.
 
 In this order: an explicit path; the folder in LPIPS_REPRO_WEIGHTS; the torch hub cache; torchvision's own download.
+Of timm's networks: an explicit path, or timm's own download.
 """
 
+import argparse
 import hashlib
 import logging
 import os
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones.caffe import READERS, read_caffe
+from lpips_repro.backbones.checkpoints import encoder_state
 from lpips_repro.backbones.registry import BACKBONES
 from lpips_repro.errors import UserError
 
@@ -46,6 +49,8 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
     """
     if path is not None:
         return read_weights(Path(path), name)
+    if BACKBONES[name].fetch is not None:
+        return _fetched(name, download)
     if BACKBONES[name].imagenet is None:
         raise WeightsNotFoundError(
             f"no ImageNet weights of {name} are published where torchvision has them: give a file"
@@ -67,8 +72,20 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         raise WeightsNotFoundError(f"no ImageNet weights of {name}: {weights.url}: {error}: {remedy}") from error
 
 
+def _fetched(name: str, allowed: bool) -> dict[str, Tensor]:
+    """What the network's own package downloads."""
+    remedy = "give a file (init=file weights=FILE)"
+    if not allowed:
+        raise WeightsNotFoundError(f"weights of {name} may not be downloaded (download=false): allow it, or {remedy}")
+    try:
+        return BACKBONES[name].fetch()
+    except Exception as error:  # of many kinds: no network, no such weights
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise WeightsNotFoundError(f"no weights of {name} could be downloaded: {reason}: {remedy}") from error
+
+
 def find_imagenet_file(name: str) -> Path | None:
-    """The file on this computer that holds the ImageNet weights of a network, or None."""
+    """The file on this computer that holds torchvision's ImageNet weights of a network, or None."""
     spec = BACKBONES[name]
     torchvision_file = Path(spec.imagenet.url).name
     candidates = [Path(torch.hub.get_dir()) / "checkpoints" / torchvision_file]
@@ -119,11 +136,15 @@ def read_weights(path: Path, net: str) -> dict[str, Tensor]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file, safely (no code in it is run), on the CPU; UserError where that cannot be done."""
+    """A state dict from a file, safely (no code in it is run), on the CPU; UserError where that cannot be done.
+
+    Of a checkpoint of self-supervised learning, the encoder's: see `lpips_repro.backbones.checkpoints`.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # settings in checkpoints: plain data
+            state = encoder_state(torch.load(path, map_location="cpu", weights_only=True))
     # What the unpickler raises on a file of another kind can be any of these.
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.backbones import BACKBONES
+from lpips_repro.backbones import check_backbone
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
 from lpips_repro.benchmark.lin import bench_lin
@@ -17,7 +17,6 @@ from lpips_repro.benchmark.rows import Row, render, write_csv
 from lpips_repro.benchmark.split import bench_split
 from lpips_repro.benchmark.training import bench_training
 from lpips_repro.config import BenchConfig, Task, parse
-from lpips_repro.errors import check_choice
 from lpips_repro.run_record import choose_device
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ def bench(composed: DictConfig) -> Path:
     """
     cfg = parse(composed, BenchConfig)
     for name, net in cfg.net.items():
-        check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
+        check_backbone(net.backbone, f"net.{name}.backbone", net.module)
     device = choose_device(cfg.device)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)

@@ -61,6 +61,7 @@ class NetConfig:
     """A row of a network: its backbone, where its parameters come from, and its name in the paper.
 
     Attributes:
+        module: a Python file that registers the backbone, or null for those that the package has.
         supervision: what its parameters were learned from, one of `SUPERVISIONS`.
         official_lin: whether the authors published lin weights for it.
         weights: the file of init=file, or null where there is none; remedy: how to get it.
@@ -77,6 +78,7 @@ class NetConfig:
     remedy: str = ""
     seeds: list[int] | None = None
     versions: list[str] | None = None
+    module: str | None = None
 
     def __post_init__(self):
         if self.supervision not in SUPERVISIONS:

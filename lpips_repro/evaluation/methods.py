@@ -1,5 +1,6 @@
 """The rows of the tables: every metric, network, variant and version that the settings name."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -14,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state
+from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
+from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.backbones.weights import digest_state, imagenet_state, read_weights
 from lpips_repro.color import rgb_to_lab
 from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
@@ -70,12 +72,14 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
         _classic(name, metric) if metric.function else _other_program(name, metric)
         for name, metric in cfg.metric.items()
     ]
+    for name, net in cfg.net.items():
+        with contextlib.suppress(NotInstalledError):  # its row says so
+            check_backbone(net.backbone, f"net.{name}.backbone", net.module)
     for variant, settings in cfg.variant.items():
         check_choice("variant", variant, VARIANTS)
         if variant in ("tune", "scratch"):
             continue  # nobody published weights of these: see `lpips_repro.evaluation.trained`
         for name, net in cfg.net.items():
-            check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
             if variant == "lin" and not net.official_lin:
                 continue
             for version in net.versions or settings.versions:

@@ -4,7 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from lpips_repro.backbones import Backbone
+from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
 from lpips_repro.backbones.weights import check_imagenet, find_imagenet_file, imagenet_state, read_state
 from lpips_repro.config import Init, WeightsConfig, parse
 from lpips_repro.errors import UserError
@@ -21,6 +21,8 @@ def fetch_weights(composed: DictConfig) -> None:
     """
     cfg = parse(composed, WeightsConfig)
     failures = []
+    for name, net in cfg.net.items():
+        check_backbone(net.backbone, f"net.{name}.backbone", net.module)
     for backbone in dict.fromkeys(net.backbone for net in cfg.net.values() if net.init is Init.imagenet):
         jobs = [(f"{backbone} ImageNet", lambda b=backbone: _imagenet(b))]
         jobs += [(f"{n} lin v{v}", lambda n=n, v=v: _lin(n, v)) for n, v in SHA256 if n == backbone]
@@ -36,6 +38,8 @@ def fetch_weights(composed: DictConfig) -> None:
 
 def _imagenet(backbone: str) -> str:
     Backbone(backbone, imagenet_state(backbone))
+    if BACKBONES[backbone].fetch is not None:
+        return "in the cache of the package that has them"
     file = find_imagenet_file(backbone)
     check_imagenet(backbone, file, read_state(file))  # also what was downloaded just now
     return f"{file}, checked"

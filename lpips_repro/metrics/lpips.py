@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lpips_repro.backbones import BACKBONES, Backbone
+from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
 from lpips_repro.backbones.weights import imagenet_state, read_state
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.inputs import at_least_float32, check_images
@@ -41,7 +41,7 @@ class LPIPS(nn.Module):
     """The perceptual distance of two batches of images, frozen and in eval mode.
 
     Args:
-        net: backbone: "alex", "vgg", "squeeze", or another key of `lpips_repro.backbones.BACKBONES`.
+        net: backbone: "alex", "vgg", "squeeze", another key of `lpips_repro.backbones.BACKBONES`, or "timm/NAME".
         variant: "lin" (calibrated weights), "off_the_shelf" (all weights 1), or "tune" or "scratch" (the backbone is
             trained as well: `weights` and `lin_weights` must be given).
         version: "0.1", or "0.0", the first release, which did not scale its input (a bug, kept for the record; the
@@ -68,7 +68,7 @@ class LPIPS(nn.Module):
         lin_weights: str | Path | Mapping[str, Tensor] | None = None,
     ):
         super().__init__()
-        check_choice("net", net, BACKBONES)
+        check_backbone(net)
         check_choice("variant", variant, VARIANTS)
         check_choice("version", version, versions_of(net))
         if lin_weights is not None and variant == "off_the_shelf":

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lpips_repro.backbones import BACKBONES, Backbone
-from lpips_repro.errors import UserError, check_choice
+from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
+from lpips_repro.errors import UserError
 
 
 def lin_key(layer: int) -> str:
@@ -84,9 +84,9 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
     state = {"scaling_layer.shift": shift.clone(), "scaling_layer.scale": scale.clone()}
     slices = _slices(backbone.name)
     for key, value in backbone.state_dict().items():
-        _, layer, rest = key.split(".", 2)
-        place = f"slice{slices[int(layer)]}.{layer}" if slices else layer
-        state[f"net.{place}.{rest}"] = value.detach().clone(memory_format=torch.contiguous_format)
+        key = key.removeprefix("features.")
+        place = f"slice{slices[int(key.partition('.')[0])]}.{key}" if slices else key
+        state[f"net.{place}"] = value.detach().clone(memory_format=torch.contiguous_format)
     for layer, weight in enumerate(lin):
         for key in (lin_key(layer), f"lins.{layer}.model.1.weight"):
             state[key] = weight.detach().clone().view(1, -1, 1, 1)
@@ -95,7 +95,7 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
 
 def _slices(net: str) -> dict[int, int]:
     """The released slice of each layer of a row: the number, from 1, of the first tap at or after it."""
-    check_choice("net", net, BACKBONES)
+    check_backbone(net)
     taps = BACKBONES[net].taps
     if not taps:
         return {}

@@ -35,7 +35,7 @@ def shorten(network: nn.Module) -> None:
     """Give a network the short way in each of its convolutions that can take it, in place."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Conv2d) and _fits(child):
+            if type(child) is nn.Conv2d and _fits(child):  # one derived from it may do something else
                 setattr(module, name, ShortConv2d(child))
 
 
@@ -44,13 +44,14 @@ def _fits(layer: nn.Conv2d) -> bool:
     return settings == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.in_channels >= MIN_CHANNELS
 
 
-def convolve_3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def convolve_3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """torch.nn.functional.conv2d with padding 1, for maps (N, C, 3, 3) and weights (C', C, 3, 3)."""
     # Correlation is the product with the weights in reverse order.
     weights = _evaluated(weight.permute(2, 3, 1, 0).flip(0, 1)).flatten(0, 1)
     values = _evaluated(x.permute(2, 3, 0, 1)).flatten(0, 1)
     products = torch.bmm(values, weights).unflatten(0, (5, 5))
-    return (_interpolated(_interpolated(products, 0), 1) + bias).permute(2, 3, 0, 1)
+    values = _interpolated(_interpolated(products, 0), 1)
+    return (values if bias is None else values + bias).permute(2, 3, 0, 1)
 
 
 def _evaluated(v: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def stored_features(
     """
     identity = _identity(metric, split, dtype, device, noise)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    name = f"{metric.backbone.name}-v{metric.version}-{split.name.replace('/', '-')}-{digest}"
+    name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
     folder = root / split.card["dataset"] / name
     with exclusive(folder):
         if not (folder / "card.json").is_file():

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from torch import Tensor
 
-from lpips_repro.backbones import BACKBONES, gaussian_state, torchvision_state
+from lpips_repro.backbones import check_backbone, gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
 from lpips_repro.datasets.packed import PATCH_BYTES, PackedSplit
@@ -55,7 +55,7 @@ def train(composed: DictConfig) -> None:
             (net,), (variant,) = cfg.net, cfg.variant
             check_choice("variant", variant, TRAINED_VARIANTS)
             check_choice("version", cfg.version, VERSIONS)
-            check_choice(f"net.{net}.backbone", cfg.net[net].backbone, BACKBONES)
+            check_backbone(cfg.net[net].backbone, f"net.{net}.backbone", cfg.net[net].module)
             _check_used(cfg)
             device = ranks.device(choose_device(cfg.device))
             check_device(cfg.trainer, device)

@@ -104,5 +104,5 @@ def test_spoilt_weights_are_refused_and_the_key_named(key, value, message):
 
 
 def test_unknown_net_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match=r"'resnet': expected one of alex, .*squeeze, vgg"):
+    with pytest.raises(UserError, match=r"'resnet': expected one of alex, .*squeeze, .*vgg"):
         Backbone("resnet")

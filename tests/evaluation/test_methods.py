@@ -91,7 +91,7 @@ def test_a_row_from_a_file_has_its_weights(tmp_path):
         ("metric.psnr.function=snr", "metric.psnr.function='snr': expected one of fsim, fsimc, l2"),
         ("metric.ssim.settings.window=hann", "metric.ssim.settings=.*'hann': expected one of uniform, gaussian"),
         ("+metric.ssim.settings.size=3", "metric.ssim.settings=.*size"),
-        ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex, caffenet, .*squeeze, vgg"),
+        ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex, caffenet, .*squeeze, .*vgg"),
         ("variant.lin.versions=[0.2]", "variant.lin.versions='0.2': expected one of 0.0, 0.1"),
         ("+variant.linear.versions=[0.1]", "variant='linear': expected one of off_the_shelf, lin"),
     ],

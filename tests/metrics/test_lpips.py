@@ -265,7 +265,7 @@ def test_smallest_size_is_accepted_and_one_less_refused(net):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"net": "resnet"}, "'resnet': expected one of alex, caffenet, .*squeeze, vgg"),
+        ({"net": "resnet"}, "'resnet': expected one of alex, caffenet, .*squeeze, .*vgg"),
         ({"variant": "linear"}, "'linear': expected one of off_the_shelf, lin"),
         ({"version": "0.2"}, "'0.2': expected one of 0.0, 0.1"),
         ({"variant": "off_the_shelf", "lin_weights": {}}, "they belong to the others"),

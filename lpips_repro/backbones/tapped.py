@@ -1,0 +1,31 @@
+"""A network whose layers are used in the order in which they stand, cut after the last one whose output is a map."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Tapped(nn.Sequential):
+    """The layers of a network under their own names, up to the last one tapped.
+
+    Args:
+        network: its children, one after the other, are what it does to images.
+        after: names of those whose outputs are feature maps.
+        channels_last: its maps are (N, H, W, C).
+    """
+
+    def __init__(self, network: nn.Module, after: Sequence[str], *, channels_last: bool = False):
+        children = list(network.named_children())
+        end = [name for name, _ in children].index(after[-1])
+        super().__init__(OrderedDict(children[: end + 1]))
+        self.after, self.channels_last = tuple(after), channels_last
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps (N, C, H', W') of images (N, 3, H, W)."""
+        maps = []
+        for name, layer in self.named_children():
+            x = layer(x)
+            if name in self.after:
+                maps.append(x.permute(0, 3, 1, 2) if self.channels_last else x)
+        return maps

@@ -1,0 +1,150 @@
+"""Any network of the package timm that gives feature maps, as `timm/NAME`: `timm/resnet50`, `timm/test_vit`.
+
+NAME is timm's own. Its tag, the part after the point, chooses the preprocessing that those weights were trained with:
+`timm/vit_base_patch16_224.mae` (ImageNet's mean and deviation) has another than timm's default for that network.
+The feature maps are timm's, one a stage; of networks that have one resolution throughout (vision transformers), those
+after a quarter, half, three quarters and all of their blocks. Position embeddings are interpolated for the image.
+Images must have at least the coarsest stride, or the least multiple of it, up to the fourth, that the network takes.
+
+timm is optional: pip install "lpips_repro[timm]".
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lpips_repro.backbones.registry import FAMILIES, NotInstalledError, register_backbone
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+BEGIN = "timm/"
+# What makes networks with position embeddings take images of any size; others know none or one of the settings.
+ANY_SIZE = ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"dynamic_img_size": True}, {})
+MULTIPLES = (1, 2, 3, 4)
+# What stands in checkpoints of self-supervised learning beside the network.
+HEADS = ("head.", "fc.", "mask_token", "decoder_")
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class TimmMaps(nn.Module):
+    """timm's network, cut after its last feature map."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+        self.channels_last = str(getattr(net, "output_fmt", "")).endswith("NHWC")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps (N, channels, H', W') of images (N, 3, H, W)."""
+        maps = self.net(x)
+        return [m.permute(0, 3, 1, 2) for m in maps] if self.channels_last else list(maps)
+
+
+def register_timm(name: str) -> None:
+    """Register the network `timm/NAME`.
+
+    Raises:
+        NotInstalledError: without timm.
+        UserError: where it has no such network, or one that gives no feature maps or takes images of one size alone.
+    """
+    timm, model = _timm(), name.removeprefix(BEGIN)
+    if not timm.is_model(model):
+        raise UserError(f"net={name!r}: timm {timm.__version__} has no such network: timm.list_models() names all")
+    with torch.device("meta"):  # shapes alone: nothing is computed
+        settings = _settings(timm, name, model)
+        build = functools.partial(timm.create_model, model, features_only=True, **settings)
+        net = build()
+        whole = timm.create_model(model, **{k: v for k, v in settings.items() if k != "out_indices"}).state_dict()
+        min_size = _min_size(name, TimmMaps(net).eval(), net.feature_info.channels())
+
+    own = {_canonical(key): f"features.net.{key}" for key in net.state_dict()}
+
+    def layers() -> TimmMaps:
+        return TimmMaps(build())
+
+    def rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {own.get(_canonical(key), key): value for key, value in state.items()}
+
+    def fetch() -> dict[str, Tensor]:
+        log.info("timm downloads the weights of %s, or has them in its cache", model)
+        state = TimmMaps(build(pretrained=True)).state_dict()
+        return {f"features.{key}": value for key, value in state.items()}
+
+    register_backbone(
+        name,
+        channels=tuple(net.feature_info.channels()),
+        min_size=min_size,
+        preprocess=_preprocess(*(tuple(net.pretrained_cfg[key]) for key in ("mean", "std"))),
+        left_out=(*(key for key in whole if _canonical(key) not in own), *HEADS),
+        fetch=fetch,
+        rename=rename,
+    )(layers)
+
+
+FAMILIES[BEGIN] = register_timm
+
+
+def _timm() -> ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        raise NotInstalledError('timm is not installed: run pip install "lpips_repro[timm]"') from error
+    return timm
+
+
+def _canonical(key: str) -> str:
+    """One spelling of a key: where timm taps a network, it wraps it, or writes `_` for some of the points."""
+    return key.removeprefix("model.").removeprefix("body.").replace("_", ".")
+
+
+def _settings(timm: ModuleType, name: str, model: str) -> dict[str, Any]:
+    """How to build the network: for images of any size if that can be had, and which maps."""
+    for settings in ANY_SIZE:
+        try:
+            net = timm.create_model(model, features_only=True, **settings)
+        except TypeError:  # it does not know a setting
+            continue
+        except Exception as error:
+            raise UserError(f"net={name!r}: timm gives no feature maps of it: {_first_line(error)}") from error
+        blocks, strides = len(net.feature_info.info), set(net.feature_info.reduction())
+        if len(strides) == 1 and blocks > 4:
+            settings = settings | {"out_indices": [blocks * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]}
+        return settings
+
+
+@torch.no_grad()
+def _min_size(name: str, maps: TimmMaps, channels: list[int]) -> int:
+    """The least multiple of the coarsest stride that gives every map at least one place."""
+    stride = max(maps.net.feature_info.reduction())
+    for size in (stride * multiple for multiple in MULTIPLES):
+        try:
+            shapes = [tuple(m.shape) for m in maps(torch.empty(1, 3, size, size))]
+        except Exception as error:  # each network refuses in its own way
+            reason = _first_line(error)
+            continue
+        if [shape[1] for shape in shapes] == channels and min(min(shape[2:]) for shape in shapes) > 0:
+            return size
+        reason = f"{size} x {size} gives maps of {shapes}"
+    raise UserError(f"net={name!r}: no maps of images of {stride} to {size} pixels: {reason}: choose another network")
+
+
+def _preprocess(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[[Tensor], Tensor] | None:
+    """What the weights were trained with; None for ImageNet's mean and deviation, which the metric has itself."""
+    if (mean, std) == IMAGENET:
+        return None
+
+    def preprocess(images: Tensor) -> Tensor:
+        shift, scale = (images.new_tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+        return ((images + 1) / 2 - shift) / scale
+
+    return preprocess
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,58 @@
+"""ViT-B/16 (Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale").
+
+The four feature maps are the patches' tokens after blocks 3, 6, 9 and 12, put back where the patches are (4 x 4 of a
+64 x 64 image; the class token is no place); the last is taken before the final normalisation. Of an image that is no
+multiple of 16, the last rows and columns are in no patch.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import VisionTransformer, ViT_B_16_Weights, vit_b_16
+
+from lpips_repro.backbones.registry import register_backbone
+
+TAPPED = (3, 6, 9, 12)
+
+
+class ViTMaps(nn.Module):
+    """The layers of torchvision's network up to its last block, under their own names, for images of any size."""
+
+    def __init__(self, network: VisionTransformer):
+        super().__init__()
+        self.conv_proj, self.class_token, self.encoder = network.conv_proj, network.class_token, network.encoder
+        del self.encoder.ln  # after the last map
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps of images (N, 3, H, W)."""
+        patches = self.conv_proj(x)
+        grid = patches.shape[2:]
+        tokens = torch.cat((self.class_token.expand(len(x), -1, -1), patches.flatten(2).transpose(1, 2)), dim=1)
+        tokens = tokens + self.positions(grid)
+        maps = []
+        for number, block in enumerate(self.encoder.layers, 1):
+            tokens = block(tokens)
+            if number in TAPPED:
+                maps.append(tokens[:, 1:].transpose(1, 2).unflatten(2, grid))
+        return maps
+
+    def positions(self, grid: torch.Size) -> Tensor:
+        """The embedding of the class and each place, (1, 1 + places, C): bicubic between the 14 x 14 learned ones."""
+        learned = self.encoder.pos_embedding
+        side = round((learned.shape[1] - 1) ** 0.5)
+        if grid == (side, side):
+            return learned
+        places = learned[:, 1:].transpose(1, 2).unflatten(2, (side, side)).float()
+        places = F.interpolate(places, size=grid, mode="bicubic", antialias=True).to(learned.dtype)
+        return torch.cat((learned[:, :1], places.flatten(2).transpose(1, 2)), dim=1)
+
+
+@register_backbone(
+    "vit_b_16",
+    channels=(768,) * len(TAPPED),
+    min_size=16,
+    imagenet=ViT_B_16_Weights.IMAGENET1K_V1,
+    left_out=("encoder.ln.", "heads."),
+)
+def _vit_b_16() -> ViTMaps:
+    return ViTMaps(vit_b_16())
