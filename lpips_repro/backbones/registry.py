@@ -80,9 +80,12 @@ def register_file(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file: `module` of a network is the Python file that registers it")
     module_spec = importlib.util.spec_from_file_location(module_name, path)
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    sys.modules[module_name] = module
+    module = sys.modules[module_name] = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
 
 
 def check_backbone(name: str, setting: str = "net", file: str | None = None) -> None:

@@ -80,7 +80,7 @@ def _fetched(name: str, allowed: bool) -> dict[str, Tensor]:
     try:
         return BACKBONES[name].fetch()
     except Exception as error:  # of many kinds: no network, no such weights
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise WeightsNotFoundError(f"no weights of {name} could be downloaded: {reason}: {remedy}") from error
 
 

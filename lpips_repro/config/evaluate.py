@@ -166,3 +166,4 @@ class WeightsConfig:
     """`configs/weights.yaml`."""
 
     net: dict[str, NetConfig] = field(default_factory=dict)
+    experiments: str = "experiments"

@@ -22,7 +22,11 @@ def fetch_weights(composed: DictConfig) -> None:
     cfg = parse(composed, WeightsConfig)
     failures = []
     for name, net in cfg.net.items():
-        check_backbone(net.backbone, f"net.{name}.backbone", net.module)
+        if net.init is Init.imagenet:
+            check_backbone(net.backbone, f"net.{name}.backbone", net.module)
+        else:
+            where = f": {net.weights}: {net.remedy}" if net.weights and net.remedy else ""
+            log.info("%s: nothing to fetch (init=%s)%s", name, net.init.value, where)
     for backbone in dict.fromkeys(net.backbone for net in cfg.net.values() if net.init is Init.imagenet):
         jobs = [(f"{backbone} ImageNet", lambda b=backbone: _imagenet(b))]
         jobs += [(f"{n} lin v{v}", lambda n=n, v=v: _lin(n, v)) for n, v in SHA256 if n == backbone]

@@ -19,7 +19,8 @@ class RankingModel(nn.Module):
 
     Args:
         net, version, weights: backbone, version and backbone parameters, as for `LPIPS`.
-        variant: "lin" (the backbone is frozen), "tune" or "scratch" (everything learns).
+        variant: "lin" (the backbone is frozen), "tune" or "scratch" (everything learns, but batch normalisation keeps
+            the statistics that it began with: the backbone stays in eval mode).
         activation: of the ranking network, a key of `lpips_repro.training.ranking.ACTIVATIONS`.
         dropout: whether to drop half of the squared differences in training, as the paper does.
         released_clamp: reproduce a bug of the released code, which clamps the backbone's own 1x1 convolutions to

@@ -15,6 +15,8 @@ def test_values_are_those_of_torch(channels):
     x, weight, bias = drawn(4, channels[0], 3, 3), drawn(channels[1], channels[0], 3, 3), drawn(channels[1])
     found = convolve_3x3(x, weight, bias)
     torch.testing.assert_close(found, torch.conv2d(x, weight, bias, padding=1), rtol=1e-13, atol=1e-13)
+    found = convolve_3x3(x, weight, None)
+    torch.testing.assert_close(found, torch.conv2d(x, weight, padding=1), rtol=1e-13, atol=1e-13)
 
 
 def test_float32_rounds_little_more_than_the_direct_way():
@@ -47,3 +49,12 @@ def test_other_convolutions_stay_as_they_are(setting):
     network = nn.Sequential(nn.Conv2d(256, 256, **{"kernel_size": 3, "padding": 1, **setting}))
     shorten(network)
     assert type(network[0]) is nn.Conv2d
+
+
+def test_a_convolution_of_another_kind_stays_as_it_is():
+    class Standardised(nn.Conv2d):
+        pass
+
+    network = nn.Sequential(Standardised(256, 256, 3, padding=1), nn.Conv2d(256, 256, 3, padding=1))
+    shorten(network)
+    assert [type(layer) for layer in network] == [Standardised, ShortConv2d]
