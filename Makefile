@@ -48,7 +48,7 @@ train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
 
-eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder [DATA_ROOT=folder] [ARGS="any override"]
+eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013 [DATA_ROOT=folder] [ARGS="any override"]
 	$(RUN) scripts/evaluate.py data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]
