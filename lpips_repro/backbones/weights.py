@@ -62,7 +62,7 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         return state
     weights = BACKBONES[name].imagenet
     file = BACKBONES[name].features_file or Path(weights.url).name
-    remedy = f"run `make weights`, or put {file} into a folder and set {FOLDER_VARIABLE} to it"
+    remedy = f"run `{_fetching(name)}`, or put {file} into a folder and set {FOLDER_VARIABLE} to it"
     if not download:
         raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
@@ -112,8 +112,13 @@ def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
     if not found.startswith(wanted):
         raise UserError(
             f"{file}: not torchvision's ImageNet weights of {name} (digest {found[:12]}, expected {wanted[:12]}):"
-            " delete it and run `make weights`"
+            f" delete it and run `{_fetching(name)}`"
         )
+
+
+def _fetching(name: str) -> str:
+    """The command that fetches the ImageNet weights of a network."""
+    return "make weights" if BACKBONES[name].features_file else f'make weights ARGS="net=[{name}]"'
 
 
 def weights_folder() -> Path | None:

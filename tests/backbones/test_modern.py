@@ -182,7 +182,10 @@ def bare(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("net", NODES)
 def test_without_weights_the_remedy_names_torchvisions_own_file(net, bare):
-    with pytest.raises(WeightsNotFoundError, match=rf"run `make weights`, or put {net}_?\w*-[0-9a-f]{{8}}.pth into"):
+    with pytest.raises(
+        WeightsNotFoundError,
+        match=rf'run `make weights ARGS="net=\[{net}\]"`, or put {net}_?\w*-[0-9a-f]{{8}}.pth into',
+    ):
         imagenet_state(net, download=False)
 
 

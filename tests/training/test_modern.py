@@ -14,7 +14,8 @@ from lpips_repro.training.step import make_optimiser, update
 from tests.compose import settings
 from tests.datasets.folders import make_split
 
-NETS = ("resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "vit_b_16", "swin_t")
+NETS = ("resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16")
+SLOW_LAST = (*NETS[:-1], pytest.param(NETS[-1], marks=pytest.mark.slow))
 
 
 def model_and_triplet(net, variant):
@@ -50,8 +51,7 @@ def test_tune_leaves_the_statistics_of_batch_normalisation_as_they_are(net):
     assert changed == {key for key, _ in model.named_parameters()}  # the statistics are buffers
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("net", [*NETS, "timm/test_vit", "timm/test_mambaout"])
+@pytest.mark.parametrize("net", [*SLOW_LAST, "timm/test_vit", "timm/test_mambaout"])
 def test_lin_is_trained_on_a_small_folder(net, tmp_path):
     make_split(tmp_path / "data", phase="train", split="cnn", count=6)
     make_split(tmp_path / "data", split="cnn", count=4)
