@@ -65,7 +65,7 @@ def test_a_row_over_seeds_is_a_network_each():
         (
             "alex_puzzle",
             ("net.alex-puzzle.weights=none.pth",),
-            "none.pth: no such file: run `make pretrain TASK=puzzle",
+            "none.pth: no such file: set net.alex-puzzle.weights",
         ),
     ],
 )
