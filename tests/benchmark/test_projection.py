@@ -40,7 +40,8 @@ def test_sums_need_all_networks():
 
 def test_the_val_table_has_the_rows_of_networks_that_are_projected():
     found = dict.fromkeys(TABLE_ROWS, 0)
-    for method in list_methods(parse(settings("evaluate"), EvaluateConfig)):
+    published = "net=[alex_gaussian,squeeze,alex,vgg]"  # the others need a file
+    for method in list_methods(parse(settings("evaluate", published), EvaluateConfig)):
         if method.variant:
             found[method.name.partition("-")[0]] += 1
     assert found == TABLE_ROWS
