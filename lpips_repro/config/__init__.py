@@ -18,6 +18,7 @@ from lpips_repro.config.evaluate import (
     WeightsConfig,
 )
 from lpips_repro.config.parse import explain, parse
+from lpips_repro.config.pretrain import BiganConfig, PretrainConfig, PuzzleConfig, SplitBrainConfig, TaskConfig
 from lpips_repro.config.train import (
     Activation,
     FeaturesDtype,
@@ -33,6 +34,7 @@ __all__ = [
     "Activation",
     "BappsConfig",
     "BenchConfig",
+    "BiganConfig",
     "DatasetConfig",
     "Device",
     "Dtype",
@@ -45,12 +47,16 @@ __all__ = [
     "NetConfig",
     "Observers",
     "Precision",
+    "PretrainConfig",
+    "PuzzleConfig",
     "Resize",
     "Schedule",
     "ScratchInit",
     "SparsityConfig",
+    "SplitBrainConfig",
     "Splits",
     "Task",
+    "TaskConfig",
     "TrainConfig",
     "TrainerConfig",
     "VariantConfig",

@@ -21,7 +21,7 @@ LEAST_CROPS = {"train": 1000, "held_out": 200}  # of fewer photographs, each giv
 
 
 class Crops(NamedTuple):
-    """Crops, uint8 (N, size, size, 3), and the SHA-256 of the photographs that they are of."""
+    """Crops, uint8 (N, size, size, 3), in the order of their photographs, and the SHA-256 of the photographs."""
 
     train: np.ndarray
     held_out: np.ndarray
@@ -29,7 +29,7 @@ class Crops(NamedTuple):
 
 
 def load_images(folder: Path | None, size: int) -> Crops:
-    """Crops of all photographs, the same ones every time.
+    """Crops of all photographs, the same ones every time, in memory (`stored_images` keeps them on disk).
 
     The first crop of a photograph is the largest square in its middle; others are squares at random places, from `size`
     pixels a side to the largest. All are scaled to `size` (where they are smaller, up).
@@ -41,15 +41,11 @@ def load_images(folder: Path | None, size: int) -> Crops:
     Raises:
         UserError: where there are not two photographs, or one cannot be decoded, which is named.
     """
-    phases = split_photographs(folder)
-    crops, sha = {}, hashlib.sha256()
-    for phase, files in phases.items():
-        each = -(-LEAST_CROPS[phase] // len(files))
-        crops[phase] = np.empty((each * len(files), size, size, 3), np.uint8)
-        for place, file in enumerate(files):
-            crops[phase][place * each : (place + 1) * each] = crop_photograph(file, size, each, place)
-            sha.update(f"{phase} {file.name} ".encode() + hashlib.sha256(file.read_bytes()).digest())
-    return Crops(crops["train"], crops["held_out"], sha.hexdigest())
+    crops, digests = {}, []
+    for phase, files in split_photographs(folder).items():
+        crops[phase] = np.empty((len(files) * crops_of_each(phase, files), size, size, 3), np.uint8)
+        digests += fill(crops[phase], files, 0, crops_of_each(phase, files))
+    return Crops(crops["train"], crops["held_out"], digest_of_all(digests))
 
 
 def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
@@ -65,7 +61,36 @@ def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
             " at least two, one of them to hold out"
         )
     held_out = files[HELD_OUT - 1 :: HELD_OUT] or files[-1:]
-    return {"train": [file for file in files if file not in set(held_out)], "held_out": held_out}
+    kept = set(held_out)
+    return {"train": [file for file in files if file not in kept], "held_out": held_out}
+
+
+def crops_of_each(phase: str, files: Sequence[Path]) -> int:
+    """How many crops each photograph of a phase gives."""
+    return -(-LEAST_CROPS[phase] // len(files))
+
+
+def fill(crops: np.ndarray, files: Sequence[Path], first: int, each: int) -> list[str]:
+    """Write the crops of some photographs of a phase in their places.
+
+    Args:
+        crops: uint8 (N, size, size, 3) of the whole phase.
+        files: the photographs; first: number of the first one in the phase.
+        each: crops of each.
+
+    Returns:
+        The SHA-256 of each file.
+    """
+    digests = []
+    for number, file in enumerate(files, first):
+        crops[number * each : (number + 1) * each] = crop_photograph(file, crops.shape[1], each, number)
+        digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
+    return digests
+
+
+def digest_of_all(digests: Sequence[str]) -> str:
+    """One SHA-256 for those of all files, to learn from and held out."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
@@ -73,6 +98,10 @@ def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
     try:
         with Image.open(file) as image:
             photograph = ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{file}: not there: restore it, or run `make setup` if it is of an installed package"
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{file}: not a readable image ({error}): restore or remove the file") from error
     width, height = photograph.size
