@@ -59,10 +59,13 @@ class SplitBrainConfig(TaskConfig):
     """See `lpips_repro.pretraining.splitbrain`."""
 
     hidden: int
+    recoloured: float
 
     def __post_init__(self):
         super().__post_init__()
         check_at_least("task.hidden", self.hidden, 1)
+        if not 0 <= self.recoloured <= 1:
+            raise UserError(f"task.recoloured={self.recoloured}: expected a share in [0, 1]")
         if self.side < 35 or self.side % 16 != 3:
             raise UserError(f"task.side={self.side}: expected 35, 51, 67, ...: conv5's map then fits the picture")
 

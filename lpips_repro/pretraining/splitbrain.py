@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lpips_repro.backbones.caffenet import CHANNELS, to_lab
 from lpips_repro.color import rgb_to_lab
-from lpips_repro.pretraining.task import PretextTask, Score, draw_views
+from lpips_repro.pretraining.task import PretextTask, Score, draw_views, recolour
 
 CHROMA_STEP = 10
 LIGHTNESS_STEPS = 100
@@ -29,21 +29,25 @@ class SplitBrain(PretextTask):
         seed: of weights.
         side: of the picture, in pixels.
         hidden: numbers at each place between conv5 and the answer.
+        recoloured: share of the pictures to learn from whose colours are changed.
     """
 
-    def __init__(self, *, seed: int, side: int, hidden: int):
+    shown = ("chroma", "lightness")
+    scores = ("chroma_right", "chroma_matched", "lightness_right", "lightness_matched")
+
+    def __init__(self, *, seed: int, side: int, hidden: int, recoloured: float):
         super().__init__("caffenet-split", seed)
-        self.side = side
+        self.side, self.recoloured = side, recoloured
         self.register_buffer("chroma", chroma_squares())
         self.to_chroma = _answer(hidden, len(self.chroma))
         self.to_lightness = _answer(hidden, LIGHTNESS_STEPS)
-        # How often each answer was right so far: all that one can know who does not look. One more of each at first.
-        self.register_buffer("chroma_seen", torch.ones(len(self.chroma)))
-        self.register_buffer("lightness_seen", torch.ones(LIGHTNESS_STEPS))
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures in Lab (N, 3, side, side), and the numbers of chroma and of L at each place (N, 2, H, W)."""
-        lab = to_lab(draw_views(crops, self.side, generator))
+        views = draw_views(crops, self.side, generator)
+        if self.training:
+            views = recolour(views, self.recoloured, generator)
+        lab = to_lab(views)
         end = BORDER + (self.side - BORDER) // STRIDE * STRIDE
         mean = functional.avg_pool2d(lab[:, :, BORDER:end, BORDER:end], STRIDE)
         chroma = torch.cdist(mean[:, 1:].flatten(2).transpose(1, 2), self.chroma).argmin(dim=2).view_as(mean[:, 0])
@@ -57,41 +61,33 @@ class SplitBrain(PretextTask):
 
     def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of both cross-entropies."""
-        for seen, right in zip((self.chroma_seen, self.lightness_seen), wanted.unbind(1), strict=True):
-            seen += right.flatten().bincount(minlength=len(seen))
         losses = [functional.cross_entropy(*pair) for pair in zip(self.logits(given), wanted.unbind(1), strict=True)]
         return sum(losses), {"chroma": losses[0], "lightness": losses[1]}
 
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
-        """The share of places answered right, against that of the answer that was right most often."""
+        """The share of places answered right, and of pairs of places matched with their two answers.
+
+        Chance is, of the former, the answer right most often here; of the latter, one half. Pairs are of the same place
+        in two pictures, with different answers: they are matched where the right way round is the more probable one.
+        """
         scores = {}
-        seen = self.chroma_seen, self.lightness_seen
-        for name, logits, right, counts in zip(
-            ("chroma", "lightness"), self.logits(given), wanted.unbind(1), seen, strict=True
-        ):
-            scores[f"{name}_accuracy"] = Score(_mean(logits.argmax(1) == right), _mean(right == counts.argmax()))
-            prior = (counts / counts.sum()).log()
-            scores[f"{name}_nll"] = Score(-functional.cross_entropy(logits, right).item(), _mean(prior[right]))
-            lp = logits.log_softmax(1).permute(0, 2, 3, 1).flatten(0, 2)
-            r = right.flatten()
-            own = lp[torch.arange(len(r)), r]
-            w = []
-            for k in range(1, 12):
-                sh = len(r) * k // 13
-                j = torch.arange(len(r)).roll(sh)
-                d = own + own[j] - lp[torch.arange(len(r)), r[j]] - lp[j, r]
-                ok = r != r[j]
-                w.append(_mean((d > 0)[ok]) + 0.5 * _mean((d == 0)[ok]))
-            scores[f"{name}_match"] = Score(sum(w) / len(w), 0.5)
-            w = []
-            n = right[0].numel()
-            for k in range(1, n):  # within a picture
-                j = (torch.arange(len(r)) // n) * n + (torch.arange(len(r)) % n + k) % n
-                d = own + own[j] - lp[torch.arange(len(r)), r[j]] - lp[j, r]
-                ok = r != r[j]
-                w.append(_mean((d > 0)[ok]) + 0.5 * _mean((d == 0)[ok]))
-            scores[f"{name}_within"] = Score(sum(w) / len(w), 0.5)
+        for name, logits, right in zip(("chroma", "lightness"), self.logits(given), wanted.unbind(1), strict=True):
+            commonest = right.flatten().bincount().max().item() / right.numel()
+            scores[f"{name}_right"] = Score((logits.argmax(dim=1) == right).float().mean().item(), commonest)
+            scores[f"{name}_matched"] = Score(_matched(logits.log_softmax(dim=1), right), 0.5)
         return scores
+
+
+def _matched(log_p: Tensor, right: Tensor) -> float:
+    """The share of pairs matched, of log probabilities (N, classes, H, W) and right answers (N, H, W)."""
+    other_log_p, other_right = log_p.roll(1, 0), right.roll(1, 0)
+
+    def of(log_p: Tensor, answers: Tensor) -> Tensor:
+        return log_p.gather(1, answers[:, None]).squeeze(1)
+
+    ahead = of(log_p, right) + of(other_log_p, other_right) - of(log_p, other_right) - of(other_log_p, right)
+    ahead = ahead[right != other_right]
+    return ((ahead > 0).float() + 0.5 * (ahead == 0).float()).mean().item() if len(ahead) else 0.5
 
 
 def chroma_squares() -> Tensor:
@@ -107,7 +103,3 @@ def _answer(hidden: int, classes: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(CHANNELS[-1] // 2, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(), nn.Conv2d(hidden, classes, 1)
     )
-
-
-def _mean(values: Tensor) -> float:
-    return values.float().mean().item()

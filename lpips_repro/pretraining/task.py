@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from lpips_repro.backbones import Backbone, gaussian_state
 
+BENT = 0.5  # standard deviation of the logarithm of the exponent that a recoloured channel is raised to
+
 
 class Score(NamedTuple):
     """How well a task is solved, and how well without looking: a mean over the examples each."""
@@ -70,3 +72,19 @@ def draw_views(crops: Tensor, side: int, generator: torch.Generator) -> Tensor:
     number, rows, columns = (index.to(crops.device) for index in (torch.arange(count), rows, columns))
     views = crops[number[:, None, None], rows[:, :, None], columns[:, None, :]]
     return views.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def recolour(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Images in other colours: what few photographs have of them says little about those of others.
+
+    Args:
+        images: RGB (N, 3, H, W) in [-1, 1].
+        share: of the images that change: their channels change places, and each is made lighter or darker.
+        generator: of the CPU.
+    """
+    count = len(images)
+    places = torch.rand((count, 3), generator=generator).argsort(dim=1).to(images.device)
+    exponents = torch.randn((count, 3, 1, 1), generator=generator).mul_(BENT).exp_().to(images.device)
+    changed = (torch.rand((count, 1, 1, 1), generator=generator) < share).to(images.device)
+    permuted = images[torch.arange(count, device=images.device)[:, None], places]
+    return torch.where(changed, ((permuted + 1) / 2).clamp(0, 1) ** exponents * 2 - 1, images)

@@ -13,7 +13,7 @@ SIDE = 51  # of which conv5 has 2x2 places
 
 def split_brain(side=SIDE):
     torch.manual_seed(0)
-    return SplitBrain(seed=0, side=side, hidden=64)
+    return SplitBrain(seed=0, side=side, hidden=64, recoloured=0)
 
 
 def test_the_squares_of_chroma_are_those_that_hold_a_colour():
@@ -77,3 +77,56 @@ def test_the_loss_of_knowing_nothing_is_that_of_261_and_100_answers():
     loss, shown = task.loss(*task.draw(patches(8, 60), draws()))
     assert loss.item() == pytest.approx(math.log(261) + math.log(100), rel=1e-5)
     assert shown["chroma"].item() == pytest.approx(math.log(261), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A network that has gone over and over the same 32 pictures of one place each, with them and its losses."""
+    task = split_brain(side=35)
+    examples = task.draw(patches(32, 40), draws())
+    return task, examples, learn(task, lambda step: examples, 80, 3e-3)
+
+
+def test_thirty_two_pictures_are_learned_by_heart(learned):
+    task, examples, losses = learned
+    assert losses[0] == pytest.approx(math.log(261) + math.log(100), abs=0.6)
+    assert losses[-1] < 0.1  # of a least loss of zero
+    assert min(task.score(*examples)[name].value for name in task.scores) > 0.9
+
+
+def test_what_was_learned_is_worth_nothing_for_shuffled_answers(learned):
+    task, (given, wanted), _ = learned
+    scores = [task.score(given, wanted[torch.randperm(32, generator=draws(n))]) for n in range(40)]
+    for name in ("chroma_matched", "lightness_matched"):
+        assert sum(score[name].value for score in scores) / 40 == pytest.approx(0.5, abs=0.06)
+    for name in ("chroma_right", "lightness_right"):
+        assert sum(score[name].value - score[name].chance for score in scores) < 0
+
+
+def test_nothing_is_learned_from_shuffled_answers():
+    task, generator = split_brain(side=35), draws()
+
+    def shuffled(step):
+        given, wanted = task.draw(patches(32, 40), generator)
+        return given, wanted[torch.randperm(32, generator=generator)]
+
+    learn(task, shuffled, 40)
+    scores = task.score(*task.draw(patches(600, 40, "val"), generator))
+    for name in ("chroma_matched", "lightness_matched"):
+        # Of three photographs, on which whatever is answered agrees or disagrees with itself.
+        assert scores[name].value == pytest.approx(scores[name].chance, abs=0.15)
+    for name in ("chroma_right", "lightness_right"):
+        assert scores[name].value <= scores[name].chance + 0.02
+
+
+def test_scores_by_hand():
+    task = split_brain(side=35)
+    # Two pictures, one place, answers 0 and 1 of two each; chroma is told with 3 to 1 each, lightness the wrong way.
+    wanted = torch.tensor([[0, 0], [1, 1]])[:, :, None, None]
+    odds = torch.tensor([[3.0, 1.0], [1.0, 3.0]]).log()
+    task.logits = lambda given: (odds[:, :, None, None], odds.flip(1)[:, :, None, None])
+    scores = task.score(None, wanted)
+    assert scores["chroma_right"] == (1, 0.5)
+    assert scores["chroma_matched"] == (1, 0.5)
+    assert scores["lightness_right"] == (0, 0.5)
+    assert scores["lightness_matched"] == (0, 0.5)
