@@ -4,15 +4,18 @@ VARIANT ?= lin
 DATA ?= bapps
 DATA_ROOT ?=
 SPLITS ?= all
+TASK ?=
+IMAGES ?=
 ARGS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+TASK_OVERRIDE := $(if $(TASK),task=$(TASK)) $(if $(IMAGES),'images="$(IMAGES)"')
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights train train-all tensorboard eval-tables correlation sparsity bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench demo test test-all lint
 
 help: setup  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -44,6 +47,9 @@ train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; th
 
 train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
 	$(RUN) scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+
+pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
+	$(RUN) scripts/pretrain.py $(TASK_OVERRIDE) $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)

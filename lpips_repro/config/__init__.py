@@ -28,6 +28,7 @@ from lpips_repro.config.evaluate import (
     WeightsConfig,
 )
 from lpips_repro.config.parse import explain, parse
+from lpips_repro.config.pretrain import BiganConfig, PretrainConfig, PuzzleConfig, SplitBrainConfig, TaskConfig
 from lpips_repro.config.train import (
     Activation,
     FeaturesDtype,
@@ -43,6 +44,7 @@ __all__ = [
     "Activation",
     "BappsConfig",
     "BenchConfig",
+    "BiganConfig",
     "CorrelationConfig",
     "DatasetConfig",
     "Device",
@@ -56,12 +58,16 @@ __all__ = [
     "NetConfig",
     "Observers",
     "Precision",
+    "PretrainConfig",
+    "PuzzleConfig",
     "Resize",
     "Schedule",
     "ScratchInit",
     "SparsityConfig",
+    "SplitBrainConfig",
     "Splits",
     "Task",
+    "TaskConfig",
     "Tid2013Config",
     "TrainConfig",
     "TrainerConfig",

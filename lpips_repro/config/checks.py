@@ -23,7 +23,7 @@ def check_name(key: str, name: str) -> None:
         raise UserError(f"{key}={name}: expected letters, digits, '-' and '_': it names folders")
 
 
-def check_workers(workers: int | None) -> None:
+def check_workers(workers: int | None, key: str = "data.workers") -> None:
     """Refuse a number of processes below 1."""
     if workers is not None:
-        check_at_least("data.workers", workers, 1)
+        check_at_least(key, workers, 1)

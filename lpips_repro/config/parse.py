@@ -8,8 +8,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config.checks import check_name
 from lpips_repro.config.data import DATA_SCHEMAS, FolderConfig
+from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.mirrors import public
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 
 Config = TypeVar("Config")
 
@@ -21,18 +22,24 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         UserError: naming the setting that is unknown, missing, of the wrong type or out of range, and what is allowed.
     """
     found = OmegaConf.to_container(cfg, resolve=False)
+    chosen = {}
     if "data" in found:
         name = str(found["data"].get("name"))
         check_name("data.name", name)
-        data_schema = DATA_SCHEMAS.get(name, FolderConfig)
-        _check_keys(found["data"], data_schema, "data.")
+        chosen["data"] = DATA_SCHEMAS.get(name, FolderConfig)
+    if isinstance(found.get("task"), dict):
+        name = str(found["task"].get("name"))
+        check_choice("task.name", name, TASK_SCHEMAS)
+        chosen["task"] = TASK_SCHEMAS[name]
+    for group, group_schema in chosen.items():
+        _check_keys(found[group], group_schema, f"{group}.")
     _check_keys(found, schema, "")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), cfg)
-        if "data" in found:
+        for group, group_schema in chosen.items():
             # Nested, so that errors carry the full name of the setting.
-            nested = OmegaConf.merge({"data": OmegaConf.structured(data_schema)}, {"data": cfg.data})
-            merged.data = nested.data
+            nested = OmegaConf.merge({group: OmegaConf.structured(group_schema)}, {group: cfg[group]})
+            merged[group] = nested[group]
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
             raise UserError(f"{missing[0]}: no value: give it one, such as {missing[0]}=VALUE")

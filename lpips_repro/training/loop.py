@@ -66,7 +66,7 @@ class Run:
     def batch(self, step: int) -> np.ndarray:
         """The numbers of the triplets of a step: each epoch takes all of them in another order."""
         epoch, within = divmod(step, self.steps_per_epoch)
-        order = _order(self.seed, epoch, len(self.train))
+        order = epoch_order(self.seed, epoch, len(self.train))
         return order[within * self.cfg.batch_size : (within + 1) * self.cfg.batch_size]
 
 
@@ -166,7 +166,8 @@ def fit(run: Run) -> dict[str, float]:
 
 
 @functools.lru_cache(maxsize=1)
-def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order in which an epoch takes so many examples."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 

@@ -5,12 +5,10 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -30,6 +28,7 @@ from lpips_repro.training.features import features_bytes, stored_features
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.result import write_result
+from lpips_repro.training.run_folder import reported_in
 from lpips_repro.training.run_name import run_name, run_settings
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.step import check_device
@@ -60,7 +59,7 @@ def train(composed: DictConfig) -> None:
             device = ranks.device(choose_device(cfg.device))
             check_device(cfg.trainer, device)
         folder = Path(cfg.experiments) / run_name(composed)
-        with _reported_in(folder) if ranks.first else contextlib.nullcontext(), ended_by_sigterm():
+        with reported_in(folder) if ranks.first else contextlib.nullcontext(), ended_by_sigterm():
             log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
             with ranks.first_before_others():
                 train_splits, val_splits = _triplet_splits(cfg)
@@ -198,36 +197,3 @@ def _on_features(
         stored = stored_features(model.metric, split, root, dtype, device, noise=False)
         val[split.card["split"]] = FeatureTriplets([split], device, [stored])
     return FeatureTriplets(train_splits, device, features), val
-
-
-@contextlib.contextmanager
-def _reported_in(folder: Path) -> Iterator[None]:
-    """The run's folder is this process's, with a log there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder), _log_file(folder / "train.log"):
-        yield
-
-
-@contextlib.contextmanager
-def _only_process(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{folder}: another process is training this run: wait for it, or use another seed") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()

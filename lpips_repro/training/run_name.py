@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,10 +17,10 @@ ASIDE = {
 }
 
 
-def run_settings(composed: DictConfig) -> dict[str, Any]:
+def run_settings(composed: DictConfig, aside: Collection[str] = ASIDE) -> dict[str, Any]:
     """The settings that change a run's result, by their full names."""
     settings = OmegaConf.to_container(composed, resolve=True)
-    return {key: value for key, value in _flat(settings).items() if key not in ASIDE}
+    return {key: value for key, value in flat_settings(settings).items() if key not in aside}
 
 
 def run_name(composed: DictConfig) -> str:
@@ -27,10 +28,12 @@ def run_name(composed: DictConfig) -> str:
     settings = OmegaConf.to_container(composed, resolve=True)
     data, (net,), (variant,) = settings["data"]["name"], settings["net"], settings["variant"]
     name = f"{data}-{net}-{variant}-v{settings['version']}-seed{settings['seed']}"
-    defaults = _flat(_default_settings(data, net, variant))
-    other = {
-        key: value for key, value in run_settings(composed).items() if key not in defaults or defaults[key] != value
-    }
+    return with_hash(name, run_settings(composed), flat_settings(_default_settings(data, net, variant)))
+
+
+def with_hash(name: str, settings: dict[str, Any], defaults: dict[str, Any]) -> str:
+    """A name, and a short hash of the settings that differ from the defaults where there are any."""
+    other = {key: value for key, value in settings.items() if key not in defaults or defaults[key] != value}
     if not other:
         return name
     return f"{name}-{hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]}"
@@ -49,8 +52,9 @@ def _default_settings(data: str, net: str, variant: str) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their full names."""
     flat = {}
     for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= flat_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -1,13 +1,10 @@
 """What a run shows of itself: a progress bar, a line in the log at each validation, metrics.csv and TensorBoard."""
 
-import csv
-import io
 import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS
+from lpips_repro.training.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +36,11 @@ class Watch:
     ):
         self.first_step, self.all_steps, self.batch_size = step, steps, batch_size
         self.columns = ("step", "epoch", *TRAIN_COLUMNS, *(f"val_{name}" for name in splits), "val_mean")
-        file = folder / "metrics.csv"
-        self._take_back(file, step, validations)
-        self.file = file.open("a", newline="")
-        self.csv = csv.DictWriter(self.file, self.columns)
-        if file.stat().st_size == 0:
-            self.csv.writeheader()
+
+        def counts(row: dict[str, float]) -> bool:
+            return row["step"] <= step if math.isnan(row["val_mean"]) else row["epoch"] < validations
+
+        self.csv = MetricsCsv(folder / "metrics.csv", self.columns, counts)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if validations else 0)
         self.bar = tqdm(
             total=steps * batch_size,
@@ -63,7 +60,7 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self.bar.close()
         self.board.close()
-        self.file.close()
+        self.csv.close()
 
     def step(self) -> None:
         """Count a step."""
@@ -76,7 +73,7 @@ class Watch:
         rate = self.steps * self.batch_size / (now - self.since)
         self.steps, self.since = 0, now
         values = {**values, "train_2afc": 100 * values["train_2afc"], "triplets_per_second": rate}
-        self._row(step, epoch, values)
+        self.csv.row({"step": step, "epoch": epoch, **values})
         for name, value in values.items():
             self.board.add_scalar(f"train/{name}", value, step)
         self.last_entry = f"loss {values['loss']:.4f}, train 2AFC {values['train_2afc']:.2f} %"
@@ -85,7 +82,7 @@ class Watch:
     def validation(self, step: int, epoch: int, scores: dict[str, float], lin: Sequence[Tensor]) -> None:
         """2AFC scores by split and their mean, in [0, 1], and the lin weights by layer."""
         percent = {f"val_{name}": 100 * score for name, score in scores.items()}
-        self._row(step, epoch, percent)
+        self.csv.row({"step": step, "epoch": epoch, **percent})
         for name, score in scores.items():
             self.board.add_scalar(f"val_2afc/{name}", 100 * score, step)
         for layer, weights in enumerate(lin):
@@ -102,12 +99,7 @@ class Watch:
 
     def flush(self) -> None:
         """Let what was written outlive a kill -9."""
-        self.file.flush()
         self.board.flush()
-
-    def _row(self, step: int, epoch: int, values: dict[str, Any]) -> None:
-        self.csv.writerow({"step": step, "epoch": epoch, **{key: f"{value:.6g}" for key, value in values.items()}})
-        self.file.flush()
 
     def _log(self, step: int, epoch: int, score: float) -> None:
         """The bar is seen on a terminal only: this is seen in a file too."""
@@ -119,31 +111,6 @@ class Watch:
             said.append(f"{tqdm.format_interval(pace * (self.all_steps - step))} left")
         with tqdm.external_write_mode():  # not into the bar's line
             log.info("epoch %d, step %d/%d: %s", epoch, step, self.all_steps, ", ".join(filter(None, said)))
-
-    def _take_back(self, file: Path, step: int, validations: int) -> None:
-        if not file.is_file():
-            return
-        written = io.StringIO()
-        csv.writer(written).writerow(self.columns)
-        lines = [written.getvalue().encode()]
-        first, *others = file.read_bytes().splitlines(keepends=True) or [b""]
-        for line in others if first == lines[0] else []:
-            try:
-                row = self._numbers(line)
-            except ValueError:
-                break  # as a power cut left it, and what follows was appended to that
-            if row["step"] <= step if math.isnan(row["val_mean"]) else row["epoch"] < validations:
-                lines.append(line)
-        partial = file.with_name(".metrics.csv")
-        partial.write_bytes(b"".join(lines))
-        partial.replace(file)
-
-    def _numbers(self, line: bytes) -> dict[str, float]:
-        """A row, with nan for what it says nothing of; ValueError where it is not whole."""
-        if not line.endswith(b"\n"):
-            raise ValueError("cut off")
-        texts = line.decode().rstrip("\r\n").split(",")
-        return {name: float(text or "nan") for name, text in zip(self.columns, texts, strict=True)}
 
 
 class Unwatched:

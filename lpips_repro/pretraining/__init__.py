@@ -1,0 +1,1 @@
+"""Networks that learn from photographs alone, without labels or judgments."""

@@ -1,0 +1,116 @@
+"""BiGAN (Donahue, Krähenbühl, Darrell, "Adversarial Feature Learning", ICLR 2017).
+
+A generator G makes pictures of noise z, an encoder E makes noise of pictures x, and a discriminator D is to tell the
+pairs (x, E(x)) from the pairs (G(z), z). E and G learn to be mistaken for each other, which they are at best where each
+undoes the other. E is the network that is kept, with one layer on top.
+
+    D:      -log D(x, E(x)) - log(1 - D(G(z), z))
+    E, G:   -log(1 - D(x, E(x))) - log D(G(z), z)
+
+No loss says how well that goes: both are 2 log 2 where D cannot tell. What does is whether E(G(z)) is z again, and
+G(E(x)) is x: each is compared with the other examples of its batch, none of which was told to be its match.
+
+Other than there: pictures of 64 pixels are encoded as they are, and all three networks are small.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lpips_repro.backbones.caffenet import to_bgr
+from lpips_repro.pretraining.task import PretextTask, Score, draw_views
+
+SCALES = 4  # doublings from 4 pixels to 64, and back
+LEAK = 0.2
+
+
+class Bigan(PretextTask):
+    """The task of undoing a generator that is learned at the same time.
+
+    Args:
+        seed: of weights.
+        side: of pictures; the generator's are of 64.
+        latents: numbers in z, each from -1 to 1.
+        width: channels of the largest maps of G and D; hidden: numbers in D's layers for pictures, noise and pairs.
+    """
+
+    shown = ("discriminator_loss", "told_apart")
+    scores = ("noise_found", "photograph_found")
+
+    def __init__(self, *, seed: int, side: int, latents: int, width: int, hidden: int):
+        super().__init__("caffenet-bn", seed)
+        self.side, self.latents = side, latents
+        with torch.no_grad():
+            features = self.backbone.eval()(torch.zeros(1, 3, side, side))[-1].numel()
+        self.backbone.train()
+        self.to_latents = nn.Linear(features, latents)
+        self.generator = _generator(latents, width)
+        self.discriminator = _Discriminator(latents, width, hidden)
+
+    def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, side, side) in [-1, 1], and noise (N, latents)."""
+        pictures = draw_views(crops, self.side, generator)
+        noise = torch.rand((len(crops), self.latents), generator=generator) * 2 - 1
+        return pictures, noise.to(crops.device)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """E: (N, 3, side, side) to (N, latents)."""
+        return self.to_latents(self.backbone(to_bgr(pictures))[-1].flatten(1))
+
+    def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of both losses, each of which moves its own networks alone."""
+        encoded, generated = self.encode(given), self.generator(wanted)
+        self.discriminator.requires_grad_(False)
+        real, made = self.discriminator(given, encoded), self.discriminator(generated, wanted)
+        deceiving = functional.softplus(real).mean() + functional.softplus(-made).mean()
+        self.discriminator.requires_grad_(True)
+        real, made = (self.discriminator(*pair) for pair in ((given, encoded.detach()), (generated.detach(), wanted)))
+        telling = functional.softplus(-real).mean() + functional.softplus(made).mean()
+        told_apart = ((real > 0).float().mean() + (made < 0).float().mean()) / 2
+        return deceiving + telling, {"discriminator_loss": telling, "told_apart": told_apart}
+
+    def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
+        """How often z is nearer to E(G(z)), and x to G(E(x)), than another example of the batch is."""
+        noise_again = self.encode(self.generator(wanted))
+        pictures_again = self.generator(self.encode(given))
+        return {
+            "noise_found": Score(_nearer_than_others(noise_again, wanted), 0.5),
+            "photograph_found": Score(_nearer_than_others(pictures_again, given), 0.5),
+        }
+
+
+class _Discriminator(nn.Module):
+    """D: pictures and noise to the log odds that they are (x, E(x)), (N,)."""
+
+    def __init__(self, latents: int, width: int, hidden: int):
+        super().__init__()
+        channels = [3, *(width * 2**scale for scale in range(SCALES))]
+        layers = []
+        for before, after in itertools.pairwise(channels):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(LEAK)]
+        self.pictures = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, hidden), nn.LeakyReLU(LEAK))
+        self.noise = nn.Sequential(nn.Linear(latents, hidden), nn.LeakyReLU(LEAK))
+        self.pairs = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.LeakyReLU(LEAK), nn.Linear(hidden, 1))
+
+    def forward(self, pictures: Tensor, noise: Tensor) -> Tensor:
+        return self.pairs(torch.cat((self.pictures(pictures), self.noise(noise)), dim=1)).squeeze(1)
+
+
+def _generator(latents: int, width: int) -> nn.Sequential:
+    """G: (N, latents) to (N, 3, 64, 64) in [-1, 1]."""
+    channels = [width * 2**scale for scale in reversed(range(SCALES))]
+    layers = [nn.Linear(latents, channels[0] * 16), nn.Unflatten(1, (channels[0], 4, 4))]
+    for before, after in zip(channels, [*channels[1:], 3], strict=True):
+        layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def _nearer_than_others(again: Tensor, right: Tensor) -> float:
+    """The share of pairs of examples (i, j) where `right[i]` is nearer to `again[i]` than `right[j]` is."""
+    distance = torch.cdist(again.flatten(1), right.flatten(1))
+    own = distance.diagonal()[:, None]
+    nearer = (own < distance).float() + 0.5 * (own == distance).float()
+    count = len(distance)
+    return ((nearer.sum() - count / 2) / (count * (count - 1))).item()

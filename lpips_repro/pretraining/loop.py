@@ -1,0 +1,175 @@
+"""The one loop of all pretext tasks.
+
+for each step:
+    crops -> examples of the task, drawn from the run's seed and the step's number -> loss -> Adam
+before the first step, every `validate_every` steps and after the last:
+    scores of the task on held-out photographs -> checkpoint last.pt
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpips_repro.config import PretrainConfig
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining.images import Crops
+from lpips_repro.pretraining.task import PretextTask, Score
+from lpips_repro.pretraining.watch import PretextWatch
+from lpips_repro.training.checkpoint import load_checkpoint, save_checkpoint
+from lpips_repro.training.loop import Stopped, epoch_order
+from lpips_repro.training.rows import send
+
+# A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
+SCORED = 1000
+
+
+@dataclass
+class Pretraining:
+    """What a run is made of.
+
+    Attributes:
+        folder: where checkpoints and logs go.
+        identity: what must not change between its starts, by name: digests and settings.
+        task: on `device`.
+        crops: to learn from, and held out.
+        cfg: the settings.
+        check_stop: called often; raises `Stopped` where the run is to save and end.
+    """
+
+    folder: Path
+    identity: dict[str, Any]
+    task: PretextTask
+    crops: Crops
+    cfg: PretrainConfig
+    device: torch.device
+    check_stop: Callable[[], None]
+
+    def numbers(self, step: int) -> np.ndarray:
+        """The crops of a step: each pass takes all of them in another order, but for a last batch that is not full."""
+        size = self.cfg.task.batch_size
+        taken, within = divmod(step, len(self.crops.train) // size)
+        order = epoch_order(self.cfg.seed, taken, len(self.crops.train))
+        return order[within * size : (within + 1) * size]
+
+    def batches(self, step: int) -> Iterator[np.ndarray]:
+        """The crops of each step from this one on; the next ones are read while the last ones are learned from."""
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(lambda: self.crops.train[self.numbers(step)])
+            while True:
+                step += 1
+                now, coming = coming, reader.submit(lambda step=step: self.crops.train[self.numbers(step)])
+                yield now.result()
+
+    def generator(self, *numbers: int) -> torch.Generator:
+        """What is drawn from depends on the seed and numbers alone, so there is no state to save."""
+        (mixed,) = np.random.SeedSequence([self.cfg.seed, *numbers]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(mixed))
+
+
+def fit(run: Pretraining) -> dict[str, Score]:
+    """Learn to the end, from wherever an earlier start of the same run stopped.
+
+    Returns:
+        The scores on held-out photographs at the end.
+
+    Raises:
+        Stopped: where `run.check_stop` raised it; what is needed to go on is saved.
+        UserError: where the loss is not finite, or the run in the folder is another one.
+    """
+    cfg, task, last = run.cfg, run.task, run.folder / "last.pt"
+    steps = cfg.task.steps
+    optimiser = torch.optim.Adam(task.parameters(), cfg.task.learning_rate, (cfg.task.beta1, 0.999), fused=True)
+    step, validated, scores = 0, -1, {}
+    sums, summed = {}, 0  # of what is shown, since the last entry
+
+    saved = load_checkpoint(last, run.identity)
+    if saved is not None:
+        task.load_state_dict(saved["task"])
+        optimiser.load_state_dict(saved["optimiser"])
+        step, validated = saved["step"], saved["validated"]
+        scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
+        sums, summed = {name: value.to(run.device) for name, value in saved["sums"].items()}, saved["summed"]
+
+    def save() -> None:
+        _check_finite(run, step, sums)
+        watch.flush()
+        content = {"identity": run.identity, "step": step, "validated": validated, "sums": sums, "summed": summed}
+        content |= {"scores": {name: tuple(score) for name, score in scores.items()}}
+        save_checkpoint(last, {**content, "task": task.state_dict(), "optimiser": optimiser.state_dict()})
+
+    saved_at, batches = time.monotonic(), run.batches(step)
+    with PretextWatch(run.folder, task, step=step, validated=validated, cfg=cfg.task) as watch:
+        try:
+            while True:
+                if validated < step and (step % cfg.validate_every == 0 or step == steps):
+                    scores, validated = score(run, run.crops.held_out), step
+                    watch.validation(step, scores)
+                    save()
+                    saved_at = time.monotonic()
+                if step == steps:
+                    return scores
+
+                rate = optimiser.param_groups[0]["lr"] = learning_rate(cfg.task.learning_rate, step, steps)
+                crops = send(next(batches), run.device)
+                loss, shown = task.loss(*task.draw(crops, run.generator(step)))
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                for name, value in {"loss": loss, **shown}.items():
+                    sums[name] = sums.get(name, 0) + value.detach()
+                step, summed = step + 1, summed + 1
+
+                watch.step()
+                if step % cfg.log_every == 0 or step == steps:
+                    _check_finite(run, step, sums)
+                    watch.training(step, {name: value.item() / summed for name, value in sums.items()}, rate)
+                    sums, summed = {}, 0
+                if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
+                    save()
+                    saved_at = time.monotonic()
+                run.check_stop()
+        except Stopped:
+            save()
+            raise
+        finally:
+            batches.close()
+
+
+def learning_rate(base: float, step: int, steps: int) -> float:
+    """The rate of a step: the base for the first half, then down to zero, step by step."""
+    return base * min(1.0, 2 * (1 - step / steps))
+
+
+@torch.no_grad()
+def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
+    """The task's scores on some crops, by name, each the mean over examples that are drawn alike every time."""
+    chosen = np.arange(0, len(crops), max(1, len(crops) // SCORED))
+    size = min(run.cfg.task.batch_size, len(chosen))
+    sums: dict[str, np.ndarray] = {}
+    count = 0
+    run.task.eval()
+    for number in range(-(-SCORED // len(chosen))):
+        generator = run.generator(number, 0)
+        order = chosen[torch.randperm(len(chosen), generator=generator).numpy()]
+        for start in range(0, len(order) - size + 1, size):  # full ones: chance may depend on how many there are
+            given, wanted = run.task.draw(send(crops[order[start : start + size]], run.device), generator)
+            for name, pair in run.task.score(given, wanted).items():
+                sums[name] = sums.get(name, 0) + np.array(pair)
+            count += 1
+    run.task.train()
+    return {name: Score(*(total / count).tolist()) for name, total in sums.items()}
+
+
+def _check_finite(run: Pretraining, step: int, sums: dict[str, Tensor]) -> None:
+    if not all(value.isfinite() for value in sums.values()):
+        raise UserError(
+            f"{run.folder.name}: the loss is not finite at step {step}: the last checkpoint is as it was: try a lower"
+            " task.learning_rate"
+        )

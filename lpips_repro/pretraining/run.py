@@ -1,0 +1,131 @@
+"""A pretraining run from its settings to its exported network (`make pretrain`)."""
+
+import dataclasses
+import importlib.metadata
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from lpips_repro.backbones.weights import digest_state
+from lpips_repro.cli import CONFIGS
+from lpips_repro.config import PretrainConfig, TaskConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining.bigan import Bigan
+from lpips_repro.pretraining.images import Crops
+from lpips_repro.pretraining.loop import Pretraining, fit, score
+from lpips_repro.pretraining.puzzle import Puzzle
+from lpips_repro.pretraining.splitbrain import SplitBrain
+from lpips_repro.pretraining.store import stored_images
+from lpips_repro.pretraining.task import PretextTask
+from lpips_repro.run_record import choose_device, record_run
+from lpips_repro.training.checkpoint import check_identity, save_whole
+from lpips_repro.training.run_folder import reported_in
+from lpips_repro.training.run_name import flat_settings, run_settings, with_hash
+from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
+
+log = logging.getLogger(__name__)
+
+TASKS = {"splitbrain": SplitBrain, "puzzle": Puzzle, "bigan": Bigan}
+# What changes no result, or is seen in the photographs themselves.
+ASIDE = {
+    *("seed", "device", "experiments", "store", "workers"),
+    *("validate_every", "log_every", "checkpoint_minutes"),
+}
+
+
+def pretrain(composed: DictConfig) -> None:
+    """Learn the task that the composed settings (`configs/pretrain.yaml`) describe, or go on where a run stopped.
+
+    Raises:
+        UserError: for a setting, photograph or device that cannot be used.
+        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
+    """
+    cfg = parse(composed, PretrainConfig)
+    device = choose_device(cfg.device)
+    folder = Path(cfg.experiments) / _run_name(composed)
+    with reported_in(folder), ended_by_sigterm():
+        log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
+        images = None if cfg.images is None else Path(cfg.images)
+        crops = stored_images(images, cfg.task.size, Path(cfg.store), cfg.workers)
+        if len(crops.train) < cfg.task.batch_size:
+            raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {len(crops.train)} crops")
+        identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
+        if not (folder / "recipe.json").is_file():
+            _learn(cfg, composed, folder, device, crops, identity)
+        recipe = json.loads((folder / "recipe.json").read_text())
+        check_identity(folder, recipe["identity"], identity)
+        _export(cfg, folder, recipe)
+
+
+def make_task(cfg: TaskConfig, seed: int) -> PretextTask:
+    """The task that settings describe, with its weights as they are at first."""
+    torch.manual_seed(seed)
+    loop = {field.name for field in dataclasses.fields(TaskConfig)} - {"side"}
+    own = {key: value for key, value in dataclasses.asdict(cfg).items() if key not in loop}
+    return TASKS[cfg.name](seed=seed, **own)
+
+
+def _learn(
+    cfg: PretrainConfig,
+    composed: DictConfig,
+    folder: Path,
+    device: torch.device,
+    crops: Crops,
+    identity: dict[str, Any],
+) -> None:
+    if not (folder / "config.yaml").is_file():
+        record_run(folder, composed)
+    task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
+    started = time.monotonic()
+    with stop_on_signals() as check_stop:
+        run = Pretraining(folder, identity, task, crops, cfg, device, check_stop)
+        held_out = fit(run)
+    minutes = (time.monotonic() - started) / 60
+    state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}
+    save_whole(folder / "weights.pth", state)
+    recipe = {
+        "task": cfg.task.name,
+        "backbone": task.backbone.name,
+        "seed": cfg.seed,
+        "weights": digest_state(state),
+        "photographs": {"folder": cfg.images or "those of mini", "sha256": crops.digest},
+        "crops": {"train": len(crops.train), "held_out": len(crops.held_out)},
+        "held_out": {name: found._asdict() for name, found in held_out.items()},
+        "train": {name: found._asdict() for name, found in score(run, crops.train).items()},
+        "minutes_of_the_last_start": round(minutes, 2),
+        "settings": dataclasses.asdict(cfg.task),
+        "versions": {name: importlib.metadata.version(name) for name in ("lpips_repro", "torch", "pillow")},
+        "identity": identity,
+    }
+    _write_json(folder / "recipe.json", recipe)
+
+
+def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
+    """Put the network where the tables look for it, with how it was made beside it."""
+    file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
+    file.parent.mkdir(exist_ok=True)
+    save_whole(file, torch.load(folder / "weights.pth", weights_only=True))
+    _write_json(file.with_suffix(".json"), {"run": folder.name, **recipe})
+    for name, pair in recipe["held_out"].items():
+        said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
+        log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
+    log.info("%s: finished: %s, and how it was made in %s", folder, file, file.with_suffix(".json"))
+
+
+def _run_name(composed: DictConfig) -> str:
+    task = composed.task.name
+    parts = (OmegaConf.load(CONFIGS / "pretrain.yaml"), {"task": OmegaConf.load(CONFIGS / "task" / f"{task}.yaml")})
+    defaults = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)
+    name = f"pretrain-{task}-seed{composed.seed}"
+    return with_hash(name, run_settings(composed, ASIDE), flat_settings(defaults))
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)

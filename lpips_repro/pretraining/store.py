@@ -1,0 +1,91 @@
+"""Crops decoded once and kept on disk as memory maps, of which there may be more than there is memory."""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from lpips_repro.datasets.lock import exclusive
+from lpips_repro.errors import UserError
+from lpips_repro.parallel import available_cores, process_pool
+from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill, split_photographs
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+CHUNK = 50  # photographs that a worker decodes in one go
+
+
+def stored_images(folder: Path | None, size: int, store: Path, workers: int | None) -> Crops:
+    """What `load_images` gives, out of memory maps that are made where they are not there yet.
+
+    They are made anew where photographs have come, gone or changed (in name, size or time of change).
+
+    Args:
+        folder, size: as of `load_images`.
+        store: the folder of all stored crops.
+        workers: processes that decode; None for one a core.
+
+    Raises:
+        UserError: as `load_images`, or where the disk is full.
+    """
+    phases = split_photographs(folder)
+    made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
+    with exclusive(made):
+        if not (made / "card.json").is_file():
+            try:
+                _make(made, phases, size, workers or available_cores())
+            except OSError as error:
+                raise UserError(
+                    f"{made}: {error.strerror}: free some space, or set store=FOLDER on another disk"
+                ) from error
+    card = json.loads((made / "card.json").read_text())
+    train, held_out = (np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases)
+    log.info("%s: %d crops to learn from, %d held out, of other photographs", made, len(train), len(held_out))
+    return Crops(train, held_out, card["digest"])
+
+
+class _Job(NamedTuple):
+    """Some photographs for a worker: see `fill`."""
+
+    array: Path
+    files: Sequence[Path]
+    first: int
+    each: int
+
+
+def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: int) -> None:
+    jobs = []
+    for phase, files in phases.items():
+        each, array = crops_of_each(phase, files), folder / f"{phase}.npy"
+        np.lib.format.open_memmap(array, "w+", np.uint8, (each * len(files), size, size, 3)).flush()
+        jobs += [_Job(array, files[at : at + CHUNK], at, each) for at in range(0, len(files), CHUNK)]
+    digests = []
+    with contextlib.ExitStack() as pool:
+        run = pool.enter_context(process_pool(workers)).map if workers > 1 and len(jobs) > workers else map
+        with tqdm(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph", disable=None) as bar:
+            for found in run(_fill, jobs):
+                digests += found
+                bar.update(len(found))
+    card = {"format": FORMAT, "size": size, "photographs": {phase: len(files) for phase, files in phases.items()}}
+    (folder / ".card.json").write_text(json.dumps({**card, "digest": digest_of_all(digests)}, indent=2) + "\n")
+    (folder / ".card.json").replace(folder / "card.json")
+
+
+def _fill(job: _Job) -> list[str]:
+    return fill(np.load(job.array, mmap_mode="r+"), job.files, job.first, job.each)
+
+
+def _key(phases: dict[str, Sequence[Path]], size: int) -> str:
+    sha = hashlib.sha256(f"{FORMAT} {size}\n".encode())
+    for phase, files in phases.items():
+        for file in files:
+            stat = file.stat()
+            sha.update(f"{phase} {file.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return sha.hexdigest()[:12]

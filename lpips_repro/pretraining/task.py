@@ -1,0 +1,90 @@
+"""What the pretext tasks have in common: what each gives the loop, and views of crops."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lpips_repro.backbones import Backbone, gaussian_state
+
+BENT = 0.5  # standard deviation of the logarithm of the exponent that a recoloured channel is raised to
+
+
+class Score(NamedTuple):
+    """How well a task is solved, and how well without looking: a mean over the examples each."""
+
+    value: float
+    chance: float
+
+
+class PretextTask(nn.Module):
+    """A backbone, what is put on top of it for the task, and the task itself.
+
+    Attributes:
+        shown: names of the numbers that `loss` gives beside the loss.
+        scores: names of the scores that `score` gives.
+
+    Args:
+        backbone: name of the network that learns, from Gaussian weights; what is put on top begins as PyTorch makes it.
+        seed: of the Gaussian weights.
+    """
+
+    shown: tuple[str, ...]
+    scores: tuple[str, ...]
+
+    def __init__(self, backbone: str, seed: int):
+        super().__init__()
+        self.backbone = Backbone(backbone, gaussian_state(backbone, seed))
+
+    def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Examples of the task: what the network is given and what it is to answer, on the device of the crops.
+
+        Args:
+            crops: uint8 (N, S, S, 3).
+            generator: of the CPU, for all that is drawn.
+        """
+        raise NotImplementedError
+
+    def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of examples, whose gradient is what is learned from, and numbers to be shown with it."""
+        raise NotImplementedError
+
+    def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
+        """How well examples are solved, by name; a higher value is better."""
+        raise NotImplementedError
+
+
+def draw_views(crops: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square at a random place of each crop, mirrored half of the time.
+
+    Args:
+        crops: uint8 (N, S, S, 3); side: of the square.
+        generator: of the CPU.
+
+    Returns:
+        RGB images (N, 3, side, side) in [-1, 1], channels last.
+    """
+    count, room = len(crops), crops.shape[1] - side + 1
+    corner = torch.randint(room, (count, 2, 1), generator=generator)
+    mirrored = torch.rand((count, 1), generator=generator) < 0.5
+    along = torch.arange(side)
+    rows, columns = corner[:, 0] + along, corner[:, 1] + torch.where(mirrored, along.flip(0), along)
+    number, rows, columns = (index.to(crops.device) for index in (torch.arange(count), rows, columns))
+    views = crops[number[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return views.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def recolour(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Images in other colours: what few photographs have of them says little about those of others.
+
+    Args:
+        images: RGB (N, 3, H, W) in [-1, 1].
+        share: of the images that change: their channels change places, and each is made lighter or darker.
+        generator: of the CPU.
+    """
+    count = len(images)
+    places = torch.rand((count, 3), generator=generator).argsort(dim=1).to(images.device)
+    exponents = torch.randn((count, 3, 1, 1), generator=generator).mul_(BENT).exp_().to(images.device)
+    changed = (torch.rand((count, 1, 1, 1), generator=generator) < share).to(images.device)
+    permuted = images[torch.arange(count, device=images.device)[:, None], places]
+    return torch.where(changed, ((permuted + 1) / 2).clamp(0, 1) ** exponents * 2 - 1, images)

@@ -1,0 +1,145 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining import loop
+from lpips_repro.pretraining.images import Crops
+from lpips_repro.pretraining.loop import Pretraining, fit, learning_rate, score
+from lpips_repro.pretraining.run import make_task
+from lpips_repro.pretraining.task import Score
+from lpips_repro.training.loop import Stopped
+from tests.pretraining.learning import patches
+from tests.pretraining.tiny import TINY, tiny_config
+from tests.processes import one_thread
+
+
+@pytest.fixture(autouse=True)
+def few_scored(monkeypatch):
+    monkeypatch.setattr(loop, "SCORED", 8)
+
+
+def pretraining(folder, name="puzzle", stop_after=None, identity=None, cfg=None):
+    """A run that is told to stop after so many of its steps."""
+    cfg = cfg or tiny_config(name)
+    folder.mkdir(exist_ok=True)
+    left = [stop_after]
+
+    def check_stop():
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Stopped
+
+    crops = Crops(patches(11, cfg.task.size).numpy(), patches(6, cfg.task.size, "val").numpy(), "digest")
+    task = make_task(cfg.task, cfg.seed).to(memory_format=torch.channels_last)
+    return Pretraining(folder, identity or {"seed": 0}, task, crops, cfg, torch.device("cpu"), check_stop)
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key != "images_per_second"} for row in csv.DictReader(file)
+        ]
+
+
+def equal(left, right):
+    """Whether nested states are the same to the bit."""
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(equal(value, right[key]) for key, value in left.items())
+    return left == right
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
+    with one_thread():
+        scores = fit(pretraining(tmp_path / "whole", name))
+        for steps in (2, 1, 2):  # stopped after steps 2, 3 and 5
+            with pytest.raises(Stopped):
+                fit(pretraining(tmp_path / "parts", name, steps))
+        again = fit(pretraining(tmp_path / "parts", name))
+    assert again == scores
+    states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
+    assert equal(*states)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+
+
+def test_a_finished_run_is_not_gone_on_with(tmp_path):
+    scores = fit(pretraining(tmp_path / "run"))
+    run = pretraining(tmp_path / "run")
+    run.task.loss = None
+    assert fit(run) == scores
+
+
+def test_it_is_written_what_was_learned_and_how_it_did(tmp_path):
+    fit(pretraining(tmp_path / "run"))
+    found = rows(tmp_path / "run")
+    assert [row["step"] for row in found if row["loss"]] == ["2", "4", "6"]
+    assert [row["step"] for row in found if row["held_out_accuracy"]] == ["0", "3", "6"]
+    assert {row["held_out_accuracy_chance"] for row in found} == {"0.2", ""}
+    events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [2, 4, 6]
+    assert [event.step for event in events.Scalars("held_out/accuracy")] == [0, 3, 6]
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path):
+    fit(pretraining(tmp_path / "run"))
+    with pytest.raises(UserError, match="photographs: was absent, is other"):
+        fit(pretraining(tmp_path / "run", identity={"seed": 0, "photographs": "other"}))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_checkpoint(tmp_path):
+    run = pretraining(tmp_path / "run")
+    right = run.task.loss
+
+    def loss(given, wanted):
+        value, shown = right(given, wanted)
+        return value * (float("nan") if len(rows(tmp_path / "run")) >= 3 else 1), shown
+
+    run.task.loss = loss
+    with pytest.raises(UserError, match=r"not finite at step 4: .*try a lower task\.learning_rate"):
+        fit(run)
+    saved = torch.load(tmp_path / "run/last.pt", weights_only=True)
+    assert saved["step"] == 3
+    assert all(value.isfinite().all() for value in saved["task"].values())
+
+
+def test_every_pass_takes_every_crop_at_most_once_in_another_order(tmp_path):
+    run = pretraining(tmp_path / "run")  # 11 crops, 4 a step: two steps a pass
+    passes = [np.concatenate([run.numbers(step), run.numbers(step + 1)]) for step in (0, 2, 4)]
+    assert all(len(set(taken)) == 8 for taken in passes)
+    assert len({tuple(taken) for taken in passes}) == 3
+
+
+def test_the_learning_rate_falls_to_zero_in_the_second_half():
+    assert [learning_rate(0.1, step, 8) for step in range(9)] == pytest.approx(
+        [0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0]
+    )
+
+
+def test_a_score_is_the_mean_over_full_batches_of_crops_in_evaluation(tmp_path):
+    run = pretraining(tmp_path / "run")
+    seen = []
+
+    def score_batch(given, wanted):
+        assert not run.task.training
+        seen.append(len(given))
+        return {"accuracy": Score(float(len(seen)), 0.5)}
+
+    run.task.score = score_batch
+    # 6 crops in batches of 4, twice through for 8 of them: one full batch each time.
+    assert score(run, run.crops.held_out) == {"accuracy": Score(1.5, 0.5)}
+    assert seen == [4, 4]
+    assert run.task.training
+
+
+def test_a_score_changes_nothing_and_is_the_same_again(tmp_path):
+    run = pretraining(tmp_path / "run", "bigan")
+    before = {key: value.clone() for key, value in run.task.state_dict().items()}
+    assert score(run, run.crops.train) == score(run, run.crops.train)
+    assert equal(before, run.task.state_dict())

@@ -1,0 +1,120 @@
+import importlib.metadata
+import json
+import signal
+
+import pytest
+import torch
+
+from lpips_repro import LPIPS
+from lpips_repro.backbones.weights import digest_state
+from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods import backbone_state
+from lpips_repro.pretraining import images, loop
+from lpips_repro.pretraining import run as run_module
+from lpips_repro.pretraining.run import pretrain
+from tests.compose import settings
+from tests.pretraining.photographs import write_photographs
+from tests.pretraining.tiny import TINY, tiny_settings
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(loop, "SCORED", 8)
+    monkeypatch.setitem(images.LEAST_CROPS, "train", 12)
+    monkeypatch.setitem(images.LEAST_CROPS, "held_out", 6)
+
+
+def tiny_run(folder, task, *overrides):
+    """Learn six steps from pictures in a folder; the file of the exported network."""
+    if not (folder / "photographs").is_dir():
+        write_photographs(folder / "photographs", 11)
+    places = (f"images={folder}/photographs", f"store={folder}/store", f"experiments={folder}/experiments")
+    pretrain(tiny_settings(task, *places, *overrides))
+    return folder / f"experiments/weights/alex-{task}.pth"
+
+
+@pytest.mark.parametrize("task", TINY)
+def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
+    file = tiny_run(tmp_path, task)
+    cfg = parse(settings("evaluate", f"net=[alex_{task}]", f"experiments={tmp_path}/experiments"), EvaluateConfig)
+    net = cfg.net[f"alex-{task}"]
+    state = backbone_state(net, 0, download=False)
+    assert digest_state(state) == json.loads(file.with_suffix(".json").read_text())["weights"]
+    x, y = torch.rand(2, 4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    distance = LPIPS(net.backbone, "off_the_shelf", "0.1", weights=state)(x, y, normalize=True)
+    assert distance.isfinite().all()
+    assert distance.min() > 0
+
+
+def test_the_recipe_says_how_it_was_made(tmp_path):
+    recipe = json.loads(tiny_run(tmp_path, "puzzle", "seed=3").with_suffix(".json").read_text())
+    assert (recipe["task"], recipe["backbone"], recipe["seed"]) == ("puzzle", "caffenet", 3)
+    assert recipe["run"].startswith("pretrain-puzzle-seed3-")
+    assert recipe["settings"]["steps"] == 6
+    assert recipe["photographs"]["folder"] == f"{tmp_path}/photographs"
+    assert len(recipe["photographs"]["sha256"]) == 64
+    assert recipe["crops"] == {"train": 20, "held_out": 6}
+    for phase in ("held_out", "train"):
+        assert set(recipe[phase]) == {"accuracy"}
+        assert recipe[phase]["accuracy"]["chance"] == 0.2
+    assert recipe["versions"]["torch"] == importlib.metadata.version("torch")
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    whole = torch.load(tiny_run(tmp_path / "whole", "puzzle"), weights_only=True)
+
+    right = run_module.make_task
+
+    def stopped(cfg, seed):
+        task = right(cfg, seed)
+        learn, steps = task.loss, []
+
+        def loss(given, wanted):
+            steps.append(0)
+            if len(steps) == 2:
+                signal.raise_signal(signal.SIGINT)
+            return learn(given, wanted)
+
+        task.loss = loss
+        return task
+
+    monkeypatch.setattr(run_module, "make_task", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_run(tmp_path / "parts", "puzzle")
+    (checkpoint,) = (tmp_path / "parts/experiments").glob("*/last.pt")
+    assert torch.load(checkpoint, weights_only=True)["step"] == 2
+    monkeypatch.setattr(run_module, "make_task", right)
+    parts = torch.load(tiny_run(tmp_path / "parts", "puzzle"), weights_only=True)
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_a_finished_run_exports_again_and_learns_nothing(tmp_path, monkeypatch):
+    file = tiny_run(tmp_path, "puzzle")
+    first = file.read_bytes()
+    tiny_run(tmp_path, "puzzle", "seed=1")
+    assert file.read_bytes() != first
+    monkeypatch.setattr(run_module, "fit", None)
+    tiny_run(tmp_path, "puzzle")
+    assert file.read_bytes() == first
+
+
+def test_other_photographs_are_another_run(tmp_path):
+    tiny_run(tmp_path, "puzzle")
+    files = sorted((tmp_path / "photographs").rglob("*.png"))
+    files[0].unlink()
+    with pytest.raises(UserError, match=r"photographs: was \w+, is \w+"):
+        tiny_run(tmp_path, "puzzle")
+
+
+def test_every_setting_that_changes_the_result_is_in_the_name(tmp_path):
+    for overrides in ([], ["task.tile=24"], ["seed=1"], ["log_every=1"]):
+        tiny_run(tmp_path, "puzzle", *overrides)
+    names = sorted(path.name for path in (tmp_path / "experiments").glob("pretrain-*"))
+    assert len(names) == 3
+    assert [name[:21] for name in names] == ["pretrain-puzzle-seed0"] * 2 + ["pretrain-puzzle-seed1"]
+
+
+def test_more_crops_a_step_than_there_are_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"task\.batch_size=50: there are only 20 crops"):
+        tiny_run(tmp_path, "puzzle", "task.batch_size=50")

@@ -1,0 +1,58 @@
+import pytest
+from hydra.errors import ConfigCompositionException
+
+from lpips_repro.config import PretrainConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining.run import TASKS, make_task
+from tests.compose import CONFIGS, settings
+
+
+@pytest.mark.parametrize("task", sorted(path.stem for path in (CONFIGS / "task").glob("*.yaml")))
+def test_every_task_composes_and_its_networks_fit(task):
+    cfg = parse(settings("pretrain", f"task={task}"), PretrainConfig)
+    assert isinstance(make_task(cfg.task, cfg.seed), TASKS[cfg.task.name])
+
+
+def test_a_task_must_be_named():
+    with pytest.raises(ConfigCompositionException, match="You must specify 'task'") as error:
+        settings("pretrain")
+    assert all(name in str(error.value) for name in TASKS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+task.permutation=10", "task.permutation: unknown setting: expected one of task.name, .*task.permutations"),
+        ("+image=folder", "image: unknown setting: expected one of task, images"),
+        ("task.name=jigsaw", "task.name='jigsaw': expected one of splitbrain, puzzle, bigan"),
+        ("task.permutations=1", "task.permutations=1: expected an integer from 2 to 9! = 362880"),
+        ("task.permutations=many", "task.permutations: Value 'many'"),
+        ("task.tile=22", "task.tile=22: expected an integer of at least 23"),
+        ("task.tile=40", "task.side=120: expected an integer of at least 123"),
+        ("task.size=119", "task.size=119: expected an integer of at least 120"),
+        ("task.steps=0", "task.steps=0: expected an integer of at least 1"),
+        ("task.batch_size=1", "task.batch_size=1: expected an integer of at least 2"),
+        ("task.learning_rate=0", "task.learning_rate=0.0: expected a positive number"),
+        ("task.learning_rate=nan", "task.learning_rate=nan: expected a positive number"),
+        ("task.beta1=1", "task.beta1=1.0: expected a number of at least 0 and below 1"),
+        ("seed=-1", "seed=-1: expected an integer"),
+        ("workers=0", "workers=0: expected an integer of at least 1"),
+        ("log_every=0", "log_every=0: expected an integer of at least 1"),
+        ("checkpoint_minutes=0", "checkpoint_minutes=0.0: expected a positive number"),
+        ("device=gpu", "device: Invalid value 'gpu'"),
+    ],
+)
+def test_what_is_misspelt_or_out_of_range_is_refused(override, message):
+    with pytest.raises(UserError, match=message):
+        parse(settings("pretrain", "task=puzzle", override), PretrainConfig)
+
+
+@pytest.mark.parametrize("side", [34, 64, 98])
+def test_pictures_that_conv5_does_not_fit_are_refused(side):
+    with pytest.raises(UserError, match=f"task.side={side}: expected 35, 51, 67"):
+        parse(settings("pretrain", "task=splitbrain", f"task.side={side}"), PretrainConfig)
+
+
+def test_the_generator_has_one_size():
+    with pytest.raises(UserError, match=r"task\.side=60: expected 64"):
+        parse(settings("pretrain", "task=bigan", "task.side=60"), PretrainConfig)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining import images, store
+from lpips_repro.pretraining.images import load_images
+from lpips_repro.pretraining.store import stored_images
+from tests.pretraining.photographs import write_photographs
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Of few photographs, few crops."""
+    monkeypatch.setitem(images.LEAST_CROPS, "train", 30)
+    monkeypatch.setitem(images.LEAST_CROPS, "held_out", 6)
+
+
+def same(left, right):
+    return left.digest == right.digest and all(map(np.array_equal, left[:2], right[:2]))
+
+
+def test_what_is_stored_is_what_is_loaded(few, tmp_path):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert isinstance(stored.train, np.memmap)
+    assert same(stored, load_images(tmp_path / "photographs", 24))
+
+
+def test_photographs_are_decoded_once(few, tmp_path, monkeypatch):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    monkeypatch.setattr(store, "fill", None)
+    assert same(stored, stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1))
+
+
+@pytest.mark.parametrize("change", ["content", "new", "size"])
+def test_they_are_decoded_again_where_something_has_changed(few, tmp_path, change):
+    files = write_photographs(tmp_path / "photographs", 12)
+    before = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    if change == "content":
+        Image.new("RGB", (90, 70)).save(files[0])
+    elif change == "new":
+        Image.new("RGB", (90, 70)).save(files[0].with_name("zzz.png"))
+    size = 25 if change == "size" else 24
+    after = stored_images(tmp_path / "photographs", size, tmp_path / "store", workers=1)
+    assert same(after, load_images(tmp_path / "photographs", size))
+    assert not same(after, before)
+
+
+def test_a_photograph_that_cannot_be_read_leaves_nothing_that_looks_complete(few, tmp_path):
+    files = write_photographs(tmp_path / "photographs", 12)
+    content = files[5].read_bytes()
+    files[5].write_bytes(content[: len(content) // 2])
+    for _ in range(2):
+        with pytest.raises(UserError, match=files[5].name):
+            stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+
+
+@pytest.mark.slow
+def test_a_worker_names_the_photograph_that_cannot_be_read(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "CHUNK", 3)
+    files = write_photographs(tmp_path / "photographs", 12)
+    one = stored_images(tmp_path / "photographs", 24, tmp_path / "store1", workers=1)
+    assert same(one, stored_images(tmp_path / "photographs", 24, tmp_path / "store2", workers=2))
+    files[5].write_bytes(b"no image")
+    with pytest.raises(UserError, match=f"{files[5].name}: not a readable image"):
+        stored_images(tmp_path / "photographs", 24, tmp_path / "store2", workers=2)
