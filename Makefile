@@ -11,7 +11,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-TASK_OVERRIDE := $(if $(TASK),task=$(TASK)) $(if $(IMAGES),'images="$(IMAGES)"')
+TASK_OVERRIDE := $(if $(TASK),task=$(TASK))
+IMAGES_OVERRIDE := $(if $(IMAGES),'images="$(IMAGES)"')
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 .DEFAULT_GOAL := help
@@ -48,8 +49,11 @@ train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; th
 train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
 	$(RUN) scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
 
+init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training, in seconds [IMAGES=folder, default: those of mini]
+	$(RUN) scripts/init_kmeans.py $(IMAGES_OVERRIDE) $(ARGS)
+
 pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
-	$(RUN) scripts/pretrain.py $(TASK_OVERRIDE) $(ARGS)
+	$(RUN) scripts/pretrain.py $(TASK_OVERRIDE) $(IMAGES_OVERRIDE) $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)

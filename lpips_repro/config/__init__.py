@@ -27,6 +27,7 @@ from lpips_repro.config.evaluate import (
     VariantConfig,
     WeightsConfig,
 )
+from lpips_repro.config.kmeans import KmeansConfig
 from lpips_repro.config.parse import explain, parse
 from lpips_repro.config.pretrain import BiganConfig, PretrainConfig, PuzzleConfig, SplitBrainConfig, TaskConfig
 from lpips_repro.config.train import (
@@ -53,6 +54,7 @@ __all__ = [
     "FeaturesDtype",
     "FolderConfig",
     "Init",
+    "KmeansConfig",
     "MetricConfig",
     "MiniConfig",
     "NetConfig",

@@ -1,0 +1,158 @@
+"""Weights by stacked k-means, from settings to files (`make init-kmeans`): a state dict, its recipe, its filters."""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+from tabulate import tabulate
+from torch import Tensor, nn
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from lpips_repro.backbones import BACKBONES, gaussian_state
+from lpips_repro.backbones.weights import digest_state, read_state
+from lpips_repro.config import KmeansConfig, parse
+from lpips_repro.errors import check_choice
+from lpips_repro.evaluation.methods import code_version
+from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.pretraining.images import crop_photograph, split_photographs
+from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
+from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
+from lpips_repro.training.checkpoint import save_whole
+
+log = logging.getLogger(__name__)
+
+SIZE = 227  # of the crops: Caffe's own
+HELD_OUT = 64  # crops of photographs that give nothing else, for the rates on them
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")
+ZOOM = 4  # of the filters in their picture
+
+
+def init_kmeans(composed: DictConfig) -> None:
+    """Make the weights that the composed settings (`configs/init_kmeans.yaml`) describe, unless they are there.
+
+    Raises:
+        UserError: for a setting or photographs that cannot be used.
+    """
+    cfg = parse(composed, KmeansConfig)
+    ((name, net),) = cfg.net.items()
+    check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
+    # The metric, so that images come to the layers as they will when it is evaluated.
+    metric = LPIPS(net.backbone, "off_the_shelf", weights=gaussian_state(net.backbone, cfg.seed))
+    check_row(net.backbone, metric.backbone.features)
+    folder = Path(cfg.images) if cfg.images else None
+    crops = {"train": draw_crops(folder, "train", cfg.crops), "held_out": draw_crops(folder, "held_out", HELD_OUT)}
+    identity = {
+        "backbone": net.backbone,
+        "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of)).hexdigest()}" for phase, of in crops.items()},
+        "patches": cfg.patches,
+        "seed": cfg.seed,
+        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "code": code_version(init_kmeans, stack_kmeans, equalise_rates),
+    }
+    path = Path(net.weights)
+    if _is_there(path, identity):
+        log.info("%s: there already, of the same photographs and settings", path)
+        return
+    record = fill(metric, crops["train"], cfg.patches, cfg.seed)
+    held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
+    record["rates_held_out"] = relative(held_out).tolist()
+    state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_whole(path, state)
+    picture, recipe = path.with_name(f"{path.stem}-filters.png"), path.with_suffix(".json")
+    picture_filters(metric).save(picture)
+    recipe.write_text(json.dumps({**identity, "weights": digest_state(state), **record}, indent=2) + "\n")
+    _report(record)
+    print(f"written: {path}, {recipe}, {picture}")
+
+
+def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
+    """Set the parameters of a metric's backbone, the same ones in whatever order the crops come.
+
+    Args:
+        metric: whose backbone has layers as `check_row` wants them; changed in place.
+        crops: uint8 (N, H, W, 3): every other one gives patches, the rest normalises.
+        patches: of each layer's input.
+        seed: of all that is random.
+
+    Returns:
+        For each convolution its filters and patches, and rates of change over their geometric mean: "rates_before" the
+        layers are scaled, and in each of the "rounds" that followed.
+    """
+    layers = metric.backbone.features
+    images = _images(metric, in_order(crops))
+    filters = []
+    with tqdm(total=sum(isinstance(layer, nn.Conv2d) for layer in layers), desc="k-means", unit="layer") as bar:
+        for layer in stack_kmeans(layers, images[::2], images[1::2], patches, seed):
+            filters.append(layer)
+            bar.update()
+    with tqdm(desc="equal rates of change", unit="round") as bar:
+        rates = []
+        for now in equalise_rates(layers, images[1::2], seed):
+            rates.append(now.tolist())
+            bar.set_postfix_str(f"largest departure {max(abs(rate - 1) for rate in rates[-1]):.2g}")
+            bar.update()
+    return {"layers": filters, "rates_before": rates[0], "rounds": rates[1:]}
+
+
+def draw_crops(folder: Path | None, phase: str, count: int) -> np.ndarray:
+    """Crops (count or some more, SIZE, SIZE, 3) of the photographs of a phase, of as many of them as can be."""
+    files = split_photographs(folder)[phase]
+    if len(files) > count:
+        files = [files[place] for place in np.linspace(0, len(files) - 1, count).astype(int)]
+    each = -(-count // len(files))
+    return np.concatenate([crop_photograph(file, SIZE, each, number) for number, file in enumerate(files)])
+
+
+def in_order(crops: np.ndarray) -> np.ndarray:
+    """Crops in an order of their content, so that nothing depends on the order of reading."""
+    return np.stack(sorted(crops, key=lambda crop: crop.tobytes()))
+
+
+def picture_filters(metric: LPIPS) -> Image.Image:
+    """The first convolution's filters as they weigh red, green and blue; grey is zero."""
+    weight = metric.backbone.features[0].weight.detach()
+    # The gradient through the preprocessing: it may have turned colours round.
+    pixels = torch.zeros(weight.shape, requires_grad=True)
+    (metric.preprocess((pixels,)) * weight).sum().backward()
+    filters = (pixels.grad / pixels.grad.abs().amax(dim=(1, 2, 3), keepdim=True) + 1) / 2
+    grid = make_grid(filters, nrow=round(math.sqrt(1.5 * len(filters))), padding=1, pad_value=1)
+    picture = Image.fromarray((grid.permute(1, 2, 0) * 255).round().byte().numpy())
+    return picture.resize((picture.width * ZOOM, picture.height * ZOOM), Image.Resampling.NEAREST)
+
+
+def _images(metric: LPIPS, crops: np.ndarray) -> Tensor:
+    """Crops as the backbone wants them."""
+    return metric.preprocess((torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1,))
+
+
+def _is_there(path: Path, identity: dict[str, Any]) -> bool:
+    """Whether these very weights have been made."""
+    recipe = path.with_suffix(".json")
+    if not (path.is_file() and recipe.is_file()):
+        return False
+    known = json.loads(recipe.read_text())
+    same = {key: known.get(key) for key in identity} == identity
+    return same and digest_state(read_state(path)) == known["weights"]
+
+
+def _report(record: dict[str, Any]) -> None:
+    """Print what became of each layer."""
+    columns = {"before": record["rates_before"], "after": record["rounds"][-1], "held out": record["rates_held_out"]}
+    rows = [
+        {"layer": f"conv{number}", **layer, **{key: f"{rates[number - 1]:.3g}" for key, rates in columns.items()}}
+        for number, layer in enumerate(record["layers"], 1)
+    ]
+    print(
+        "Rates of change over their geometric mean, before and after the layers are scaled, and on other photographs.\n"
+    )
+    print(tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True))

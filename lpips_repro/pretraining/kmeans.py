@@ -1,0 +1,120 @@
+"""Filters from stacked k-means, without training.
+
+Krähenbühl, Doersch, Donahue, Darrell, "Data-dependent Initializations of Convolutional Neural Networks", ICLR 2016
+(arXiv 1511.06856), as the authors' code has it (github.com/philkr/magic_init). For each convolution in order, from
+patches of its input, which the layers before it have made:
+
+    whiten      centre, project onto as many principal components as there are filters, divide by their deviations
+    k-means     of the whitened patches, each of length 1; the filter is the projection onto its centre
+    normalise   weights and bias so that over images each channel has deviation 1 and mean BIAS before its ReLU
+
+A convolution in groups is one for each group: its filters come from patches of their own channels. What then equalises
+the layers is in `lpips_repro.pretraining.rates`.
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.linalg
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from lpips_repro.errors import UserError
+
+BIAS = 0.1  # the authors' default
+# Smallest share of the largest principal component's variance that a component is divided by.
+LEAST_VARIANCE = 1e-6
+# What keeps its output's scale in step with its input's, LRN nearly so.
+IN_A_ROW = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.LocalResponseNorm)
+
+
+def check_row(net: str, layers: nn.Module) -> None:
+    """UserError unless the layers are convolutions, ReLUs, poolings and LRN in a row."""
+    row = isinstance(layers, nn.Sequential)
+    others = {type(layer).__name__ for layer in (layers if row else [layers]) if not isinstance(layer, IN_A_ROW)}
+    if others:
+        found = ", ".join(sorted(others))
+        raise UserError(f"backbone={net}: has {found}: k-means needs {', '.join(kind.__name__ for kind in IN_A_ROW)}")
+
+
+@torch.no_grad()
+def stack_kmeans(
+    layers: nn.Sequential, images: Tensor, others: Tensor, patches: int, seed: int
+) -> Iterator[dict[str, int]]:
+    """Set the filters of all convolutions, one after the other.
+
+    Args:
+        layers: as `check_row` wants them; changed in place.
+        images: preprocessed (N, 3, H, W), whose patches are clustered.
+        others: the same, to normalise by: a filter responds more to what it was made from than to anything else.
+        patches: of each layer's input.
+        seed: of the patches' places and of k-means.
+
+    Yields:
+        For each convolution, once it is set, how many patches there were and how many filters.
+
+    Raises:
+        UserError: where the images are too few or too plain.
+    """
+    number = 0
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            number += 1
+            rng = np.random.default_rng([seed, number])
+            drawn = draw_patches(layer, images, patches, rng)
+            groups = drawn.chunk(layer.groups, dim=1)
+            filters = len(layer.weight) // layer.groups
+            if len(drawn) < filters:
+                raise UserError(f"{len(drawn)} patches for the {filters} filters of conv{number}: give more crops")
+            weight = [kmeans_filters(group.flatten(1).numpy(), filters, rng) for group in groups]
+            layer.weight.copy_(torch.from_numpy(np.concatenate(weight)).view_as(layer.weight))
+            normalise(layer, others, 1.0)
+            yield {"filters": len(layer.weight), "patches": len(drawn)}
+        images, others = layer(images), layer(others)
+
+
+def draw_patches(layer: nn.Conv2d, inputs: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """What a convolution sees, (count, channels, rows, columns), at random places of its input, or at all of them."""
+    height, width = layer.padding
+    padded = F.pad(inputs, (width, width, height, height))
+    (rows, columns), (down, across) = layer.kernel_size, layer.stride
+    windows = padded.unfold(2, rows, down).unfold(3, columns, across)
+    places = (len(windows), *windows.shape[2:4])
+    total = int(np.prod(places))
+    drawn = np.sort(rng.choice(total, min(count, total), replace=False))
+    image, y, x = map(torch.from_numpy, np.unravel_index(drawn, places))
+    return windows[image, :, y, x]
+
+
+def kmeans_filters(patches: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Filters (count, D) from patches (N, D): k-means of the whitened patches, each of length 1."""
+    centred = (patches - patches.mean(axis=0)).astype(np.float64)
+    size = centred.shape[1]
+    covariance = centred.T @ centred / len(centred)
+    variance, directions = scipy.linalg.eigh(covariance, subset_by_index=(max(0, size - count), size - 1))
+    if variance[-1] <= 0:
+        raise UserError("all patches are alike: give photographs")
+    whitening = directions / np.sqrt(np.maximum(variance, LEAST_VARIANCE * variance[-1]))
+    whitened = centred @ whitening
+    whitened /= np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), np.finfo(float).tiny)
+    clusters = MiniBatchKMeans(count, batch_size=10 * count, n_init=1, random_state=int(rng.integers(2**32)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct patches than filters
+        centres = clusters.fit(whitened).cluster_centers_
+    return centres @ whitening.T
+
+
+@torch.no_grad()
+def normalise(layer: nn.Conv2d, inputs: Tensor, scale: float) -> None:
+    """Give each channel deviation `scale` and mean `scale` x BIAS over these inputs."""
+    outputs = F.conv2d(inputs, layer.weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3))
+    if not (deviation > 0).all():
+        raise UserError("a filter responds to nothing: give more crops, or more varied photographs")
+    factor = scale / deviation
+    layer.weight.mul_(factor.view(-1, 1, 1, 1))
+    layer.bias.copy_(scale * BIAS - factor * mean)

@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.backbones.weights import digest_state, read_state
+from lpips_repro.config import EvaluateConfig, KmeansConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances import Engine
+from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.pretraining import init_kmeans as module
+from lpips_repro.pretraining.init_kmeans import draw_crops, fill, init_kmeans, picture_filters
+from lpips_repro.pretraining.rates import rates_of_change, relative
+from tests.compose import settings
+from tests.pretraining.leaves import dead_leaves
+
+
+def state_of(crops):
+    """What becomes of two layers."""
+    metric = LPIPS("alex", "off_the_shelf", weights=gaussian_state("alex", 0))
+    metric.backbone.features = metric.backbone.features[:5]
+    fill(metric, crops, patches=1000, seed=0)
+    return metric.backbone.state_dict()
+
+
+def test_weights_do_not_depend_on_the_order_of_reading_to_the_bit():
+    crops = dead_leaves(100, 64, seed=0)
+    state, shuffled = state_of(crops), state_of(np.random.default_rng(1).permutation(crops))
+    assert all(torch.equal(state[key], shuffled[key]) for key in state)
+    assert not torch.equal(state["features.0.weight"], state_of(crops[:90])["features.0.weight"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photographs, one in ten of them held out."""
+    (tmp_path / "photographs").mkdir()
+    for number, image in enumerate(dead_leaves(100, 110, seed=3)):
+        Image.fromarray(image).save(tmp_path / "photographs" / f"{number:03}.png")
+    return tmp_path / "photographs"
+
+
+def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "SIZE", 96)
+    cfg = settings("init_kmeans", f"images={folder}", f"experiments={tmp_path}", "crops=90", "patches=2000")
+    init_kmeans(cfg)
+    shown = capsys.readouterr().out
+    assert "conv5" in shown and "alex-kmeans.pth" in shown
+    state = read_state(tmp_path / "weights" / "alex-kmeans.pth")
+    recipe = json.loads((tmp_path / "weights" / "alex-kmeans.json").read_text())
+    assert recipe["weights"] == digest_state(state)
+    assert [layer["filters"] for layer in recipe["layers"]] == [96, 256, 384, 384, 256]
+    assert recipe["layers"][0]["patches"] == 2000
+    assert max(abs(rate - 1) for rate in recipe["rounds"][-1]) <= 0.01
+    assert len(recipe["rates_held_out"]) == 5
+    with Image.open(tmp_path / "weights" / "alex-kmeans-filters.png") as picture:
+        assert picture.size == (4 * (12 * 12 + 1), 4 * (8 * 12 + 1))  # 12 x 8 filters of 11 x 11, lines between them
+
+    overrides = ("net=[alex_kmeans]", f"experiments={tmp_path}", "variant=[off_the_shelf]", "metric=[]")
+    (row,) = list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
+    assert (row.group, row.supervision) == ("unsupervised", "unsupervised")
+    assert row.build(Engine(torch.device("cpu"))).identity["weights"] == recipe["weights"]
+
+    monkeypatch.setattr(module, "fill", lambda *_: pytest.fail("made again"))
+    init_kmeans(cfg)
+    cfg.seed = 1
+    with pytest.raises(pytest.fail.Exception):
+        init_kmeans(cfg)
+
+
+def test_of_many_photographs_each_gives_a_crop_at_most(folder, monkeypatch):
+    monkeypatch.setattr(module, "SIZE", 32)
+    assert draw_crops(folder, "train", 12).shape == (12, 32, 32, 3)
+    assert len(draw_crops(folder, "train", 200)) == 3 * 90
+    assert len(draw_crops(None, "train", 10)) == 3 * 4
+    held_out, train = ({crop.tobytes() for crop in draw_crops(folder, phase, 90)} for phase in ("held_out", "train"))
+    assert not held_out & train
+
+
+@pytest.mark.parametrize("net", ["caffenet", "alex"])
+def test_the_picture_shows_filters_as_they_weigh_the_image(net):
+    state = {key: torch.zeros_like(value) for key, value in gaussian_state(net, 0).items()}
+    red = {"caffenet": 2, "alex": 0}[net]  # Caffe's images are blue, green, red
+    state["features.0.weight"][0, red] = 1
+    state["features.0.weight"][1, red] = -2
+    state["features.0.weight"][2:, :, 0] = 1
+    picture = np.asarray(picture_filters(LPIPS(net, "off_the_shelf", weights=state)))
+    first, second = picture[24, 24], picture[24, 24 + 4 * 12]
+    assert first.tolist() == [255, 128, 128]
+    assert second.tolist() == [0, 128, 128]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("crops=1",), "crops=1: expected an integer of at least 2"),
+        (("patches=0",), "patches=0: expected an integer of at least 1"),
+        (("seed=-1",), "seed=-1"),
+        (("net=alex",), "net=alex: no file to write: expected init=file"),
+        (("net=alex_watching",), "net=alex-watching: no file to write"),
+        (("net.alex-kmeans.backbone=squeeze",), "backbone=squeeze: has Fire: k-means needs"),
+        (("net.alex-kmeans.backbone=resnet",), "net.alex-kmeans.backbone='resnet': expected one of"),
+        (("images=no/such/folder",), "no/such/folder: no such folder of photographs"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(overrides, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        init_kmeans(settings("init_kmeans", f"experiments={tmp_path}", *overrides))
+
+
+@pytest.mark.slow
+def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
+    cfg = parse(settings("init_kmeans"), KmeansConfig)
+    metric = LPIPS("caffenet", "off_the_shelf", weights=gaussian_state("caffenet", 0))
+    crops = draw_crops(None, "train", 2 * cfg.crops)
+    number = np.arange(len(crops)) % 2 == 0
+    fill(metric, crops[number], cfg.patches, cfg.seed)
+    others = torch.from_numpy(crops[~number]).permute(0, 3, 1, 2) / 127.5 - 1
+    found = relative(rates_of_change(metric.backbone.features, metric.preprocess((others,)), seed=7))
+    assert (found - 1).abs().max() < 0.1, found
