@@ -71,7 +71,9 @@ bench: setup  ## Rates beside the peers' and the machine's own: experiments/benc
 	$(RUN) scripts/bench.py $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
+	$(RUN) scripts/init_kmeans.py
 	$(RUN) scripts/train.py data=mini net=alex_gaussian variant=lin download=false
+	$(RUN) scripts/train.py data=mini net=alex_kmeans variant=lin download=false
 	$(RUN) scripts/evaluate.py experiment=demo $(ARGS)
 
 test: setup  ## All tests but the slow ones [ARGS="-k lpips"]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
+from lpips_repro.backbones.recipe import read_recipe
 from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.backbones.weights import digest_state, imagenet_state, read_weights
 from lpips_repro.color import rgb_to_lab
@@ -41,7 +42,7 @@ class Method:
         group, name, variant, version, supervision: as in the tables.
         paper: (method, variant) of the row in the published tables to compare with, if any.
         build: makes the distance for an engine; raises UserError where weights are missing.
-        origin: where calibrated weights come from, if not from the authors; run: the training run they come from;
+        origin: where weights come from, if not from the authors; run: the training run they come from;
             seeds_of: what all runs share that differ from it in the seed alone.
     """
 
@@ -137,7 +138,10 @@ def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, d
     group = "lpips" if variant == "lin" else net.supervision
     # The published tables name a variant only where there are several of a network.
     paper_variant = {"lpips": "lin", "supervised": "off-the-shelf"}.get(group, "")
-    method = Method(group, name, build, variant, version, net.supervision, net.paper and (net.paper, paper_variant))
+    recipe = read_recipe(Path(net.weights)) if net.weights else None
+    paper = net.paper and (net.paper, paper_variant)
+    origin = recipe["made"] if recipe else ""
+    method = Method(group, name, build, variant, version, net.supervision, paper, origin)
     if len(net.seeds or ()) < 2:
         return method
     label = method.label

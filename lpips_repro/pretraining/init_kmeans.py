@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import json
 import logging
 import math
 from pathlib import Path
@@ -18,7 +17,7 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
-from lpips_repro.backbones.weights import digest_state, read_state
+from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.errors import check_choice
 from lpips_repro.evaluation.methods import code_version
@@ -59,7 +58,8 @@ def init_kmeans(composed: DictConfig) -> None:
         "code": code_version(init_kmeans, stack_kmeans, equalise_rates),
     }
     path = Path(net.weights)
-    if _is_there(path, identity):
+    known = read_recipe(path)
+    if known and {key: known.get(key) for key in identity} == identity:
         log.info("%s: there already, of the same photographs and settings", path)
         return
     record = fill(metric, crops["train"], cfg.patches, cfg.seed)
@@ -68,11 +68,11 @@ def init_kmeans(composed: DictConfig) -> None:
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_whole(path, state)
-    picture, recipe = path.with_name(f"{path.stem}-filters.png"), path.with_suffix(".json")
+    picture = path.with_name(f"{path.stem}-filters.png")
     picture_filters(metric).save(picture)
-    recipe.write_text(json.dumps({**identity, "weights": digest_state(state), **record}, indent=2) + "\n")
+    write_recipe(path, f"made here of {len(crops['train'])} crops", {**identity, **record})
     _report(record)
-    print(f"written: {path}, {recipe}, {picture}")
+    print(f"written: {path}, {recipe_file(path)}, {picture}")
 
 
 def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
@@ -133,16 +133,6 @@ def picture_filters(metric: LPIPS) -> Image.Image:
 def _images(metric: LPIPS, crops: np.ndarray) -> Tensor:
     """Crops as the backbone wants them."""
     return metric.preprocess((torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1,))
-
-
-def _is_there(path: Path, identity: dict[str, Any]) -> bool:
-    """Whether these very weights have been made."""
-    recipe = path.with_suffix(".json")
-    if not (path.is_file() and recipe.is_file()):
-        return False
-    known = json.loads(recipe.read_text())
-    same = {key: known.get(key) for key in identity} == identity
-    return same and digest_state(read_state(path)) == known["weights"]
 
 
 def _report(record: dict[str, Any]) -> None:

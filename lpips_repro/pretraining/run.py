@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import json
 import logging
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from lpips_repro.backbones.weights import digest_state
+from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.cli import CONFIGS
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.errors import UserError
@@ -55,9 +54,10 @@ def pretrain(composed: DictConfig) -> None:
         if len(crops.train) < cfg.task.batch_size:
             raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {len(crops.train)} crops")
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
-        if not (folder / "recipe.json").is_file():
+        recipe = read_recipe(folder / "weights.pth")
+        if recipe is None:
             _learn(cfg, composed, folder, device, crops, identity)
-        recipe = json.loads((folder / "recipe.json").read_text())
+            recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
 
@@ -92,7 +92,6 @@ def _learn(
         "task": cfg.task.name,
         "backbone": task.backbone.name,
         "seed": cfg.seed,
-        "weights": digest_state(state),
         "photographs": {"folder": cfg.images or "those of mini", "sha256": crops.digest},
         "crops": {"train": len(crops.train), "held_out": len(crops.held_out)},
         "held_out": {name: found._asdict() for name, found in held_out.items()},
@@ -102,7 +101,8 @@ def _learn(
         "versions": {name: importlib.metadata.version(name) for name in ("lpips_repro", "torch", "pillow")},
         "identity": identity,
     }
-    _write_json(folder / "recipe.json", recipe)
+    made = f"trained here: {cfg.task.steps} steps on {len(crops.train)} crops"
+    write_recipe(folder / "weights.pth", made, recipe)
 
 
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
@@ -110,11 +110,11 @@ def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
     file.parent.mkdir(exist_ok=True)
     save_whole(file, torch.load(folder / "weights.pth", weights_only=True))
-    _write_json(file.with_suffix(".json"), {"run": folder.name, **recipe})
+    write_recipe(file, recipe["made"], {"run": folder.name, **recipe})
     for name, pair in recipe["held_out"].items():
         said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
         log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
-    log.info("%s: finished: %s, and how it was made in %s", folder, file, file.with_suffix(".json"))
+    log.info("%s: finished: %s, and how it was made in %s", folder, file, recipe_file(file))
 
 
 def _run_name(composed: DictConfig) -> str:
@@ -123,9 +123,3 @@ def _run_name(composed: DictConfig) -> str:
     defaults = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)
     name = f"pretrain-{task}-seed{composed.seed}"
     return with_hash(name, run_settings(composed, ASIDE), flat_settings(defaults))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)

@@ -61,11 +61,12 @@ def test_a_row_over_seeds_is_a_network_each():
 @pytest.mark.parametrize(
     ("net", "override", "message"),
     [
+        ("alex_kmeans", (), "alex-kmeans.pth: no such file: run `make init-kmeans`"),
         ("alex_watching", (), "no weights at hand: set net.alex-watching.weights to the .caffemodel"),
         (
             "alex_puzzle",
             ("net.alex-puzzle.weights=none.pth",),
-            "none.pth: no such file: set net.alex-puzzle.weights",
+            "none.pth: no such file: run `make pretrain TASK=puzzle IMAGES=FOLDER`, or set net.alex-puzzle.weights",
         ),
     ],
 )

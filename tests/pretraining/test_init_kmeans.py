@@ -61,7 +61,7 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
 
     overrides = ("net=[alex_kmeans]", f"experiments={tmp_path}", "variant=[off_the_shelf]", "metric=[]")
     (row,) = list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
-    assert (row.group, row.supervision) == ("unsupervised", "unsupervised")
+    assert (row.group, row.supervision, row.origin) == ("unsupervised", "unsupervised", "made here of 90 crops")
     assert row.build(Engine(torch.device("cpu"))).identity["weights"] == recipe["weights"]
 
     monkeypatch.setattr(module, "fill", lambda *_: pytest.fail("made again"))

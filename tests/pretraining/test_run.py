@@ -49,6 +49,7 @@ def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
 
 def test_the_recipe_says_how_it_was_made(tmp_path):
     recipe = json.loads(tiny_run(tmp_path, "puzzle", "seed=3").with_suffix(".json").read_text())
+    assert recipe["made"] == "trained here: 6 steps on 20 crops"
     assert (recipe["task"], recipe["backbone"], recipe["seed"]) == ("puzzle", "caffenet", 3)
     assert recipe["run"].startswith("pretrain-puzzle-seed3-")
     assert recipe["settings"]["steps"] == 6
