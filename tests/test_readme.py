@@ -49,17 +49,20 @@ def test_every_target_sets_up_the_environment_first_and_explains_itself():
 def test_every_override_named_composes():
     targets = {"eval-tables": "evaluate", "data": "dataset", "data-stats": "dataset", "data-verify": "dataset"}
     targets |= {"train": "train", "sparsity": "sparsity", "weights": "weights", "bench": "bench"}
+    targets |= {"correlation": "correlation", "init-kmeans": "init_kmeans", "pretrain": "pretrain"}
     found = set()
     for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`,:]+))+)", README):
         overrides = []
         for name, quoted, plain in re.findall(r' ([A-Z_]+)=(?:"([^"]*)"|([^\s`,:]+))', variables):
             if name == "ARGS":
-                overrides += [word for word in quoted.split() if "mae" not in word]
-            elif name in ("NET", "VARIANT", "DATA", "SPLITS"):
+                overrides += [word for word in quoted.split() if not re.search("mae|mine|=FILE", word)]
+            elif name in ("NET", "VARIANT", "DATA", "SPLITS", "TASK"):
                 if plain != "mine":  # to be made by the user
                     overrides.append(f"{name.lower()}={plain}")
             else:
                 assert name in re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE), name
+        if target == "correlation":
+            overrides = [word for word in overrides if not word.startswith("data=")]  # is in the name of a folder
         if target in targets:
             settings(targets[target], *overrides)
             found.add(target)

@@ -17,9 +17,9 @@ ASIDE = {
 }
 
 
-def run_settings(composed: DictConfig, aside: Collection[str] = ASIDE) -> dict[str, Any]:
-    """The settings that change a run's result, by their full names."""
-    settings = OmegaConf.to_container(composed, resolve=True)
+def run_settings(composed: DictConfig, aside: Collection[str] = ASIDE, *, resolve: bool = True) -> dict[str, Any]:
+    """The settings that change a run's result, by their full names; resolve: what refers to others."""
+    settings = OmegaConf.to_container(composed, resolve=resolve)
     return {key: value for key, value in flat_settings(settings).items() if key not in aside}
 
 
@@ -28,7 +28,8 @@ def run_name(composed: DictConfig) -> str:
     settings = OmegaConf.to_container(composed, resolve=True)
     data, (net,), (variant,) = settings["data"]["name"], settings["net"], settings["variant"]
     name = f"{data}-{net}-{variant}-v{settings['version']}-seed{settings['seed']}"
-    return with_hash(name, run_settings(composed), flat_settings(_default_settings(data, net, variant)))
+    # Not resolved: a file in the folder of results is the same one wherever that is.
+    return with_hash(name, run_settings(composed, resolve=False), flat_settings(_default_settings(data, net, variant)))
 
 
 def with_hash(name: str, settings: dict[str, Any], defaults: dict[str, Any]) -> str:

@@ -13,11 +13,11 @@ def name(*overrides):
 
 
 @pytest.mark.parametrize("variant", ["lin", "tune", "scratch"])
-@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze", "alex_gaussian"])
+@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze", "alex_gaussian", "alex_kmeans"])
 @pytest.mark.parametrize("data", ["bapps", "mini"])
 def test_default_settings_have_the_plain_name(data, net, variant):
     plain = f"{data}-{net.replace('_', '-')}-{variant}-v0.1-seed0"
-    assert name(f"data={data}", f"net={net}", f"variant={variant}") == plain
+    assert name(f"data={data}", f"net={net}", f"variant={variant}", "experiments=elsewhere") == plain
 
 
 def test_version_and_seed_are_in_the_name():
