@@ -67,7 +67,7 @@ correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figu
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/sparsity.py $(ARGS)
 
-bench: setup  ## Rates beside the peers' and the machine's own: experiments/benchmarks [ARGS="task=[evaluation] net=[alex]"]
+bench: setup  ## Rates beside the peers' and the machine's own: experiments/benchmarks [ARGS="measure=[evaluation] net=[alex]"]
 	$(RUN) scripts/bench.py $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]

@@ -1,4 +1,4 @@
-"""Measure rates beside the peers'.  python scripts/bench.py 'task=[evaluation]' 'net=[alex]'"""
+"""Measure rates beside the peers'.  python scripts/bench.py 'measure=[evaluation]' 'net=[alex]'"""
 
 import hydra
 from omegaconf import DictConfig

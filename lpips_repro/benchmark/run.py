@@ -16,12 +16,12 @@ from lpips_repro.benchmark.projection import NETS, projections
 from lpips_repro.benchmark.rows import Row, render, write_csv
 from lpips_repro.benchmark.split import bench_split
 from lpips_repro.benchmark.training import bench_training
-from lpips_repro.config import BenchConfig, Task, parse
+from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.run_record import choose_device
 
 log = logging.getLogger(__name__)
 
-PER_NET = {Task.evaluation: bench_evaluation, Task.training: bench_training, Task.lin: bench_lin}
+PER_NET = {Measure.evaluation: bench_evaluation, Measure.training: bench_training, Measure.lin: bench_lin}
 
 
 def bench(composed: DictConfig) -> Path:
@@ -45,7 +45,7 @@ def bench(composed: DictConfig) -> Path:
         rows += part
     if projected := projections(rows):
         print(f"\n{render(projected)}")
-    whole = set(cfg.task) == set(Task) and {net.backbone for net in cfg.net.values()} == set(NETS)
+    whole = set(cfg.measure) == set(Measure) and {net.backbone for net in cfg.net.values()} == set(NETS)
     # A part never takes the place of a whole.
     path = Path(cfg.experiments) / "benchmarks" / f"{slug(machine)}{'' if whole else '-part'}.csv"
     write_csv(path, [*rows, *projected], machine)
@@ -55,14 +55,14 @@ def bench(composed: DictConfig) -> Path:
 
 def _parts(cfg: BenchConfig, device: torch.device) -> Iterator[list[Row]]:
     nets = list(dict.fromkeys(net.backbone for net in cfg.net.values()))
-    if Task.classic in cfg.task:
+    if Measure.classic in cfg.measure:
         yield bench_classic(cfg, device)
-    for task, bench_net in PER_NET.items():
-        if task in cfg.task:
+    for part, bench_net in PER_NET.items():
+        if part in cfg.measure:
             for net in nets:
                 yield bench_net(net, cfg, device)
                 # Compilations of a function are kept, eight at the most, and more would not be compiled.
                 torch.compiler.reset()
-    if Task.split in cfg.task:
+    if Measure.split in cfg.measure:
         for net in nets if device.type == "cuda" else nets[:1]:  # on a CPU minutes each
             yield bench_split(net, cfg, device)

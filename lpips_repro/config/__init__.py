@@ -3,7 +3,7 @@
 Hydra composes the YAML files of `configs/`; `parse` turns the result into one of these, or raises UserError.
 """
 
-from lpips_repro.config.bench import BenchConfig, Task
+from lpips_repro.config.bench import BenchConfig, Measure
 from lpips_repro.config.data import (
     BappsConfig,
     DatasetConfig,
@@ -55,6 +55,7 @@ __all__ = [
     "FolderConfig",
     "Init",
     "KmeansConfig",
+    "Measure",
     "MetricConfig",
     "MiniConfig",
     "NetConfig",
@@ -68,7 +69,6 @@ __all__ = [
     "SparsityConfig",
     "SplitBrainConfig",
     "Splits",
-    "Task",
     "TaskConfig",
     "Tid2013Config",
     "TrainConfig",

@@ -8,7 +8,7 @@ from lpips_repro.config.evaluate import Device, NetConfig
 from lpips_repro.errors import UserError
 
 
-class Task(enum.Enum):
+class Measure(enum.Enum):
     """What is measured: see `configs/bench.yaml`."""
 
     evaluation = "evaluation"
@@ -23,7 +23,7 @@ class BenchConfig:
     """`configs/bench.yaml`."""
 
     net: dict[str, NetConfig] = field(default_factory=dict)
-    task: list[Task]
+    measure: list[Measure]
     device: Device
     threads: int | None
     batch_size: int
@@ -40,7 +40,7 @@ class BenchConfig:
             check_at_least(key, getattr(self, key), 1)
         if self.threads is not None:
             check_at_least("threads", self.threads, 1)
-        if not self.task:
-            raise UserError(f"task=[]: expected some of {', '.join(task.name for task in Task)}")
+        if not self.measure:
+            raise UserError(f"measure=[]: expected some of {', '.join(part.name for part in Measure)}")
         if len(self.split_triplets) != 2 or not 0 < self.split_triplets[0] < self.split_triplets[1]:
             raise UserError(f"split_triplets={self.split_triplets}: expected two numbers, the smaller one first")
