@@ -10,7 +10,11 @@ undoes the other. E is the network that is kept, with one layer on top.
 No loss says how well that goes: both are 2 log 2 where D cannot tell. What does is whether E(G(z)) is z again, and
 G(E(x)) is x: each is compared with the other examples of its batch, none of which was told to be its match.
 
-Other than there: pictures of 64 pixels are encoded as they are, and all three networks are small.
+Other than there: pictures of 64 pixels are encoded as they are, and all three networks are small. z is Gaussian, and
+each number of E(x) has mean 0 and variance 1 over a batch, so that they are not told apart by their range. D has
+spectral normalisation (Miyato et al., ICLR 2018) in place of batch normalisation: without, it wins before G has learned
+anything. It compares what it finds in picture and noise by an inner product (Miyato and Koyama, ICLR 2018): layers on
+top of both judge pictures alone for longer than minutes, from which E learns nothing.
 """
 
 import itertools
@@ -18,6 +22,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 from lpips_repro.backbones.caffenet import to_bgr
 from lpips_repro.pretraining.task import PretextTask, Score, draw_views
@@ -32,8 +37,8 @@ class Bigan(PretextTask):
     Args:
         seed: of weights.
         side: of pictures; the generator's are of 64.
-        latents: numbers in z, each from -1 to 1.
-        width: channels of the largest maps of G and D; hidden: numbers in D's layers for pictures, noise and pairs.
+        latents: numbers in z.
+        width: channels of the largest maps of G and D; hidden: numbers that D describes a picture, and noise, with.
     """
 
     shown = ("discriminator_loss", "told_apart")
@@ -45,14 +50,14 @@ class Bigan(PretextTask):
         with torch.no_grad():
             features = self.backbone.eval()(torch.zeros(1, 3, side, side))[-1].numel()
         self.backbone.train()
-        self.to_latents = nn.Linear(features, latents)
+        self.to_latents = nn.Sequential(nn.Linear(features, latents), nn.BatchNorm1d(latents, affine=False))
         self.generator = _generator(latents, width)
         self.discriminator = _Discriminator(latents, width, hidden)
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, side, side) in [-1, 1], and noise (N, latents)."""
         pictures = draw_views(crops, self.side, generator)
-        noise = torch.rand((len(crops), self.latents), generator=generator) * 2 - 1
+        noise = torch.randn((len(crops), self.latents), generator=generator)
         return pictures, noise.to(crops.device)
 
     def encode(self, pictures: Tensor) -> Tensor:
@@ -89,13 +94,16 @@ class _Discriminator(nn.Module):
         channels = [3, *(width * 2**scale for scale in range(SCALES))]
         layers = []
         for before, after in itertools.pairwise(channels):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(LEAK)]
-        self.pictures = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, hidden), nn.LeakyReLU(LEAK))
-        self.noise = nn.Sequential(nn.Linear(latents, hidden), nn.LeakyReLU(LEAK))
-        self.pairs = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.LeakyReLU(LEAK), nn.Linear(hidden, 1))
+            layers += [spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(LEAK)]
+        layers += [nn.Flatten(), spectral_norm(nn.Linear(channels[-1] * 16, hidden)), nn.LeakyReLU(LEAK)]
+        self.pictures = nn.Sequential(*layers)
+        into, on = (spectral_norm(nn.Linear(numbers, hidden)) for numbers in (latents, hidden))
+        self.noise = nn.Sequential(into, nn.LeakyReLU(LEAK), on)
+        self.alone = spectral_norm(nn.Linear(hidden, 1))
 
     def forward(self, pictures: Tensor, noise: Tensor) -> Tensor:
-        return self.pairs(torch.cat((self.pictures(pictures), self.noise(noise)), dim=1)).squeeze(1)
+        found = self.pictures(pictures)
+        return self.alone(found).squeeze(1) + (found * self.noise(noise)).sum(dim=1)
 
 
 def _generator(latents: int, width: int) -> nn.Sequential:
