@@ -160,14 +160,16 @@ class LPIPS(nn.Module):
             batches: images (N, 3, H, W) each, in [-1, 1], or in [0, 1] with `normalize`.
         """
         images = torch.cat([images.permute(0, 2, 3, 1) for images in batches]).contiguous()
-        if normalize:
-            images = 2 * images - 1
+        factor, offset = (2.0, -1.0) if normalize else (1.0, 0.0)  # to [-1, 1]
+        if self.backbone.spec.preprocess is None and self.version == "0.1":
+            # In one pass, by rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
+            rows = (factor / self.scale, (offset - self.shift) / self.scale)
+            factor, offset = (values.flatten().repeat(images.shape[2]) for values in rows)
+            images = torch.addcmul(offset, images.flatten(2), factor).view_as(images)
+        elif normalize:
+            images = factor * images + offset
         if self.backbone.spec.preprocess is not None:
             images = self.backbone.spec.preprocess(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        elif self.version == "0.1":
-            # By rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
-            shift, scale = (values.flatten().repeat(images.shape[2]) for values in (self.shift, self.scale))
-            images = ((images.flatten(2) - shift) / scale).view_as(images)
         return images.permute(0, 3, 1, 2).to(next(self.backbone.parameters()).dtype)
 
     def unit_feature_maps(self, batches: tuple[Tensor, ...], normalize: bool = False) -> list[list[Tensor]]:
@@ -234,4 +236,5 @@ def versions_of(net: str) -> tuple[str, ...]:
 def _unit_normalise(feature_map: Tensor) -> Tensor:
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
     feature_map = at_least_float32(feature_map)
-    return feature_map / (torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON)
+    norm = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
+    return feature_map * norm.reciprocal()  # one division a place, not one a channel
