@@ -4,6 +4,7 @@ import re
 
 import torch
 
+from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.metrics import METRICS
 from tests.compose import CONFIGS, settings
 
@@ -33,6 +34,15 @@ def test_example_of_a_new_metric_runs_and_is_registered(monkeypatch):
     x = torch.zeros(2, 3, 8, 8)
     assert METRICS["mae"].function(x, x + 0.25).tolist() == [0.25, 0.25]
     del METRICS["mae"]
+
+
+def test_example_of_a_new_backbone_runs_and_is_registered(monkeypatch):
+    monkeypatch.delitem(BACKBONES, "mine", raising=False)
+    exec(python_block("def layers"), {})
+    maps = Backbone("mine")(torch.zeros(1, 3, 64, 64))
+    assert tuple(m.shape[1] for m in maps) == BACKBONES["mine"].channels == (8, 16)
+    assert [m.shape[2] for m in maps] == [32, 16]
+    del BACKBONES["mine"]
 
 
 def test_every_make_target_named_exists():
