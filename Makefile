@@ -49,7 +49,7 @@ train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; th
 train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
 	$(RUN) scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
 
-init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training, in seconds [IMAGES=folder, default: those of mini]
+init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training [IMAGES=folder, default: those of mini]
 	$(RUN) scripts/init_kmeans.py $(IMAGES_OVERRIDE) $(ARGS)
 
 pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
