@@ -17,6 +17,7 @@ from lpips_repro.errors import UserError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 HELD_OUT = 10  # of so many photographs of a folder, in the order of their names, the last one is held out
+MOST_HELD_OUT = 1000  # about: of a large folder fewer are
 LEAST_CROPS = {"train": 1000, "held_out": 200}  # of fewer photographs, each gives several
 
 
@@ -54,15 +55,21 @@ def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
         return {"train": PHOTOGRAPHS["train"], "held_out": PHOTOGRAPHS["val"]}
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of photographs")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _is_shown(file, folder))
     if len(files) < 2:
         raise UserError(
             f"{folder}: {len(files)} photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it: expected"
             " at least two, one of them to hold out"
         )
-    held_out = files[HELD_OUT - 1 :: HELD_OUT] or files[-1:]
+    every = max(HELD_OUT, len(files) // MOST_HELD_OUT)
+    held_out = files[every - 1 :: every] or files[-1:]
     kept = set(held_out)
     return {"train": [file for file in files if file not in kept], "held_out": held_out}
+
+
+def _is_shown(file: Path, folder: Path) -> bool:
+    """Whether it is a file that is not hidden: other systems put such beside photographs, under their names."""
+    return file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def crops_of_each(phase: str, files: Sequence[Path]) -> int:
@@ -97,6 +104,8 @@ def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
     """So many crops of a photograph, uint8 (count, size, size, 3)."""
     try:
         with Image.open(file) as image:
+            if image.mode.startswith(("I", "F")):
+                raise UserError(f"{file}: mode {image.mode}, more than 8 bits a channel: convert or remove it")
             photograph = ImageOps.exif_transpose(image).convert("RGB")
     except FileNotFoundError as error:
         raise UserError(

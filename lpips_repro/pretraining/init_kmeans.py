@@ -19,7 +19,7 @@ from tqdm import tqdm
 from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.config import KmeansConfig, parse
-from lpips_repro.errors import check_choice
+from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import code_version
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
@@ -62,15 +62,17 @@ def init_kmeans(composed: DictConfig) -> None:
     if known and {key: known.get(key) for key in identity} == identity:
         log.info("%s: there already, of the same photographs and settings", path)
         return
+    if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
+        raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
     record = fill(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_whole(path, state)
+    write_recipe(path, f"made here of {len(crops['train'])} crops", {**identity, **record})
     picture = path.with_name(f"{path.stem}-filters.png")
     picture_filters(metric).save(picture)
-    write_recipe(path, f"made here of {len(crops['train'])} crops", {**identity, **record})
     _report(record)
     print(f"written: {path}, {recipe_file(path)}, {picture}")
 

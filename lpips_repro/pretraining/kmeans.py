@@ -69,7 +69,8 @@ def stack_kmeans(
             groups = drawn.chunk(layer.groups, dim=1)
             filters = len(layer.weight) // layer.groups
             if len(drawn) < filters:
-                raise UserError(f"{len(drawn)} patches for the {filters} filters of conv{number}: give more crops")
+                remedy = f"patches={patches} is too few" if len(drawn) == patches else "give more crops"
+                raise UserError(f"{len(drawn)} patches for the {filters} filters of conv{number}: {remedy}")
             weight = [kmeans_filters(group.flatten(1).numpy(), filters, rng) for group in groups]
             layer.weight.copy_(torch.from_numpy(np.concatenate(weight)).view_as(layer.weight))
             normalise(layer, others, 1.0)

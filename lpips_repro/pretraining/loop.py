@@ -60,11 +60,15 @@ class Pretraining:
 
     def batches(self, step: int) -> Iterator[np.ndarray]:
         """The crops of each step from this one on; the next ones are read while the last ones are learned from."""
+
+        def read(step: int) -> np.ndarray:
+            return self.crops.train[self.numbers(step)]
+
         with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(lambda: self.crops.train[self.numbers(step)])
+            coming = reader.submit(read, step)
             while True:
                 step += 1
-                now, coming = coming, reader.submit(lambda step=step: self.crops.train[self.numbers(step)])
+                now, coming = coming, reader.submit(read, step)
                 yield now.result()
 
     def generator(self, *numbers: int) -> torch.Generator:

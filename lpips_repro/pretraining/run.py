@@ -15,7 +15,7 @@ from lpips_repro.cli import CONFIGS
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.bigan import Bigan
-from lpips_repro.pretraining.images import Crops
+from lpips_repro.pretraining.images import Crops, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.puzzle import Puzzle
 from lpips_repro.pretraining.splitbrain import SplitBrain
@@ -44,12 +44,15 @@ def pretrain(composed: DictConfig) -> None:
         UserError: for a setting, photograph or device that cannot be used.
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
+    if composed.images is not None:  # one run, however the folder is spelt
+        composed.images = str(Path(composed.images).resolve())
     cfg = parse(composed, PretrainConfig)
+    images = None if cfg.images is None else Path(cfg.images)
+    split_photographs(images)
     device = choose_device(cfg.device)
     folder = Path(cfg.experiments) / _run_name(composed)
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
-        images = None if cfg.images is None else Path(cfg.images)
         crops = stored_images(images, cfg.task.size, Path(cfg.store), cfg.workers)
         if len(crops.train) < cfg.task.batch_size:
             raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {len(crops.train)} crops")
@@ -107,13 +110,19 @@ def _learn(
 
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     """Put the network where the tables look for it, with how it was made beside it."""
-    file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
-    file.parent.mkdir(exist_ok=True)
-    save_whole(file, torch.load(folder / "weights.pth", weights_only=True))
-    write_recipe(file, recipe["made"], {"run": folder.name, **recipe})
     for name, pair in recipe["held_out"].items():
         said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
         log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
+    file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
+    file.parent.mkdir(exist_ok=True)
+    known = read_recipe(file)
+    if known is None and file.is_file():
+        log.warning("%s: not made here, so left as it is: the network is in %s", file, folder / "weights.pth")
+        return
+    if known is not None and known.get("run") != folder.name:
+        log.warning("%s: that of %s (%s) is replaced: its command puts it back", file, known.get("run"), known["made"])
+    save_whole(file, torch.load(folder / "weights.pth", weights_only=True))
+    write_recipe(file, recipe["made"], {"run": folder.name, **recipe})
     log.info("%s: finished: %s, and how it was made in %s", folder, file, recipe_file(file))
 
 

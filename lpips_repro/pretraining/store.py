@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,8 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
             try:
                 _make(made, phases, size, workers or available_cores())
             except OSError as error:
+                for phase in phases:
+                    (made / f"{phase}.npy").unlink(missing_ok=True)
                 raise UserError(
                     f"{made}: {error.strerror}: free some space, or set store=FOLDER on another disk"
                 ) from error
@@ -65,6 +68,8 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
     for phase, files in phases.items():
         each, array = crops_of_each(phase, files), folder / f"{phase}.npy"
         np.lib.format.open_memmap(array, "w+", np.uint8, (each * len(files), size, size, 3)).flush()
+        with array.open("r+b") as file:  # a full disk is found out here, not by a signal that kills the process
+            os.posix_fallocate(file.fileno(), 0, array.stat().st_size)
         jobs += [_Job(array, files[at : at + CHUNK], at, each) for at in range(0, len(files), CHUNK)]
     digests = []
     with contextlib.ExitStack() as pool:

@@ -105,6 +105,27 @@ def test_how_often_the_right_one_is_nearer_by_hand():
     assert bigan._nearer_than_others(again, right.flip(0)) == pytest.approx(2 / 6)
 
 
+def test_noise_is_found_by_an_encoder_that_undoes_the_generator_and_not_among_shuffled_pictures(monkeypatch):
+    task = small()
+    examples = task.draw(patches(32, 64), draws())
+    noise = examples[1]
+    pictures = task.generator(noise).detach()
+    optimiser = torch.optim.Adam([*task.backbone.parameters(), *task.to_latents.parameters()], 1e-3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        (task.encode(pictures) - noise).square().mean().backward()
+        optimiser.step()
+    right = task.generator.forward
+    with torch.no_grad():
+        assert task.score(*examples)["noise_found"].value > 0.9
+        shuffled = []
+        for seed in range(10):
+            order = torch.randperm(32, generator=draws(seed))
+            monkeypatch.setattr(task.generator, "forward", lambda z, order=order: right(z)[order])
+            shuffled.append(task.score(*examples)["noise_found"].value)
+    assert sum(shuffled) / 10 == pytest.approx(0.5, abs=0.06)
+
+
 def test_untrained_networks_find_nothing():
     task = small().eval()
     scores = task.score(*task.draw(patches(200, 64, "val"), draws()))

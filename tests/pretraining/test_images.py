@@ -4,6 +4,7 @@ from PIL import Image
 
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.errors import UserError
+from lpips_repro.pretraining import images
 from lpips_repro.pretraining.images import HELD_OUT, crop_photograph, load_images, split_photographs
 from tests.pretraining.photographs import write_photographs
 
@@ -35,6 +36,28 @@ def test_one_photograph_is_not_enough(tmp_path, count):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="absent: no such folder"):
         load_images(tmp_path / "absent", 32)
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [(np.uint16, "I;16"), (np.float32, "F")])
+def test_more_than_8_bits_a_channel_are_refused(tmp_path, dtype, mode):
+    write_photographs(tmp_path, 2)
+    Image.fromarray(np.full((40, 40), 1000, dtype)).save(tmp_path / "deep.tiff")
+    with pytest.raises(UserError, match=rf"deep\.tiff: mode {mode}.*convert or remove it"):
+        load_images(tmp_path, 32)
+
+
+def test_hidden_files_and_folders_are_no_photographs(tmp_path):
+    write_photographs(tmp_path / ".hidden", 1)
+    files = write_photographs(tmp_path, 3)
+    (tmp_path / "class0/._000.png").write_bytes(b"what another system keeps there")
+    split = split_photographs(tmp_path)
+    assert [*split["train"], *split["held_out"]] == files
+
+
+def test_of_very_many_photographs_fewer_are_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MOST_HELD_OUT", 2)
+    files = write_photographs(tmp_path, 45)
+    assert split_photographs(tmp_path)["held_out"] == [files[21], files[43]]
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path):

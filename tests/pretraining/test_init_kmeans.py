@@ -71,6 +71,17 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
         init_kmeans(cfg)
 
 
+@pytest.mark.parametrize("name", ["published.caffemodel", "mine.pth"])
+def test_weights_that_were_not_made_by_it_are_left_alone(folder, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(module, "fill", None)
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(UserError, match=rf"{name}: not weights of k-means made here"):
+        init_kmeans(
+            settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={tmp_path}/{name}")
+        )
+    assert (tmp_path / name).read_text() == "precious"
+
+
 def test_of_many_photographs_each_gives_a_crop_at_most(folder, monkeypatch):
     monkeypatch.setattr(module, "SIZE", 32)
     assert draw_crops(folder, "train", 12).shape == (12, 32, 32, 3)

@@ -150,6 +150,11 @@ def test_too_few_patches_are_refused():
         list(stack_kmeans(layers, torch.randn(1, 3, 43, 43), torch.randn(1, 3, 43, 43), 1000, 0))
 
 
+def test_too_small_a_number_of_patches_is_named():
+    with pytest.raises(UserError, match="7 patches for the 8 filters of conv1: patches=7 is too few"):
+        list(stack_kmeans(small_row(), images(0), images(1), 7, 0))
+
+
 def test_photographs_without_content_are_refused():
     plain = torch.ones(10, 4, 24, 24)
     with pytest.raises(UserError, match="all patches are alike: give photographs"):

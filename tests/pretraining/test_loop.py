@@ -116,6 +116,22 @@ def test_every_pass_takes_every_crop_at_most_once_in_another_order(tmp_path):
     assert len({tuple(taken) for taken in passes}) == 3
 
 
+def test_each_step_learns_from_its_own_crops_in_its_own_way(tmp_path):
+    run = pretraining(tmp_path / "run")
+    right, given = run.task.draw, []
+
+    def draw(crops, generator):
+        if run.task.training:
+            given.append((crops.numpy().copy(), generator.initial_seed()))
+        return right(crops, generator)
+
+    run.task.draw = draw
+    fit(run)
+    assert len({seed for _, seed in given}) == len(given) == run.cfg.task.steps
+    for step, (crops, _) in enumerate(given):
+        assert np.array_equal(crops, run.crops.train[run.numbers(step)])
+
+
 def test_the_learning_rate_falls_to_zero_in_the_second_half():
     assert [learning_rate(0.1, step, 8) for step in range(9)] == pytest.approx(
         [0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0]

@@ -16,6 +16,7 @@ from lpips_repro.pretraining.run import pretrain
 from tests.compose import settings
 from tests.pretraining.photographs import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
+from tests.processes import one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +101,28 @@ def test_a_finished_run_exports_again_and_learns_nothing(tmp_path, monkeypatch):
     assert file.read_bytes() == first
 
 
+def test_weights_of_others_are_left_as_they_are(tmp_path, caplog):
+    file = tmp_path / "experiments/weights/alex-puzzle.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"published")
+    tiny_run(tmp_path, "puzzle")
+    assert file.read_bytes() == b"published"
+    assert "not made here, so left as it is" in caplog.text
+
+
+def test_it_is_said_which_network_is_replaced(tmp_path, caplog):
+    tiny_run(tmp_path, "puzzle")
+    assert "is replaced" not in caplog.text
+    tiny_run(tmp_path, "puzzle", "seed=1")
+    assert "(trained here: 6 steps on 20 crops) is replaced: its command puts it back" in caplog.text
+
+
+def test_a_folder_spelt_otherwise_is_the_same_run(tmp_path, monkeypatch):
+    first = tiny_run(tmp_path, "puzzle").read_bytes()
+    monkeypatch.setattr(run_module, "fit", None)
+    assert tiny_run(tmp_path / "photographs/..", "puzzle").read_bytes() == first
+
+
 def test_other_photographs_are_another_run(tmp_path):
     tiny_run(tmp_path, "puzzle")
     files = sorted((tmp_path / "photographs").rglob("*.png"))
@@ -119,3 +142,23 @@ def test_every_setting_that_changes_the_result_is_in_the_name(tmp_path):
 def test_more_crops_a_step_than_there_are_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"task\.batch_size=50: there are only 20 crops"):
         tiny_run(tmp_path, "puzzle", "task.batch_size=50")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TINY)
+def test_each_task_beats_chance_on_held_out_photographs(task, tmp_path, monkeypatch):
+    # As `make pretrain` comes, on the photographs of mini: 1 to 8 minutes.
+    for phase, count in (("train", 1000), ("held_out", 200)):
+        monkeypatch.setitem(images.LEAST_CROPS, phase, count)
+    monkeypatch.setattr(loop, "SCORED", 1000)
+    with one_thread():
+        pretrain(
+            settings("pretrain", f"task={task}", f"store={tmp_path}/store", f"experiments={tmp_path}", "device=cpu")
+        )
+    found = json.loads((tmp_path / f"weights/alex-{task}.json").read_text())["held_out"]
+    names = {"splitbrain": ("chroma_matched", "lightness_matched"), "puzzle": ("accuracy",)}.get(task, tuple(found))
+    for name in names:
+        # Of puzzles and BiGAN three deviations of a thousand guesses; places that are matched are many more.
+        chance = found[name]["chance"]
+        least = 0.01 if task == "splitbrain" else 3 * (chance * (1 - chance) / 1000) ** 0.5
+        assert found[name]["value"] > chance + least, found

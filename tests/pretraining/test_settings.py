@@ -1,5 +1,4 @@
 import pytest
-from hydra.errors import ConfigCompositionException
 
 from lpips_repro.config import PretrainConfig, parse
 from lpips_repro.errors import UserError
@@ -13,10 +12,8 @@ def test_every_task_composes_and_its_networks_fit(task):
     assert isinstance(make_task(cfg.task, cfg.seed), TASKS[cfg.task.name])
 
 
-def test_a_task_must_be_named():
-    with pytest.raises(ConfigCompositionException, match="You must specify 'task'") as error:
-        settings("pretrain")
-    assert all(name in str(error.value) for name in TASKS)
+def test_without_a_task_there_is_one_so_that_help_can_be_had():
+    assert settings("pretrain").task.name == "splitbrain"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +22,7 @@ def test_a_task_must_be_named():
         ("+task.permutation=10", "task.permutation: unknown setting: expected one of task.name, .*task.permutations"),
         ("+image=folder", "image: unknown setting: expected one of task, images"),
         ("task.name=jigsaw", "task.name='jigsaw': expected one of splitbrain, puzzle, bigan"),
-        ("task.permutations=1", "task.permutations=1: expected an integer from 2 to 9! = 362880"),
+        ("task.permutations=1", "task.permutations=1: expected an integer from 2 to 2000"),
         ("task.permutations=many", "task.permutations: Value 'many'"),
         ("task.tile=22", "task.tile=22: expected an integer of at least 23"),
         ("task.tile=40", "task.side=120: expected an integer of at least 123"),

@@ -42,6 +42,16 @@ def test_an_answer_is_the_mean_colour_around_the_place():
     assert 0 < compared < 8
 
 
+def test_pictures_to_learn_from_are_recoloured_with_their_answers_and_others_are_not():
+    task = SplitBrain(seed=0, side=SIDE, hidden=8, recoloured=1)
+    plain = task.eval().draw(patches(8, 60), draws())
+    learned = task.train().draw(patches(8, 60), draws())
+    assert not torch.allclose(plain[0], learned[0], atol=1)
+    for given, wanted in (plain, learned):
+        mean = torch.nn.functional.avg_pool2d(given[:, 1:, 9:41, 9:41], 16)
+        assert (task.chroma[wanted[:, 0]].permute(0, 3, 1, 2) - mean).abs().max() < 10  # the nearest square
+
+
 def test_places_lie_where_the_network_looks():
     # A place of conv5's map sees most of its middle: so the gradient is symmetric about it, and within the picture.
     task = split_brain(side=67).eval()

@@ -57,6 +57,17 @@ def test_a_photograph_that_cannot_be_read_leaves_nothing_that_looks_complete(few
             stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
 
 
+def test_a_full_disk_is_an_error_and_leaves_nothing(few, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "posix_fallocate", full)
+    write_photographs(tmp_path / "photographs", 12)
+    with pytest.raises(UserError, match=r"No space left on device: free some space, or set store=FOLDER"):
+        stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert list((tmp_path / "store").rglob("*.npy")) == []
+
+
 @pytest.mark.slow
 def test_a_worker_names_the_photograph_that_cannot_be_read(few, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "CHUNK", 3)
