@@ -130,5 +130,8 @@ def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
     number = np.arange(len(crops)) % 2 == 0
     fill(metric, crops[number], cfg.patches, cfg.seed)
     others = torch.from_numpy(crops[~number]).permute(0, 3, 1, 2) / 127.5 - 1
-    found = relative(rates_of_change(metric.backbone.features, metric.preprocess((others,)), seed=7))
+    images = metric.preprocess((others,))
+    # The mean over several draws of losses: one alone moves the first layer's rate by 4 %.
+    rates = sum(rates_of_change(metric.backbone.features, images, seed) for seed in (7, 8, 9))
+    found = relative(rates)
     assert (found - 1).abs().max() < 0.1, found
