@@ -10,7 +10,9 @@ from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import code_version, list_methods
-from tests.compose import settings
+from lpips_repro.evaluation.reference import read_paper
+from lpips_repro.evaluation.trained import trained_methods
+from tests.compose import CONFIGS, settings
 
 CPU = Engine(torch.device("cpu"))
 
@@ -37,6 +39,15 @@ def test_rows_know_their_group_supervision_and_published_row():
     assert rows["alex-gaussian-off_the_shelf-v0.1"] == ("random", "random", ("alex-gaussian", ""))
     assert rows["vgg-off_the_shelf-v0.0"] == ("supervised", "supervised", ("vgg", "off-the-shelf"))
     assert rows["vgg-lin-v0.1"] == ("lpips", "supervised", ("vgg", "lin"))
+
+
+@pytest.mark.parametrize("table", ["data=bapps", "experiment=demo"])
+def test_every_row_of_the_papers_table_is_there(table, tmp_path):
+    cfg = parse(settings("evaluate", table, f"experiments={tmp_path}"), EvaluateConfig)
+    rows = {row.paper for row in [*list_methods(cfg), *trained_methods(cfg)] if row.paper}
+    paper = set(read_paper(CONFIGS.parent / "experiments/reference", "2afc")) - {("human", "")}
+    assert len(paper) == 22
+    assert paper <= rows, paper - rows
 
 
 def test_distances_grow_with_the_difference_for_every_classic_metric():
