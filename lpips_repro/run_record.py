@@ -1,13 +1,11 @@
 """What a run writes into its folder so that it can be repeated, and the device it takes."""
 
-import contextlib
 import importlib.metadata
 import json
 import logging
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.config import Device
 from lpips_repro.errors import UserError
+from lpips_repro.precision import set_tf32
 
 log = logging.getLogger(__name__)
 
@@ -31,24 +30,13 @@ def choose_device(wanted: Device) -> torch.device:
         return torch.device("cpu")
     reason = _why_no_cuda()
     if wanted is Device.cuda and reason:
-        raise UserError(f"device=cuda: {reason}: use device=cpu, or mend that")
+        raise UserError(f"device=cuda: {reason}: use device=cpu, or fix that")
     name = "cpu" if reason else "cuda"
     if name == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # its 10-bit mantissa would move the scores
+        set_tf32(False)  # its 10-bit mantissa would move the scores
     if wanted is Device.auto:
         log.info("device=auto took %s%s", name, f" ({reason})" if reason else "")
     return torch.device(name)
-
-
-@contextlib.contextmanager
-def convolutions_in_tf32(wanted: bool) -> Iterator[None]:
-    """Let a GPU compute convolutions in TF32, or not, for as long as the block lasts."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = wanted
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def record_run(folder: Path, cfg: DictConfig) -> None:

@@ -11,7 +11,7 @@ from lpips_repro.benchmark.machine import peak_flops
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import Times, alternate
 from lpips_repro.errors import UserError
-from lpips_repro.run_record import convolutions_in_tf32
+from lpips_repro.precision import tf32
 
 OURS = "ours"
 Call = Callable[[], Tensor | None]
@@ -129,7 +129,7 @@ def _counterpart(row: Row, implementation: str, rows: Sequence[Row]) -> Row | No
 
 def _in_precision(call: Call, precision: str) -> Call:
     def run() -> Tensor | None:
-        with convolutions_in_tf32(precision == "tf32"):
+        with tf32(precision == "tf32"):
             return call()
 
     return run

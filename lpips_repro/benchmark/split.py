@@ -15,6 +15,7 @@ from lpips_repro.benchmark.inputs import lpips_metric, noise_split
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.config import BenchConfig
 from lpips_repro.evaluation.distances import Distance, compute_distances
+from lpips_repro.precision import set_tf32
 
 TASK = "packed split"
 STATUS = Path("/proc/self/status")
@@ -50,7 +51,7 @@ def _measure(
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # a new process knows nothing of `choose_device`
+        set_tf32(False)  # a new process knows nothing of `choose_device`
     metric = lpips_metric(net).to(device)
     triplet, pair = (functools.partial(f, normalize=True) for f in (metric.triplet, metric))
     distances = {net: Distance(triplet, pair, {})}

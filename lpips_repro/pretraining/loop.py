@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from lpips_repro.config import PretrainConfig
+from lpips_repro.devices import send
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
 from lpips_repro.training.checkpoint import load_checkpoint, save_checkpoint
 from lpips_repro.training.loop import Stopped, epoch_order
-from lpips_repro.training.rows import send
 
 # A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
 SCORED = 1000

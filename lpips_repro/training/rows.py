@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lpips_repro.devices import send
+
 # Rows that go to a GPU at once when all of them do.
 BLOCK = 2000
 
@@ -45,9 +47,3 @@ class Rows:
                 begin = int(end) - len(array) + start
                 out[begin : begin + len(rows)] = rows.to(self.device)
         return out
-
-
-def send(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array on a device, where a GPU goes on with what it has to do meanwhile."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -10,7 +10,7 @@ from lpips_repro.config import Precision, TrainerConfig
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.metrics.compilation import why_not
-from lpips_repro.run_record import convolutions_in_tf32
+from lpips_repro.precision import tf32
 from lpips_repro.training.dropout import Dropout, DropoutOfSteps
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
@@ -73,7 +73,7 @@ class TrainingStep:
         # A rank that has no triplet takes one that counts nothing: all ranks meet in the backward pass.
         used = own if len(own) else indices[:1]
         dropout = self.dropout.of(step, len(indices), share.start if len(own) else 0)
-        with convolutions_in_tf32(self.tf32):
+        with tf32(self.tf32):
             loss, d0, d1, judge = self.objective(triplets, used, dropout)
             norm = update(self.model, self.optimiser, loss * (len(own) * self.ranks.world / len(indices)))
         n = len(own)
