@@ -47,6 +47,21 @@ def weighted_sum(rgb: Tensor, weights: list[float] | tuple[float, ...]) -> Tenso
     return red * weights[0] + green * weights[1] + blue * weights[2]
 
 
+def shift_and_scale(images: Tensor, shift: tuple[float, ...], scale: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Tensor:
+    """(images - shift) / scale, by channel.
+
+    The numbers are arguments of operations, not tensors: a GPU would wait for those to be sent.
+
+    Args:
+        images: shape (N, 3, H, W); shift, scale: a number per channel.
+
+    Returns:
+        (N, 3, H, W), channels last in memory.
+    """
+    channels = [(c - s) / f for c, s, f in zip(images.unbind(1), shift, scale, strict=True)]
+    return torch.stack(channels, dim=-1).permute(0, 3, 1, 2)
+
+
 def truncate_to_uint8(rgb: Tensor) -> Tensor:
     """What the released evaluator sees of images that were read from uint8: for compatibility only.
 

@@ -67,7 +67,7 @@ def read_caffemodel(path: Path) -> list[Layer]:
         layers = [_read_layer(layer, layer.type) for layer in net.layer]
         layers += [_read_layer(layer, V1_KINDS.get(layer.type, "")) for layer in net.layers]
     except (DecodeError, ValueError) as error:
-        raise UserError(f"{path}: not a readable Caffe model ({error}): fetch it again") from error
+        raise UserError(f"{path}: not a readable Caffe model ({error}): fetch it again") from None
     if not layers:
         raise UserError(f"{path}: no layers in it: expected a Caffe model with its weights")
     return layers

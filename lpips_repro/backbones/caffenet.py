@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones.registry import register_backbone
-from lpips_repro.color import rgb_to_lab
+from lpips_repro.color import rgb_to_lab, shift_and_scale
 
 CHANNELS = (96, 256, 384, 384, 256)
 # Mean blue, green and red of ImageNet, in [0, 255], as Caffe's models subtract it.
@@ -19,15 +19,13 @@ GROUPS = (1, 2, 1, 2, 2)
 
 def to_bgr(images: Tensor) -> Tensor:
     """RGB (N, 3, H, W) in [-1, 1] to blue, green, red in [0, 255], less ImageNet's mean."""
-    mean = images.new_tensor(MEAN_BGR).view(1, 3, 1, 1)
-    return (images.flip(1) + 1) * 127.5 - mean
+    return shift_and_scale((images.flip(1) + 1) * 127.5, MEAN_BGR)
 
 
 def to_lab(images: Tensor) -> Tensor:
     """RGB (N, 3, H, W) in [-1, 1] to CIE Lab (D65): L - 50, a, b; L is the picture in grey, a and b its chroma."""
-    middle = images.new_tensor((50.0, 0.0, 0.0)).view(1, 3, 1, 1)
     # Outside the range by rounding only.
-    return rgb_to_lab(((images + 1) / 2).clamp(0, 1)) - middle
+    return shift_and_scale(rgb_to_lab(((images + 1) / 2).clamp(0, 1)), (50.0, 0.0, 0.0))
 
 
 class GreyAndChroma(nn.Module):

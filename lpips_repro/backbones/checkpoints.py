@@ -12,9 +12,13 @@ Its parameters lie deeper there than in a plain state dict, beside other network
 Heads that stand among them are named in each network's `left_out`; everything else must be the network's.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 NESTED = ("state_dict", "model", "teacher", "student")
+WRAPPERS = ("module.", "_orig_mod.")
 PREFIXES = ("module.", "base_encoder.", "encoder_q.", "backbone.")
 
 
@@ -28,3 +32,11 @@ def encoder_state(content: Any) -> Any:
         inner = {key.removeprefix(prefix): value for key, value in content.items() if str(key).startswith(prefix)}
         content = inner or content
     return content
+
+
+def without_wrappers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict without what DataParallel, DistributedDataParallel or torch.compile put before all of its keys."""
+    state = dict(state)
+    while prefix := next((p for p in WRAPPERS if state and all(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state

@@ -29,7 +29,7 @@ def read_npy(path: Path) -> list[Layer]:
     # What the unpickler raises on a file of another kind can be any of these.
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable dictionary of weights ({reason}): {EXPECTED}") from error
+        raise UserError(f"{path}: not a readable dictionary of weights ({reason}): {EXPECTED}") from None
 
 
 def _layer(name: Any, value: Any) -> Layer:

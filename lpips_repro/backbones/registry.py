@@ -4,9 +4,10 @@ import functools
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,15 @@ class Backbone(nn.Module):
                 state = {f"features.{key}": value for key, value in state.items()}
             load_strictly(self, state, f"weights of {name}")
 
+    # The spec is of the registry and may hold functions that cannot be pickled: the name stands for it.
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "spec"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        check_backbone(self.name, "network of a pickled metric")
+        self.spec = BACKBONES[self.name]
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """The feature maps, (N, channels, H', W') each, of preprocessed images (N, 3, H, W)."""
         return list(self.each_map(x))
@@ -190,11 +200,16 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> Non
     for key, value in state.items():
         if key not in wanted:
             raise UserError(f"{what}: unexpected entry {key!r}")
-        if value.shape != wanted[key].shape:
-            raise UserError(f"{what}: {key} has shape {tuple(value.shape)}: expected {tuple(wanted[key].shape)}")
-        if not value.isfinite().all():
-            raise UserError(f"{what}: {key} holds values that are not finite")
+        check_value(what, key, value, wanted[key].shape)
     module.load_state_dict(state)
+
+
+def check_value(what: str, key: str, value: Tensor, shape: Sequence[int]) -> None:
+    """Raise UserError for an entry of a state dict that has another shape, or is not finite."""
+    if tuple(value.shape) != tuple(shape):
+        raise UserError(f"{what}: {key} has shape {tuple(value.shape)}: expected {tuple(shape)}")
+    if not value.is_meta and not value.isfinite().all():
+        raise UserError(f"{what}: {key} holds values that are not finite")
 
 
 def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones.registry import FAMILIES, NotInstalledError, register_backbone
+from lpips_repro.color import shift_and_scale
 from lpips_repro.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def _timm() -> ModuleType:
     try:
         import timm
     except ImportError as error:
-        raise NotInstalledError('timm is not installed: run pip install "lpips_repro[timm]"') from error
+        raise NotInstalledError('timm is not installed: run pip install "lpips_repro[timm]"') from None
     return timm
 
 
@@ -111,7 +112,7 @@ def _settings(timm: ModuleType, name: str, model: str) -> dict[str, Any]:
         except TypeError:  # it does not know a setting
             continue
         except Exception as error:
-            raise UserError(f"net={name!r}: timm gives no feature maps of it: {_first_line(error)}") from error
+            raise UserError(f"net={name!r}: timm gives no feature maps of it: {_first_line(error)}") from None
         blocks, strides = len(net.feature_info.info), set(net.feature_info.reduction())
         if len(strides) == 1 and blocks > 4:
             settings = settings | {"out_indices": [blocks * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]}
@@ -140,8 +141,7 @@ def _preprocess(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[[Te
         return None
 
     def preprocess(images: Tensor) -> Tensor:
-        shift, scale = (images.new_tensor(values).view(1, 3, 1, 1) for values in (mean, std))
-        return ((images + 1) / 2 - shift) / scale
+        return shift_and_scale((images + 1) / 2, mean, std)
 
     return preprocess
 

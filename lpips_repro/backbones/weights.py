@@ -61,15 +61,15 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         check_imagenet(name, found, state)
         return state
     weights = BACKBONES[name].imagenet
-    file = BACKBONES[name].features_file or Path(weights.url).name
-    remedy = f"run `{_fetching(name)}`, or put {file} into a folder and set {FOLDER_VARIABLE} to it"
+    # The second way needs no checkout.
+    remedy = f"run `{_fetching(name)}`, or download {weights.url} and set {FOLDER_VARIABLE} to the folder it is in"
     if not download:
         raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
     try:
         return weights.get_state_dict(progress=True, check_hash=True, weights_only=True, map_location="cpu")
     except (URLError, OSError, RuntimeError) as error:
-        raise WeightsNotFoundError(f"no ImageNet weights of {name}: {weights.url}: {error}: {remedy}") from error
+        raise WeightsNotFoundError(f"no ImageNet weights of {name}: {weights.url}: {error}: {remedy}") from None
 
 
 def _fetched(name: str, allowed: bool) -> dict[str, Tensor]:
@@ -81,7 +81,7 @@ def _fetched(name: str, allowed: bool) -> dict[str, Tensor]:
         return BACKBONES[name].fetch()
     except Exception as error:  # of many kinds: no network, no such weights
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise WeightsNotFoundError(f"no weights of {name} could be downloaded: {reason}: {remedy}") from error
+        raise WeightsNotFoundError(f"no weights of {name} could be downloaded: {reason}: {remedy}") from None
 
 
 def find_imagenet_file(name: str) -> Path | None:
@@ -153,7 +153,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     # What the unpickler raises on a file of another kind can be any of these.
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable weights file ({reason}): delete it and fetch it again") from error
+        raise UserError(f"{path}: not a readable weights file ({reason}): delete it and fetch it again") from None
     is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
     if not is_state:
         raise UserError(f"{path}: holds a {type(state).__name__}: expected a state dict, tensors by key")

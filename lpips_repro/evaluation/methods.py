@@ -25,6 +25,7 @@ from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.core import layer_distances
 from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
@@ -115,11 +116,12 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         raise UserError(f"metric.{name}.settings={metric.settings}: {error}") from error
 
     def build(engine: Engine) -> Distance:
-        compiled = engine.compiled and "compiled" in inspect.signature(function).parameters
-        how = {"compiled": True} if compiled else {}
+        known = inspect.signature(function).parameters
+        how = {"compiled": True} if engine.compiled and "compiled" in known else {}
+        unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
 
         def pair(x: Tensor, y: Tensor) -> Tensor:
-            return to_distance(function(x, y, **{**metric.settings, **how}))
+            return to_distance(function(x, y, **{**unchecked, **metric.settings, **how}))
 
         identity = {"function": metric.function, **metric.settings, **circumstances(Engine(engine.device), function)}
         return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {**identity, **how})
@@ -155,12 +157,13 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         **origin,
         "backbone": backbone.name,
         "weights": digest_state(backbone.state_dict()),
-        "lin": digest_state(dict(metric.lin.named_parameters())) if metric.lin else None,
+        "lin": digest_state(dict(metric.lin.named_parameters())) if len(metric.lin) else None,
         "variant": metric.variant,
         "version": metric.version,
-        **circumstances(engine, LPIPS, read_lin_state, Backbone, backbone.spec.layers),
+        **circumstances(engine, LPIPS, layer_distances, read_lin_state, Backbone, backbone.spec.layers),
     }
     evaluator = metric.to(engine.device)
+    evaluator.validate = False  # images come from bytes
     if engine.compiled or engine.dtype is not torch.float32:
         evaluator = evaluator.optimized(engine.dtype, compiled=engine.compiled)
     return Distance(

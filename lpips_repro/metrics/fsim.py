@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lpips_repro.color import weighted_sum
-from lpips_repro.metrics.inputs import at_least_float32, check_images
+from lpips_repro.metrics.inputs import GREY_OR_RGB, as_rgb, at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
 
 T1, T2, T3, T4 = 0.85, 160.0, 200.0, 200.0
@@ -41,13 +41,14 @@ BLOCK_PIXELS = {"cpu": 2**14, "other": 2**20}
 
 
 @register_metric(to_distance=lambda value: 1 - value)
-def fsim(x: Tensor, y: Tensor) -> Tensor:
+def fsim(x: Tensor, y: Tensor, *, validate: bool = True) -> Tensor:
     """Feature similarity of the luminance of two batches of images; as a distance 1 - FSIM.
 
     Images in which neither shows any phase congruency (flat ones) are compared with equal weights for all pixels.
 
     Args:
-        x, y: shape (N, 3, H, W), RGB in [0, 1], at least 6 pixels a side.
+        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), grey; in [0, 1], at least 6 pixels a side.
+        validate: whether to check that values are in [0, 1].
 
     Returns:
         N values in (0, 1], 1 for identical images.
@@ -55,20 +56,22 @@ def fsim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: images that do not fit together, leave [0, 1] or are too small.
     """
-    return _in_blocks(x, y, chromatic=False)
+    check_images(x, y, 0.0, 1.0, MIN_SIZE, channels=GREY_OR_RGB, validate=validate)
+    return _in_blocks(as_rgb(x), as_rgb(y), chromatic=False)
 
 
 @register_metric(to_distance=lambda value: 1 - value)
-def fsimc(x: Tensor, y: Tensor) -> Tensor:
+def fsimc(x: Tensor, y: Tensor, *, validate: bool = True) -> Tensor:
     """Feature similarity with the chrominance term of two batches of images; as a distance 1 - FSIMc.
 
-    As `fsim` in all else. Where S_I S_Q is negative (opposite colours) its complex power's real part is taken.
+    As `fsim` in all else, but images are RGB. If S_I S_Q is negative (opposite colors), the real part of its complex
+    power is taken.
     """
+    check_images(x, y, 0.0, 1.0, MIN_SIZE, validate=validate)
     return _in_blocks(x, y, chromatic=True)
 
 
 def _in_blocks(x: Tensor, y: Tensor, chromatic: bool) -> Tensor:
-    check_images(x, y, 0.0, 1.0, min_size=MIN_SIZE)
     pixels = BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"]
     count = max(1, pixels // x[0, 0].numel())
     blocks = zip(at_least_float32(x).split(count), at_least_float32(y).split(count), strict=True)

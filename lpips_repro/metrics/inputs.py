@@ -1,49 +1,145 @@
-"""What every metric does with its two images first."""
+"""What every metric does with its images first."""
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-# Rounding in a conversion to float may overshoot the ends of the range by this much.
-RANGE_TOLERANCE = 1e-4
+from lpips_repro.metrics.tracing import is_recorded
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+GREY_OR_RGB = (1, 3)  # channels
+# An image may leave the range by rounding alone: in the conversion of its values, also by way of bfloat16 ...
+RANGE_TOLERANCE = 1e-3
+# ... or in its own dtype, by this many of its last digits at 1.
+LAST_DIGITS = 2
 
 
-def check_images(x: Tensor, y: Tensor, low: float, high: float, min_size: int = 1) -> None:
-    """Raise ValueError unless x and y are two equally sized batches of RGB images in [low, high].
+def check_images(
+    x: Tensor,
+    y: Tensor,
+    low: float,
+    high: float,
+    min_size: int = 1,
+    *,
+    channels: Sequence[int] = (3,),
+    validate: bool = True,
+) -> None:
+    """Raise ValueError unless x and y are two equally sized batches of images in [low, high].
 
     Args:
-        x, y: floating point tensors of shape (N, 3, H, W), of one dtype, on one device.
+        x, y: floating point tensors of shape (N, C, H, W), of one dtype (under autocast of any), on one device.
         low, high: ends of the value range.
         min_size: smallest allowed H and W.
+        channels: allowed C.
+        validate: whether to check the values. This reads the device once. It is skipped if the values cannot be read:
+            see `lpips_repro.metrics.tracing.is_recorded`.
     """
-    for name, image in (("first", x), ("second", y)):
-        if not isinstance(image, Tensor):
-            raise ValueError(f"{name} image is a {type(image).__name__}: expected a torch.Tensor")
-        if image.dtype not in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+    images = {"first": x, "second": y}
+    check_forms(images, min_size, channels)
+    if validate:
+        check_ranges(images, read_extremes(images), low, high)
+
+
+def check_forms(images: Mapping[str, Tensor], min_size: int = 1, channels: Sequence[int] = (3,)) -> None:
+    """Raise ValueError for images of a wrong type, dtype, shape or size, or that differ in these or in the device.
+
+    Args:
+        images: by the name that the message gives them; min_size, channels: as for `check_images`.
+    """
+    for name, image in images.items():
+        _check_form(name, image, min_size, channels)
+    (_, first), *others = images.items()
+    for _, other in others:
+        if first.shape != other.shape:
+            raise ValueError(f"images have shapes {_shape(first)} and {_shape(other)}: expected the same shape")
+        if first.device != other.device or (first.dtype != other.dtype and not is_autocast(first)):
             raise ValueError(
-                f"{name} image has dtype {image.dtype}: expected a floating point tensor in [{low:g}, {high:g}]"
-                " (divide uint8 by 255 first)"
+                f"images are {first.dtype} on {first.device} and {other.dtype} on {other.device}: expected one dtype"
+                " and device"
             )
-        if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"{name} image has shape {tuple(image.shape)}: expected (N, 3, H, W), RGB")
-        if image.shape[0] == 0:
-            raise ValueError(f"{name} image has shape {tuple(image.shape)}: expected at least one image")
-        if min(image.shape[2:]) < min_size:
-            raise ValueError(
-                f"{name} image is {image.shape[2]} x {image.shape[3]}: expected at least {min_size} a side"
-            )
-    if x.shape != y.shape:
-        raise ValueError(f"images have shapes {tuple(x.shape)} and {tuple(y.shape)}: expected the same shape")
-    if x.dtype != y.dtype or x.device != y.device:
+
+
+def _check_form(name: str, image: Tensor, min_size: int, channels: Sequence[int]) -> None:
+    if not isinstance(image, Tensor):
+        raise ValueError(f"{name} image is a {type(image).__name__}: expected a torch.Tensor")
+    if image.dtype not in DTYPES:
         raise ValueError(
-            f"images are {x.dtype} on {x.device} and {y.dtype} on {y.device}: expected one dtype and device"
+            f"{name} image has dtype {image.dtype}: expected a floating point tensor (divide uint8 by 255 first)"
         )
-    for name, image in (("first", x), ("second", y)):
-        least, most = (value.item() for value in image.detach().aminmax())
-        # Written so that NaN fails too.
-        if not (least >= low - RANGE_TOLERANCE and most <= high + RANGE_TOLERANCE):
-            raise ValueError(f"{name} image has values in [{least:g}, {most:g}]: expected [{low:g}, {high:g}]")
+    if image.ndim != 4 or image.shape[1] not in channels:
+        remedy = ""
+        if image.ndim == 4 and image.shape[1] == 1:
+            remedy = ": give an image of one channel as image.expand(-1, 3, -1, -1)"
+        raise ValueError(f"{name} image has shape {_shape(image)}: expected (N, {_either(channels)}, H, W){remedy}")
+    if image.shape[0] == 0:
+        raise ValueError(f"{name} image has shape {_shape(image)}: expected at least one image")
+    if min(image.shape[2:]) < min_size:
+        raise ValueError(f"{name} image is {image.shape[2]} x {image.shape[3]}: expected at least {min_size} a side")
+
+
+def broadcast(images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Batches of one image repeated to as many as the others have; all else is left as it is, to be checked."""
+    batches = {name: image for name, image in images.items() if isinstance(image, Tensor) and image.ndim == 4}
+    single = [name for name, batch in batches.items() if batch.shape[0] == 1]
+    counts = [batch.shape[0] for name, batch in batches.items() if name not in single]
+    if not single or not counts:
+        return dict(images)
+    return {**images, **{name: batches[name].expand(counts[0], -1, -1, -1) for name in single}}
+
+
+def read_extremes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
+    """The least and the largest value of each tensor, with one read of the device.
+
+    Returns:
+        by the names given; empty if the values cannot be read: see `lpips_repro.metrics.tracing.is_recorded`.
+    """
+    if any(is_recorded(tensor) for tensor in tensors.values()):
+        return {}
+    extremes = torch.stack([torch.stack(tensor.detach().aminmax()).double() for tensor in tensors.values()])
+    return dict(zip(tensors, map(tuple, extremes.tolist()), strict=True))
+
+
+def check_ranges(
+    images: Mapping[str, Tensor], extremes: Mapping[str, tuple[float, float]], low: float, high: float
+) -> None:
+    """Raise ValueError unless all values are in [low, high], but for rounding.
+
+    Args:
+        images: by the name that the message gives them.
+        extremes: what `read_extremes` gave for them; of no image if it is empty.
+        low, high: ends of the range.
+    """
+    for name, image in images.items() if extremes else ():
+        least, most = extremes[name]
+        tolerance = max(RANGE_TOLERANCE, LAST_DIGITS * torch.finfo(image.dtype).eps)
+        # Written so that NaN fails, too.
+        if not (least >= low - tolerance and most <= high + tolerance):
+            raise ValueError(
+                f"{name} image has values in [{least:g}, {most:g}]: expected [{low:g}, {high:g}]: scale it, clip it"
+                f" with .clamp({low:g}, {high:g}), or switch this check off with validate=False"
+            )
+
+
+def is_autocast(image: Tensor) -> bool:
+    """Whether autocast is on for the device of an image."""
+    kind = image.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def as_rgb(image: Tensor) -> Tensor:
+    """Images of one channel as RGB of three equal ones; others as they are."""
+    return image.expand(-1, 3, -1, -1)
 
 
 def at_least_float32(image: Tensor) -> Tensor:
     """Half precision images as float32, in which the classic metrics compute; others as they are."""
     return image.to(torch.promote_types(image.dtype, torch.float32))
+
+
+def _shape(image: Tensor) -> tuple[int, ...]:
+    return tuple(image.shape)
+
+
+def _either(channels: Sequence[int]) -> str:
+    return " or ".join(map(str, channels))

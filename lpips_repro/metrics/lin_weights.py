@@ -73,7 +73,7 @@ def _cached(net: str, version: str) -> Path:
 
 def _download(net: str, version: str, allowed: bool) -> Path:
     url = URL.format(net=net, version=version)
-    remedy = f"run `make weights`, install the lpips package, or put v{version}/{net}.pth into {FOLDER_VARIABLE}"
+    remedy = f"run `make weights` or `pip install --no-deps lpips`, or put v{version}/{net}.pth into {FOLDER_VARIABLE}"
     if not allowed:
         raise WeightsNotFoundError(f"no official lin weights of {net} v{version} at hand: {remedy}")
     file = _cached(net, version)
@@ -82,5 +82,5 @@ def _download(net: str, version: str, allowed: bool) -> Path:
     try:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=SHA256[net, version], progress=False)
     except (OSError, RuntimeError) as error:
-        raise WeightsNotFoundError(f"no official lin weights of {net} v{version}: {url}: {error}: {remedy}") from error
+        raise WeightsNotFoundError(f"no official lin weights of {net} v{version}: {url}: {error}: {remedy}") from None
     return file

@@ -1,101 +1,134 @@
 """The metric as a frozen evaluator: compiled for the shapes it meets, or in bfloat16, or both.
 
 Backbone and distance are compiled as one graph of static shape, with the weights as constants in the layout that the
-processor wants (inductor's "freezing"). Compilation takes about ten seconds a shape, and again for a larger batch.
+processor wants (inductor's "freezing"). Compilation takes about ten seconds per shape and number of examples.
 """
 
+import contextlib
 import copy
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from lpips_repro.devices import warn_of_slow_bfloat16
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.compilation import compiling, padded
-from lpips_repro.metrics.inputs import check_images
+from lpips_repro.metrics.core import without_autocast
+from lpips_repro.metrics.frozen import FrozenModule
+from lpips_repro.metrics.inputs import is_autocast
 from lpips_repro.metrics.short_convolution import shorten
+from lpips_repro.precision import full_float32
 
 if TYPE_CHECKING:
     from lpips_repro.metrics.lpips import LPIPS
 
 DTYPES = (torch.float32, torch.bfloat16)
+# A batch is padded to a size that is compiled already, if that is at most so many times as large.
+MOST_PADDING = 8
 
 
-class OptimizedLPIPS(nn.Module):
+class OptimizedLPIPS(FrozenModule):
     """A copy of a metric for evaluation only: no gradients, parameters never to be changed.
+
+    It is not part of the `state_dict` of a module that contains it.
 
     Args:
         metric: the metric, in float32.
-        dtype: of the backbone, torch.float32 or torch.bfloat16; images and distances are float32, and distances are
-            computed in float32 from feature maps of either.
+        dtype: of the backbone, torch.float32 or torch.bfloat16, under autocast, too; images and distances are float32
+            (under autocast images may be of any floating dtype), and distances are computed in float32 from feature
+            maps of either. bfloat16 is faster only on a processor that has instructions for it, and it warns if
+            this one has none.
         compiled: whether to compile; without it only the dtype is another.
 
     Raises:
-        UserError: for another dtype, a metric that is not in float32, or, when called, where compilation fails.
+        UserError: for another dtype, a metric that is not in float32, or, when called, if compilation fails.
     """
 
     def __init__(self, metric: "LPIPS", dtype: torch.dtype = torch.float32, *, compiled: bool = True):
-        super().__init__()
+        super().__init__(persistent=False)
         check_choice("dtype", str(dtype), map(str, DTYPES))
-        found = next(metric.parameters()).dtype
+        found = metric.shift.dtype
         if found != torch.float32:
             raise UserError(f"the metric is {found}: only one in torch.float32 can be optimized: metric.float()")
-        self.metric = copy.deepcopy(metric)
+        if dtype is torch.bfloat16 and metric.shift.device.type == "cpu":
+            warn_of_slow_bfloat16()
+        self.metric = copy.deepcopy(metric).requires_grad_(False)
         self.metric.backbone.to(dtype)
         if compiled:
             shorten(self.metric.backbone)
-        self.compiled = compiled
-        self._compiled: dict[tuple, tuple[int, nn.Module]] = {}
+        self.dtype, self.compiled = dtype, compiled
+        self._compiled: dict[tuple, dict[int, nn.Module]] = {}
+        self.eval()
 
-    def __deepcopy__(self, memo: dict) -> "OptimizedLPIPS":
-        # What is compiled belongs to its own weights: a copy compiles anew.
-        twin = OptimizedLPIPS.__new__(OptimizedLPIPS)
-        memo[id(self)] = twin
-        twin.__dict__ = {k: {} if k == "_compiled" else copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
-        return twin
+    # What is compiled belongs to its own weights: a copy compiles again.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_compiled": {}}
+
+    def accepted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As of torch.nn.Module; what was compiled with other weights is dropped."""
+        self._compiled.clear()
+        return dict(state)
 
     def forward(self, x: Tensor, y: Tensor, normalize: bool = False) -> Tensor:
         """As `LPIPS.forward`, on float32 images."""
-        return self._distances((x, y), normalize)[0]
+        return self._distances({"first": x, "second": y}, normalize)[0]
 
     def triplet(self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False) -> tuple[Tensor, Tensor]:
         """As `LPIPS.triplet`, on float32 images."""
-        return self._distances((ref, p0, p1), normalize)
+        return self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize)
 
     # Not inference mode, whose tensors are of another kind: a graph for each would be compiled.
     @torch.inference_mode(False)
     @torch.no_grad()
-    def _distances(self, batches: tuple[Tensor, ...], normalize: bool) -> tuple[Tensor, ...]:
-        for images in batches[1:]:
-            check_images(batches[0], images, 0.0 if normalize else -1.0, 1.0, self.metric.backbone.spec.min_size)
+    def _distances(self, images: Mapping[str, Tensor], normalize: bool) -> tuple[Tensor, ...]:
         if self.metric.shift.dtype != torch.float32:
             raise ValueError(
                 f"the evaluator was converted to {self.metric.shift.dtype}: make one: metric.optimized(dtype)"
             )
-        if batches[0].dtype != torch.float32 or batches[0].device != self.metric.shift.device:
-            raise ValueError(
-                f"images are {batches[0].dtype} on {batches[0].device}, the evaluator takes torch.float32 on"
-                f" {self.metric.shift.device}: move them with .to()"
-            )
+        self._check(images, normalize)
+        batches = tuple(batch.float() for batch in images.values())
         count, block_distances = self._for_shape(batches)
         done = []
-        with compiling(freezing=True):
-            for block in zip(*(images.split(count) for images in batches), strict=True):
+        guard = full_float32() if batches[0].is_cuda else contextlib.nullcontext()
+        with compiling(freezing=True), without_autocast(batches[0]), guard:
+            for block in zip(*(batch.split(count) for batch in batches), strict=True):
                 # Not compiled, which is slower at putting channels last.
-                images = self.metric.preprocess(tuple(padded(part, count) for part in block), normalize)
-                done.append(block_distances(images))
+                prepared = self.metric.preprocess(tuple(padded(part, count) for part in block), normalize)
+                done.append(block_distances(prepared.to(self.dtype)))
         return tuple(torch.cat(parts)[: len(batches[0])] for parts in zip(*done, strict=True))
+
+    def _check(self, images: Mapping[str, Tensor], normalize: bool) -> None:
+        first = next(iter(images.values()))
+        if isinstance(first, Tensor):
+            fits = first.dtype == torch.float32 or is_autocast(first)
+            if not fits or first.device != self.metric.shift.device:
+                raise ValueError(
+                    f"images are {first.dtype} on {first.device}, the evaluator takes torch.float32 on"
+                    f" {self.metric.shift.device}: move them with .to()"
+                )
+        self.metric.check(images, normalize)
 
     def _for_shape(self, batches: tuple[Tensor, ...]) -> tuple[int, nn.Module]:
         """How many examples at a time, and what gives their distances."""
         block = _Block(self.metric, len(batches))
-        at_once = self.metric.at_once(batches[0], len(batches))
+        at_once = self.metric.at_once(batches[0], len(batches), self.dtype)
         if not self.compiled:
             return at_once, block
-        key = (len(batches), batches[0].shape[2:])
-        if key not in self._compiled or self._compiled[key][0] < at_once:
-            self._compiled[key] = at_once, torch.compile(block, dynamic=False, fullgraph=True)
-        return self._compiled[key]
+        known = self._compiled.setdefault((len(batches), batches[0].shape[2:]), {})
+        fitting = [size for size in known if at_once <= size <= MOST_PADDING * at_once]
+        size = min(fitting, default=rounded_up(at_once))
+        if size not in known:
+            known[size] = torch.compile(block, dynamic=False, fullgraph=True)
+        return size, known[size]
+
+
+def rounded_up(count: int) -> int:
+    """The next of ten sizes per factor of 10 (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, ...): few are compiled."""
+    sizes = (round(10 ** (k / 10)) for k in itertools.count())
+    return next(size for size in sizes if size >= count)
 
 
 class _Block(nn.Module):

@@ -6,19 +6,20 @@ It ranks pairs exactly as the L2 distance in RGB does.
 import torch
 from torch import Tensor
 
-from lpips_repro.metrics.inputs import at_least_float32, check_images
+from lpips_repro.metrics.inputs import GREY_OR_RGB, at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
 
 
 @register_metric(to_distance=torch.neg)
-def psnr(x: Tensor, y: Tensor) -> Tensor:
+def psnr(x: Tensor, y: Tensor, *, validate: bool = True) -> Tensor:
     """PSNR of two batches of images, larger for more similar ones; as a distance it is negated.
 
     Identical images have +inf (as a distance -inf), with a gradient of zero; so have images so close that their mean
     squared difference falls below the smallest normal number of the dtype.
 
     Args:
-        x, y: shape (N, 3, H, W), RGB in [0, 1].
+        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), grey; in [0, 1].
+        validate: whether to check that values are in [0, 1].
 
     Returns:
         N values, in dB.
@@ -26,7 +27,7 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: images that do not fit together or leave [0, 1].
     """
-    check_images(x, y, 0.0, 1.0)
+    check_images(x, y, 0.0, 1.0, channels=GREY_OR_RGB, validate=validate)
     # The peak is 255 on the 0-255 scale, so 1 on the scale of the input.
     mse = (at_least_float32(x) - at_least_float32(y)).square().mean(dim=(1, 2, 3))
     differ = mse >= torch.finfo(mse.dtype).tiny

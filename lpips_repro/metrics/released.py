@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
+from lpips_repro.backbones.checkpoints import without_wrappers
+from lpips_repro.backbones.registry import check_value
 from lpips_repro.errors import UserError
+
+RELEASED_PREFIXES = ("net.", "lins.", "scaling_layer.", *(f"lin{layer}." for layer in range(10)))
 
 
 def lin_key(layer: int) -> str:
@@ -22,7 +26,7 @@ def lin_key(layer: int) -> str:
 
 
 def read_lin_state(state: Mapping[str, Tensor], channels: Sequence[int]) -> list[Tensor]:
-    """The lin weights, one vector (C,) a layer, after strict checks.
+    """The lin weights, one vector (C,) per layer, after strict checks.
 
     Raises:
         UserError: naming the key that is missing, unexpected, wrong-shaped, not finite or negative.
@@ -34,14 +38,50 @@ def read_lin_state(state: Mapping[str, Tensor], channels: Sequence[int]) -> list
     for key, shape in wanted.items():
         if key not in state:
             raise UserError(f"lin weights: no entry {key!r}: expected {', '.join(wanted)}")
-        value = state[key]
-        if tuple(value.shape) != shape:
-            raise UserError(f"lin weights: {key} has shape {tuple(value.shape)}: expected {shape}")
-        if not value.isfinite().all():
-            raise UserError(f"lin weights: {key} holds values that are not finite")
-        if value.min() < 0:
-            raise UserError(f"lin weights: {key} holds {value.min().item():g}: expected no negative weight")
+        _check_lin(key, state[key], shape)
     return [state[key].detach().flatten().clone() for key in wanted]
+
+
+def _check_lin(key: str, value: Tensor, shape: tuple[int, ...]) -> None:
+    check_value("lin weights", key, value, shape)
+    if not value.is_meta and value.min() < 0:
+        raise UserError(f"lin weights: {key} holds {value.min().item():g}: expected no negative weight")
+
+
+def own_state(
+    backbone: Backbone,
+    lin: Sequence[Tensor],
+    state: Mapping[str, Tensor],
+    shift: Sequence[float],
+    scale: Sequence[float],
+) -> dict[str, Tensor]:
+    """A state dict for our metric, from one of ours or of the released package.
+
+    Missing and unexpected keys are left to `load_state_dict`, which may be asked to allow them.
+
+    Args:
+        backbone, lin: of the metric that takes it.
+        state: with our keys (`backbone.*`, `lin.K`) or the released ones.
+        shift, scale: of the metric.
+
+    Raises:
+        UserError: naming the key that is wrong-shaped, not finite or negative, or as `read_released_state`.
+    """
+    state = without_wrappers(state)
+    if any(key.startswith(RELEASED_PREFIXES) for key in state):
+        released = {key: value for key, value in state.items() if key.startswith(RELEASED_PREFIXES)}
+        weights, lin_weights = read_released_state(backbone.name, released, shift, scale)
+        state = {key: value for key, value in state.items() if key not in released}
+        state |= {f"backbone.{key}": value for key, value in weights.items()}
+        state |= {f"lin.{key[3 : key.index('.')]}": value.flatten() for key, value in lin_weights.items()}
+    own = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+    for key, value in state.items():
+        if key in own:
+            check_value(f"weights of {backbone.name}", key, value, own[key].shape)
+    for layer, weight in enumerate(lin):
+        if (key := f"lin.{layer}") in state:
+            _check_lin(key, state[key], tuple(weight.shape))
+    return dict(state)
 
 
 def read_released_state(

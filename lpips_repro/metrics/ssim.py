@@ -18,7 +18,7 @@ from torch import Tensor
 from lpips_repro.color import COLORSPACES, rgb_to_lab, truncate_to_uint8
 from lpips_repro.errors import check_choice
 from lpips_repro.metrics.compilation import compiling, padded
-from lpips_repro.metrics.inputs import at_least_float32, check_images
+from lpips_repro.metrics.inputs import GREY_OR_RGB, as_rgb, at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
 
 K1, K2 = 0.01, 0.03
@@ -43,11 +43,13 @@ def ssim(
     colorspace: str = "rgb",
     truncate: bool = False,
     compiled: bool = False,
+    *,
+    validate: bool = True,
 ) -> Tensor:
     """Structural similarity of two batches of images, the mean over channels; as a distance `dssim`.
 
     Args:
-        x, y: shape (N, 3, H, W), RGB in [0, 1], no smaller than the window.
+        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), grey; in [0, 1], no smaller than the window.
         window: "uniform" (7 x 7, sample covariance: skimage.metrics.structural_similarity's defaults) or "gaussian"
             (11 x 11, sigma 1.5, population covariance: Wang et al.). Only windows inside the image count.
         colorspace: "rgb" or "lab" (data range 100).
@@ -55,6 +57,7 @@ def ssim(
             compatibility only: the values have no gradient.
         compiled: compile what is done to each block of channels: some seconds an image size, then two to three times as
             fast for ten images or more; for fewer it does not pay.
+        validate: whether to check that values are in [0, 1].
 
     Returns:
         N values in [-1, 1], 1 for identical images.
@@ -65,12 +68,12 @@ def ssim(
     """
     check_choice("window", window, tuple(WINDOW_SIZE))
     check_choice("colorspace", colorspace, COLORSPACES)
-    check_images(x, y, 0.0, 1.0, min_size=WINDOW_SIZE[window])
+    check_images(x, y, 0.0, 1.0, WINDOW_SIZE[window], channels=GREY_OR_RGB, validate=validate)
     x, y = at_least_float32(x), at_least_float32(y)
     if truncate:
         x, y = truncate_to_uint8(x), truncate_to_uint8(y)
     if colorspace == "lab":
-        x, y = rgb_to_lab(x), rgb_to_lab(y)
+        x, y = rgb_to_lab(as_rgb(x)), rgb_to_lab(as_rgb(y))
     count = max(1, BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"] // x[0, 0].numel())
     blocks = zip(x.flatten(0, 1).split(count), y.flatten(0, 1).split(count), strict=True)
     settings = window, DATA_RANGE[colorspace]
@@ -84,9 +87,17 @@ def ssim(
     return torch.cat(done).unflatten(0, x.shape[:2]).mean(dim=1).to(x.dtype)
 
 
-def dssim(x: Tensor, y: Tensor, window: str = "uniform", colorspace: str = "rgb", truncate: bool = False) -> Tensor:
+def dssim(
+    x: Tensor,
+    y: Tensor,
+    window: str = "uniform",
+    colorspace: str = "rgb",
+    truncate: bool = False,
+    *,
+    validate: bool = True,
+) -> Tensor:
     """Structural dissimilarity (1 - SSIM) / 2, N values in [0, 1]; arguments and errors are those of `ssim`."""
-    return (1 - ssim(x, y, window, colorspace, truncate)) / 2
+    return (1 - ssim(x, y, window, colorspace, truncate, validate=validate)) / 2
 
 
 @functools.cache

@@ -1,0 +1,50 @@
+"""The mask of LPIPS: weights of places."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+VALUES, LARGEST = "mask", "mask's largest value in an image"
+
+
+def check_mask_form(mask: Tensor, image: Tensor, spatial: bool) -> None:
+    """Raise ValueError unless a mask is a floating point or bool tensor (N, 1, H, W) on the device of the images.
+
+    Args:
+        mask: the mask; image: the images.
+        spatial: whether a map of distances is asked for, which takes no mask.
+    """
+    if spatial:
+        raise ValueError("mask given with spatial=True: a map has every place: multiply it by the mask")
+    wanted = (image.shape[0], 1, *image.shape[2:])
+    if not isinstance(mask, Tensor) or mask.shape != wanted:
+        found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"mask is {found}: expected a tensor of shape {tuple(wanted)}")
+    if not (mask.dtype.is_floating_point or mask.dtype is torch.bool) or mask.device != image.device:
+        raise ValueError(
+            f"mask is {mask.dtype} on {mask.device}: expected a floating point or bool tensor on {image.device}"
+        )
+
+
+def mask_values(mask: Tensor | None) -> dict[str, Tensor]:
+    """What `check_mask_values` wants to know the extremes of."""
+    if mask is None:
+        return {}
+    mask = mask.detach().float()
+    return {VALUES: mask, LARGEST: mask.amax(dim=(1, 2, 3))}
+
+
+def check_mask_values(extremes: Mapping[str, tuple[float, float]]) -> None:
+    """Raise ValueError if a mask is negative or not finite, or 0 all over an image.
+
+    Args:
+        extremes: the least and the largest value of each of `mask_values`; of no mask, there is nothing to check.
+    """
+    if VALUES not in extremes:
+        return
+    least, most = extremes[VALUES]
+    if not (least >= 0 and most < float("inf")):  # written so that NaN fails, too
+        raise ValueError(f"mask has values in [{least:g}, {most:g}]: expected finite weights of at least 0")
+    if extremes[LARGEST][0] == 0:
+        raise ValueError("mask is 0 all over an image: expected a weight above 0 somewhere in each")

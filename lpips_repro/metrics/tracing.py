@@ -1,0 +1,37 @@
+"""Whether operations on a tensor are only recorded, so that its values cannot be read."""
+
+import sys
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensor
+
+_functorch = torch._C._functorch
+
+
+def is_recorded(tensor: Tensor) -> bool:
+    """Whether the values of a tensor cannot be read.
+
+    That is so under torch.compile, torch.export, torch.jit.trace, make_fx and torch.func.vmap, for fake tensors and
+    those on the meta device, and during the capture of a CUDA graph.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _is_proxied() or _is_batched(tensor):
+        return True
+    if tensor.is_meta or isinstance(tensor, FakeTensor):
+        return True
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+def _is_proxied() -> bool:
+    # Whoever traces with make_fx has imported it.
+    module = sys.modules.get("torch.fx.experimental.proxy_tensor")
+    return module is not None and module.get_proxy_mode() is not None
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    """Whether it is of torch.func.vmap, inside other transforms or not."""
+    while _functorch.is_functorch_wrapped_tensor(tensor):
+        if _functorch.is_batchedtensor(tensor):
+            return True
+        tensor = _functorch.get_unwrapped(tensor)
+    return False
