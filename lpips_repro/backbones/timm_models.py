@@ -94,7 +94,7 @@ FAMILIES[BEGIN] = register_timm
 def _timm() -> ModuleType:
     try:
         import timm
-    except ImportError as error:
+    except ImportError:
         raise NotInstalledError('timm is not installed: run pip install "lpips_repro[timm]"') from None
     return timm
 

@@ -54,10 +54,15 @@ def _by_place(feature_map: Tensor, batches: int, lin: Tensor | None) -> Tensor:
     # As vectors of channels, which is how they are in memory.
     vectors = unit_normalize(feature_map).permute(0, 2, 3, 1)
     _, height, width, channels = vectors.shape
-    ref, *others = vectors.reshape(batches, -1, channels)
+    ref, *others = vectors.reshape(batches, -1, channels).unbind()
     weight = vectors.new_ones(channels) if lin is None else lin.to(vectors.dtype).clamp(min=0)
-    by_place = torch.stack([F.mse_loss(ref, other, reduction="none") @ weight for other in others])
+    by_place = torch.stack([_squared_difference(ref, other) @ weight for other in others])
     return by_place.view(batches - 1, -1, height * width)
+
+
+def _squared_difference(x: Tensor, y: Tensor) -> Tensor:
+    # In one pass, without a tensor of differences; not F.mse_loss, whose check of shapes torch.jit.trace warns of.
+    return torch.ops.aten.mse_loss(x, y, 0)
 
 
 def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager:

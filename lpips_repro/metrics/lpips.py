@@ -29,7 +29,7 @@ from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.mask import check_mask_form, check_mask_values, mask_values
 from lpips_repro.metrics.optimized import OptimizedLPIPS
 from lpips_repro.metrics.released import own_state, read_lin_state, read_released_state, write_released_state
-from lpips_repro.metrics.tracing import is_recorded
+from lpips_repro.metrics.tracing import is_recorded, quiet_checks
 from lpips_repro.precision import full_float32
 
 VARIANTS = ("off_the_shelf", "lin", "tune", "scratch")
@@ -285,8 +285,9 @@ class LPIPS(FrozenModule):
     ) -> tuple[Tensor, ...]:
         """The distances of the first batch from each of the others."""
         self.keep_frozen()
-        images = broadcast(images)
-        self.check(images, normalize, mask)
+        with quiet_checks():
+            images = broadcast(images)
+            self.check(images, normalize, mask)
         batches = tuple(images.values())
         first, dtype = batches[0], batches[0].dtype
         if is_autocast(first):
@@ -304,12 +305,14 @@ class LPIPS(FrozenModule):
         # Each is a tensor of its own, not a view of all: those who train with the metric change it in place.
         return tuple(torch.cat(parts, int(per_layer)).to(dtype) for parts in zip(*done, strict=True))
 
-    def _block(self, batches: tuple[Tensor, ...], mask: Tensor | None, normalize: bool, per_layer: bool) -> Tensor:
-        """The same of some examples, (others, N, ...); with `per_layer` (others, layers, N, ...)."""
+    def _block(
+        self, batches: tuple[Tensor, ...], mask: Tensor | None, normalize: bool, per_layer: bool
+    ) -> tuple[Tensor, ...]:
+        """The same of some examples; with `per_layer` layers come first."""
         with without_autocast(batches[0]):
             images = self.preprocess(batches, normalize)
         parts = self.distances_by_layer(images, len(batches), mask)
-        return torch.stack(list(parts), dim=1) if per_layer else sum(parts)
+        return (torch.stack(list(parts), dim=1) if per_layer else sum(parts)).unbind()
 
 
 def versions_of(net: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Whether operations on a tensor are only recorded, so that its values cannot be read."""
 
+import contextlib
 import sys
+import warnings
 
 import torch
 from torch import Tensor
@@ -20,6 +22,13 @@ def is_recorded(tensor: Tensor) -> bool:
     if tensor.is_meta or isinstance(tensor, FakeTensor):
         return True
     return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+def quiet_checks() -> contextlib.AbstractContextManager:
+    """A block that checks shapes. torch.jit.trace warns of every such check: that it is not part of the trace."""
+    if torch.compiler.is_compiling() or not torch.jit.is_tracing():
+        return contextlib.nullcontext()
+    return warnings.catch_warnings(action="ignore", category=torch.jit.TracerWarning)
 
 
 def _is_proxied() -> bool:

@@ -2,15 +2,17 @@ import copy
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lpips_repro import LPIPS
+from lpips_repro import LPIPS, devices
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
+from lpips_repro.metrics.optimized import rounded_up
 from tests.metrics.test_lpips import WEIGHTS, images
 
 # float32 sums in another order.
@@ -133,3 +135,62 @@ def test_a_copy_compiles_anew_and_a_converted_evaluator_is_refused(compiled):
     torch.testing.assert_close(twin.triplet(*triplet), metric.triplet(*triplet), **FLOAT32)
     with pytest.raises(ValueError, match=r"converted to torch\.float64"):
         twin.double().triplet(*triplet)
+
+
+def test_what_was_compiled_is_kept_and_the_smallest_that_fits_is_taken(monkeypatch):
+    metric = LPIPS("alex", weights=WEIGHTS["alex"])
+    evaluator = metric.optimized()
+    compiled = []  # the sizes that blocks are run with
+
+    def compile_nothing(block, **_):
+        def run(images):
+            compiled.append(len(images) // block.batches)
+            return block(images)
+
+        runs.append(run)
+        return run
+
+    runs = []
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    for count, size in [(60, 63), (2, 2), (60, 63), (55, 63), (2, 2), (7, 8), (16, 63), (3, 8), (1, 2)]:
+        triplet = images(count, 3, 64, 64, seed=count)
+        compiled.clear()
+        found = evaluator.triplet(*triplet)
+        assert compiled == [size], count
+        torch.testing.assert_close(found[0], metric(*triplet[:2]), **FLOAT32)
+    assert len(runs) == 3  # 63, 2 and 8
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (7, 8), (9, 10), (11, 13), (50, 50), (51, 63), (1000, 1000)])
+def test_sizes_to_compile_are_rounded_up(count, size):
+    assert rounded_up(count) == size
+
+
+def test_weights_that_are_loaded_into_an_evaluator_count():
+    metric, other = (LPIPS("alex", weights=weights) for weights in (WEIGHTS["alex"], gaussian_state("alex", 2)))
+    evaluator = metric.optimized()
+    x, y, _ = images(1, 3, 64, 64)
+    evaluator(x, y)
+    evaluator.load_state_dict(other.optimized().state_dict())
+    torch.testing.assert_close(evaluator(x, y), other(x, y), **FLOAT32)
+
+
+def test_an_evaluator_of_a_metric_that_was_not_frozen_any_more_has_no_gradients():
+    metric = LPIPS("alex", weights=WEIGHTS["alex"]).requires_grad_(True)
+    evaluator = metric.optimized(compiled=False)
+    assert not any(parameter.requires_grad for parameter in evaluator.parameters())
+    assert not evaluator(*images(1, 3, 64, 64)[:2]).requires_grad
+
+
+@pytest.mark.parametrize(("native", "warned"), [(False, 1), (True, 0), (None, 0)])
+def test_bfloat16_on_a_cpu_without_it_is_warned_of_once_per_process(monkeypatch, native, warned):
+    monkeypatch.setattr(devices, "native_bfloat16", lambda: native)
+    devices.warn_of_slow_bfloat16.cache_clear()
+    metric = LPIPS("alex", weights=WEIGHTS["alex"])
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            metric.optimized(torch.bfloat16, compiled=False)
+        metric.optimized(compiled=False)
+    devices.warn_of_slow_bfloat16.cache_clear()
+    assert ["no bfloat16 instructions" in str(warning.message) for warning in found] == [True] * warned

@@ -1,0 +1,239 @@
+"""The metric as a part of somebody else's model: what the parent does to its modules does not change it."""
+
+import copy
+import warnings
+
+import lpips as released
+import pytest
+import torch
+from torch import nn
+
+from lpips_repro import LPIPS
+from lpips_repro.backbones import gaussian_state
+from lpips_repro.errors import UserError
+from lpips_repro.training.model import RankingModel
+from tests.metrics.test_lpips import WEIGHTS, images, random_lin, released_metric
+
+# One of every kind with layers that work otherwise in training: batch normalization, dropout, stochastic depth.
+MOODY = [
+    *("caffenet-bn", "caffenet-split", "resnet18", "efficientnet_b0", "convnext_tiny", "swin_t"),
+    *("timm/test_resnet", "timm/test_efficientnet"),
+]
+
+
+class Parent(nn.Module):
+    """A user's network with the metric in its loss."""
+
+    def __init__(self, metric: nn.Module):
+        super().__init__()
+        self.net = nn.Conv2d(3, 3, 1)
+        self.metric = metric
+
+
+def alex(**settings) -> LPIPS:
+    return LPIPS("alex", weights=WEIGHTS["alex"], lin_weights=random_lin("alex"), **settings)
+
+
+@pytest.mark.parametrize("net", MOODY)
+def test_a_parents_train_changes_neither_distance_nor_buffers(net):
+    metric = LPIPS(net, "off_the_shelf", weights=gaussian_state(net, 0))
+    parent = Parent(metric)
+    x, y, _ = images(2, 3, 32, 32)
+    before, buffers = metric(x, y), {key: value.clone() for key, value in metric.named_buffers()}
+    parent.train()
+    assert torch.equal(metric(x, y), before)
+    parent.apply(lambda module: setattr(module, "training", True))  # around train()
+    assert torch.equal(metric(x, y), before)
+    parent.eval()
+    assert torch.equal(metric(x, y), before)
+    for key, value in metric.named_buffers():
+        assert torch.equal(value, buffers[key]), key
+
+
+def test_what_is_made_from_it_stays_in_eval_mode_too():
+    net = "resnet18"
+    metric = LPIPS(net, "off_the_shelf", weights=gaussian_state(net, 0))
+    ranking = RankingModel(net, "tune", "0.1", gaussian_state(net, 0))
+    made = [metric.optimized(compiled=False), copy.deepcopy(metric), ranking.metric, ranking.trained_metric()]
+    made.append(LPIPS.from_official(net, "0.1", metric.official_state_dict()))
+    Parent(nn.ModuleList([*made, ranking])).train()
+    assert ranking.training  # it is the model that learns; its backbone stays
+    for module in made:
+        assert not any(part.training for part in module.modules())
+
+
+def test_adam_on_all_of_a_parents_parameters_gives_no_negative_distance():
+    metric = alex()
+    parent = Parent(metric).requires_grad_(True)
+    x, y, _ = images(1, 3, 32, 32)
+    optimizer = torch.optim.Adam(parent.parameters(), lr=0.1)
+    for _ in range(12):
+        optimizer.zero_grad()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            metric(parent.net(x).tanh(), y).sum().backward()
+        optimizer.step()
+    assert any((weight < 0).any() for weight in metric.lin)
+    with torch.no_grad():
+        assert (metric(x, y) >= 0).all()
+        clamped = copy.deepcopy(metric)
+        for weight in clamped.lin:
+            weight.clamp_(min=0)
+        assert torch.equal(clamped(x, y), metric(x, y))
+        # What is written for the released package is what the distances are made of.
+        back = LPIPS.from_official("alex", "0.1", metric.official_state_dict())
+        torch.testing.assert_close(back(x, y), metric(x, y))
+
+
+def test_a_parameter_that_requires_a_gradient_is_warned_of_once_with_the_remedy():
+    metric = alex()
+    x, y, _ = images(2, 3, 64, 64)
+    Parent(metric).requires_grad_(True)
+    with pytest.warns(UserWarning, match=r"metric\.requires_grad_\(False\)") as found:
+        metric(x, y)
+        metric.triplet(x, y, y)
+    assert len(found) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alex()(x, y)
+
+
+@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["lin.2", "lin2.model.1.weight"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_lin_weights_that_the_constructor_refuses_are_refused_at_load(value, key, strict):
+    metric, other = alex(), LPIPS("alex", weights=gaussian_state("alex", 5), lin_weights=random_lin("alex"))
+    state = dict(other.state_dict() if key.startswith("lin.") else other.official_state_dict())
+    state = {k: v.clone() for k, v in state.items()}
+    state[key].view(-1)[7] = value
+    if key != "lin.2":
+        state["lins.2.model.1.weight"] = state[key].clone()
+    before = {k: v.clone() for k, v in metric.state_dict().items()}
+    with pytest.raises(UserError, match=r"lin weights: lin.?2\S* holds|released weights: lins.2"):
+        metric.load_state_dict(state, strict=strict)
+    parent = Parent(metric)
+    of_parent = {**parent.state_dict(), **{f"metric.{k}": v for k, v in state.items()}}
+    if key != "lin.2":
+        of_parent = {k: v for k, v in of_parent.items() if not k.startswith(("metric.backbone", "metric.lin."))}
+    with pytest.raises(UserError):
+        parent.load_state_dict(of_parent, strict=strict)
+    for k, v in metric.state_dict().items():
+        assert torch.equal(v, before[k]), k
+
+
+def test_a_backbone_that_is_not_finite_or_misshapen_is_refused_at_load():
+    metric = alex()
+    state = {key: value.clone() for key, value in metric.state_dict().items()}
+    state["backbone.features.3.bias"][0] = float("nan")
+    with pytest.raises(UserError, match=r"alex: backbone\.features\.3\.bias holds values that are not finite"):
+        metric.load_state_dict(state)
+    state["backbone.features.3.bias"] = torch.zeros(3)
+    with pytest.raises(UserError, match=r"features\.3\.bias has shape \(3,\): expected \(192,\)"):
+        metric.load_state_dict(state)
+
+
+def test_missing_and_unexpected_keys_are_torchs_own_errors():
+    metric = alex()
+    state = metric.state_dict()
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\) in state_dict: \"lin.4\""):
+        metric.load_state_dict({key: value for key, value in state.items() if key != "lin.4"})
+    with pytest.raises(RuntimeError, match=r"Unexpected key\(s\) in state_dict: \"lin.5\""):
+        metric.load_state_dict({**state, "lin.5": torch.zeros(3)})
+    assert metric.load_state_dict({"lin.0": state["lin.0"]}, strict=False).missing_keys
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
+def test_a_parents_checkpoint_with_the_released_metric_in_it_loads(net, prefix):
+    source = LPIPS(net, weights=gaussian_state(net, 3), lin_weights=random_lin(net))
+    theirs = Parent(released_metric(source))
+    state = {prefix + key: value for key, value in theirs.state_dict().items()}
+    assert any("scaling_layer.shift" in key for key in state)
+    ours = Parent(LPIPS(net, weights=WEIGHTS[net], lin_weights=random_lin(net)))
+    if prefix:  # as saved from DistributedDataParallel or torch.compile: what torch itself does not take off
+        ours.metric.load_state_dict({prefix + key: value for key, value in theirs.metric.state_dict().items()})
+    else:
+        ours.load_state_dict(state)
+    x, y, _ = images(2, 3, 64, 64)
+    assert torch.equal(ours.metric(x, y), source(x, y))
+
+
+def test_released_lin_weights_alone_load_into_a_metric():
+    metric, lin = alex(), random_lin("alex")
+    lin = {key: value / 2 for key, value in lin.items()}
+    missing = metric.load_state_dict(lin, strict=False).missing_keys
+    assert missing and all(key.startswith("backbone.") for key in missing)
+    x, y, _ = images(2, 3, 64, 64)
+    torch.testing.assert_close(metric(x, y), alex()(x, y) / 2)
+
+
+def test_persistent_false_keeps_it_out_of_a_parents_state():
+    parent = Parent(alex(persistent=False))
+    assert set(parent.state_dict()) == {"net.weight", "net.bias"}
+    x, y, _ = images(2, 3, 64, 64)
+    before = parent.metric(x, y)
+    parent.load_state_dict(parent.state_dict())
+    assert torch.equal(parent.metric(x, y), before)
+    assert set(parent.metric.state_dict()) == set(alex().state_dict())
+    # An older checkpoint, with the metric in it, is taken too.
+    other = Parent(LPIPS("alex", weights=gaussian_state("alex", 3), lin_weights=random_lin("alex")))
+    parent.load_state_dict(other.state_dict())
+    assert torch.equal(parent.metric(x, y), other.metric(x, y))
+    assert set(Parent(alex()).state_dict()) > {"metric.lin.0", "metric.backbone.features.0.weight"}
+
+
+def test_an_evaluator_is_no_part_of_a_parents_state():
+    parent = Parent(alex().optimized(compiled=False))
+    assert set(parent.state_dict()) == {"net.weight", "net.bias"}
+    parent.load_state_dict(parent.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:for .*no-op")
+def test_lin_weights_take_dtype_and_device_of_the_backbone():
+    lin = {key: value.double() for key, value in random_lin("alex").items()}
+    metric = LPIPS("alex", weights={k: v.double() for k, v in WEIGHTS["alex"].items()}, lin_weights=lin)
+    tensors = [*metric.parameters(), *metric.buffers()]
+    assert {(tensor.dtype, tensor.device.type) for tensor in tensors} == {(torch.float32, "cpu")}
+    with torch.device("meta"):
+        elsewhere = LPIPS("alex", weights=WEIGHTS["alex"], lin_weights=random_lin("alex"))
+    assert {tensor.device.type for tensor in [*elsewhere.parameters(), *elsewhere.buffers()]} == {"meta"}
+
+
+def test_a_state_dict_from_data_parallel_makes_a_metric():
+    source = alex()
+    x, y, _ = images(2, 3, 64, 64)
+    state = {f"module.{key}": value for key, value in source.official_state_dict().items()}
+    assert torch.equal(LPIPS.from_official("alex", "0.1", state)(x, y), source(x, y))
+    weights = {f"module.{key}": value for key, value in WEIGHTS["alex"].items()}
+    lin = {f"module.{key}": value for key, value in random_lin("alex").items()}
+    assert torch.equal(LPIPS("alex", weights=weights, lin_weights=lin)(x, y), source(x, y))
+
+
+@pytest.mark.parametrize(
+    ("argument", "answer"),
+    [
+        ({"lpips": False}, 'variant="off_the_shelf" is lpips=False'),
+        ({"model_path": "x.pth"}, r"lin_weights=FILE reads lin weights"),
+        ({"eval_mode": True}, "always in eval mode"),
+        ({"pnet_rand": True}, "torchvision_state"),
+        ({"verbose": False}, "leave it out"),
+        ({"colour": 1}, "unexpected keyword argument 'colour'"),
+    ],
+)
+def test_released_arguments_are_answered_with_the_new_ones(argument, answer):
+    with pytest.raises(TypeError, match=answer):
+        LPIPS("alex", weights=WEIGHTS["alex"], **argument)
+
+
+def test_every_released_argument_is_known_or_answered():
+    import inspect
+
+    from lpips_repro.metrics.arguments import RELEASED
+
+    ours = {*inspect.signature(LPIPS.__init__).parameters, *RELEASED["LPIPS"]}
+    assert set(inspect.signature(released.LPIPS.__init__).parameters) <= ours
+    ours = {*inspect.signature(LPIPS.forward).parameters, *RELEASED["forward"]}
+    assert set(inspect.signature(released.LPIPS.forward).parameters) - {"in0", "in1"} <= ours
+    x, y, _ = images(1, 3, 64, 64)
+    with pytest.raises(TypeError, match="per_layer=True"):
+        alex()(x, y, retPerLayer=True)
