@@ -68,9 +68,12 @@ class OptimizedLPIPS(FrozenModule):
         return {**self.__dict__, "_compiled": {}}
 
     def accepted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As of torch.nn.Module; what was compiled with other weights is dropped."""
-        self._compiled.clear()
-        return dict(state)
+        """Nothing: raises UserError for a state, since the weights are constants of what is compiled."""
+        if state:
+            raise UserError(
+                "an evaluator takes no weights: load them into the metric, and call metric.optimized() again"
+            )
+        return {}
 
     def forward(self, x: Tensor, y: Tensor, normalize: bool = False) -> Tensor:
         """As `LPIPS.forward`, on float32 images."""
