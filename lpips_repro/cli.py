@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ KEPT = "what is complete is kept, and the same command goes on from there"
 def run(main: Callable[[], None]) -> None:
     """Call a Hydra entry point; errors of the user's end it with one line (a sweep: one a run) and exit status 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors to here
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     try:
         main()
     except KeyboardInterrupt:

@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lpips_repro.color import weighted_sum
+from lpips_repro.devices import send
 from lpips_repro.metrics.inputs import GREY_OR_RGB, as_rgb, at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
+from lpips_repro.metrics.tracing import is_recorded
 
 T1, T2, T3, T4 = 0.85, 160.0, 200.0, 200.0
 LAMBDA = 0.03
@@ -108,7 +110,9 @@ def _downsample(image: Tensor) -> Tensor:
 
 def _phase_congruency(luma: Tensor) -> Tensor:
     """Phase congruency of (N, H, W) images on the 0-255 scale, N x H x W values in [0, 1]."""
-    filters, noise_gain = _filters(*luma.shape[-2:], luma.dtype, luma.device)
+    # Nothing that only stands for numbers is kept.
+    make = _filters.__wrapped__ if is_recorded(luma) else _filters
+    filters, noise_gain = make(*luma.shape[-2:], luma.dtype, luma.device)
     # The filters ignore the mean, which would only add rounding errors.
     spectrum = torch.fft.fft2(luma - luma.mean(dim=(1, 2), keepdim=True))
     responses = torch.view_as_real(torch.fft.ifft2(spectrum[:, None, None, None] * filters))
@@ -157,7 +161,7 @@ def _filters(height: int, width: int, dtype: torch.dtype, device: torch.device) 
     symmetric, antisymmetric = (filters + mirrored) / 2, (filters - mirrored) / 2
     first, second = torch.stack((symmetric + 0j, antisymmetric * -1j)).unflatten(2, (-1, 2)).unbind(3)
     noise_gain = _noise_gain(filters, symmetric).unflatten(0, (-1, 2))
-    return (first + 1j * second).to(device, dtype.to_complex()), noise_gain.to(device, dtype)
+    return send(first + 1j * second, device, dtype.to_complex()), send(noise_gain, device, dtype)
 
 
 def _frequencies(size: int) -> Tensor:

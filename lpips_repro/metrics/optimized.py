@@ -18,7 +18,7 @@ from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.compilation import compiling, padded
 from lpips_repro.metrics.core import without_autocast
 from lpips_repro.metrics.frozen import FrozenModule
-from lpips_repro.metrics.inputs import is_autocast
+from lpips_repro.metrics.inputs import broadcast, is_autocast
 from lpips_repro.metrics.short_convolution import shorten
 from lpips_repro.precision import full_float32
 
@@ -91,6 +91,7 @@ class OptimizedLPIPS(FrozenModule):
             raise ValueError(
                 f"the evaluator was converted to {self.metric.shift.dtype}: make one: metric.optimized(dtype)"
             )
+        images = broadcast(images)
         self._check(images, normalize)
         batches = tuple(batch.float() for batch in images.values())
         count, block_distances = self._for_shape(batches)

@@ -1,8 +1,11 @@
 import pickle
+import traceback
+from urllib.error import URLError
 
 import pytest
 import torch
 
+from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state, weights
 from lpips_repro.backbones.weights import WeightsNotFoundError, digest_state, imagenet_state, read_state
 from lpips_repro.errors import UserError
@@ -58,6 +61,20 @@ def test_a_failed_download_names_the_address_and_the_remedy(bare, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(WeightsNotFoundError, match=r"https://.*vgg16.*no route to host: run `make weights`"):
         imagenet_state("vgg")
+
+
+def test_missing_weights_are_one_error_with_a_remedy_for_those_who_have_no_checkout(bare, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise URLError(OSError("no route to host"))
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    remedy = "download https://download.pytorch.org/models/vgg16-397923af.pth and set LPIPS_REPRO_WEIGHTS"
+    with pytest.raises(WeightsNotFoundError, match=remedy) as found:
+        LPIPS("vgg")
+    assert found.value.__suppress_context__
+    printed = traceback.format_exception(found.value)
+    assert "During handling" not in "".join(printed) and "direct cause" not in "".join(printed)
+    assert len("".join(printed).splitlines()) < 20
 
 
 def test_a_folder_that_does_not_exist_is_an_error(bare, monkeypatch):
