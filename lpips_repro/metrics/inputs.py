@@ -96,7 +96,7 @@ def read_extremes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[float, float
     """
     if any(is_recorded(tensor) for tensor in tensors.values()):
         return {}
-    extremes = torch.stack([torch.stack(tensor.detach().aminmax()).double() for tensor in tensors.values()])
+    extremes = torch.stack([torch.stack(tensor.detach().aminmax()).float() for tensor in tensors.values()])
     return dict(zip(tensors, map(tuple, extremes.tolist()), strict=True))
 
 
