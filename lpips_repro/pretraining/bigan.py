@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lpips_repro.backbones.caffenet import to_bgr
+from lpips_repro.devices import send
 from lpips_repro.pretraining.task import PretextTask, Score, draw_views
 
 SCALES = 4  # doublings from 4 pixels to 64, and back
@@ -58,7 +59,7 @@ class Bigan(PretextTask):
         """Pictures (N, 3, side, side) in [-1, 1], and noise (N, latents)."""
         pictures = draw_views(crops, self.side, generator)
         noise = torch.randn((len(crops), self.latents), generator=generator)
-        return pictures, noise.to(crops.device)
+        return pictures, send(noise, crops.device)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """E: (N, 3, side, side) to (N, latents)."""

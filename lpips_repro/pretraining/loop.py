@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.config import PretrainConfig
+from lpips_repro.config import PretrainConfig, TaskConfig
 from lpips_repro.devices import send
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.images import Crops
@@ -89,7 +89,7 @@ def fit(run: Pretraining) -> dict[str, Score]:
     """
     cfg, task, last = run.cfg, run.task, run.folder / "last.pt"
     steps = cfg.task.steps
-    optimiser = torch.optim.Adam(task.parameters(), cfg.task.learning_rate, (cfg.task.beta1, 0.999), fused=True)
+    optimiser = make_optimiser(task, cfg.task)
     step, validated, scores = 0, -1, {}
     sums, summed = {}, 0  # of what is shown, since the last entry
 
@@ -121,13 +121,9 @@ def fit(run: Pretraining) -> dict[str, Score]:
                     return scores
 
                 rate = optimiser.param_groups[0]["lr"] = learning_rate(cfg.task.learning_rate, step, steps)
-                crops = send(next(batches), run.device)
-                loss, shown = task.loss(*task.draw(crops, run.generator(step)))
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                for name, value in {"loss": loss, **shown}.items():
-                    sums[name] = sums.get(name, 0) + value.detach()
+                shown = take_step(task, optimiser, send(next(batches), run.device), run.generator(step))
+                for name, value in shown.items():
+                    sums[name] = sums.get(name, 0) + value
                 step, summed = step + 1, summed + 1
 
                 watch.step()
@@ -144,6 +140,25 @@ def fit(run: Pretraining) -> dict[str, Score]:
             raise
         finally:
             batches.close()
+
+
+def make_optimiser(task: PretextTask, cfg: TaskConfig) -> torch.optim.Adam:
+    """Adam over all that learns."""
+    return torch.optim.Adam(task.parameters(), cfg.learning_rate, (cfg.beta1, 0.999), fused=True)
+
+
+def take_step(
+    task: PretextTask, optimiser: torch.optim.Optimizer, crops: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Learn from crops, uint8 (N, S, S, 3) on the task's device; returns the loss and the numbers shown with it.
+
+    A GPU is not waited for.
+    """
+    loss, shown = task.loss(*task.draw(crops, generator))
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return {name: value.detach() for name, value in {"loss": loss, **shown}.items()}
 
 
 def learning_rate(base: float, step: int, steps: int) -> float:

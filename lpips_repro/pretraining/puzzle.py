@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lpips_repro.pretraining.permutations import distant_permutations
-from lpips_repro.pretraining.task import PretextTask, Score, draw_views
+from lpips_repro.pretraining.task import PretextTask, Score, draw_views, send_draws
 
 CELLS = 3  # along a side
 CHANNEL_SHIFT = 1  # pixels, at most
@@ -52,15 +52,16 @@ class Puzzle(PretextTask):
         count, device = len(crops), crops.device
         views = draw_views(crops, self.side, generator)
         grey = torch.rand((count, 1, 1, 1), generator=generator) < GREY_SHARE
-        views = torch.where(grey.to(device), views.mean(dim=1, keepdim=True), views)
-
         cell = self.side // CELLS
         room = cell - self.tile - CHANNEL_SHIFT
         place = torch.randint(room + 1, (count, CELLS**2, 1, 2), generator=generator)
         place = place + torch.randint(CHANNEL_SHIFT + 1, (count, CELLS**2, 3, 2), generator=generator)
-        wanted = torch.randint(len(self.orders), (count,), generator=generator).to(device)
+        wanted = torch.randint(len(self.orders), (count,), generator=generator)
+        grey, place, wanted = send_draws(device, grey, place, wanted)
+
+        views = torch.where(grey, views.mean(dim=1, keepdim=True), views)
         cells = self.orders[wanted]
-        corner = torch.stack((cells // CELLS, cells % CELLS), dim=-1)[:, :, None] * cell + place.to(device)
+        corner = torch.stack((cells // CELLS, cells % CELLS), dim=-1)[:, :, None] * cell + place
         along = torch.arange(self.tile, device=device)
         rows, columns = (corner[..., axis, None] + along for axis in (0, 1))  # (N, 9, 3, tile)
         number = torch.arange(count, device=device)[:, None, None, None, None]

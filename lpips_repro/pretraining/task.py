@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones import Backbone, gaussian_state
+from lpips_repro.devices import send
 
 BENT = 0.5  # standard deviation of the logarithm of the exponent that a recoloured channel is raised to
 
@@ -67,9 +68,9 @@ def draw_views(crops: Tensor, side: int, generator: torch.Generator) -> Tensor:
     count, room = len(crops), crops.shape[1] - side + 1
     corner = torch.randint(room, (count, 2, 1), generator=generator)
     mirrored = torch.rand((count, 1), generator=generator) < 0.5
-    along = torch.arange(side)
+    corner, mirrored = send_draws(crops.device, corner, mirrored)
+    number, along = (torch.arange(length, device=crops.device) for length in (count, side))
     rows, columns = corner[:, 0] + along, corner[:, 1] + torch.where(mirrored, along.flip(0), along)
-    number, rows, columns = (index.to(crops.device) for index in (torch.arange(count), rows, columns))
     views = crops[number[:, None, None], rows[:, :, None], columns[:, None, :]]
     return views.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
@@ -83,8 +84,24 @@ def recolour(images: Tensor, share: float, generator: torch.Generator) -> Tensor
         generator: of the CPU.
     """
     count = len(images)
-    places = torch.rand((count, 3), generator=generator).argsort(dim=1).to(images.device)
-    exponents = torch.randn((count, 3, 1, 1), generator=generator).mul_(BENT).exp_().to(images.device)
-    changed = (torch.rand((count, 1, 1, 1), generator=generator) < share).to(images.device)
+    places = torch.rand((count, 3), generator=generator).argsort(dim=1)
+    exponents = torch.randn((count, 3, 1, 1), generator=generator).mul_(BENT).exp_()
+    changed = torch.rand((count, 1, 1, 1), generator=generator) < share
+    places, exponents, changed = send_draws(images.device, places, exponents, changed)
     permuted = images[torch.arange(count, device=images.device)[:, None], places]
     return torch.where(changed, ((permuted + 1) / 2).clamp(0, 1) ** exponents * 2 - 1, images)
+
+
+def send_draws(device: torch.device, *draws: Tensor) -> list[Tensor]:
+    """What was drawn on the CPU, on a device: one copy for all, which is not waited for.
+
+    Args:
+        device: where they go.
+        draws: (N, ...) each, for the same N examples; of dtypes that float64 holds exactly.
+
+    Returns:
+        The same values, shapes and dtypes.
+    """
+    together = torch.cat([draw.double().view(len(draw), -1) for draw in draws], dim=1)
+    parts = send(together, device).split([draw[0].numel() for draw in draws], dim=1)
+    return [part.reshape(draw.shape).to(draw.dtype) for part, draw in zip(parts, draws, strict=True)]

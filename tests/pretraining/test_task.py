@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from lpips_repro.pretraining.task import draw_views, recolour
+from lpips_repro.pretraining import task
+from lpips_repro.pretraining.task import draw_views, recolour, send_draws
 from tests.pretraining.learning import draws, patches
 
 
@@ -50,3 +51,20 @@ def test_a_recoloured_channel_is_one_of_the_image_made_lighter_or_darker():
         orders.add(tuple(row.index(True) for row in rises))
     assert len(orders) > 2
     assert all(sorted(order) == [0, 1, 2] for order in orders)
+
+
+def test_what_was_drawn_is_sent_in_one_copy_and_is_the_same_to_the_bit(monkeypatch):
+    copies, send = [], task.send
+    monkeypatch.setattr(task, "send", lambda *args: copies.append(args) or send(*args))
+    generator = draws()
+    drawn = (
+        torch.randint(2**31, (5, 3, 2), generator=generator),
+        torch.randn((5, 3, 1, 1), generator=generator),
+        torch.rand((5, 1), generator=generator) < 0.5,
+        torch.arange(5),
+    )
+    found = send_draws(torch.device("cpu"), *drawn)
+    assert len(copies) == 1
+    for one, other in zip(found, drawn, strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        assert torch.equal(one, other)

@@ -1,0 +1,48 @@
+"""A step of each pretext task on a GPU, seen without one: see `tests.fake_cuda`."""
+
+import copy
+import functools
+
+import pytest
+import torch
+
+from lpips_repro.devices import send
+from lpips_repro.pretraining.loop import make_optimiser, take_step
+from lpips_repro.pretraining.run import make_task
+from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
+from tests.pretraining.learning import draws, patches
+from tests.pretraining.tiny import TINY, tiny_config
+from tests.processes import one_thread
+
+COUNT = 4
+
+
+@functools.cache
+def made(name):
+    """A task and crops to learn from; to be copied."""
+    cfg = tiny_config(name).task
+    return cfg, make_task(cfg, seed=0), patches(COUNT, cfg.size).numpy()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(name):
+    cfg, task, crops = made(name)
+    task = copy.deepcopy(task)
+    with fake_gpu():
+        task.to(CUDA)
+        optimiser = make_optimiser(task, cfg)
+        with asynchronous_copies():
+            for _ in range(2):  # the first makes the optimizer's state
+                shown = take_step(task, optimiser, send(crops, CUDA), draws())
+    assert shown.keys() == {"loss", *task.shown}
+    assert {value.device for value in shown.values()} == {CUDA}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_backward_reads_nothing_either(name):
+    cfg, task, crops = made(name)
+    task = copy.deepcopy(task)
+    optimiser = make_optimiser(task, cfg)
+    with one_thread(), no_host_read():
+        shown = take_step(task, optimiser, torch.from_numpy(crops), draws())
+    assert shown["loss"] > 0
