@@ -1,12 +1,18 @@
-"""Copies to a device, and whether bfloat16 is fast on it."""
+"""How a device is kept busy: copies that are not waited for, reading ahead; and what is fast on it."""
 
+import contextlib
 import functools
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Item, Value = TypeVar("Item"), TypeVar("Value")
 
 # Instructions that multiply bfloat16 numbers, as /proc/cpuinfo names them (x86, then Arm).
 BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -29,6 +35,37 @@ def send(data: np.ndarray | Tensor, device: torch.device, dtype: torch.dtype | N
 def pin(tensor: Tensor) -> Tensor:
     """A copy of a CPU tensor in pinned memory, which a GPU reads by itself. Every copy to a GPU goes through here."""
     return tensor.pin_memory()
+
+
+def read_ahead(read: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+    """What `read` gives for each item: a thread reads the next one while the caller works with this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = None
+        for item in items:
+            now, coming = coming, reader.submit(read, item)
+            if now is not None:
+                yield now.result()
+        if coming is not None:
+            yield coming.result()
+
+
+@contextlib.contextmanager
+def fixed_shapes(device: torch.device) -> Iterator[None]:
+    """Let cuDNN time its algorithms for each convolution once per shape, and take the fastest, inside the block.
+
+    For work on many batches of one shape: a training step, a packed split. Without it cuDNN guesses. The first batch
+    of a shape takes longer. The setting is restored at the end; on a CPU nothing happens.
+
+    Two runs may choose differently, so their results differ in the last bits. That breaks no promise: a run that is
+    stopped and resumed gives the same bits on a CPU, but not on a GPU, where operations that add in any order (atomic
+    additions in backward) are used with or without this setting.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @functools.cache

@@ -2,9 +2,9 @@
 
 Three promises, a context each:
 
-    with fake_gpu():           a device mismatch or a read by the host raises, as does what depends on values
-    with asynchronous_copies():  nothing is copied between devices in a way that waits; on top of `fake_gpu`
-    with no_host_read():       the host reads no tensor; on the CPU, where there are values and gradients
+    with fake_gpu():             no operation mixes devices, and the host reads no value
+    with asynchronous_copies():  no copy between devices is waited for; inside `fake_gpu`
+    with no_host_read():         the host reads no value; on the CPU, where there is a backward pass
 
 Backward is not possible on tensors without values: `fake_gpu` gives the parameters gradients in its place.
 """
@@ -24,13 +24,15 @@ from lpips_repro import devices
 
 CUDA = torch.device("cuda", 0)
 aten = torch.ops.aten
+INDEXED = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
+READS = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.is_nonzero, aten.equal)
 
 
 @contextlib.contextmanager
 def fake_gpu() -> Iterator[None]:
     """Tensors made inside have no values, and may be on `CUDA`; modules are moved there with `.to(CUDA)`.
 
-    Reading a value raises, as do operations whose result has a shape that depends on values (`nonzero`, masks).
+    Reading a value raises, and so do operations whose result has a shape that depends on values, such as `nonzero`.
     """
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
@@ -42,21 +44,21 @@ def fake_gpu() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def asynchronous_copies() -> Iterator[None]:
-    """Fail unless all copies to the GPU are of pinned memory and not waited for, and none goes to the host.
+def asynchronous_copies() -> Iterator["_Copies"]:
+    """Fail at the end unless all copies to the GPU are of pinned memory and not waited for, and none goes to the host.
 
     Operations on tensors of several devices count, too: an index or a value on the CPU is a copy in disguise.
     """
     with _Copies() as copies:
-        yield
+        yield copies
     assert not copies.faults, "\n".join(copies.faults)
 
 
 @contextlib.contextmanager
 def no_host_read() -> Iterator[None]:
-    """Raise where the value of a tensor decides something: `item`, `bool`, `nonzero`, boolean masks, `.numpy()` apart.
+    """Raise for what would make the host wait on a GPU: `item`, `bool`, `nonzero`, an index that is a mask.
 
-    For the CPU, where an operation has no device to wait for: on a GPU it would wait.
+    `tolist` and `numpy` are not seen here: on a CPU they are no operations. `fake_gpu` sees them.
     """
     with _Reads():
         yield
@@ -95,39 +97,51 @@ def _give_gradients(loss: Tensor) -> None:
 
 
 class _Copies(TorchDispatchMode):
+    """The copies between devices.
+
+    Attributes:
+        sent: dtypes of those to the GPU; faults: what waits, each with its place in the package.
+    """
+
     def __init__(self):
         super().__init__()
+        self.sent: list[torch.dtype] = []
         self.faults: list[str] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if fault := _fault(func, args, kwargs):
+        if func is aten._to_copy.default:
+            fault = self.copy(args[0], kwargs.get("device", args[0].device), kwargs.get("non_blocking", False))
+        elif func is aten.copy_.default:
+            fault = self.copy(args[1], args[0].device, len(args) > 2 and args[2])
+        else:
+            fault = _disguised(func, args, kwargs)
+        if fault:
             self.faults.append(f"{func} {fault}: {_place()}")
         return func(*args, **kwargs)
 
+    def copy(self, source: Tensor, target: torch.device, non_blocking: bool) -> str | None:
+        """Note a copy; returns what is wrong with it."""
+        if source.device.type == target.type:
+            return None
+        if target.type == "cpu":
+            return "to the host"
+        self.sent.append(source.dtype)
+        if not non_blocking:
+            return "is waited for"
+        return None if getattr(source, "pinned", False) else "of memory that is not pinned"
 
-def _fault(func, args: tuple, kwargs: dict) -> str | None:
-    if func is aten._to_copy.default:
-        return _fault_of_copy(args[0], kwargs.get("device", args[0].device), kwargs.get("non_blocking", False))
-    if func is aten.copy_.default:
-        target, source, *blocking = args
-        return _fault_of_copy(source, target.device, (*blocking, False)[0])
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-    if func is aten.lift_fresh.default and tensors[0].is_cuda:
+
+def _disguised(func, args: tuple, kwargs: dict) -> str | None:
+    """What is wrong with an operation that copies without saying so."""
+    if func is aten.lift_fresh.default and args[0].is_cuda:
         return "of Python numbers"
+    if func in INDEXED and _has_mask(args[1]):
+        return "reads a mask"
     if func is aten.fill_.Tensor:  # x[:2] = 1.0: a number, which a GPU is given with the kernel
         return None
-    return "of tensors on several devices" if len({tensor.device.type for tensor in tensors}) > 1 else None
-
-
-def _fault_of_copy(source: Tensor, target: torch.device, non_blocking: bool) -> str | None:
-    if source.device.type == target.type:
-        return None
-    if target.type == "cpu":
-        return "to the host"
-    if not non_blocking:
-        return "is waited for"
-    return None if getattr(source, "pinned", False) else "of memory that is not pinned"
+    found = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+    return "of tensors on several devices" if len(found) > 1 else None
 
 
 def _place() -> str:
@@ -137,10 +151,8 @@ def _place() -> str:
 
 
 class _Reads(TorchDispatchMode):
-    READS = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.is_nonzero, aten.equal)
-
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket in self.READS or (func is aten.index.Tensor and _has_mask(args[1])):
+        if func.overloadpacket in READS or (func in INDEXED and _has_mask(args[1])):
             raise AssertionError(f"{func} reads a tensor: {_place()}")
         return func(*args, **(kwargs or {}))
 

@@ -75,6 +75,7 @@ WAITS = {
     "to the host": lambda x: x.cpu(),
     "index on the CPU": lambda x: x[torch.tensor([0, 1])],
     "index of numbers": lambda x: x[[0, 1]],
+    "index that is a mask": lambda x: x.index_put_((x > 0,), x.sum()),
     "value on the CPU": lambda x: torch.where(x > 0, x, torch.tensor(2.0)),
 }
 READS = {
@@ -98,6 +99,11 @@ def test_a_read_by_the_host_is_found(read):
         read(torch.zeros(4, device=CUDA))
     with pytest.raises(AssertionError, match="reads a tensor"), no_host_read():
         read(torch.zeros(4))
+
+
+def test_an_assignment_by_a_mask_is_a_read():
+    with pytest.raises(AssertionError, match="reads a tensor"), no_host_read():
+        torch.zeros(4).index_put_((torch.ones(4) > 0,), torch.ones(4))
 
 
 def test_tensors_of_two_devices_are_found():
