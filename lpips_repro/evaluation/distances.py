@@ -8,7 +8,7 @@ setting, weights file, dataset or code version is another file.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
+from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 
@@ -134,15 +135,15 @@ def compute_distances(
     batches: dict[int, dict[str, Tensor]] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
-    with tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden) as bar:
-        for start in own:
+    bar = tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
+    with bar, fixed_shapes(device):
+        for start, patches in _read_batches(split, own, batch_size):
             batches[start] = {}
-            stop = min(start + batch_size, len(split))
-            images = [load_batch(split.arrays[name][start:stop], device) for name in IMAGE_FIELDS[split.card["kind"]]]
+            images = [load_batch(field, device) for field in patches]
             for label, distance in distances.items():
                 values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
                 for found in values:
-                    check_shape(found, stop - start, f"{label} on {split.name}")
+                    check_shape(found, len(images[0]), f"{label} on {split.name}")
                 batches[start][label] = torch.stack(values).float()
             bar.update(min(ranks.world * batch_size, len(split) - start))
     # Only now to the host, which would wait for a GPU at every batch.
@@ -151,6 +152,16 @@ def compute_distances(
     names = COLUMNS[split.card["kind"]]
     joined = {label: torch.cat([batch[label] for batch in in_order], dim=1).numpy() for label in distances}
     return {label: dict(zip(names, values, strict=True)) for label, values in joined.items()}
+
+
+def _read_batches(split: PackedSplit, starts: Iterable[int], batch_size: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """The images of the batches that start at these examples, by field; read while the one before is worked on."""
+
+    def read(start: int) -> tuple[int, list[np.ndarray]]:
+        fields = IMAGE_FIELDS[split.card["kind"]]
+        return start, [np.array(split.arrays[name][start : start + batch_size]) for name in fields]
+
+    return read_ahead(read, starts)
 
 
 def check_numbers(distances: Mapping[str, np.ndarray], what: str) -> None:
@@ -169,8 +180,8 @@ def check_shape(values: Any, count: int, what: str) -> None:
 
 def load_batch(images: np.ndarray, device: torch.device) -> Tensor:
     """Images uint8 (N, H, W, 3) as float32 (N, 3, H, W) in [0, 1] on a device."""
-    # Copied out of the memory map, then sent as bytes: a quarter of the floats.
-    return torch.from_numpy(images.copy()).to(device).permute(0, 3, 1, 2).float().div_(255)
+    # Sent as bytes, a quarter of the floats; what is memory-mapped is copied out of the map.
+    return send(np.require(images, requirements="W"), device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.datasets.tid2013 import DistortedImage, load_image
+from lpips_repro.devices import read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, check_shape, load_batch, write_whole
 
@@ -82,30 +83,31 @@ def compute_reference(
     Raises:
         UserError: where an image cannot be read, or is not of its reference's size.
     """
-    values: dict[str, dict[str, float]] = {label: {} for label in distances}
+    found: dict[str, list[Tensor]] = {label: [] for label in distances}
     faults: dict[str, str] = {}
     reference = load_image(group[0].reference, size)
     height, width, _ = reference.shape
     at_once = batch_size or max(2, PIXELS[device.type] // (height * width))
-    for start in range(0, len(group), at_once):
-        batch = group[start : start + at_once]
-        distorted = np.stack([_like(reference, image, size) for image in batch])
-        x = load_batch(np.stack([reference] * len(batch)), device)
-        y = load_batch(distorted, device)
-        for label, distance in distances.items():
-            if label in faults:
-                continue
+
+    def read(start: int) -> np.ndarray:
+        return np.stack([_like(reference, image, size) for image in group[start : start + at_once]])
+
+    for distorted in read_ahead(read, range(0, len(group), at_once)):
+        x, y = (load_batch(images, device) for images in (np.stack([reference] * len(distorted)), distorted))
+        for label, parts in list(found.items()):
             try:
-                numbers = _from_reference(distance, x, y, label).float().cpu().numpy()
-                if np.isnan(numbers).any():
-                    name = batch[int(np.isnan(numbers).argmax())].name
-                    raise UserError(f"the distance of {name} is NaN: a fault of the metric")
+                parts.append(_from_reference(distances[label], x, y, label).float())
             # Whatever a network says of images of a size that it cannot take, torchvision's by assertions.
             except (ValueError, AssertionError, RuntimeError) as error:
                 faults[label] = str(error).partition("\n")[0]
-                del values[label]
-                continue
-            values[label].update(zip((image.name for image in batch), numbers.tolist(), strict=True))
+                del found[label]
+    values, names = {}, [image.name for image in group]
+    for label, parts in found.items():  # only now to the host, which would wait for a GPU at every batch
+        numbers = torch.cat(parts).cpu().numpy()
+        if np.isnan(numbers).any():
+            faults[label] = f"the distance of {names[int(np.isnan(numbers).argmax())]} is NaN: a fault of the metric"
+        else:
+            values[label] = dict(zip(names, numbers.tolist(), strict=True))
     return values, faults
 
 

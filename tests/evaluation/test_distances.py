@@ -6,7 +6,8 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, check_numbers, compute_distances
+from lpips_repro.evaluation.distances import Distance, DistanceStore, check_numbers, compute_distances, load_batch
+from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu
 
 CPU = torch.device("cpu")
 IDENTITY = {"function": "l2", "code": "1"}
@@ -134,3 +135,43 @@ def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr("lpips_repro.evaluation.distances.load_batch", load)
     compute_distances({"one": DISTANCE, "other": DISTANCE}, packed(tmp_path), CPU, 3)
     assert read == [3, 3, 3, 2, 2, 2]  # ref, p0, p1 of two batches
+
+
+def test_images_go_to_a_gpu_as_bytes_without_waiting(tmp_path):
+    images = packed(tmp_path).arrays["ref"]
+    with fake_gpu(), asynchronous_copies() as copies:
+        sent = load_batch(images, CUDA)
+    assert (sent.device, sent.dtype, sent.shape) == (CUDA, torch.float32, (5, 3, 64, 64))
+    assert copies.sent == [torch.uint8]
+
+
+def test_the_memory_map_is_neither_changed_nor_shared(tmp_path):
+    images = packed(tmp_path).arrays["ref"]
+    before = np.array(images)
+    load_batch(images, CPU).zero_()
+    assert np.array_equal(images, before)
+
+
+def test_algorithms_are_timed_for_the_batches_of_a_split(tmp_path):
+    used = []
+
+    def pair(x, y):
+        used.append(torch.backends.cudnn.benchmark)
+        return mean_difference(x, y)
+
+    with fake_gpu(), pytest.raises(RuntimeError, match="numpy"):  # there are no values
+        compute_distances({"mae": Distance(DISTANCE.triplet, pair, {})}, packed(tmp_path, "jnd"), CUDA, 2)
+    assert used == [True, True, True]
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_no_distance_goes_to_the_host_before_the_last_batch_is_begun(tmp_path, monkeypatch):
+    done, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append("to the host") or cpu(self))
+
+    def pair(x, y):
+        done.append("batch")
+        return mean_difference(x, y)
+
+    compute_distances({"mae": Distance(DISTANCE.triplet, pair, {})}, packed(tmp_path, "jnd"), CPU, 2)
+    assert done == 3 * ["batch"] + 3 * ["to the host"]

@@ -1,0 +1,69 @@
+"""The distances of images from their reference; those of a whole study are in `test_tid2013`."""
+
+import pytest
+import torch
+from PIL import Image
+
+from lpips_repro.datasets.tid2013 import DistortedImage
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances import Distance
+from lpips_repro.evaluation.image_distances import compute_reference
+
+CPU = torch.device("cpu")
+
+
+def mean_difference(x, y):
+    return (x - y).abs().mean(dim=(1, 2, 3))
+
+
+def distance(pair=mean_difference):
+    return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {})
+
+
+@pytest.fixture
+def group(tmp_path):
+    """Five images, each as far from their black reference as its number says."""
+    Image.new("RGB", (12, 8)).save(tmp_path / "reference.png")
+    made = []
+    for number in range(5):
+        file = tmp_path / f"{number}.png"
+        Image.new("RGB", (12, 8), (51 * number,) * 3).save(file)
+        made.append(DistortedImage(str(number), tmp_path / "reference.png", file, mos=0.0, type=1, level=1))
+    return made
+
+
+def test_each_image_has_its_own_distance(group):
+    values, faults = compute_reference(group, {"mae": distance()}, 8, CPU, batch_size=2)
+    assert values["mae"] == pytest.approx({"0": 0.0, "1": 0.2, "2": 0.4, "3": 0.6, "4": 0.8})
+    assert not faults
+
+
+def test_a_method_that_fails_is_named_and_the_others_go_on(group):
+    def nan(x, y):
+        return torch.where(mean_difference(x, y) > 0.5, float("nan"), mean_difference(x, y))
+
+    def refuse(x, y):
+        raise AssertionError("too small\nand so on")
+
+    methods = {"mae": distance(), "nan": distance(nan), "refuse": distance(refuse)}
+    values, faults = compute_reference(group, methods, 8, CPU, batch_size=2)
+    assert values.keys() == {"mae"}
+    assert faults == {"nan": "the distance of 3 is NaN: a fault of the metric", "refuse": "too small"}
+
+
+def test_no_distance_goes_to_the_host_before_the_last_batch_is_begun(group, monkeypatch):
+    done, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append("to the host") or cpu(self))
+
+    def pair(x, y):
+        done.append("pair")
+        return mean_difference(x, y)
+
+    compute_reference(group, {"mae": distance(pair)}, 8, CPU, batch_size=2)
+    assert done == 5 * ["pair"] + ["to the host"]  # two, two, and one alone
+
+
+def test_an_image_of_another_size_than_its_reference_is_named(group):
+    Image.new("RGB", (8, 8)).save(group[3].distorted)
+    with pytest.raises(UserError, match=r"3\.png: 8 x 8 with a smaller side of 8, but its reference"):
+        compute_reference(group, {"mae": distance()}, 8, CPU, batch_size=2)
