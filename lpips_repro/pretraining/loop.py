@@ -6,9 +6,9 @@ before the first step, every `validate_every` steps and after the last:
     scores of the task on held-out photographs -> checkpoint last.pt
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.config import PretrainConfig, TaskConfig
-from lpips_repro.devices import send
+from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.task import PretextTask, Score
@@ -64,12 +64,7 @@ class Pretraining:
         def read(step: int) -> np.ndarray:
             return self.crops.train[self.numbers(step)]
 
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(read, step)
-            while True:
-                step += 1
-                now, coming = coming, reader.submit(read, step)
-                yield now.result()
+        return read_ahead(read, itertools.count(step))
 
     def generator(self, *numbers: int) -> torch.Generator:
         """What is drawn from depends on the seed and numbers alone, so there is no state to save."""
@@ -154,9 +149,10 @@ def take_step(
 
     A GPU is not waited for.
     """
-    loss, shown = task.loss(*task.draw(crops, generator))
-    optimiser.zero_grad()
-    loss.backward()
+    with fixed_shapes(crops.device):
+        loss, shown = task.loss(*task.draw(crops, generator))
+        optimiser.zero_grad()
+        loss.backward()
     optimiser.step()
     return {name: value.detach() for name, value in {"loss": loss, **shown}.items()}
 

@@ -31,11 +31,16 @@ def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(name):
     with fake_gpu():
         task.to(CUDA)
         optimiser = make_optimiser(task, cfg)
-        with asynchronous_copies():
+        used = []
+        task.backbone.register_forward_hook(lambda *_: used.append(torch.backends.cudnn.benchmark))
+        with asynchronous_copies() as copies:
             for _ in range(2):  # the first makes the optimizer's state
                 shown = take_step(task, optimiser, send(crops, CUDA), draws())
     assert shown.keys() == {"loss", *task.shown}
     assert {value.device for value in shown.values()} == {CUDA}
+    assert used == [True, True]  # algorithms are timed, which pays for batches of one shape
+    assert not torch.backends.cudnn.benchmark
+    assert len(copies.sent) == 2 * 3  # the crops, and what was drawn for them and for the task
 
 
 @pytest.mark.parametrize("name", TINY)
