@@ -80,10 +80,11 @@ def stack_kmeans(
 
 def draw_patches(layer: nn.Conv2d, inputs: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     """What a convolution sees, (count, channels, rows, columns), at random places of its input, or at all of them."""
-    height, width = layer.padding
-    padded = F.pad(inputs, (width, width, height, height))
-    (rows, columns), (down, across) = layer.kernel_size, layer.stride
-    windows = padded.unfold(2, rows, down).unfold(3, columns, across)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    # In this form PyTorch has the padding of every convolution, also of one with padding="same".
+    windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode)
+    for dim, size, stride, step in zip((2, 3), layer.kernel_size, layer.stride, layer.dilation, strict=True):
+        windows = windows.unfold(dim, (size - 1) * step + 1, stride)[..., ::step]
     places = (len(windows), *windows.shape[2:4])
     total = int(np.prod(places))
     drawn = np.sort(rng.choice(total, min(count, total), replace=False))
@@ -111,11 +112,15 @@ def kmeans_filters(patches: np.ndarray, count: int, rng: np.random.Generator) ->
 
 @torch.no_grad()
 def normalise(layer: nn.Conv2d, inputs: Tensor, scale: float) -> None:
-    """Give each channel deviation `scale` and mean `scale` x BIAS over these inputs."""
-    outputs = F.conv2d(inputs, layer.weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    """Give each channel deviation `scale` and mean `scale` x BIAS over these inputs.
+
+    A convolution without bias keeps the mean that it has.
+    """
+    outputs = layer._conv_forward(inputs, layer.weight, None)
     deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3))
     if not (deviation > 0).all():
         raise UserError("a filter responds to nothing: give more crops, or more varied photographs")
     factor = scale / deviation
     layer.weight.mul_(factor.view(-1, 1, 1, 1))
-    layer.bias.copy_(scale * BIAS - factor * mean)
+    if layer.bias is not None:
+        layer.bias.copy_(scale * BIAS - factor * mean)

@@ -38,10 +38,24 @@ def filters_of(patches):
     return kmeans_filters(patches, 8, rng())
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-def test_patches_are_what_the_convolution_sees(groups):
-    layer = nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(1, 2), groups=groups, bias=False)
-    inputs = torch.randn(3, 4, 11, 9)
+# What changes where a convolution looks.
+LOOKS = {
+    "plain": {"stride": (2, 1), "padding": (1, 2)},
+    "groups": {"stride": (2, 1), "padding": (1, 2), "groups": 2},
+    "dilation": {"padding": 2, "dilation": (3, 2)},
+    "dilation and stride": {"stride": 2, "dilation": 2},
+    "padding=same": {"padding": "same", "dilation": (2, 1)},
+    "padding=same, even": {"kernel_size": (4, 2), "padding": "same"},
+    "padding=valid": {"padding": "valid"},
+    "padding_mode=reflect": {"padding": (1, 2), "padding_mode": "reflect"},
+    "padding_mode=circular": {"padding": "same", "padding_mode": "circular"},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_patches_are_what_the_convolution_sees(look):
+    layer = nn.Conv2d(4, 6, **{"kernel_size": (3, 5), **LOOKS[look]}, bias=False)
+    groups, inputs = layer.groups, torch.randn(3, 4, 11, 9)
     patches = draw_patches(layer, inputs, 10**6, rng()).chunk(groups, dim=1)
     found = [torch.einsum("ncij,ocij->on", p, w) for p, w in zip(patches, layer.weight.chunk(groups), strict=True)]
     torch.testing.assert_close(torch.cat(found), layer(inputs).transpose(0, 1).flatten(1))
@@ -88,6 +102,15 @@ def test_each_channel_has_variance_1_and_the_same_small_mean_before_relu():
     for outputs in before_relu(layers, others):
         torch.testing.assert_close(outputs.std(dim=(0, 2, 3)), torch.ones(8))
         torch.testing.assert_close(outputs.mean(dim=(0, 2, 3)), torch.full((8,), 0.1))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_channels_are_normalised_of_every_kind_of_convolution_also_without_bias(look):
+    settings = {"kernel_size": (3, 5), **LOOKS[look], "bias": False}
+    layers, others = nn.Sequential(nn.Conv2d(4, 8, **settings)).requires_grad_(False), images(1)
+    list(stack_kmeans(layers, images(0), others, 500, 0))
+    (outputs,) = before_relu(layers, others)
+    torch.testing.assert_close(outputs.std(dim=(0, 2, 3)), torch.ones(8))
 
 
 def test_filters_of_a_group_come_from_its_own_channels():

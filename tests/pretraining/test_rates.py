@@ -42,18 +42,25 @@ def images(seed):
     return torch.randn(32, 3, 20, 20, generator=torch.Generator().manual_seed(seed))
 
 
-def homogeneous_row():
+def homogeneous_row(**settings):
     return row(
-        nn.Conv2d(3, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.ReLU()
+        nn.Conv2d(3, 8, 5, **settings),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, **settings),
+        nn.ReLU(),
+        nn.Conv2d(8, 4, 3, **settings),
+        nn.ReLU(),
     )
 
 
-def test_scaling_layers_of_a_relu_network_does_not_change_what_it_computes():
-    layers, x = homogeneous_row(), images(0)
+@pytest.mark.parametrize("settings", [{}, {"bias": False}])
+def test_scaling_layers_of_a_relu_network_does_not_change_what_it_computes(settings):
+    layers, x = homogeneous_row(**settings), images(0)
     rates.renormalise(layers, x, torch.ones(3))
     wanted = layers(images(1))
     before, after = list(equalise_rates(layers, x, 0))  # one round is enough
-    assert (before - 1).abs().max() > 0.5
+    assert (before - 1).abs().max() > 0.3
     assert (after - 1).abs().max() < 1e-3
     torch.testing.assert_close(layers(images(1)), wanted, rtol=1e-3, atol=1e-4)
 
