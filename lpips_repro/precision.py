@@ -2,11 +2,15 @@
 
 PyTorch's default lets a GPU compute convolutions in TF32. The distances here never depend on that default: `LPIPS`
 computes inside `full_float32`. TF32 is used only inside a block of `tf32(True)`.
+
+PyTorch's switches are global. Blocks can be nested, and open in several threads at the same time, as those of
+`torch.nn.DataParallel`: the last one to close restores what the first one found.
 """
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -15,83 +19,93 @@ Restore = Callable[[], None]
 # torch >= 2.9 has a second set of switches. They are called "fp32_precision".
 _NEW_CONVOLUTIONS = getattr(torch.backends.cudnn, "conv", None)
 _NEW_PRODUCTS = _NEW_CONVOLUTIONS and torch.backends.cuda.matmul
+# Those of the CPU follow the old switch of products.
+_CPU_PRODUCTS = _NEW_CONVOLUTIONS and torch.backends.mkldnn.matmul
 
 _lock = threading.Lock()
-_chosen = 0  # open blocks of `tf32`
-_guarded = 0  # open blocks of `full_float32`, of all threads
-_restore: list[Restore] = []  # what undoes the first of the guarded blocks
+# The open blocks in their order, and what each wants.
+_chosen: dict[object, bool] = {}
+_guarded: dict[object, bool] = {}
+_applied: bool | None = None  # what they have made of the switches
+_restore: Restore | None = None
 
 
-@contextlib.contextmanager
-def tf32(wanted: bool) -> Iterator[None]:
+def tf32(wanted: bool) -> AbstractContextManager[None]:
     """Compute float32 convolutions and matrix products on a GPU in TF32, or in full precision, inside the block."""
-    global _chosen
-    with _lock:
-        restore = set_tf32(wanted)
-        _chosen += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _chosen -= 1
-            restore()
+    return _open(_chosen, wanted)
 
 
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Compute float32 on a GPU in full precision inside the block, unless a block of `tf32` is open.
-
-    Several threads can be inside at the same time, as those of `torch.nn.DataParallel`: the switches are global, so
-    the last one to leave puts back what the first one found.
-    """
-    global _guarded
-    with _lock:
-        if not _guarded and not _chosen:
-            _restore.append(set_tf32(False))
-        _guarded += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _guarded -= 1
-            if not _guarded and _restore:
-                _restore.pop()()
+def full_float32() -> AbstractContextManager[None]:
+    """Compute float32 on a GPU in full precision inside the block, unless a block of `tf32` is open."""
+    return _open(_guarded, False)
 
 
 def set_tf32(wanted: bool) -> Restore:
     """Set the switches of convolutions (cuDNN) and matrix products (cuBLAS); returns what undoes it."""
+    cpu_before = _CPU_PRODUCTS and _CPU_PRODUCTS.fp32_precision
+    value = "high" if wanted else "highest"
     undo = [
-        _set(_convolutions, wanted, _NEW_CONVOLUTIONS, wanted),
-        _set(_products, "high" if wanted else "highest", _NEW_PRODUCTS, wanted),
+        _set(_convolutions, _set_convolutions, wanted, _NEW_CONVOLUTIONS, wanted),
+        _set(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, value, _NEW_PRODUCTS, wanted),
     ]
-    return lambda: [function() for function in undo] and None
+
+    def restore() -> None:
+        for function in undo:
+            function()
+        if _CPU_PRODUCTS and _CPU_PRODUCTS.fp32_precision != cpu_before:
+            _CPU_PRODUCTS.fp32_precision = cpu_before
+
+    return restore
 
 
-def _convolutions(value: bool | None = None) -> bool:
-    if value is not None:
-        torch.backends.cudnn.allow_tf32 = value
+@contextlib.contextmanager
+def _open(blocks: dict[object, bool], wanted: bool) -> Iterator[None]:
+    block = object()
+    with _lock:
+        blocks[block] = wanted
+        _apply()
+    try:
+        yield
+    finally:
+        with _lock:
+            del blocks[block]
+            _apply()
+
+
+def _apply() -> None:
+    """Set the switches as the open blocks want: the last one of `tf32` decides, if there is any."""
+    global _applied, _restore
+    wanted = next(reversed((_chosen or _guarded).values()), None)
+    if wanted == _applied:
+        return
+    if _restore is not None:
+        _restore()
+    _restore = None if wanted is None else set_tf32(wanted)
+    _applied = wanted
+
+
+def _convolutions() -> bool:
     return torch.backends.cudnn.allow_tf32
 
 
-def _products(value: str | None = None) -> str:
-    if value is not None:
-        torch.set_float32_matmul_precision(value)
-    return torch.get_float32_matmul_precision()
+def _set_convolutions(value: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = value
 
 
-def _set(switch: Callable, value: object, new_switch: object | None, wanted: bool) -> Restore:
+def _set(read: Callable, write: Callable, value: object, new_switch: object | None, wanted: bool) -> Restore:
     new_before = new_switch and new_switch.fp32_precision
     try:
-        before = switch()
-        switch(value)
-    except RuntimeError:  # a program that has set the new switch cannot read or set the old one
+        before = read()
+    except RuntimeError:  # a program that has set the new switch cannot read the old one
         before = None
+    else:
+        write(value)
     if new_switch and (new_switch.fp32_precision == "tf32") != wanted:  # it does not follow the old one
         new_switch.fp32_precision = "tf32" if wanted else "ieee"
 
     def restore() -> None:
         if before is not None:
-            switch(before)
+            write(before)
         if new_switch and new_switch.fp32_precision != new_before:
             new_switch.fp32_precision = new_before
 
