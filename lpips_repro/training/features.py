@@ -31,7 +31,8 @@ from tqdm import tqdm
 from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.datasets.lock import exclusive
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
+from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import code_version
 from lpips_repro.metrics.lpips import LPIPS
@@ -126,14 +127,19 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
     bar = tqdm(total=len(split), initial=done, desc=f"features of {split.name}", unit="triplet", disable=None)
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
+        stack.enter_context(fixed_shapes(device))
         files = [stack.enter_context(path.open("r+b" if done else "wb")) for path in paths]
         for file in files:
             if not done:
                 file.write(begin)
             file.seek(len(begin) + done * row_bytes)
             file.truncate()
-        for start in range(done, len(split), batch):
-            images = [to_images(split.arrays[name][start : start + batch], device) for name in ("ref", "p0", "p1")]
+
+        def read(start: int) -> list[np.ndarray]:
+            return [np.array(split.arrays[name][start : start + batch]) for name in IMAGE_FIELDS["2afc"]]
+
+        for patches in read_ahead(read, range(done, len(split), batch)):
+            images = [to_images(field, device) for field in patches]
             for file, values in zip(files, channel_statistics(metric, *images), strict=False):
                 file.write((values * _scale(dtype)).cpu().numpy().astype(dtype).data)
             bar.update(len(images[0]))

@@ -19,12 +19,19 @@ class Rows:
         arrays: memory-mapped or not, alike but for their lengths.
         device: where rows are given.
         resident: keep all of them on the device; otherwise they are sent as they are asked for.
+
+    Attributes:
+        nbytes: size of all rows.
+        on_device: all rows, (N, ...), if they are kept there.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], device: torch.device, *, resident: bool = False):
         self.arrays, self.device = arrays, device
         self.ends = np.cumsum([len(array) for array in arrays])
-        self.on_device = self._upload() if resident else None
+        self.nbytes = sum(array.nbytes for array in arrays)
+        self.on_device: Tensor | None = None
+        if resident:
+            self.keep_on_device()
 
     def __getitem__(self, indices: np.ndarray) -> Tensor:
         """The rows with these numbers, on the device; a GPU is not waited for."""
@@ -38,12 +45,13 @@ class Rows:
             out[chosen] = array[indices[chosen] - start]
         return send(out, self.device)
 
-    def _upload(self) -> Tensor:
+    def keep_on_device(self) -> None:
+        """Send all rows to the device, where they stay."""
         first = torch.from_numpy(np.array(self.arrays[0][:1]))
         out = torch.empty((int(self.ends[-1]), *first.shape[1:]), dtype=first.dtype, device=self.device)
         for array, end in zip(self.arrays, self.ends, strict=True):
             for start in range(0, len(array), BLOCK):
-                rows = torch.from_numpy(np.array(array[start : start + BLOCK]))
+                rows = send(np.array(array[start : start + BLOCK]), self.device)
                 begin = int(end) - len(array) + start
-                out[begin : begin + len(rows)] = rows.to(self.device)
-        return out
+                out[begin : begin + len(rows)] = rows
+        self.on_device = out

@@ -15,7 +15,7 @@ from torch import Tensor
 from lpips_repro.backbones import check_backbone, gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
-from lpips_repro.datasets.packed import PATCH_BYTES, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
@@ -32,13 +32,11 @@ from lpips_repro.training.run_folder import reported_in
 from lpips_repro.training.run_name import run_name, run_settings
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.step import check_device
-from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
+from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
 
 log = logging.getLogger(__name__)
 
 TRAINED_VARIANTS = ("lin", "tune", "scratch")
-# Of the free memory of a GPU, what training images may take.
-RESIDENT_SHARE = 0.8
 
 
 def train(composed: DictConfig) -> None:
@@ -104,9 +102,9 @@ def _train(
         with ranks.first_before_others():  # the others find the features stored
             train, val = _on_features(cfg, model, train_splits, val_splits, device)
     else:
-        resident = _fits(device, sum(map(len, train_splits)))
-        train = ImageTriplets(train_splits, device, resident=resident)
+        train = ImageTriplets(train_splits, device)
         val = {split.card["split"]: ImageTriplets([split], device) for split in val_splits}
+    keep_what_fits(device, {"training": [train], "validation": val.values()})
     with stop_on_signals(ranks) as check_stop:
         scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop, ranks))
     if not ranks.first:
@@ -146,17 +144,6 @@ def _finished_already(folder: Path, identity: dict[str, Any]) -> bool:
     check_identity(folder, {**summary["splits"], **summary["settings"]}, identity)
     log.info("%s: finished already: mean val 2AFC %.2f %%", folder, summary["val_2afc"]["mean"])
     return True
-
-
-def _fits(device: torch.device, triplets: int) -> bool:
-    """Whether all images of so many triplets are to be kept on the device; says so."""
-    if device.type != "cuda":
-        return False  # they are memory-mapped, and so in memory as far as there is room
-    needed, (free, _) = 3 * triplets * PATCH_BYTES, torch.cuda.mem_get_info(device)
-    fits = needed <= RESIDENT_SHARE * free
-    what = "kept in its memory" if fits else "sent batch by batch"
-    log.info("training split: %.2f GB, %.2f GB free on the GPU: %s", needed / 1e9, free / 1e9, what)
-    return fits
 
 
 def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:

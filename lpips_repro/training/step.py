@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.config import Precision, TrainerConfig
+from lpips_repro.devices import fixed_shapes
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.metrics.compilation import why_not
@@ -56,11 +57,11 @@ class TrainingStep:
         ranks: Ranks | None = None,
     ):
         self.model, self.optimiser, self.ranks = model, optimiser, ranks or Ranks()
-        device = model.lin.device
-        check_device(cfg, device)
+        self.device = model.lin.device
+        check_device(cfg, self.device)
         self.tf32 = cfg.precision is Precision.tf32
         model.bfloat16 = cfg.precision is Precision.bfloat16
-        self.dropout = DropoutOfSteps(seed, device)
+        self.dropout = DropoutOfSteps(seed, self.device)
         if cfg.compile:
             share = self.ranks.share(cfg.batch_size)
             model.compile_steps(share.stop - share.start)
@@ -73,7 +74,7 @@ class TrainingStep:
         # A rank that has no triplet takes one that counts nothing: all ranks meet in the backward pass.
         used = own if len(own) else indices[:1]
         dropout = self.dropout.of(step, len(indices), share.start if len(own) else 0)
-        with tf32(self.tf32):
+        with tf32(self.tf32), fixed_shapes(self.device):
             loss, d0, d1, judge = self.objective(triplets, used, dropout)
             norm = update(self.model, self.optimiser, loss * (len(own) * self.ranks.world / len(indices)))
         n = len(own)

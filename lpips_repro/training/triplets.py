@@ -1,6 +1,7 @@
 """The triplets of several splits as one numbered collection that gives batches by number: images, or lin features."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +9,15 @@ import torch
 from torch import Tensor
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
+from lpips_repro.devices import send
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.rows import Rows
+
+log = logging.getLogger(__name__)
+
+# Of the free memory of a GPU, what triplets may take.
+RESIDENT_SHARE = 0.8
 
 
 class SplitFeatures(NamedTuple):
@@ -26,8 +33,8 @@ class SplitFeatures(NamedTuple):
 
 def to_images(patches: np.ndarray, device: torch.device) -> Tensor:
     """Stored patches, uint8 (N, 64, 64, 3), as float32 images (N, 3, 64, 64) in [-1, 1] on a device, channels last."""
-    # Sent as bytes, a quarter of the floats; the copy takes them out of the memory map.
-    return _as_images(torch.from_numpy(np.array(patches)).to(device))
+    # Sent as bytes, a quarter of the floats; what is memory-mapped is copied out of the map.
+    return _as_images(send(np.require(patches, requirements="W"), device))
 
 
 def _as_images(patches: Tensor) -> Tensor:
@@ -40,7 +47,7 @@ class ImageTriplets:
     Args:
         splits: packed 2AFC splits, numbered through in this order.
         device: where batches go.
-        resident: keep all triplets on the device, as bytes: see `image_bytes`.
+        resident: keep all triplets on the device, as they are stored: see `keep_what_fits`.
     """
 
     def __init__(self, splits: Sequence[PackedSplit], device: torch.device, *, resident: bool = False):
@@ -57,6 +64,16 @@ class ImageTriplets:
 
     def __len__(self) -> int:
         return int(self.ends[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """What all triplets take on a device, in bytes."""
+        return sum(field.nbytes for field in self.fields)
+
+    def keep_on_device(self) -> None:
+        """Send all triplets to the device, where they stay."""
+        for field in self.fields:
+            field.keep_on_device()
 
     def distances(
         self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
@@ -112,3 +129,26 @@ class FeatureTriplets(ImageTriplets):
     def _values(self, stored: Tensor) -> Tensor:
         values = stored.float()
         return values if self.scale == 1 else values.div_(self.scale)
+
+
+def keep_what_fits(device: torch.device, groups: Mapping[str, Iterable[ImageTriplets]]) -> None:
+    """Keep triplets in the free memory of a GPU, a group at a time in this order; says which.
+
+    Args:
+        device: the GPU; on a CPU nothing is done: memory maps are in memory as far as there is room.
+        groups: triplets by what they are for: those of a group are all kept, or none.
+    """
+    if device.type != "cuda":
+        return
+    torch.cuda.empty_cache()  # what earlier work has left unused is free, too
+    left = RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+    for what, group in groups.items():
+        members = list(group)
+        needed = sum(triplets.nbytes for triplets in members)
+        fits = needed <= left
+        how = "kept in the GPU's memory" if fits else "sent batch by batch"
+        log.info("%s triplets: %.2f GB, room for %.2f GB on the GPU: %s", what, needed / 1e9, left / 1e9, how)
+        if fits:
+            left -= needed
+            for triplets in members:
+                triplets.keep_on_device()

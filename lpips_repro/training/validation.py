@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lpips_repro.devices import fixed_shapes
 from lpips_repro.distributed import Ranks
 from lpips_repro.evaluation.scores import twoafc_score
 from lpips_repro.training.model import RankingModel
@@ -24,7 +25,7 @@ class Validation(NamedTuple):
 
 @torch.inference_mode()
 def validate(
-    model: RankingModel, splits: Mapping[str, ImageTriplets], check_stop: Callable[[], None], ranks: Ranks | None = None
+    model: RankingModel, splits: Mapping[str, ImageTriplets], check_stop: Callable[[], bool], ranks: Ranks | None = None
 ) -> Validation:
     """Score a model on every validation split; `check_stop` is called between batches and may raise.
 
@@ -38,9 +39,12 @@ def validate(
             check_stop()
             own = start + BATCH * ranks.rank
             if own < len(triplets):
-                d0, d1 = triplets.distances(model, np.arange(own, min(own + BATCH, len(triplets))))
+                with fixed_shapes(triplets.device):
+                    d0, d1 = triplets.distances(model, np.arange(own, min(own + BATCH, len(triplets))))
                 chosen = torch.sigmoid(model.ranking.logit(d0, d1))
-                parts[own] = torch.stack((d0, d1, chosen)).float().cpu().numpy()
+                parts[own] = torch.stack((d0, d1, chosen)).float()
+        # Only now to the host, which would wait for a GPU at every batch.
+        parts = {start: part.cpu().numpy() for start, part in parts.items()}
         gathered = {start: part for found in ranks.gather(parts) for start, part in found.items()}
         d0, d1, chosen = np.concatenate([gathered[start] for start in sorted(gathered)], axis=1)
         scores[name] = twoafc_score(d0, d1, triplets.judge)

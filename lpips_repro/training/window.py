@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from lpips_repro.devices import send
 from lpips_repro.distributed import Ranks
 
 _STEPS, _LOSS, _NORM, _TRIPLETS, _CREDIT, _FIRST_BAD = range(6)
@@ -24,7 +25,7 @@ class Window:
         if values is None or not self.ranks.first:
             values = torch.zeros(6, dtype=torch.float64)
             values[_FIRST_BAD] = math.inf
-        self.values = values.to(device)
+        self.values = send(values, device)
 
     @torch.no_grad()
     def add(self, step: int, loss: Tensor, norm: Tensor, d0: Tensor, d1: Tensor, judge: Tensor) -> None:

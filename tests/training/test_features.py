@@ -295,6 +295,13 @@ def test_what_is_complete_is_not_computed_again(splits, tmp_path, calls):
     assert np.array_equal(first.noise, again.noise)
 
 
+def test_the_pass_over_the_images_has_batches_of_one_shape(splits, tmp_path, monkeypatch):
+    used, right = [], features.fixed_shapes
+    monkeypatch.setattr(features, "fixed_shapes", lambda device: used.append(device) or right(device))
+    store(splits["train"][0], tmp_path)
+    assert used == [CPU]
+
+
 @pytest.mark.parametrize("completed", [0, 1, 3, 5])
 def test_an_interrupted_pass_goes_on_where_it_stopped_to_the_same_bytes(
     completed, splits, tmp_path, calls, monkeypatch

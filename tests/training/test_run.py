@@ -148,3 +148,23 @@ def test_with_the_released_clamp_both_paths_of_lin_begin_with_the_same_weights(m
         run(tmp_path / way, "alex", "lin", *mini, *clamp)
     assert torch.equal(*begun)
     assert begun[0].min() < 0
+
+
+@pytest.mark.parametrize("variant", ["lin", "tune"])
+def test_training_and_validation_triplets_are_kept_on_the_gpu_if_they_fit(mini, tmp_path, monkeypatch, variant):
+    class Begun(Exception):
+        pass
+
+    def begin(run):
+        raise Begun(run)
+
+    offered = []
+    monkeypatch.setattr(run_module, "keep_what_fits", lambda device, groups: offered.append((device, groups)))
+    monkeypatch.setattr(run_module, "fit", begin)
+    with pytest.raises(Begun) as begun:
+        run(tmp_path, "alex", variant, *mini, "device=cpu")
+    (made,), ((device, groups),) = begun.value.args, offered
+    assert device == made.device
+    assert list(groups) == ["training", "validation"]  # which goes first if there is no room for both
+    assert list(groups["training"]) == [made.train]
+    assert list(groups["validation"]) == list(made.val.values())
