@@ -66,13 +66,17 @@ class Ranks:
         dist.broadcast_object_list(values)
         return values[0]
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank; cheap, and no GPU is waited for."""
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Whether each flag is set on any rank. The ranks meet once for all flags; no GPU is waited for."""
         if self.world == 1:
-            return flag
-        found = torch.tensor(int(flag))
+            return flags
+        found = torch.tensor(flags, dtype=torch.int64)
         dist.all_reduce(found, dist.ReduceOp.MAX)
-        return bool(found)
+        return tuple(map(bool, found.tolist()))
+
+    def meet(self) -> None:
+        """Wait for all ranks."""
+        self.any(False)
 
     def device(self, kind: torch.device) -> torch.device:
         """This rank's device of a kind: each has a GPU of its own, and UserError says where there are too few."""
@@ -102,10 +106,10 @@ class Ranks:
     def first_before_others(self) -> Iterator[None]:
         """The first rank goes through the block alone, then the others do: they find done what it did."""
         if not self.first:
-            self.any(False)  # waits for all
+            self.meet()
         yield
         if self.first:
-            self.any(False)
+            self.meet()
 
 
 @contextlib.contextmanager

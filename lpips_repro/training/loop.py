@@ -43,7 +43,8 @@ class Run:
         model: on `device`.
         train: triplets to learn from; val: those of each validation split, by name.
         cfg: the trainer's settings; seed: of order and dropout.
-        check_stop: called often, by all ranks alike; raises `Stopped` where the run is to save and end.
+        check_stop: called often, by all ranks alike; raises `Stopped` if the run is to save and end. Takes a flag
+            and returns whether it is set on any rank, so that the ranks meet once for both.
         ranks: the processes that train it together: the first one saves and reports.
     """
 
@@ -55,7 +56,7 @@ class Run:
     cfg: TrainerConfig
     seed: int
     device: torch.device
-    check_stop: Callable[[], None]
+    check_stop: Callable[..., bool]
     ranks: Ranks = field(default_factory=Ranks)
 
     @property
@@ -156,10 +157,9 @@ def fit(run: Run) -> dict[str, float]:
                     _check_finite(run, total)
                     watch.training(step, epoch, {**total.means(), "learning_rate": rate})
                     window = Window(run.device, ranks=ranks)
-                if ranks.any(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):
+                if run.check_stop(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):
                     save(step)
                     saved_at = time.monotonic()
-                run.check_stop()
         except Stopped:
             save(step)
             raise

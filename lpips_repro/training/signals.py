@@ -26,8 +26,11 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[[], None]]:
+def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]:
     """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait.
+
+    Gives `check_stop(flag=False)`, which all ranks call alike: it raises `Stopped` if one of them was told to stop, and
+    returns whether the flag is set on one of them. That is one meeting of the ranks.
 
     Args:
         ranks: the processes that stop together, whichever is told to. What torchrun tells again, it does not mean as a
@@ -42,9 +45,11 @@ def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[[], None]]:
         if ranks.first:
             log.warning("%s: the state is saved after this step", signal.Signals(number).name)
 
-    def check_stop() -> None:
-        if ranks.any(bool(received)):
+    def check_stop(flag: bool = False) -> bool:
+        stop, flag = ranks.any(bool(received), flag)
+        if stop:
             raise Stopped
+        return flag
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.training import loop
 from lpips_repro.training.loop import Stopped, fit
+from lpips_repro.training.signals import stop_on_signals
 from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.validation import Validation
 from lpips_repro.training.watch import Watch
@@ -41,10 +43,11 @@ class After:
     def __init__(self, n, error):
         self.left, self.error = n, error
 
-    def __call__(self):
+    def __call__(self, flag=False):
         self.left -= 1
         if self.left == 0:
             raise self.error
+        return flag
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +182,7 @@ def test_killed_again_and_again(splits, tmp_path, undisturbed, kind, minutes):
 
 def test_a_checkpoint_within_an_epoch_is_gone_on_from(splits, tmp_path):
     with pytest.raises(Killed):
-        fit(make_run(tmp_path, splits, "lin on features", "checkpoint_minutes=1e-9", check_stop=After(2 + 5, Killed())))
+        fit(make_run(tmp_path, splits, "lin on features", "checkpoint_minutes=1e-9", check_stop=After(2 + 6, Killed())))
     assert checkpoint(tmp_path)["step"] == 5
     run = make_run(tmp_path, splits, "lin on features", check_stop=After(1, Stopped()))
     with pytest.raises(Stopped):
@@ -215,8 +218,8 @@ def test_killed_before_or_after_any_write_of_a_checkpoint(splits, tmp_path, undi
 class Poisoned:
     """The triplets of a run, with a distance that is not finite at one step, or a gradient that is not."""
 
-    def __init__(self, triplets, step, what):
-        self.triplets, self.left, self.what = triplets, step, what
+    def __init__(self, triplets, step, what, before=lambda: None):
+        self.triplets, self.left, self.what, self.before = triplets, step, what, before
 
     def __getattr__(self, name):
         return getattr(self.triplets, name)
@@ -228,6 +231,7 @@ class Poisoned:
         d0, d1 = self.triplets.distances(model, indices, dropout)
         self.left -= 1
         if self.left == -1:
+            self.before()
             if self.what == "gradient":
                 d0.register_hook(lambda gradient: gradient * math.inf)
             else:
@@ -241,19 +245,14 @@ class Poisoned:
 def test_what_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(splits, tmp_path, what, minutes, step):
     good = {}  # the checkpoints at the last moment before the poison
     run = make_run(tmp_path, splits, "lin on features", f"checkpoint_minutes={minutes}")
-    run.train = Poisoned(run.train, step, what)
 
     def note():
-        if run.train.left >= 0:
-            good.update(
-                {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt") if (tmp_path / name).exists()}
-            )
+        good.update({name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt")})
 
-    run.check_stop = note
+    run.train = Poisoned(run.train, step, what, before=note)
     with pytest.raises(UserError, match=f"the loss or a gradient of step {step} is not finite: its triplets are in "):
         fit(run)
-    if step:
-        assert {name: (tmp_path / name).read_bytes() for name in good} == good
+    assert {name: (tmp_path / name).read_bytes() for name in good} == good
     last = checkpoint(tmp_path)
     assert last["step"] == (step if minutes == "1e-9" else step // STEPS_PER_EPOCH * STEPS_PER_EPOCH)
     assert all(value.isfinite().all() for value in last["model"].values())
@@ -303,3 +302,21 @@ def test_negative_lin_weights_are_never_the_best(splits, tmp_path):
         run.model.lin[::2] -= 1
     fit(run)
     assert checkpoint(tmp_path, "best.pt")["model"]["lin"].min() >= 0
+
+
+def test_ranks_meet_once_in_a_step(splits, tmp_path, monkeypatch):
+    meetings = []
+    monkeypatch.setattr(Ranks, "any", lambda self, *flags: meetings.append(flags) or flags)
+    with stop_on_signals() as check_stop:
+        fit(make_run(tmp_path, splits, "lin on features", "checkpoint_minutes=1e-9", check_stop=check_stop))
+    assert len(meetings) == CALLS + 1  # and one for a signal after the last step
+
+
+@pytest.mark.parametrize("kind", ["lin on features", "tune"])
+def test_triplets_that_are_kept_on_the_device_give_the_same_run(splits, tmp_path, undisturbed, kind):
+    run = make_run(tmp_path, splits, kind)
+    for triplets in (run.train, *run.val.values()):
+        triplets.keep_on_device()
+    folder, scores = undisturbed[kind]
+    assert fit(run) == scores
+    assert_same_run(tmp_path, folder)

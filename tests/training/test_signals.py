@@ -39,6 +39,13 @@ def test_a_signal_waits_for_the_end_of_the_step(number, caplog):
     assert f"{number.name}: the state is saved after this step" in caplog.text
 
 
+def test_the_meeting_of_a_step_says_whether_a_flag_is_set_on_any_rank():
+    with stop_on_signals() as check_stop:
+        assert check_stop(True)
+        assert not check_stop(False)
+        assert not check_stop()
+
+
 @pytest.mark.parametrize("number", EXPECTED)
 def test_a_signal_after_the_last_step_is_not_lost(number):
     with pytest.raises(EXPECTED[number]), stop_on_signals():

@@ -56,7 +56,7 @@ def make_run(
     kind: str = "lin on features",
     *overrides: str,
     seed: int = 0,
-    check_stop: Callable[[], None] = lambda: None,
+    check_stop: Callable[..., bool] = lambda flag=False: flag,
 ) -> Run:
     """A run, new or to go on; features are stored beside the packed splits.
 
