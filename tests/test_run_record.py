@@ -33,6 +33,6 @@ def test_cuda_that_cannot_be_used_is_an_error_with_the_reason(monkeypatch):
         choose_device(Device.cuda)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_cuda_is_taken_where_it_works():
     assert choose_device(Device.auto).type == choose_device(Device.cuda).type == "cuda"

@@ -8,7 +8,6 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
 from lpips_repro.metrics.released import read_lin_state
+from lpips_repro.versions import package_version
 
 # In the order of the tables.
 GROUPS = ("low-level", *SUPERVISIONS, "lpips")

@@ -1,7 +1,6 @@
 """A pretraining run from its settings to its exported network (`make pretrain`)."""
 
 import dataclasses
-import importlib.metadata
 import logging
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ from lpips_repro.training.checkpoint import check_identity, save_whole
 from lpips_repro.training.run_folder import reported_in
 from lpips_repro.training.run_name import flat_settings, run_settings, with_hash
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.versions import package_version
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _learn(
         "train": {name: found._asdict() for name, found in score(run, crops.train).items()},
         "minutes_of_the_last_start": round(minutes, 2),
         "settings": dataclasses.asdict(cfg.task),
-        "versions": {name: importlib.metadata.version(name) for name in ("lpips_repro", "torch", "pillow")},
+        "versions": {name: package_version(name) for name in ("lpips_repro", "torch", "pillow")},
         "identity": identity,
     }
     made = f"trained here: {cfg.task.steps} steps on {len(crops.train)} crops"

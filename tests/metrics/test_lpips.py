@@ -213,7 +213,7 @@ def test_a_released_state_dict_with_lin_weights_is_not_off_the_shelf():
 
 
 @pytest.mark.parametrize("spatial", [False, True])
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_cuda_agrees_with_cpu(spatial):
     torch.backends.cudnn.allow_tf32 = False
     metric = LPIPS("squeeze", "lin", weights=WEIGHTS["squeeze"], spatial=spatial)

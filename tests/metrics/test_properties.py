@@ -131,7 +131,7 @@ def test_images_out_of_range_are_an_error(name):
         VALUES[name](x, x + 255)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", VALUES)
 def test_cuda_gives_the_values_of_the_cpu(name, dtype):

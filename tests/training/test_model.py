@@ -203,7 +203,7 @@ def test_the_trained_metric_is_a_frozen_copy():
     assert not any(parameter.requires_grad for parameter in metric.parameters())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_the_trained_metric_is_on_the_models_device():
     model = make_model().cuda()
     metric = model.trained_metric()

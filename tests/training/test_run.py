@@ -23,10 +23,7 @@ VARIANTS = ("lin", "tune", "scratch")
 SPLITS = ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")
 # Adam moves a parameter that learns by about the learning rate, 1e-3, a step.
 MOVED = 1e-4
-DEVICES = [
-    "cpu",
-    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def test_the_draws_of_a_step_need_no_state(splits):
     assert again == losses
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("resident", [False, True])
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 @pytest.mark.parametrize("variant", VARIANTS)
