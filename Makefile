@@ -1,4 +1,5 @@
 # Every target sets up .venv first. Variables go after the target: make eval-tables DATA=mini
+# With RUN=python3 that Python runs the target, with the packages it has, and no .venv is made.
 NET ?= alex
 VARIANT ?= lin
 DATA ?= bapps
@@ -10,19 +11,24 @@ ARGS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 VENV := .venv
-RUN := $(VENV)/bin/python
+RUN ?= $(VENV)/bin/python
 TASK_OVERRIDE := $(if $(TASK),task=$(TASK))
 IMAGES_OVERRIDE := $(if $(IMAGES),'images="$(IMAGES)"')
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
+ifneq ($(RUN),$(VENV)/bin/python)
+export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
 
 help: setup  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
+	@printf "RUN=python3 runs a target by that Python, with the packages it has, and sets up nothing.\n\n"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
-setup: $(VENV)/.installed  ## Install everything into .venv, as pinned in requirements.lock
+setup: $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed)  ## Install everything into .venv, as pinned in requirements.lock
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "setting up $(VENV): once, some minutes"
@@ -69,6 +75,12 @@ sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 
 
 bench: setup  ## Rates beside the peers' and the machine's own: experiments/benchmarks [ARGS="measure=[evaluation] net=[alex]"]
 	$(RUN) scripts/bench.py $(ARGS)
+
+gpu-check: setup  ## Check everything on a GPU, in some minutes [RUN=python3] [ARGS="names of groups"]
+	$(RUN) scripts/gpu_check.py $(ARGS)
+
+gpu-bench: setup  ## Rates of NET=alex|squeeze|vgg on a GPU; the same command goes on [RUN=python3] [ARGS=... of bench]
+	$(RUN) scripts/gpu_bench.py 'net=[$(NET)]' device=cuda $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
 	$(RUN) scripts/init_kmeans.py

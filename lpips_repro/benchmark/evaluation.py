@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
 from lpips_repro.benchmark.flops import backbone_flops
 from lpips_repro.benchmark.inputs import lpips_metric, noise_triplet
+from lpips_repro.benchmark.machine import precisions_of
 from lpips_repro.benchmark.peers import released_lpips, vgg_of_piq, with_torchmetrics
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import rounds
@@ -25,26 +26,32 @@ OTHER_EPSILON = 1e-3
 
 def bench_evaluation(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
     """Rows of a network; on a GPU of large batches too, ours alone."""
-    rows = _compare(net, cfg.batch_size, cfg, device, peers=True)
+    precisions = precisions_of(device)
+    rows = compare_evaluations(net, cfg.batch_size, cfg, device, precisions, peers=True)
     if device.type == "cuda":
-        rows += _compare(net, cfg.cuda_batch_size, cfg, device, peers=False)
+        rows += compare_evaluations(net, cfg.cuda_batch_size, cfg, device, precisions, peers=False)
     return rows
 
 
-def _compare(net: str, batch: int, cfg: BenchConfig, device: torch.device, *, peers: bool) -> list[Row]:
+def compare_evaluations(
+    net: str, batch: int, cfg: BenchConfig, device: torch.device, precisions: Sequence[str], *, peers: bool
+) -> list[Row]:
+    """Rows of a network on batches of one size, in some precisions; `peers`: whether others take part."""
     metric, images = lpips_metric(net).to(device), noise_triplet(batch, device)
-    precisions = ("float32", "tf32", "bfloat16") if device.type == "cuda" else ("float32", "bfloat16")
     cases = [
         Case(OURS, functools.partial(_ours, metric, images, mode, precision), mode, precision, TOLERANCE[precision])
         for mode in (("eager", "compiled") if cfg.compile else ("eager",))
         for precision in precisions
     ]
+    if "float32" not in precisions:  # whose values the others are compared with
+        cases.insert(0, Case(OURS, functools.partial(_ours, metric, images, "eager", "float32")))
     if peers:
         cases += [
             Case("lpips", functools.partial(_two_calls, released_lpips, metric, images), "eager", precision, tolerance)
             for precision, tolerance in TOLERANCE.items()
             if precision in precisions and precision != "bfloat16"  # which it does not offer
         ]
+    if peers and "float32" in precisions:
         cases.append(_other("torchmetrics", with_torchmetrics, metric, images))
         if net == "vgg":  # piq has no other
             cases.append(_other("piq", vgg_of_piq, metric, images))
@@ -58,7 +65,8 @@ def _compare(net: str, batch: int, cfg: BenchConfig, device: torch.device, *, pe
         floor=FLOOR,
         flops=3 * batch * backbone_flops(net, backward=False),
     )
-    return compare(what, cases, rounds(cfg.repeats, cfg.seconds), device)
+    rows = compare(what, cases, rounds(cfg.repeats, cfg.seconds), device)
+    return [row for row in rows if row.precision in precisions]
 
 
 def _other(name: str, build: Callable[[LPIPS], Callable], metric: LPIPS, images: tuple[Tensor, ...]) -> Case:

@@ -61,8 +61,12 @@ def write_csv(path: Path, rows: Sequence[Row], machine: Mapping[str, str]) -> No
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, *machine])
         for row in rows:
-            cells = [f"{value:.5g}" if isinstance(value, float) else value for value in asdict(row).values()]
-            writer.writerow([*cells, *machine.values()])
+            writer.writerow([*cells_of(row).values(), *machine.values()])
+
+
+def cells_of(row: Row) -> dict[str, object]:
+    """A row as it is written to a CSV."""
+    return {key: f"{value:.5g}" if isinstance(value, float) else value for key, value in asdict(row).items()}
 
 
 def render(rows: Sequence[Row]) -> str:

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
 from lpips_repro.benchmark.flops import backbone_flops
 from lpips_repro.benchmark.inputs import backbone_weights, noise_split
+from lpips_repro.benchmark.machine import precisions_of
 from lpips_repro.benchmark.peers import quiet
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import rounds
@@ -34,7 +36,11 @@ TOLERANCE = {"float32": 1e-4, "tf32": 5e-3, "bfloat16": 2e-2}
 
 def bench_training(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
     """Rows of a network."""
-    precisions = ("float32", "tf32", "bfloat16") if device.type == "cuda" else ("float32", "bfloat16")
+    return compare_trainings(net, cfg, device, precisions_of(device))
+
+
+def compare_trainings(net: str, cfg: BenchConfig, device: torch.device, precisions: Sequence[str]) -> list[Row]:
+    """Rows of a network in some precisions."""
     with tempfile.TemporaryDirectory() as folder:
         split = noise_split(Path(folder) / "split", BATCHES * cfg.batch_size)
         cases = [
@@ -42,6 +48,8 @@ def bench_training(net: str, cfg: BenchConfig, device: torch.device) -> list[Row
             for mode in (("eager", "compiled") if cfg.compile else ("eager",))
             for p in precisions
         ]
+        if "float32" not in precisions:  # whose values the others are compared with
+            cases.insert(0, Case(OURS, functools.partial(_ours, net, split, cfg, device, "eager", "float32")))
         cases += [
             Case("lpips", functools.partial(_released, net, split, cfg, device), "eager", p)
             for p in precisions
@@ -57,7 +65,8 @@ def bench_training(net: str, cfg: BenchConfig, device: torch.device) -> list[Row
             floor=FLOOR,
             flops=3 * cfg.batch_size * backbone_flops(net, backward=True),
         )
-        return compare(what, cases, rounds(cfg.repeats, cfg.seconds), device)
+        rows = compare(what, cases, rounds(cfg.repeats, cfg.seconds), device)
+    return [row for row in rows if row.precision in precisions]
 
 
 def trainer_settings(**changed: object) -> TrainerConfig:

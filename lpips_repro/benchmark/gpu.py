@@ -1,0 +1,129 @@
+"""`make gpu-bench`: the rates of one network on a GPU, in several comparisons.
+
+Each comparison is written to a CSV as soon as it is measured. The same command goes on with those that are missing:
+only rows of the same card, versions and code count.
+"""
+
+import csv
+import functools
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from lpips_repro.backbones import check_backbone
+from lpips_repro.benchmark.evaluation import compare_evaluations
+from lpips_repro.benchmark.lin import bench_lin
+from lpips_repro.benchmark.machine import describe, describe_card, file_name, precisions_of
+from lpips_repro.benchmark.rows import COLUMNS, Row, cells_of, render
+from lpips_repro.benchmark.training import compare_trainings
+from lpips_repro.config import BenchConfig, Measure, parse
+from lpips_repro.errors import UserError
+from lpips_repro.run_record import choose_device
+
+PART = "part"
+# The column that may differ between the rows of a file.
+DATE = "date"
+
+
+def gpu_bench(composed: DictConfig) -> Path:
+    """Measure what is not yet in the CSV of the network that the composed settings (`configs/bench.yaml`) name.
+
+    Returns:
+        The CSV, gpu-bench-<card>-<network>.csv.
+
+    Raises:
+        UserError: for a setting that cannot be used, or, at the end, if a part could not be measured.
+    """
+    cfg = parse(composed, BenchConfig)
+    if len(cfg.net) != 1:
+        raise UserError(f"net=[{','.join(cfg.net)}]: expected one network: NET=alex")
+    ((name, settings),) = cfg.net.items()
+    net = settings.backbone
+    check_backbone(net, f"net.{name}.backbone", settings.module)
+    device = choose_device(cfg.device)
+    if cfg.threads is not None:
+        torch.set_num_threads(cfg.threads)
+    card = describe_card(device)
+    path = Path(cfg.experiments) / "benchmarks" / f"gpu-bench-{file_name(card['card'])}-{file_name(net)}.csv"
+    ledger = Ledger(path, describe(device) | {key: card[key] for key in ("driver", "cuda", "python", "code")})
+    failed = [part for part, measure in _parts(net, cfg, device) if not _measured(part, measure, ledger)]
+    if failed:
+        raise UserError(f"{path}: not measured: {', '.join(failed)}: the same command tries these again")
+    print(f"\nwritten: {path}")
+    return path
+
+
+class Ledger:
+    """The CSV of a network's rows, by part.
+
+    Args:
+        path: the CSV. Rows in it of another card, version or code are left out, and so measured again.
+        machine: the columns that say what rows belong to.
+    """
+
+    def __init__(self, path: Path, machine: dict[str, str]):
+        self.path, self.machine, self.rows = path, machine, []
+        if not path.is_file():
+            return
+        with path.open(newline="") as file:
+            found = list(csv.DictReader(file))
+        self.rows = [row for row in found if all(row.get(k) == v for k, v in machine.items() if k != DATE)]
+        if len(self.rows) < len(found):
+            count = len(found) - len(self.rows)
+            print(f"{path}: {count} rows are of another card, version or code: they are measured again")
+
+    def date_of(self, part: str) -> str | None:
+        """The day on which a part was measured, or None if it was not."""
+        return next((row[DATE] for row in self.rows if row[PART] == part), None)
+
+    def add(self, part: str, rows: Sequence[Row]) -> None:
+        """Write the rows of a part; those that are there stay even if the process is killed."""
+        self.rows += [{PART: part, **cells_of(row), **self.machine} for row in rows]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f".{self.path.name}")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [PART, *COLUMNS, *self.machine])
+            writer.writeheader()
+            writer.writerows(self.rows)
+        partial.replace(self.path)
+
+
+def _parts(net: str, cfg: BenchConfig, device: torch.device) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+    """Comparisons by name: of float32, and of the other precisions together, as peers have TF32 but no bfloat16."""
+    first, *others = precisions_of(device)
+    eager = "" if cfg.compile else " eager"
+    sizes = {cfg.batch_size: True} | ({cfg.cuda_batch_size: False} if device.type == "cuda" else {})
+    for precisions in ((first,), tuple(others)):
+        text = "+".join(precisions) + eager
+        if Measure.evaluation in cfg.measure:
+            for batch, peers in sizes.items():
+                run = functools.partial(compare_evaluations, net, batch, cfg, device, precisions, peers=peers)
+                yield f"evaluation {batch} {text}", run
+        if Measure.training in cfg.measure:
+            run = functools.partial(compare_trainings, net, cfg, device, precisions)
+            yield f"training {cfg.batch_size} {text}", run
+    if Measure.lin in cfg.measure:
+        yield f"lin {cfg.batch_size}", functools.partial(bench_lin, net, cfg, device)
+
+
+def _measured(part: str, measure: Callable[[], list[Row]], ledger: Ledger) -> bool:
+    """Whether a part is in the CSV, measured now or before."""
+    if date := ledger.date_of(part):
+        print(f"{part}: measured on {date}", flush=True)
+        return True
+    try:
+        rows = measure()
+    except UserError as error:
+        print(f"{part}: {error}", flush=True)
+        return False
+    except Exception:  # of many kinds on a GPU: the other parts are measured nevertheless
+        traceback.print_exc()
+        return False
+    finally:
+        torch.compiler.reset()  # torch keeps eight compilations of a function at most
+    print(f"\n{render(rows)}", flush=True)
+    ledger.add(part, rows)
+    return True

@@ -1,0 +1,27 @@
+"""Steps of every pretext task, by the loop itself: they learn, and no step waits."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import torch
+
+from lpips_repro.gpu.runner import Check
+from lpips_repro.gpu.small import TASKS, check_learned, parameters, pretraining_run
+from lpips_repro.gpu.waiting import no_waiting
+from lpips_repro.pretraining.loop import fit
+
+
+def checks() -> list[Check]:
+    """One for each task."""
+    return [Check("pretraining", task, functools.partial(steps, task)) for task in TASKS]
+
+
+def steps(task: str, device: torch.device) -> str:
+    """Some steps of a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = pretraining_run(Path(folder), task, device)
+        before = parameters(run.task)
+        with no_waiting():
+            fit(run)
+    return check_learned(before, parameters(run.task))

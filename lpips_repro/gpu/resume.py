@@ -1,0 +1,97 @@
+"""A run that is stopped and goes on gives what a run that is not stopped gives.
+
+On a CPU to the bit. On a GPU the order of sums can differ from run to run (in the gradients of cuDNN and of pooling),
+and Adam makes a whole step of the rounding of a gradient that is nearly zero. So results are compared in units of the
+distance between the beginning and the end of the run. Another order of sums moved them by 0.7 % of it (two processes on
+a CPU); a resumed run without the optimizer's state, the seed of dropout or the order of the examples is 19 % away or
+more.
+"""
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lpips_repro.gpu.runner import Check
+from lpips_repro.gpu.small import parameters, pretraining_run, training_run
+from lpips_repro.pretraining import loop as pretraining_loop
+from lpips_repro.training import loop as training_loop
+from lpips_repro.training.loop import Stopped
+
+TOLERANCE = 0.05  # of the distance learned
+STOPPED_AFTER = 4  # calls of `check_stop`: in the midst of the steps
+
+
+class Trained(NamedTuple):
+    """Parameters at the beginning and at the end, on the CPU."""
+
+    before: Tensor
+    after: Tensor
+
+
+def checks() -> list[Check]:
+    """Of training on images and on features, and of a pretext task."""
+    runs = {
+        "alex tune": functools.partial(train, "alex", "tune"),
+        "squeeze lin on features": functools.partial(train, "squeeze", "lin"),
+        "bigan": functools.partial(pretrain, "bigan"),
+    }
+    return [Check("resume", name, functools.partial(stopped_or_not, run)) for name, run in runs.items()]
+
+
+def stopped_or_not(run: Callable[..., Trained], device: torch.device) -> str:
+    """Compare a run with another one that is stopped, and, to know what there is by chance, with its repetition."""
+    with tempfile.TemporaryDirectory() as root:
+        whole, again = (run(Path(root) / name, device) for name in ("whole", "again"))
+        stopped = Path(root) / "stopped"
+        try:
+            run(stopped, device, check_stop=_StopAfter(STOPPED_AFTER))
+        except Stopped:
+            resumed = run(stopped, device)
+        else:
+            raise AssertionError("the run was not stopped")
+    return f"{agreement(whole, resumed.after)}; run twice: {_apart(whole, again.after):.1e}"
+
+
+def train(net: str, variant: str, folder: Path, device: torch.device, **settings: object) -> Trained:
+    """Train to the end, or until `check_stop` raises."""
+    run = training_run(folder, net, variant, device, **settings)
+    before = parameters(run.model)
+    training_loop.fit(run)
+    return Trained(before, parameters(run.model))
+
+
+def pretrain(task: str, folder: Path, device: torch.device, **settings: object) -> Trained:
+    """The same of a pretext task."""
+    run = pretraining_run(folder, task, device, **settings)
+    before = parameters(run.task)
+    pretraining_loop.fit(run)
+    return Trained(before, parameters(run.task))
+
+
+def agreement(one: Trained, other: Tensor) -> str:
+    """How far the end of another run is from that of one; an AssertionError if that is too far."""
+    apart = _apart(one, other)
+    if not apart <= TOLERANCE:
+        raise AssertionError(f"{apart:.1e} of the distance learned apart: at most {TOLERANCE:.0e} is allowed")
+    return f"{apart:.1e} of the distance learned apart"
+
+
+def _apart(one: Trained, other: Tensor) -> float:
+    return float((other - one.after).norm() / (one.after - one.before).norm())
+
+
+class _StopAfter:
+    """A `check_stop` that raises at some call."""
+
+    def __init__(self, calls: int):
+        self.left = calls
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Stopped

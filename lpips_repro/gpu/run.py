@@ -1,0 +1,57 @@
+"""`make gpu-check`: every promise about GPUs, checked on the one that is there."""
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from lpips_repro.benchmark.machine import describe_card, file_name
+from lpips_repro.errors import UserError, check_choice
+from lpips_repro.gpu.runner import FAILED, Check, results_of, summary, write_results
+
+# The longest ones last.
+GROUPS = ("parity", "pretraining", "resume", "ranks", "tests", "training")
+
+
+def gpu_check(chosen: Sequence[str] = (), folder: Path = Path("experiments/benchmarks")) -> int:
+    """Run the checks; returns the exit status: 1 if any failed.
+
+    Args:
+        chosen: names of groups; by default all.
+        folder: where the CSV is written: gpu-check-<card>.csv, of chosen groups gpu-check-<card>-part.csv.
+
+    Raises:
+        UserError: if there is no GPU, or no such group.
+    """
+    for name in chosen:
+        check_choice("group", name, GROUPS)
+    device = find_gpu()
+    card = describe_card(device)
+    print("\n".join(f"{name}: {value}" for name, value in card.items()), flush=True)
+    path = folder / f"gpu-check-{file_name(card['card'])}{'-part' if chosen else ''}.csv"
+    results = []
+    for result in results_of({name: _list_of(name) for name in chosen or GROUPS}, device):
+        results.append(result)
+        write_results(path, results, card)  # a run that is killed leaves what it found
+    print(f"\n{summary(results)}\nwritten: {path}")
+    return int(any(result.status == FAILED for result in results))
+
+
+def find_gpu() -> torch.device:
+    """The first GPU.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"no CUDA device (torch {torch.__version__}, CUDA {torch.version.cuda}): use a machine with an NVIDIA GPU,"
+            " its driver and a build of torch for CUDA"
+        )
+    return torch.device("cuda", 0)
+
+
+def _list_of(group: str) -> Callable[[], Iterable[Check]]:
+    # Imported when its turn comes: what one group needs may not be installed.
+    return lambda: importlib.import_module(f"lpips_repro.gpu.{group}").checks()

@@ -1,0 +1,22 @@
+"""Measure the rates of a network on a GPU, or go on.  python scripts/gpu_bench.py 'net=[alex]' device=cuda"""
+
+import sys
+
+try:
+    import hydra
+    from omegaconf import DictConfig
+
+    from lpips_repro.benchmark.gpu import gpu_bench
+    from lpips_repro.cli import run
+except ModuleNotFoundError as error:  # where the GPU is, not everything may be installed
+    sys.exit(f"error: not run: {error.name} is not installed")
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="bench")
+def main(cfg: DictConfig) -> None:
+    """Benchmark."""
+    gpu_bench(cfg)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,13 @@
+"""Check everything on a GPU.  python scripts/gpu_check.py [GROUP ...]"""
+
+import sys
+
+from lpips_repro.errors import UserError
+from lpips_repro.gpu.run import gpu_check
+
+if __name__ == "__main__":
+    # Without Hydra, which may not be installed where the GPU is.
+    try:
+        sys.exit(gpu_check(sys.argv[1:]))
+    except UserError as error:
+        sys.exit(f"error: {error}")
