@@ -99,4 +99,6 @@ def test_the_parts_are_those_of_the_benchmark(tmp_path):
     assert len({tuple(row[key] for key in ("task", "implementation", "mode", "precision")) for row in rows}) == len(
         rows
     )
+    # They are compared with float32, which is not of their part.
+    assert all(float(row["difference"]) > 0 for row in rows if row["precision"] == "bfloat16" and row["difference"])
     assert all(row["ratio"] for row in rows if row["precision"] == "float32" and row["peer"])
