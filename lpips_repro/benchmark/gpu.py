@@ -14,10 +14,11 @@ import torch
 from omegaconf import DictConfig
 
 from lpips_repro.backbones import check_backbone
+from lpips_repro.benchmark.card import describe_card
 from lpips_repro.benchmark.evaluation import compare_evaluations
 from lpips_repro.benchmark.lin import bench_lin
-from lpips_repro.benchmark.machine import describe, describe_card, file_name, precisions_of
-from lpips_repro.benchmark.rows import COLUMNS, Row, cells_of, render
+from lpips_repro.benchmark.machine import describe, file_name, precisions_of
+from lpips_repro.benchmark.rows import Row, cells_of, render
 from lpips_repro.benchmark.training import compare_trainings
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.errors import UserError
@@ -85,7 +86,7 @@ class Ledger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}")
         with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [PART, *COLUMNS, *self.machine])
+            writer = csv.DictWriter(file, list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
         partial.replace(self.path)

@@ -5,12 +5,9 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 from pathlib import Path
 
 import torch
-
-from lpips_repro.versions import code_digest
 
 PEERS = ("lpips", "piq", "torchmetrics", "scikit-image")
 
@@ -45,19 +42,6 @@ def describe(device: torch.device) -> dict[str, str]:
     return columns | versions | {"date": datetime.date.today().isoformat()}
 
 
-def describe_card(device: torch.device) -> dict[str, str]:
-    """Columns for a CSV: card, driver, versions of CUDA, torch, Python and of the code here, and the date."""
-    return {
-        "card": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "driver": _driver(),
-        "cuda": str(torch.version.cuda),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "code": code_digest(),
-        "date": datetime.date.today().isoformat(),
-    }
-
-
 def slug(machine: dict[str, str]) -> str:
     """A name for files: that of the GPU, or of the processor, and the cores."""
     return file_name(f"{machine['gpu'] or machine['cpu']} {machine['cores']} cores")
@@ -88,16 +72,6 @@ def _cpu_name() -> str:
 def _cores() -> int:
     # Those that this process may use, where the system tells.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _driver() -> str:
-    """The GPU driver's version, or "unknown" if nvidia-smi does not tell."""
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip().partition("\n")[0]
 
 
 def _version(package: str) -> str:

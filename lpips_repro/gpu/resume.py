@@ -91,7 +91,8 @@ class _StopAfter:
     def __init__(self, calls: int):
         self.left = calls
 
-    def __call__(self) -> None:
+    def __call__(self, flag: bool = False) -> bool:
         self.left -= 1
         if self.left == 0:
             raise Stopped
+        return flag

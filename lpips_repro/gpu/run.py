@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from lpips_repro.benchmark.machine import describe_card, file_name
+from lpips_repro.benchmark.card import describe_card
+from lpips_repro.benchmark.machine import file_name
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.gpu.runner import FAILED, Check, results_of, summary, write_results
 

@@ -34,7 +34,12 @@ TASKS = {
 }
 NEVER = 10**6  # steps, or minutes
 
-CheckStop = Callable[[], None]
+CheckStop = Callable[..., bool]
+
+
+def never_stop(flag: bool = False) -> bool:
+    """A `check_stop` that raises at no call; gives back the flag, whether it is time for a checkpoint."""
+    return flag
 
 
 def training_run(
@@ -43,7 +48,7 @@ def training_run(
     variant: str,
     device: torch.device,
     *,
-    check_stop: CheckStop = lambda: None,
+    check_stop: CheckStop = never_stop,
     ranks: Ranks | None = None,
     **trainer: object,
 ) -> Run:
@@ -79,7 +84,7 @@ def _triplets(split: PackedSplit, phase: str, model: RankingModel, folder: Path,
 
 
 def pretraining_run(
-    folder: Path, task: str, device: torch.device, *, check_stop: CheckStop = lambda: None
+    folder: Path, task: str, device: torch.device, *, check_stop: CheckStop = never_stop
 ) -> Pretraining:
     """A run of `STEPS` steps, new or to go on; arguments as for `training_run`."""
     folder.mkdir(parents=True, exist_ok=True)
