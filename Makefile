@@ -7,6 +7,7 @@ DATA_ROOT ?=
 SPLITS ?= all
 TASK ?=
 IMAGES ?=
+AGAINST ?=
 ARGS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
@@ -14,6 +15,7 @@ VENV := .venv
 RUN ?= $(VENV)/bin/python
 TASK_OVERRIDE := $(if $(TASK),task=$(TASK))
 IMAGES_OVERRIDE := $(if $(IMAGES),'images="$(IMAGES)"')
+AGAINST_OVERRIDE := $(if $(AGAINST),'against="$(AGAINST)"')
 ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
 
 ifneq ($(RUN),$(VENV)/bin/python)
@@ -73,8 +75,8 @@ correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figu
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/sparsity.py $(ARGS)
 
-bench: setup  ## Rates beside the peers' and the machine's own: experiments/benchmarks [ARGS="measure=[evaluation] net=[alex]"]
-	$(RUN) scripts/bench.py $(ARGS)
+bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
+	$(RUN) scripts/bench.py $(AGAINST_OVERRIDE) $(ARGS)
 
 gpu-check: setup  ## Check everything on a GPU, in some minutes [RUN=python3] [ARGS="names of groups"]
 	$(RUN) scripts/gpu_check.py $(ARGS)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from lpips_repro.devices import native_bfloat16
+
 PEERS = ("lpips", "piq", "torchmetrics", "scikit-image")
 
 # Dense operations a second by the name that CUDA gives the device (NVIDIA's data sheets), in float32, TF32, bfloat16.
@@ -21,6 +23,8 @@ PEAK_TFLOPS = {
     "NVIDIA H100 PCIe": (51.2, 378, 756),
     "NVIDIA H200": (66.9, 494.7, 989.4),
 }
+# Whether the processor multiplies bfloat16 numbers itself: if not, float32 is faster.
+BFLOAT16 = {True: "native", False: "emulated", None: "unknown"}
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
@@ -30,12 +34,13 @@ def precisions_of(device: torch.device) -> tuple[str, ...]:
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """Columns for the CSV: processor, cores, threads, GPU, versions and date; no name of the computer."""
+    """Columns for the CSV: processor, cores, threads, bfloat16, GPU, versions and date; no name of the computer."""
     columns = {
         "cpu": _cpu_name(),
         "cores": str(_cores()),
         "threads": str(torch.get_num_threads()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cpu_bfloat16": BFLOAT16[native_bfloat16()],
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
     }
     versions = {"torch": str(torch.__version__)} | {name: _version(name) for name in PEERS}

@@ -50,16 +50,15 @@ class Row:
     note: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
 PROJECTED = "projected: "
 
 
-def write_csv(path: Path, rows: Sequence[Row], machine: Mapping[str, str]) -> None:
-    """Write rows, each with the machine they were measured on."""
+def write_csv(path: Path, rows: Sequence[object], machine: Mapping[str, str]) -> None:
+    """Write rows, which are of one dataclass, each with the machine they were measured on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*COLUMNS, *machine])
+        writer.writerow([*(field.name for field in fields(rows[0])), *machine])
         for row in rows:
             writer.writerow([*cells_of(row).values(), *machine.values()])
 

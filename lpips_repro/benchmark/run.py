@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from lpips_repro.backbones import check_backbone
+from lpips_repro.benchmark.against import bench_against
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
 from lpips_repro.benchmark.lin import bench_lin
@@ -39,18 +40,28 @@ def bench(composed: DictConfig) -> Path:
     machine = describe(device)
     print("\n".join(f"{name}: {value}" for name, value in machine.items() if value), flush=True)
 
+    name = slug(machine)
+    if cfg.against is None:
+        rows = _next_to_peers(cfg, device)
+    else:
+        commits, rows = bench_against(cfg, device)
+        machine, name = machine | commits, f"{name}-against-{commits['then'][:7]}"
+    whole = set(cfg.measure) == set(Measure) and {net.backbone for net in cfg.net.values()} == set(NETS)
+    # A part never takes the place of a whole.
+    path = Path(cfg.experiments) / "benchmarks" / f"{name}{'' if whole else '-part'}.csv"
+    write_csv(path, rows, machine)
+    print(f"\nwritten: {path}")
+    return path
+
+
+def _next_to_peers(cfg: BenchConfig, device: torch.device) -> list[Row]:
     rows: list[Row] = []
     for part in _parts(cfg, device):
         print(f"\n{render(part)}", flush=True)
         rows += part
     if projected := projections(rows):
         print(f"\n{render(projected)}")
-    whole = set(cfg.measure) == set(Measure) and {net.backbone for net in cfg.net.values()} == set(NETS)
-    # A part never takes the place of a whole.
-    path = Path(cfg.experiments) / "benchmarks" / f"{slug(machine)}{'' if whole else '-part'}.csv"
-    write_csv(path, [*rows, *projected], machine)
-    print(f"\nwritten: {path}")
-    return path
+    return [*rows, *projected]
 
 
 def _parts(cfg: BenchConfig, device: torch.device) -> Iterator[list[Row]]:

@@ -23,11 +23,11 @@ class Times(NamedTuple):
     rounds: int
 
 
-def rounds(most: int, seconds: float) -> Iterator[int]:
-    """Numbers of rounds: as many as there may be, or fewer when so many seconds have passed."""
+def rounds(most: int, seconds: float, least: int = LEAST_ROUNDS) -> Iterator[int]:
+    """Numbers of rounds: as many as there may be, or fewer when so many seconds have passed, if the least are done."""
     start = time.monotonic()
     for number in range(most):
-        if number >= LEAST_ROUNDS and time.monotonic() - start > seconds:
+        if number >= least and time.monotonic() - start > seconds:
             return
         yield number
 

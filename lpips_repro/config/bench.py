@@ -33,6 +33,7 @@ class BenchConfig:
     pairs: int
     split_triplets: list[int]
     compile: bool
+    against: str | None
     experiments: str
 
     def __post_init__(self):
@@ -42,5 +43,7 @@ class BenchConfig:
             check_at_least("threads", self.threads, 1)
         if not self.measure:
             raise UserError(f"measure=[]: expected some of {', '.join(part.name for part in Measure)}")
+        if self.against is not None and set(self.measure) == {Measure.split}:
+            raise UserError("measure=[split]: not compared with another commit: expected evaluation, training, ...")
         if len(self.split_triplets) != 2 or not 0 < self.split_triplets[0] < self.split_triplets[1]:
             raise UserError(f"split_triplets={self.split_triplets}: expected two numbers, the smaller one first")

@@ -1,13 +1,23 @@
 import csv
+import shlex
+import subprocess
+from dataclasses import fields
 
 import pytest
 import torch
 
+from lpips_repro.benchmark import machine as machine_module
+from lpips_repro.benchmark import run as module
+from lpips_repro.benchmark.change import Case, Sample, change_of
 from lpips_repro.benchmark.machine import describe, slug
-from lpips_repro.benchmark.rows import COLUMNS
+from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.run import bench
+from lpips_repro.config import BenchConfig, parse
 from lpips_repro.errors import UserError
 from tests.benchmark.small import small
+from tests.compose import CONFIGS
+
+ROOT = CONFIGS.parent
 
 
 def read(path) -> list[dict[str, str]]:
@@ -20,7 +30,7 @@ def test_a_run_of_all_tasks_prints_tables_and_writes_the_csv(tmp_path, capsys):
     machine = describe(torch.device("cpu"))
     assert path == tmp_path / "benchmarks" / f"{slug(machine)}-part.csv"
     rows = read(path)
-    assert list(rows[0]) == [*COLUMNS, *machine]
+    assert list(rows[0]) == [*(field.name for field in fields(Row)), *machine]
     tasks = {row["task"] for row in rows}
     assert tasks >= {"evaluation", "tune or scratch step", "lin feature pass", "lin step on features", "fsimc"}
     assert {row["torch"] for row in rows} == {torch.__version__}
@@ -51,6 +61,38 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
 def test_a_setting_that_cannot_be_is_one_clear_error(tmp_path, override, message):
     with pytest.raises(UserError, match=message):
         bench(small(tmp_path, "net=[alex]", override))
+
+
+def test_rates_against_a_commit_have_a_file_of_their_own_that_is_not_committed(tmp_path, monkeypatch):
+    row = change_of(Sample(Case("l2", 10, "pairs/s", 0.0), [[(1.0, 2.0)]], 0.0))
+    monkeypatch.setattr(module, "bench_against", lambda cfg, device: ({"now": "b" * 40, "then": "a" * 40}, [row]))
+    path = bench(small(tmp_path, "against=main"))
+    assert path.name == f"{slug(describe(torch.device('cpu')))}-against-aaaaaaa.csv"
+    (found,) = read(path)
+    assert (found["ratio"], found["rate_then"], found["then"], found["now"]) == ("2", "5", "a" * 40, "b" * 40)
+    part = bench(small(tmp_path, "against=main", "net=[alex]"))
+    assert part.name == f"{path.stem}-part.csv"
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert "/experiments/benchmarks/*-against-*.csv" in ignored
+
+
+def test_a_split_alone_has_nothing_to_compare(tmp_path):
+    with pytest.raises(UserError, match=r"measure=\[split\]: not compared with another commit"):
+        bench(small(tmp_path, "against=HEAD", "measure=[split]"))
+
+
+def test_make_hands_over_a_commit_whatever_characters_it_has(tmp_path):
+    for commit in ("HEAD~3", "main@{1}", "696e922"):  # the last one is a number to Hydra
+        command = ["make", "--dry-run", "--no-print-directory", "bench", f"AGAINST={commit}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        (line,) = (line for line in done.stdout.splitlines() if "scripts/bench.py" in line)
+        assert parse(small(tmp_path, *shlex.split(line)[2:]), BenchConfig).against == commit
+
+
+@pytest.mark.parametrize(("native", "text"), [(True, "native"), (False, "emulated"), (None, "unknown")])
+def test_the_machine_says_whether_it_has_bfloat16(native, text, monkeypatch):
+    monkeypatch.setattr(machine_module, "native_bfloat16", lambda: native)
+    assert describe(torch.device("cpu"))["cpu_bfloat16"] == text
 
 
 def test_the_files_of_a_machine_are_named_after_what_computes():

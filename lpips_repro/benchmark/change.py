@@ -1,0 +1,143 @@
+"""What is faster or slower than in another commit: one row per case."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+from tabulate import tabulate
+
+# Both processes are started so many times. If the trees are equally fast, it is chance which one is ahead after a
+# start. That it is the same one after all n starts has a probability of 2 / 2^n, 1.6 % for seven. Fewer than six are
+# not judged.
+STARTS, LEAST_STARTS = 7, 6
+
+Turn = tuple[float, float]  # seconds of a call in this tree and in the other one
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is called in both trees.
+
+    Attributes:
+        task: a key of `lpips_repro.benchmark.worker.TASKS`; net, mode, precision: what it is called with.
+        batch: number of examples in a call, counted in `unit` per second.
+        tolerance: how far the values of the trees may be apart, relative to the largest.
+    """
+
+    task: str
+    batch: int
+    unit: str
+    tolerance: float
+    net: str = ""
+    mode: str = "eager"
+    precision: str = "float32"
+
+
+@dataclass
+class Sample:
+    """What was measured of a case.
+
+    Attributes:
+        turns: for each start of the processes, the turns that they took.
+        difference: the largest between values of the trees, relative to the largest value.
+        note: why there is nothing, or nothing more.
+    """
+
+    case: Case
+    turns: list[list[Turn]] = field(default_factory=list)
+    difference: float | None = None
+    note: str = ""
+
+    def compare(self, now: Sequence[float], then: Sequence[float]) -> None:
+        """Put in the difference of these values, if none larger was found before."""
+        found = math.inf
+        if len(now) == len(then):
+            ours, theirs = np.array(now), np.array(then)
+            found = float(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
+        self.difference = max(math.inf if math.isnan(found) else found, self.difference or 0.0)
+
+
+@dataclass
+class Change:
+    """A row of the result.
+
+    Attributes:
+        task, net, batch, mode, precision, unit: as in `Case`.
+        rate_now, rate_then: median rates of this tree and of the other one.
+        ratio: rate now by rate then, the median over the starts; ratio_low, ratio_high: the extremes.
+        verdict: "faster" or "slower" after every start, or "same within the spread"; "not judged" after too few starts.
+        difference: as in `Sample`.
+        starts, rounds: number of starts, and of the turns after all of them.
+        note: why it was not run, or that the values differ.
+    """
+
+    task: str
+    net: str
+    batch: int
+    mode: str
+    precision: str
+    unit: str
+    rate_now: float | None = None
+    rate_then: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    verdict: str = "not run"
+    difference: float | None = None
+    starts: int = 0
+    rounds: int = 0
+    note: str = ""
+
+
+def change_of(sample: Sample) -> Change:
+    """The row of a sample."""
+    case = sample.case
+    change = Change(case.task, case.net, case.batch, case.mode, case.precision, case.unit)
+    change.difference, change.note = sample.difference, sample.note
+    if sample.note:
+        return change
+    if not sample.difference <= case.tolerance:
+        change.note = f"values differ by {sample.difference:.2g} of the largest: expected at most {case.tolerance:g}"
+    turns = [turn for start in sample.turns for turn in start]
+    change.rate_now, change.rate_then = (case.batch / median(seconds) for seconds in zip(*turns, strict=True))
+    ratios = [median(then / now for now, then in start) for start in sample.turns]
+    change.ratio, change.ratio_low, change.ratio_high = median(ratios), min(ratios), max(ratios)
+    change.starts, change.rounds = len(ratios), len(turns)
+    change.verdict = _verdict(ratios)
+    return change
+
+
+def _verdict(ratios: Sequence[float]) -> str:
+    if len(ratios) < LEAST_STARTS:
+        return "not judged"
+    if min(ratios) > 1:
+        return "faster"
+    return "slower" if max(ratios) < 1 else "same within the spread"
+
+
+def render(changes: Sequence[Change], commit: str) -> str:
+    """Rows as text; notes below the table."""
+    lines = [
+        {
+            "task": change.task,
+            "net": change.net,
+            "batch": str(change.batch),
+            "mode": change.mode,
+            "precision": change.precision,
+            "now": "" if change.rate_now is None else f"{change.rate_now:.4g} {change.unit}",
+            commit: "" if change.rate_then is None else f"{change.rate_then:.4g} {change.unit}",
+            "ratio": "" if change.ratio is None else f"{change.ratio:.3f}",
+            "spread": "" if change.ratio is None else f"{change.ratio_low:.3f} - {change.ratio_high:.3f}",
+            "verdict": change.verdict + (", VALUES DIFFER" if change.ratio and change.note else ""),
+            "difference": "" if change.difference is None else f"{change.difference:.1e}",
+        }
+        for change in changes
+    ]
+    notes = [
+        f"  {' '.join(filter(None, (change.task, change.net, change.mode, change.precision)))}: {change.note}"
+        for change in changes
+        if change.note
+    ]
+    return "\n".join([tabulate(lines, headers="keys", tablefmt="simple", disable_numparse=True), *notes])

@@ -1,0 +1,224 @@
+"""One of the two processes of `make bench AGAINST=COMMIT`: it calls the code of one tree whenever it is told to.
+
+It runs as a script, so that `lpips_repro` is the package of that tree, which can be older than this file. The package
+is imported only inside the functions below: what the tree lacks is an error of one case.
+
+    python -P worker.py INPUTS DEVICE THREADS
+
+INPUTS is a folder written by `lpips_repro.benchmark.against.write_inputs`. Each line of the standard input is a
+request, and each line of the output its answer, in JSON:
+
+    {"import": TREE}  ->  {}
+    {"build": {"task": ..., "net": ..., "mode": ..., "precision": ...}}  ->  {"values": [...], "seconds": ...}
+    {"time": how many calls}  ->  {"seconds": of one call}
+
+The answer to a request that cannot be met is {"error": ...}.
+"""
+
+import functools
+import importlib.abc
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Call = Callable[[], Tensor]
+# name of a file in the folder of inputs -> tensors by name
+Inputs = Callable[[str], dict[str, Tensor]]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def forward(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
+    """LPIPS of pairs."""
+    images, metric = inputs("triplet"), _evaluator(inputs, net, mode, precision)
+    return torch.inference_mode()(lambda: metric(images["ref"], images["p0"]))
+
+
+def triplet(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
+    """LPIPS of triplets."""
+    images, metric = inputs("triplet"), _evaluator(inputs, net, mode, precision)
+    return torch.inference_mode()(lambda: torch.stack(metric.triplet(images["ref"], images["p0"], images["p1"])))
+
+
+def tune_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
+    """A step of training on images."""
+    from lpips_repro.training.triplets import ImageTriplets
+
+    return _step(inputs, net, "tune", precision, ImageTriplets)
+
+
+def lin_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
+    """A step of training on stored features."""
+    from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures
+
+    stored = _arrays(inputs(f"features-{net}"))
+    features = SplitFeatures(stored["mean"], stored["noise"], 1.0)
+    return _step(inputs, net, "lin", precision, functools.partial(FeatureTriplets, features=[features]))
+
+
+def lin_features(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
+    """Features of images, as a step on them reads them."""
+    from lpips_repro.training.features import channel_statistics
+
+    images, metric = inputs("triplet"), _model(inputs, net, "lin").metric
+    statistics = torch.inference_mode()(channel_statistics)
+    return lambda: torch.cat(statistics(metric, images["ref"], images["p0"], images["p1"]))
+
+
+def classic(name: str, inputs: Inputs, net: str, mode: str, precision: str, **settings: str) -> Call:
+    """A metric without a network, of pairs."""
+    from lpips_repro import metrics
+
+    images, metric = inputs("pair"), getattr(metrics, name)
+    if mode == "compiled":
+        metric = functools.partial(metric, compiled=True)
+    return torch.inference_mode()(lambda: metric(images["x"], images["y"], **settings))
+
+
+TASKS: dict[str, Callable[..., Call]] = {
+    "LPIPS.forward": forward,
+    "LPIPS.triplet": triplet,
+    "tune step": tune_step,
+    "lin features": lin_features,
+    "lin step": lin_step,
+    "l2": functools.partial(classic, "l2"),
+    "psnr": functools.partial(classic, "psnr"),
+    "ssim": functools.partial(classic, "ssim"),
+    "ssim (gaussian window)": functools.partial(classic, "ssim", window="gaussian"),
+    "fsimc": functools.partial(classic, "fsimc"),
+}
+
+
+def _evaluator(inputs: Inputs, net: str, mode: str, precision: str) -> torch.nn.Module:
+    from lpips_repro import LPIPS
+
+    state = inputs(f"lpips-{net}")
+    metric = LPIPS.from_official(net, "0.1", state).to(next(iter(state.values())).device)
+    if (mode, precision) == ("eager", "float32"):
+        return metric
+    return metric.optimized(DTYPES[precision], compiled=mode == "compiled")
+
+
+def _model(inputs: Inputs, net: str, variant: str) -> torch.nn.Module:
+    from lpips_repro.training.model import RankingModel
+
+    torch.manual_seed(0)
+    weights = inputs(f"backbone-{net}")
+    return RankingModel(net, variant, "0.1", weights).to(next(iter(weights.values())).device)
+
+
+def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: Callable) -> Call:
+    from omegaconf import OmegaConf
+
+    from lpips_repro.cli import CONFIGS
+    from lpips_repro.config import TrainerConfig
+    from lpips_repro.datasets.packed import PackedSplit
+    from lpips_repro.training.step import TrainingStep, make_optimiser
+
+    arrays = _arrays(inputs("split"))
+    count = len(arrays["judge"])
+    card = {"kind": "2afc", "phase": "train", "split": "noise", "count": count}
+    model = _model(inputs, net, variant)
+    triplets = triplets_of([PackedSplit(Path(), card, arrays)], model.lin.device)
+    trainer = OmegaConf.load(CONFIGS / "train.yaml").trainer  # the tree's own defaults
+    changed = {"precision": precision, "batch_size": count}
+    trainer = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), trainer, changed))
+    step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)
+    order, number = np.arange(count), itertools.count()
+
+    def call() -> Tensor:
+        outcome = step(triplets, order, next(number))
+        return torch.stack((outcome.d0, outcome.d1))
+
+    return call
+
+
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: values.cpu().numpy() for name, values in tensors.items()}
+
+
+class OnlyOf(importlib.abc.MetaPathFinder):
+    """Finds `lpips_repro` in a tree. What this one lacks is not taken from where the package is installed."""
+
+    def __init__(self, tree: str):
+        self.tree = tree
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
+        """As the import system calls it."""
+        if name.partition(".")[0] != "lpips_repro":
+            return None
+        if found := PathFinder.find_spec(name, path or [self.tree]):
+            return found
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+class Worker:
+    """Answers requests; what is timed is the case built last."""
+
+    def __init__(self, folder: Path, device: torch.device):
+        self.inputs = lambda name: torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)
+        self.device = device
+
+    def answer(self, request: dict) -> dict:
+        """The answer to a request."""
+        ((kind, argument),) = request.items()
+        return {"import": self.import_package, "build": self.build, "time": self.time}[kind](argument)
+
+    def import_package(self, tree: str) -> dict:
+        """Import the least that can be measured, from this tree."""
+        sys.meta_path.insert(0, OnlyOf(tree))
+        import lpips_repro.metrics.lpips  # noqa: F401
+
+        return {}
+
+    def build(self, case: dict) -> dict:
+        """Prepare a case, and call it twice: the first call can be one that compiles."""
+        self.call = None  # its memory is free before more is taken
+        torch.compiler.reset()  # torch keeps eight compilations of a function at most
+        self.call = TASKS[case.pop("task")](self.inputs, **case)
+        return {"values": self.call().detach().double().flatten().tolist()} | self.time(1)
+
+    def time(self, count: int) -> dict:
+        """Time so many calls."""
+        self._wait()
+        start = time.perf_counter()
+        for _ in range(count):
+            self.call()
+        self._wait()
+        return {"seconds": (time.perf_counter() - start) / count}
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def main(folder: str, device: str, threads: str) -> None:
+    """Answer requests until there are no more."""
+    # What the tree prints goes to the standard error: the output is for answers.
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    torch.set_num_threads(int(threads))
+    torch.backends.cudnn.allow_tf32 = False
+    worker = Worker(Path(folder), torch.device(device))
+    for line in sys.stdin:
+        try:
+            answer = worker.answer(json.loads(line))
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
+        print(json.dumps(answer), file=output, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
