@@ -161,7 +161,9 @@ def _filters(height: int, width: int, dtype: torch.dtype, device: torch.device) 
     symmetric, antisymmetric = (filters + mirrored) / 2, (filters - mirrored) / 2
     first, second = torch.stack((symmetric + 0j, antisymmetric * -1j)).unflatten(2, (-1, 2)).unbind(3)
     noise_gain = _noise_gain(filters, symmetric).unflatten(0, (-1, 2))
-    return send(first + 1j * second, device, torch.promote_types(dtype, torch.complex64)), send(noise_gain, device, dtype)
+    return send(first + 1j * second, device, torch.promote_types(dtype, torch.complex64)), send(
+        noise_gain, device, dtype
+    )
 
 
 def _frequencies(size: int) -> Tensor:
