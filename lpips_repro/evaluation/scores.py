@@ -90,7 +90,7 @@ def jnd_map_replicates(distance: Values, same: Values, counts: np.ndarray) -> np
         counts: how often each pair is drawn in each resample, integers (B, N).
 
     Returns:
-        float64 (B,).
+        float64 (B,); NaN for a resample in which nobody answered "same" to any pair: see `redraw_without`.
     """
     distance, same = _vectors(distance=distance, same=same)
     _check_shares("same", same)
@@ -109,7 +109,26 @@ def bootstrap_counts(size: int, replicates: int, seed: int, split: str) -> np.nd
     One seed and split give the same resamples each time, so that methods are compared on the same ones; another
     split has its own, so that averages over splits do not add up the same chance.
     """
-    generator = np.random.default_rng([seed, zlib.crc32(split.encode())])
+    return _resamples(np.random.default_rng([seed, zlib.crc32(split.encode())]), size, replicates)
+
+
+def redraw_without(counts: np.ndarray, needed: np.ndarray, seed: int, split: str) -> int:
+    """Draw resamples again that have none of the examples which a score needs; returns how many these were.
+
+    Args:
+        counts: of `bootstrap_counts`, changed in place; seed, split: as there.
+        needed: bool (N,): the examples, of which there is at least one.
+    """
+    generator = np.random.default_rng([seed, zlib.crc32(split.encode()), 1])
+    without = ~counts[:, needed].any(axis=1)
+    redrawn = int(without.sum())
+    while without.any():
+        counts[without] = _resamples(generator, counts.shape[1], int(without.sum()))
+        without = ~counts[:, needed].any(axis=1)
+    return redrawn
+
+
+def _resamples(generator: np.random.Generator, size: int, replicates: int) -> np.ndarray:
     rows = (np.bincount(generator.integers(size, size=size), minlength=size) for _ in range(replicates))
     return np.stack([row.astype(np.int16) for row in rows])
 
@@ -120,7 +139,7 @@ def _average_precision(counts: np.ndarray, same: np.ndarray, thresholds: np.ndar
     total = true[:, -1:]
     with np.errstate(invalid="ignore"):  # 0/0 before the first pair of a resample
         precision = np.where(drawn > 0, true / drawn, 0.0)
-        recall = np.where(total > 0, true / total, 0.0)
+        recall = true / total  # NaN if nobody answered "same" to any pair of a resample
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     return (np.diff(recall, axis=1, prepend=0.0) * envelope).sum(axis=1)
 

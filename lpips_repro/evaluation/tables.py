@@ -14,6 +14,7 @@ from lpips_repro.evaluation.scores import (
     jnd_map,
     jnd_map_replicates,
     oracle_credits,
+    redraw_without,
     twoafc_credits,
 )
 
@@ -62,11 +63,21 @@ class Bootstrap:
     Args:
         splits: the splits of one kind.
         replicates: number of resamples; seed: of their generator.
+
+    Attributes:
+        redrawn: by the name of a JND split, how many resamples were drawn again because nobody answered "same" to any
+            of their pairs, which leaves the mAP undefined.
     """
 
     def __init__(self, splits: Sequence[PackedSplit], replicates: int, seed: int):
         self.kind = splits[0].card["kind"]
-        self.counts = {s.card["split"]: bootstrap_counts(len(s), replicates, seed, s.name) for s in splits}
+        self.counts: dict[str, np.ndarray] = {}
+        self.redrawn: dict[str, int] = {}
+        for split in splits:
+            counts = bootstrap_counts(len(split), replicates, seed, split.name)
+            if self.kind == "jnd" and (redrawn := redraw_without(counts, split.votes > 0, seed, split.name)):
+                self.redrawn[split.name] = redrawn
+            self.counts[split.card["split"]] = counts
 
     def means(self, credits_: Mapping[str, np.ndarray]) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
         """Scores and intervals, in percent, of a score that is the mean of credits (N,), given by split."""

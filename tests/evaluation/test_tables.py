@@ -1,7 +1,7 @@
 import numpy as np
 
-from lpips_repro.datasets.packed import write_split
-from lpips_repro.evaluation.scores import human_twoafc, jnd_map, oracle_twoafc
+from lpips_repro.datasets.packed import PackedSplit, write_split
+from lpips_repro.evaluation.scores import bootstrap_counts, human_twoafc, jnd_map, oracle_twoafc
 from lpips_repro.evaluation.tables import Bootstrap, Row, observer_rows
 from lpips_repro.evaluation.write import terminal_table, write_tables
 
@@ -54,6 +54,26 @@ def test_jnd_scores_and_intervals(tmp_path):
     scores, interval = Bootstrap([split], 200, 0).jnd([{"cnn": {"d": distance}}], {"cnn": split.votes})
     assert scores["cnn"] == 100 * jnd_map(distance, split.votes)
     assert interval["cnn"][0] < scores["cnn"] < interval["cnn"][1]
+
+
+def test_resamples_in_which_nobody_said_same_are_drawn_again(tmp_path):
+    split = packed(tmp_path, "cnn", "jnd", count=6)
+    votes = np.array([1, 0, 0, 0, 0, 0], np.float32)  # a third of all resamples of six have no first pair
+    split = PackedSplit(split.path, split.card, {**split.arrays, "same": votes})
+    bootstrap = Bootstrap([split], 1000, 0)
+    assert 250 < bootstrap.redrawn["jnd/val/cnn"] < 420  # (5/6)^6 = 33.5 %
+    assert (bootstrap.counts["cnn"] @ votes > 0).all()
+    assert (bootstrap.counts["cnn"].sum(axis=1) == 6).all()
+    # The pair is found first in every resample: no interval around that, least of all down to 0.
+    scores, interval = bootstrap.jnd([{"cnn": {"d": np.arange(6.0)}}], {"cnn": votes})
+    assert (scores["cnn"], interval["cnn"]) == (100, (100, 100))
+
+
+def test_resamples_that_a_score_can_take_are_left_as_they_are(tmp_path):
+    split = packed(tmp_path, "cnn", "jnd")
+    bootstrap = Bootstrap([split], 100, 3)
+    assert not bootstrap.redrawn
+    assert np.array_equal(bootstrap.counts["cnn"], bootstrap_counts(40, 100, 3, "jnd/val/cnn"))
 
 
 def test_paper_column_and_difference_are_shown(tmp_path):
