@@ -1,6 +1,6 @@
 """The one exception that the command line shows without a traceback, and the commonest reason for it."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 
 class UserError(ValueError):
@@ -12,3 +12,9 @@ def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
     allowed = tuple(allowed)
     if value not in allowed:
         raise UserError(f"{name}={value!r}: expected one of {', '.join(allowed)}")
+
+
+def check_new(what: str, name: str, registry: Container[str]) -> None:
+    """Raise UserError if a registry has the name already: the first one is not replaced."""
+    if name in registry:
+        raise UserError(f"{what} {name!r} is registered already: give yours another name")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from lpips_repro.errors import UserError, check_choice
+from lpips_repro.errors import UserError, check_choice, check_new
 
 # In which the largest output of a layer is looked for.
 USUAL_SIZE = 64
@@ -64,8 +64,7 @@ def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Module]], 
     """Register a function that builds a network; `spec` holds the other fields of `BackboneSpec`."""
 
     def register(layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
-        if name in BACKBONES:
-            raise UserError(f"network {name!r} is registered already: give yours another name")
+        check_new("network", name, BACKBONES)
         BACKBONES[name] = BackboneSpec(layers, **spec)
         return layers
 

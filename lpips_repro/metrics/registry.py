@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lpips_repro.errors import check_new
+
 
 class Metric(NamedTuple):
     """A registered metric: `function(x, y, **settings)` takes images in [0, 1] and returns N values."""
@@ -24,6 +26,7 @@ def register_metric(to_distance: Callable[[Tensor], Tensor] = lambda value: valu
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        check_new("metric", function.__name__, METRICS)
         METRICS[function.__name__] = Metric(function, to_distance)
         return function
 

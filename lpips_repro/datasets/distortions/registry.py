@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lpips_repro.errors import check_new
+
 Function = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 
@@ -26,6 +28,7 @@ def register_distortion(group: str) -> Callable[[Function], Function]:
     """
 
     def register(function: Function) -> Function:
+        check_new("distortion", function.__name__, DISTORTIONS)
         DISTORTIONS[function.__name__] = Distortion(group, function)
         return function
 
