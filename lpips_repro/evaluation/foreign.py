@@ -30,7 +30,7 @@ class ForeignDistances:
         self.identity: dict[str, str] = {"distances": str(folder)}
 
     def read(self, split: PackedSplit) -> dict[str, np.ndarray]:
-        """The distances on a split by column, float32 (N,).
+        """The distances on a split by column, float64 (N,).
 
         Raises:
             UserError: where there is no file for the split, or it does not hold a distance for each of its examples.
@@ -38,8 +38,8 @@ class ForeignDistances:
         path = self.folder / f"{split.name.replace('/', '-')}.csv"
         columns = ("index", *COLUMNS[split.card["kind"]])
         try:
-            content = path.read_text()
-            if content.partition("\n")[0].strip() != ",".join(columns):
+            content = path.read_text(encoding="utf-8-sig")  # with or without Excel's byte order mark
+            if [name.strip() for name in content.partition("\n")[0].split(",")] != list(columns):
                 raise ValueError(f"expected the columns {','.join(columns)}")
             values = np.loadtxt(content.splitlines()[1:], delimiter=",", ndmin=2, dtype=np.float64)
             if values.shape != (len(split), len(columns)):
@@ -52,4 +52,4 @@ class ForeignDistances:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UserError(f"{path}: {reason}") from error
         self.identity[split.name] = hashlib.sha256(content.encode()).hexdigest()[:12]
-        return {name: values[:, k].astype(np.float32) for k, name in enumerate(columns[1:], 1)}
+        return {name: values[:, k] for k, name in enumerate(columns[1:], 1)}

@@ -8,6 +8,7 @@ from lpips_repro.evaluation.distances import DistanceStore, Engine
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import list_methods
 from lpips_repro.evaluation.results import Results
+from lpips_repro.evaluation.scores import twoafc_score
 from tests.compose import settings
 from tests.evaluation.test_distances import packed
 
@@ -21,9 +22,30 @@ def test_distances_of_another_program_are_read_as_they_are(tmp_path):
     results = Results(Engine(torch.device("cpu")), DistanceStore(tmp_path / "store"), [split], 4)
     results.add([method])
     found = results.on(method, [split])[split.card["split"]]
-    np.testing.assert_array_equal(found["d0"], np.arange(len(split), dtype=np.float32) / 4)
-    np.testing.assert_array_equal(found["d1"], 1 - np.arange(len(split), dtype=np.float32) / 4)
+    np.testing.assert_array_equal(found["d0"], np.arange(len(split)) / 4)
+    np.testing.assert_array_equal(found["d1"], 1 - np.arange(len(split)) / 4)
     assert f"distances={tmp_path}" in results.words(method)
+
+
+def test_digits_of_another_program_are_kept(tmp_path):
+    split = packed(tmp_path)
+    lines = [f"{index},1000000.01,1000000.02" for index in range(len(split))]
+    (tmp_path / f"{split.name.replace('/', '-')}.csv").write_text("index,d0,d1\n" + "\n".join(lines) + "\n")
+    found = ForeignDistances(tmp_path).read(split)
+    assert found["d0"].dtype == np.float64
+    assert (found["d0"] < found["d1"]).all()
+    assert twoafc_score(found["d0"], found["d1"], split.votes) == pytest.approx(1 - split.votes.mean())
+
+
+@pytest.mark.parametrize(
+    "head", ["\ufeffindex,d0,d1\n", "index, d0, d1\n", " index ,d0 , d1 \r\n", "\ufeffindex, d0,d1\r\n"]
+)
+def test_excels_mark_and_spaces_in_the_header_are_no_error(tmp_path, head):
+    split = packed(tmp_path)
+    lines = [f" {index}, {index / 3}, 1" for index in range(len(split))]
+    file = tmp_path / f"{split.name.replace('/', '-')}.csv"
+    file.write_bytes((head + "\n".join(lines) + "\n").encode())
+    np.testing.assert_array_equal(ForeignDistances(tmp_path).read(split)["d0"], np.arange(len(split)) / 3)
 
 
 def test_without_a_folder_the_row_says_what_to_do():
