@@ -19,6 +19,14 @@ PHASES = ("train", "val")
 # The paper's order of columns; splits of other names follow alphabetically.
 PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
 
+# What no split may be called: see `lpips_repro.evaluation.write`.
+MEANS = ("all", "distortions", "real")
+COLUMNS = {
+    *("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run"),
+    *("observers", "settings", "note"),
+}
+SUFFIXES = ("_lo", "_hi", "_paper", "_diff", "_sd")
+
 
 @dataclass(frozen=True)
 class SplitFolder:
@@ -91,12 +99,23 @@ def find_splits(root: Path, phase: str) -> list[SplitFolder]:
         folder = root / kind / phase
         found = folder.iterdir() if folder.is_dir() else ()
         names = [path.name for path in found if path.is_dir() and path.name[0] != "."]
-        if "all" in names:
-            raise UserError(f"{folder / 'all'}: the tables call their mean 'all': rename the split")
+        for name in names:
+            _check_name(folder / name)
         splits += [read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
     if not splits:
         raise UserError(f"{root}: no split here: expected folders such as {root}/2afc/{phase}/SPLIT/ref")
     return splits
+
+
+def _check_name(split: Path) -> None:
+    """UserError for a split whose column in a table would be taken for another one."""
+    name = split.name.lower()  # as Excel and databases compare columns
+    if name in MEANS:
+        raise UserError(f"{split}: the tables call their mean {name!r}: rename the split")
+    if name in COLUMNS:
+        raise UserError(f"{split}: the tables have a column {name!r} of their own: rename the split")
+    if suffix := next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None):
+        raise UserError(f"{split}: the tables add {suffix!r} to the names of splits: rename the split")
 
 
 def split_order(split: str) -> tuple[int, str]:

@@ -6,7 +6,8 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,13 @@ def in_order(methods: Iterable[Method]) -> list[Method]:
     return sorted(methods, key=lambda method: GROUPS.index(method.group))
 
 
+def check_labels(methods: Sequence[Method]) -> None:
+    """UserError if two methods have one label: distances and rows are known by it."""
+    for label, count in Counter(method.label for method in methods).items():
+        if count > 1:
+            raise UserError(f"{count} methods are called {label}: give each metric and network another name")
+
+
 def _other_program(name: str, metric: MetricConfig) -> Method:
     """Distances that another program computed: see `lpips_repro.evaluation.foreign`."""
 
@@ -123,8 +131,10 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         def pair(x: Tensor, y: Tensor) -> Tensor:
             return to_distance(function(x, y, **{**unchecked, **metric.settings, **how}))
 
-        identity = {"function": metric.function, **metric.settings, **circumstances(Engine(engine.device), function)}
-        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {**identity, **how})
+        where = circumstances(Engine(engine.device), function)
+        # Nested: a setting may have any name, one of the other keys for example.
+        identity = {"function": metric.function, "settings": metric.settings, **where, **how}
+        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
 
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
 

@@ -133,5 +133,7 @@ def build_methods(
 
 def words_of(method: Method, identity: Mapping[str, Any]) -> str:
     """The origin of a method and what its distances depend on, as key=value words."""
-    words = [f"{key}={value}" for key, value in identity.items() if value is not None]
+    flat = {key: value for key, value in identity.items() if key != "settings"}
+    flat |= {f"settings.{key}": value for key, value in identity.get("settings", {}).items()}
+    words = [f"{key}={value}" for key, value in flat.items() if value is not None]
     return " ".join([f"{method.origin}:"] * bool(method.origin) + words)

@@ -13,7 +13,7 @@ from lpips_repro.distributed import started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
 from lpips_repro.evaluation.distances import DistanceStore, Engine
-from lpips_repro.evaluation.methods import Method, in_order, list_methods
+from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
@@ -44,6 +44,7 @@ def evaluate(composed: DictConfig) -> None:
                 torch.set_num_threads(cfg.threads)
             device = ranks.device(choose_device(cfg.device))
             methods = in_order(list_methods(cfg) + trained_methods(cfg))
+            check_labels(methods)
             if not methods:
                 raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
         if isinstance(cfg.data, Tid2013Config):
@@ -102,6 +103,14 @@ def _write(
     with_paper = cfg.data.name == "bapps" and cfg.data.resize.value == "pil_bilinear"
     paper = read_paper(Path(cfg.reference), kind) if with_paper else {}
     bootstrap = Bootstrap(splits, cfg.bootstrap, cfg.seed)
+    for split, count in bootstrap.redrawn.items():
+        log.warning(
+            "%s: %d of its %d resamples were drawn again: nobody answered 'same' to any pair of them, so that their"
+            " mAP is undefined",
+            split,
+            count,
+            cfg.bootstrap,
+        )
     rows: list[Row] = observer_rows(splits, bootstrap, common) if kind == "2afc" else []
     for row in rows:
         row.paper = paper.get((row.method, ""), {})

@@ -5,6 +5,7 @@ released format. Runs that differ in nothing but the seed are one method.
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,15 @@ class TrainedRun:
 
 
 def find_runs(experiments: Path) -> list[TrainedRun]:
-    """The finished runs in a folder, sorted by name and seed; UserError where a summary cannot be read."""
+    """The finished runs in a folder, sorted by name and seed; other files of this name are passed over."""
     runs = []
     for file in experiments.glob("*/summary.json"):
         try:
             summary = json.loads(file.read_text())
             keys = ("net", "backbone", "variant", "version", "seed", "data")
             runs.append(TrainedRun(file.parent, **{key: summary[key] for key in keys}))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: not the summary of a training run ({error!r}): delete its folder") from error
+        except (OSError, ValueError, KeyError, TypeError):  # of another program, or of something else
+            log.info("%s: not the summary of a finished training run: passed over", file)
     return sorted(runs, key=lambda run: (run.without_seed, run.seed))
 
 

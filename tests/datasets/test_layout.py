@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from lpips_repro.datasets import layout
 from lpips_repro.datasets.layout import find_splits, read_vote
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.write import write_tables
 from tests.datasets.folders import make_split
 
 
@@ -26,6 +29,33 @@ def test_a_split_named_as_the_mean_is_refused(tmp_path):
     make_split(tmp_path, split="all", count=1)
     with pytest.raises(UserError, match="the tables call their mean 'all': rename the split"):
         find_splits(tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("real", "the tables call their mean 'real'"),
+        ("Distortions", "the tables call their mean 'distortions'"),
+        ("note", "the tables have a column 'note' of their own"),
+        ("settings", "the tables have a column 'settings' of their own"),
+        *((f"noise{suffix}", f"the tables add '{suffix}' to") for suffix in ("_lo", "_hi", "_paper", "_diff", "_sd")),
+    ],
+)
+def test_a_split_whose_column_would_be_taken_for_another_is_refused(tmp_path, name, message):
+    make_split(tmp_path, split="noise", count=1)
+    make_split(tmp_path, split=name, count=1)
+    with pytest.raises(UserError, match=f"{name}: {message}.*rename the split"):
+        find_splits(tmp_path, "val")
+
+
+def test_every_column_of_a_table_is_reserved(tmp_path):
+    row = Row("low-level", "x", scores={"noise": 1.0}, interval={"noise": (0, 2)}, paper={"noise": 1.0})
+    row.spread = {"noise": 0.1}
+    file, *_ = write_tables(tmp_path, "2afc", [row], ("noise",), with_paper=True)
+    columns = file.read_text().partition("\n")[0].strip().split(",")
+    assert {"noise", "noise_lo", "noise_hi", "noise_paper", "noise_diff", "noise_sd"} < set(columns)
+    for column in set(columns) - {"noise"}:
+        assert column in layout.COLUMNS or column.endswith(layout.SUFFIXES), column
 
 
 def test_files_pair_by_sorted_name(tmp_path):

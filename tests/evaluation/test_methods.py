@@ -1,17 +1,22 @@
+import dataclasses
 import importlib
+import json
 import re
 
 import pytest
 import torch
 
-from lpips_repro.backbones import Backbone, gaussian_state
+from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state, register_backbone
 from lpips_repro.backbones.weights import digest_state
-from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.config import EvaluateConfig, MetricConfig, parse
+from lpips_repro.datasets.distortions.registry import DISTORTIONS, register_distortion
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.methods import code_version, list_methods
+from lpips_repro.evaluation.methods import _classic, check_labels, code_version, list_methods
 from lpips_repro.evaluation.reference import read_paper
+from lpips_repro.evaluation.results import words_of
 from lpips_repro.evaluation.trained import trained_methods
+from lpips_repro.metrics.registry import METRICS, Metric, register_metric
 from tests.compose import CONFIGS, settings
 
 CPU = Engine(torch.device("cpu"))
@@ -48,6 +53,47 @@ def test_every_row_of_the_papers_table_is_there(table, tmp_path):
     paper = set(read_paper(CONFIGS.parent / "experiments/reference", "2afc")) - {("human", "")}
     assert len(paper) == 22
     assert paper <= rows, paper - rows
+
+
+def test_a_setting_of_any_name_makes_another_identity(monkeypatch):
+    def strange(x, y, dtype="a", device="b", code="c", function="d"):
+        return (x - y).abs().mean(dim=(1, 2, 3)) + len(dtype + device + code + function)
+
+    monkeypatch.setitem(METRICS, "strange", Metric(strange, lambda value: value))
+    plain = {"dtype": "a", "device": "b", "code": "c", "function": "d"}
+    seen = []
+    for changed in (None, *plain):
+        chosen = {**plain, **({changed: "other"} if changed else {})}
+        config = MetricConfig("strange", chosen)
+        identity = _classic("strange", config).build(CPU).identity
+        assert identity["dtype"] == "float32" and identity["function"] == "strange"
+        seen.append(json.dumps(identity, sort_keys=True))
+        words = words_of(_classic("strange", config), identity)
+        assert all(f"settings.{key}={value}" in words for key, value in chosen.items())
+    assert len(set(seen)) == 5
+
+
+def test_two_methods_of_one_name_are_refused():
+    (one,) = methods("net=[]", "variant=[]", "metric=[l2_rgb]")
+    check_labels([one])
+    with pytest.raises(UserError, match="2 methods are called l2-rgb: give each metric and network another name"):
+        check_labels([one, dataclasses.replace(one, group="lpips")])
+
+
+@pytest.mark.parametrize(
+    "register", [register_metric(), register_distortion("noise"), register_backbone("l2", channels=(1,), min_size=1)]
+)
+def test_a_name_is_registered_once(register, monkeypatch):
+    monkeypatch.setitem(BACKBONES, "l2", None)
+    monkeypatch.setitem(DISTORTIONS, "l2", None)
+    known = METRICS["l2"]
+
+    def l2(*_):
+        return None
+
+    with pytest.raises(UserError, match="'l2' is registered already: give yours another name"):
+        register(l2)
+    assert METRICS["l2"] is known
 
 
 def test_distances_grow_with_the_difference_for_every_classic_metric():

@@ -9,7 +9,6 @@ import torch
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
-from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.evaluation.tables import Bootstrap, difference
 from lpips_repro.evaluation.trained import find_runs
@@ -128,11 +127,19 @@ def test_tune_without_a_run_is_not_run_and_says_how_to_train_it(data):
     assert rows[-1]["note"].endswith("run `make train NET=alex VARIANT=tune DATA=folder`")
 
 
-def test_a_broken_summary_is_named(tmp_path):
+@pytest.mark.parametrize("content", ["{}", "", "[1, 2]", '{"net": "alex"', '"text"', "null", None])
+def test_what_is_not_the_summary_of_a_run_is_passed_over_and_left_alone(tmp_path, content, caplog):
     (tmp_path / "x").mkdir()
-    (tmp_path / "x/summary.json").write_text("{}")
-    with pytest.raises(UserError, match=r"x/summary.json: not the summary of a training run"):
-        find_runs(tmp_path)
+    if content is None:  # a folder of this name
+        (tmp_path / "x/summary.json").mkdir()
+    else:
+        (tmp_path / "x/summary.json").write_text(content)
+    (tmp_path / "x/weights.pth").write_text("of another program")
+    with caplog.at_level("INFO"):
+        assert find_runs(tmp_path) == []
+    assert "x/summary.json: not the summary of a finished training run: passed over" in caplog.text
+    assert "delete" not in caplog.text
+    assert (tmp_path / "x/weights.pth").is_file()
 
 
 def test_difference_is_paired(tmp_path):
