@@ -12,7 +12,7 @@ ARGS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 VENV := .venv
-RUN ?= $(VENV)/bin/python
+RUN := $(VENV)/bin/python
 TASK_OVERRIDE := $(if $(TASK),task=$(TASK))
 IMAGES_OVERRIDE := $(if $(IMAGES),'images="$(IMAGES)"')
 AGAINST_OVERRIDE := $(if $(AGAINST),'against="$(AGAINST)"')

@@ -35,6 +35,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import code_version
+from lpips_repro.metrics.core import unit_normalize
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.training.triplets import SplitFeatures, to_images
 
@@ -160,7 +161,9 @@ def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.devic
         "dtype": dtype,
         "noise": noise,
         "device": device.type,
-        "code": code_version(LPIPS, Backbone, BACKBONES[metric.backbone.name].layers, channel_statistics),
+        "code": code_version(
+            LPIPS, unit_normalize, Backbone, BACKBONES[metric.backbone.name].layers, channel_statistics
+        ),
     }
 
 

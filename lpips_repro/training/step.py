@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.config import Precision, TrainerConfig
-from lpips_repro.devices import fixed_shapes
+from lpips_repro.devices import fixed_shapes, warn_of_slow_bfloat16
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.metrics.compilation import why_not
@@ -61,6 +61,8 @@ class TrainingStep:
         check_device(cfg, self.device)
         self.tf32 = cfg.precision is Precision.tf32
         model.bfloat16 = cfg.precision is Precision.bfloat16
+        if model.bfloat16 and self.device.type == "cpu":
+            warn_of_slow_bfloat16()
         self.dropout = DropoutOfSteps(seed, self.device)
         if cfg.compile:
             share = self.ranks.share(cfg.batch_size)
