@@ -3,7 +3,7 @@
 On a CPU to the bit. On a GPU the order of sums can differ from run to run (in the gradients of cuDNN and of pooling),
 and Adam makes a whole step of the rounding of a gradient that is nearly zero. So results are compared in units of the
 distance between the beginning and the end of the run. Another order of sums moved them by 0.7 % of it (two processes on
-a CPU); a resumed run without the optimizer's state, the seed of dropout or the order of the examples is 19 % away or
+a CPU); a resumed run without the optimizer's state, the seed of dropout or the order of the examples is 17 % away or
 more.
 """
 
