@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -176,7 +177,7 @@ def test_a_size_that_a_method_cannot_take_is_not_run_with_the_reason(tmp_path, c
     assert rows["psnr"]["note"] == ""
     assert rows["ssim"]["note"].startswith("not run at 4 pixels: first image is 4 x 5: expected at least 7 a side; not")
     for row in (rows["ssim"], rows["alex-gaussian off_the_shelf 0.1"]):
-        assert "; not run at 6 pixels: first image is 6 x 8: expected at least" in row["note"]
+        assert re.search(r"; not run at 6 pixels: (first|ref) image is 6 x 8: expected at least", row["note"])
         assert row["spearman_48"] != ""
         assert (row["spearman_6"], row["spearman"], row["kendall"], row["spearman_lo"]) == ("", "", "", "")
     assert "ssim: not run at 4 pixels: first image is" in capsys.readouterr().out
