@@ -204,7 +204,9 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> Non
 
 
 def check_value(what: str, key: str, value: Tensor, shape: Sequence[int]) -> None:
-    """Raise UserError for an entry of a state dict that has another shape, or is not finite."""
+    """Raise UserError for an entry of a state dict that is no tensor, has another shape, or is not finite."""
+    if not isinstance(value, Tensor):
+        raise UserError(f"{what}: {key} is a {type(value).__name__}: expected a torch.Tensor")
     if tuple(value.shape) != tuple(shape):
         raise UserError(f"{what}: {key} has shape {tuple(value.shape)}: expected {tuple(shape)}")
     if not value.is_meta and not value.isfinite().all():
@@ -235,7 +237,7 @@ def torchvision_state(name: str, seed: int) -> dict[str, Tensor]:
 
 def _seeded(name: str, seed: int) -> Backbone:
     """A network as torchvision initialises it."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' state too
         backbone = Backbone(name)
         if backbone.spec.initialise is not None:

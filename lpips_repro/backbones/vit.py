@@ -5,6 +5,8 @@ The four feature maps are the patches' tokens after blocks 3, 6, 9 and 12, put b
 multiple of 16, the last rows and columns are in no patch.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class ViTMaps(nn.Module):
     def positions(self, grid: torch.Size) -> Tensor:
         """The embedding of the class and each place, (1, 1 + places, C): bicubic between the 14 x 14 learned ones."""
         learned = self.encoder.pos_embedding
-        side = round((learned.shape[1] - 1) ** 0.5)
+        side = math.isqrt(int(learned.shape[1]) - 1)
         if grid == (side, side):
             return learned
         places = learned[:, 1:].transpose(1, 2).unflatten(2, (side, side)).float()

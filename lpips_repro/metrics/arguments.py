@@ -6,6 +6,7 @@ from lpips_repro.errors import UserError
 
 FROM_FILE = "LPIPS.from_official(net, version, torch.load(FILE, weights_only=True))"
 
+ONLY_METRIC = ("per_layer", "mask", "retPerLayer")
 # What stands for them here, by function.
 RELEASED = {
     "LPIPS": {
@@ -19,6 +20,7 @@ RELEASED = {
         "verbose": "nothing is printed: leave it out",
     },
     "forward": {"retPerLayer": "per_layer=True returns what each layer adds, (layers, N)"},
+    "evaluator": {},
 }
 
 
@@ -34,6 +36,10 @@ def refuse_arguments(function: str, unknown: Iterable[str]) -> None:
         unknown: names of the arguments that were left over.
     """
     for name in unknown:
+        if function == "evaluator" and name in ONLY_METRIC:
+            raise UnknownArgumentError(f"{name}= is for LPIPS itself: an optimized evaluator gives distances alone")
+        if function == "forward" and name == "validate":
+            raise UnknownArgumentError("validate= is for LPIPS when it is made: LPIPS(validate=False)")
         if name not in RELEASED[function]:
             raise UnknownArgumentError(f"{function}() got an unexpected keyword argument {name!r}")
         raise UnknownArgumentError(f"{name}= is an argument of the package lpips: here {RELEASED[function][name]}")

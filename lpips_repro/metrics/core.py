@@ -55,9 +55,14 @@ def _by_place(feature_map: Tensor, batches: int, lin: Tensor | None) -> Tensor:
     vectors = unit_normalize(feature_map).permute(0, 2, 3, 1)
     _, height, width, channels = vectors.shape
     ref, *others = vectors.reshape(batches, -1, channels).unbind()
-    weight = vectors.new_ones(channels) if lin is None else lin.to(vectors.dtype).clamp(min=0)
+    weight = vectors.new_ones(channels) if lin is None else _at_least_zero(lin).to(vectors.dtype)
     by_place = torch.stack([_squared_difference(ref, other) @ weight for other in others])
     return by_place.view(batches - 1, -1, height * width)
+
+
+def _at_least_zero(lin: Tensor) -> Tensor:
+    # As clamp(min=0), but with the gradient of the released package at 0, where many of the official weights are.
+    return torch.where(lin < 0, 0.0, lin)
 
 
 def _squared_difference(x: Tensor, y: Tensor) -> Tensor:

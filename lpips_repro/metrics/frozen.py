@@ -1,5 +1,6 @@
 """A module that stays as it was made, whatever the module that contains it does."""
 
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -65,4 +66,11 @@ class FrozenModule(nn.Module):
         """Warn, unless this module has given the same warning."""
         if message not in self._warned:
             self._warned.add(message)
-            warnings.warn(message, stacklevel=2)
+            frame = sys._getframe()
+            while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+                ("lpips_repro.", "torch.")
+            ):
+                frame = frame.f_back
+            # At the user's line, and with a registry of its own: Python would not repeat it there for another metric.
+            where = frame.f_code.co_filename, frame.f_lineno
+            warnings.warn_explicit(message, UserWarning, *where, registry={})

@@ -74,25 +74,35 @@ def fsimc(x: Tensor, y: Tensor, *, validate: bool = True) -> Tensor:
 
 
 def _in_blocks(x: Tensor, y: Tensor, chromatic: bool) -> Tensor:
+    x, y = at_least_float32(x), at_least_float32(y)
+    if is_recorded(x):  # whose count is a symbol, or another one later
+        return _feature_similarity(x, y, chromatic)
     pixels = BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"]
     count = max(1, pixels // x[0, 0].numel())
-    blocks = zip(at_least_float32(x).split(count), at_least_float32(y).split(count), strict=True)
+    blocks = zip(x.split(count), y.split(count), strict=True)
     return torch.cat([_feature_similarity(a, b, chromatic) for a, b in blocks])
 
 
 def _feature_similarity(x: Tensor, y: Tensor, chromatic: bool) -> Tensor:
     rgb = _downsample(torch.cat((x, y)) * 255)
     luma = weighted_sum(rgb, Y_WEIGHTS)
-    congruency = _phase_congruency(luma).chunk(2)
+    congruency = _pair(_phase_congruency(luma))
     weight = torch.maximum(*congruency)
-    similarity = _similarity(*congruency, T1) * _similarity(*_gradient_magnitude(luma).chunk(2), T2)
+    similarity = _similarity(*congruency, T1) * _similarity(
+        *_gradient_magnitude(luma).unflatten(0, (2, -1)).unbind(), T2
+    )
     if chromatic:
-        s_i = _similarity(*weighted_sum(rgb, I_WEIGHTS).chunk(2), T3)
-        s_q = _similarity(*weighted_sum(rgb, Q_WEIGHTS).chunk(2), T4)
+        s_i = _similarity(*_pair(weighted_sum(rgb, I_WEIGHTS)), T3)
+        s_q = _similarity(*_pair(weighted_sum(rgb, Q_WEIGHTS)), T4)
         similarity = similarity * _real_power(s_i * s_q)
     total = weight.sum(dim=(1, 2), keepdim=True)
     weight = torch.where(total > EPSILON, weight, 1)
     return (similarity * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
+
+
+def _pair(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of x and those of y, which are one after the other."""
+    return values.unflatten(0, (2, -1)).unbind()  # not chunk(2), which torch.export takes for a condition on N
 
 
 def _downsample(image: Tensor) -> Tensor:
@@ -110,7 +120,7 @@ def _downsample(image: Tensor) -> Tensor:
 
 def _phase_congruency(luma: Tensor) -> Tensor:
     """Phase congruency of (N, H, W) images on the 0-255 scale, N x H x W values in [0, 1]."""
-    # Nothing that only stands for numbers is kept.
+    # A tensor that is only recorded must not be kept for later calls.
     make = _filters.__wrapped__ if is_recorded(luma) else _filters
     filters, noise_gain = make(*luma.shape[-2:], luma.dtype, luma.device)
     # The filters ignore the mean, which would only add rounding errors.
@@ -146,11 +156,11 @@ def _filters(height: int, width: int, dtype: torch.dtype, device: torch.device) 
     # Any value but 0 will do at frequency 0, which the filter leaves out.
     log_radius = torch.where(radius > 0, radius, 1).log()
     centres = -torch.tensor(
-        [MIN_WAVELENGTH * WAVELENGTH_MULTIPLIER**s for s in range(SCALES)], dtype=torch.float64
+        [MIN_WAVELENGTH * WAVELENGTH_MULTIPLIER**s for s in range(SCALES)], dtype=torch.float64, device="cpu"
     ).log()
     radial = torch.exp(-((log_radius - centres[:, None, None]) ** 2) / (2 * math.log(SIGMA_F) ** 2)) * low_pass
     radial = radial * (radius > 0)
-    angles = torch.arange(ORIENTATIONS, dtype=torch.float64)[:, None, None] * math.pi / ORIENTATIONS
+    angles = torch.arange(ORIENTATIONS, dtype=torch.float64, device="cpu")[:, None, None] * math.pi / ORIENTATIONS
     # Angular distance, free of the jump at +-pi.
     distance = torch.atan2(torch.sin(theta - angles), torch.cos(theta - angles))
     theta_sigma = math.pi / ORIENTATIONS / THETA_RATIO
@@ -168,7 +178,7 @@ def _filters(height: int, width: int, dtype: torch.dtype, device: torch.device) 
 
 def _frequencies(size: int) -> Tensor:
     """Kovesi's frequencies of an FFT in its own order; odd sizes run to +-0.5 where the FFT's do not."""
-    steps = torch.arange(size, dtype=torch.float64) - size // 2
+    steps = torch.arange(size, dtype=torch.float64, device="cpu") - size // 2
     return torch.fft.ifftshift(steps / (size - size % 2))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lpips_repro.metrics.tracing import is_recorded
+from lpips_repro.metrics.tracing import is_recorded, quiet_checks
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 GREY_OR_RGB = (1, 3)  # channels
@@ -36,7 +36,8 @@ def check_images(
             see `lpips_repro.metrics.tracing.is_recorded`.
     """
     images = {"first": x, "second": y}
-    check_forms(images, min_size, channels)
+    with quiet_checks():
+        check_forms(images, min_size, channels)
     if validate:
         check_ranges(images, read_extremes(images), low, high)
 
@@ -96,8 +97,11 @@ def read_extremes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[float, float
     """
     if any(is_recorded(tensor) for tensor in tensors.values()):
         return {}
-    extremes = torch.stack([torch.stack(tensor.detach().aminmax()).float() for tensor in tensors.values()])
-    return dict(zip(tensors, map(tuple, extremes.tolist()), strict=True))
+    # Converted before they are put together: autocast refuses to combine some halves. MPS has no float64.
+    dtypes = {name: torch.float32 if tensor.device.type == "mps" else torch.float64 for name, tensor in tensors.items()}
+    pairs = [[value.to(dtypes[name]) for value in tensor.detach().aminmax()] for name, tensor in tensors.items()]
+    extremes = torch.stack([torch.stack(pair) for pair in pairs]).tolist()
+    return dict(zip(tensors, map(tuple, extremes), strict=True))
 
 
 def check_ranges(
@@ -117,7 +121,7 @@ def check_ranges(
         if not (least >= low - tolerance and most <= high + tolerance):
             raise ValueError(
                 f"{name} image has values in [{least:g}, {most:g}]: expected [{low:g}, {high:g}]: scale it, clip it"
-                f" with .clamp({low:g}, {high:g}), or switch this check off with validate=False"
+                f" with .clamp({low:g}, {high:g}), or switch this check off with validate=False (LPIPS: when it is made)"
             )
 
 

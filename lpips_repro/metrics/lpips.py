@@ -26,7 +26,7 @@ from lpips_repro.metrics.core import layer_distance_maps, layer_distances, unit_
 from lpips_repro.metrics.frozen import FrozenModule
 from lpips_repro.metrics.inputs import broadcast, check_forms, check_ranges, is_autocast, read_extremes
 from lpips_repro.metrics.lin_weights import official_lin_state
-from lpips_repro.metrics.mask import check_mask_form, check_mask_values, mask_values
+from lpips_repro.metrics.mask import check_mask_form, check_mask_values, mask_values, scaled_mask
 from lpips_repro.metrics.optimized import OptimizedLPIPS
 from lpips_repro.metrics.released import own_state, read_lin_state, read_released_state, write_released_state
 from lpips_repro.metrics.tracing import is_recorded, quiet_checks
@@ -39,6 +39,8 @@ VERSIONS = ("0.0", "0.1")
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 
+CONSTANTS = {"shift": SHIFT, "scale": SCALE}
+
 # On a CPU as many images at once as keep the largest feature map within its last cache.
 CPU_CACHE_BYTES = 20e6
 
@@ -48,7 +50,8 @@ class LPIPS(FrozenModule):
 
     It stays so inside another module: see `FrozenModule`. Under autocast it takes images of any floating dtype, runs
     the backbone as autocast says, and returns float32. On a GPU it computes float32 in full precision, except inside
-    `lpips_repro.precision.tf32(True)`; the gradient, which PyTorch computes later, follows PyTorch's own switches.
+    `lpips_repro.precision.tf32(True)`. PyTorch's own switches decide for the gradient, which it computes later, and for
+    what torch.compile and torch.export make of the metric.
 
     Args:
         net: backbone: "alex", "vgg", "squeeze", another key of `lpips_repro.backbones.BACKBONES`, or "timm/NAME".
@@ -85,6 +88,9 @@ class LPIPS(FrozenModule):
         **unknown: Any,
     ):
         refuse_arguments("LPIPS", unknown)
+        if not isinstance(net, str):
+            raise UserError(f'net={net!r}: expected the name of a network: LPIPS(net="alex")')
+        version = str(version)  # 0.1 is meant as "0.1"
         super().__init__(persistent)
         check_backbone(net)
         check_choice("variant", variant, VARIANTS)
@@ -109,8 +115,10 @@ class LPIPS(FrozenModule):
                 lin_weights = read_state(Path(lin_weights))
             lin = read_lin_state(without_wrappers(lin_weights), self.backbone.spec.channels)
             self.lin.extend(weight.to(like) for weight in lin)
-        for name, values in (("shift", SHIFT), ("scale", SCALE)):
-            self.register_buffer(name, like.new_tensor(values).view(1, 3, 1, 1), persistent=False)
+        for name in CONSTANTS:
+            self.register_buffer(name, None, persistent=False)
+        self._set_constants(like)
+        self.register_load_state_dict_post_hook(_set_constants_after_load)
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # in which convolutions are faster
         self.eval()
@@ -131,9 +139,10 @@ class LPIPS(FrozenModule):
             x, y: RGB images (N, 3, H, W), in [-1, 1], or in [0, 1] with `normalize`. One image may stand for N.
             normalize: the inputs are in [0, 1].
             per_layer: return what each layer adds to the distances.
-            mask: weights of places (N, 1, H, W), at least 0: in each layer the distance is the weighted mean over its
-                places, each with the mean weight of the pixels under it. A place sees pixels around it, too, so pixels
-                of weight 0 near others of a larger weight still count.
+            mask: weights of places (N, 1, H, W), or (1, 1, H, W) for all images, at least 0, and not all 0 (the result
+                is NaN then if values are not checked). In each layer the distance is the weighted mean over its
+                places. The weight of a place is the mean over the pixels under it. The features of a place depend on
+                pixels around it, so pixels of weight 0 near others of a larger weight still count.
 
         Returns:
             N distances, or N x 1 x H x W of them with `spatial`; with `per_layer` as many for each layer, (layers, N)
@@ -154,13 +163,15 @@ class LPIPS(FrozenModule):
         *,
         per_layer: bool = False,
         mask: Tensor | None = None,
+        **unknown: Any,
     ) -> tuple[Tensor, Tensor]:
         """The distances (ref, p0) and (ref, p1), with one pass over the reference; arguments as for `forward`."""
+        refuse_arguments("forward", unknown)
         return self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize, per_layer, mask)
 
     @classmethod
     def from_official(
-        cls, net: str, version: str, state_dict: Mapping[str, Tensor], variant: str | None = None
+        cls, net: str, version: str, state_dict: Mapping[str, Tensor], variant: str | None = None, **settings: bool
     ) -> "LPIPS":
         """The metric that a state dict of the released `lpips.LPIPS` holds, such as `weights.pth` of a training run.
 
@@ -169,6 +180,7 @@ class LPIPS(FrozenModule):
             state_dict: `net.sliceK.N.*`, `scaling_layer.*` and, unless it is off the shelf, `linK.model.1.weight`
                 (with or without the duplicates `lins.*`, and with or without `module.` before all keys).
             variant: what it was trained as; None for "lin", or "off_the_shelf" where there are no lin weights.
+            settings: spatial, validate and persistent, as for `LPIPS`.
 
         Raises:
             UserError: naming the key that is missing, unexpected, wrong-shaped, not finite, negative, or contradicts
@@ -178,7 +190,7 @@ class LPIPS(FrozenModule):
         variant = variant or ("lin" if lin_weights else "off_the_shelf")
         # Empty ones of a variant that needs them are refused, where None would stand for the official ones.
         absent = variant == "off_the_shelf" and not lin_weights
-        return cls(net, variant, version, weights=weights, lin_weights=None if absent else lin_weights)
+        return cls(net, variant, version, weights=weights, lin_weights=None if absent else lin_weights, **settings)
 
     def optimized(self, dtype: torch.dtype = torch.float32, *, compiled: bool = True) -> OptimizedLPIPS:
         """A frozen copy with the same `forward` and `triplet`, for evaluation: see `OptimizedLPIPS`."""
@@ -195,6 +207,25 @@ class LPIPS(FrozenModule):
             UserError: for a value that is wrong-shaped, not finite or, among lin weights, negative, naming the key.
         """
         return own_state(self.backbone, list(self.lin), state, SHIFT, SCALE)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As of `FrozenModule`; lin weights that an optimizer made negative are 0, which they count as."""
+        state, prefix = super().state_dict(*args, **kwargs), kwargs.get("prefix", "")
+        for layer in range(len(self.lin)):
+            weight = state.get(f"{prefix}lin.{layer}")
+            if weight is not None and not kwargs.get("keep_vars") and not is_recorded(weight) and (weight < 0).any():
+                state[f"{prefix}lin.{layer}"] = weight.clamp(min=0)
+        return state
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "LPIPS":
+        """Convert or move all tensors; the constants are made again, not rounded twice or left without values."""
+        super()._apply(*args, **kwargs)
+        self._set_constants(self.shift)
+        return self
+
+    def _set_constants(self, like: Tensor) -> None:
+        for name, values in CONSTANTS.items():
+            setattr(self, name, like.new_tensor(values).view(1, 3, 1, 1))
 
     def check(self, images: Mapping[str, Tensor], normalize: bool, mask: Tensor | None = None) -> None:
         """Raise ValueError for images, or a mask, that the metric does not take; warn of a likely wrong range."""
@@ -293,6 +324,8 @@ class LPIPS(FrozenModule):
         if is_autocast(first):
             dtype = torch.promote_types(self.shift.dtype, torch.float32)
             batches = tuple(batch.to(dtype) for batch in batches)
+        if mask is not None:
+            mask = scaled_mask(mask, first.shape[0], torch.promote_types(dtype, torch.float32))
         if is_recorded(first):  # whose count is a symbol, or another one later
             blocks, masks = [batches], [mask]
         else:
@@ -313,6 +346,11 @@ class LPIPS(FrozenModule):
             images = self.preprocess(batches, normalize)
         parts = self.distances_by_layer(images, len(batches), mask)
         return (torch.stack(list(parts), dim=1) if per_layer else sum(parts)).unbind()
+
+
+def _set_constants_after_load(metric: LPIPS, incompatible: object) -> None:
+    # With assign=True the metric has taken tensors of another dtype or device.
+    metric._set_constants(next(metric.backbone.parameters()).detach())
 
 
 def versions_of(net: str) -> tuple[str, ...]:

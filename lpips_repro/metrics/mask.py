@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-VALUES, LARGEST = "mask", "mask's largest value in an image"
+VALUES, LARGEST = "mask", "largest"
 
 
 def check_mask_form(mask: Tensor, image: Tensor, spatial: bool) -> None:
-    """Raise ValueError unless a mask is a floating point or bool tensor (N, 1, H, W) on the device of the images.
+    """Raise ValueError unless a mask is a floating point or bool tensor (N or 1, 1, H, W) on their device.
 
     Args:
         mask: the mask; image: the images.
@@ -18,7 +18,7 @@ def check_mask_form(mask: Tensor, image: Tensor, spatial: bool) -> None:
     if spatial:
         raise ValueError("mask given with spatial=True: a map has every place: multiply it by the mask")
     wanted = (image.shape[0], 1, *image.shape[2:])
-    if not isinstance(mask, Tensor) or mask.shape != wanted:
+    if not isinstance(mask, Tensor) or (mask.shape != wanted and mask.shape != (1, *wanted[1:])):
         found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
         raise ValueError(f"mask is {found}: expected a tensor of shape {tuple(wanted)}")
     if not (mask.dtype.is_floating_point or mask.dtype is torch.bool) or mask.device != image.device:
@@ -31,8 +31,18 @@ def mask_values(mask: Tensor | None) -> dict[str, Tensor]:
     """What `check_mask_values` wants to know the extremes of."""
     if mask is None:
         return {}
-    mask = mask.detach().float()
+    mask = _as_float(mask.detach())
     return {VALUES: mask, LARGEST: mask.amax(dim=(1, 2, 3))}
+
+
+def scaled_mask(mask: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    """A mask (count, 1, H, W), divided by its largest weight in each image: no sum of weights overflows or vanishes."""
+    mask = _as_float(mask).expand(count, -1, -1, -1)
+    return (mask / mask.amax(dim=(1, 2, 3), keepdim=True)).to(dtype)
+
+
+def _as_float(mask: Tensor) -> Tensor:
+    return mask.to(torch.promote_types(mask.dtype, torch.float32))
 
 
 def check_mask_values(extremes: Mapping[str, tuple[float, float]]) -> None:

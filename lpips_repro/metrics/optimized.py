@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lpips_repro.devices import warn_of_slow_bfloat16
 from lpips_repro.errors import UserError, check_choice
+from lpips_repro.metrics.arguments import refuse_arguments
 from lpips_repro.metrics.compilation import compiling, padded
 from lpips_repro.metrics.core import without_autocast
 from lpips_repro.metrics.frozen import FrozenModule
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from lpips_repro.metrics.lpips import LPIPS
 
 DTYPES = (torch.float32, torch.bfloat16)
-# A batch is padded to a size that is compiled already, if that is at most so many times as large.
-MOST_PADDING = 8
+# A batch is padded to a size that is compiled already, if that is at most so many times as large: up to the first
+# factor always, up to the second when its own size is asked for the first time.
+PADDING, FIRST_PADDING = 2, 8
 
 
 class OptimizedLPIPS(FrozenModule):
@@ -61,11 +63,12 @@ class OptimizedLPIPS(FrozenModule):
             shorten(self.metric.backbone)
         self.dtype, self.compiled = dtype, compiled
         self._compiled: dict[tuple, dict[int, nn.Module]] = {}
+        self._asked: set[int] = set()
         self.eval()
 
     # What is compiled belongs to its own weights: a copy compiles again.
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_compiled": {}}
+        return {**self.__dict__, "_compiled": {}, "_asked": set()}
 
     def accepted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Nothing: raises UserError for a state, since the weights are constants of what is compiled."""
@@ -75,12 +78,16 @@ class OptimizedLPIPS(FrozenModule):
             )
         return {}
 
-    def forward(self, x: Tensor, y: Tensor, normalize: bool = False) -> Tensor:
-        """As `LPIPS.forward`, on float32 images."""
+    def forward(self, x: Tensor, y: Tensor, normalize: bool = False, **unknown: Any) -> Tensor:
+        """As `LPIPS.forward`, on float32 images; distances alone, without `per_layer` and `mask`."""
+        refuse_arguments("evaluator", unknown)
         return self._distances({"first": x, "second": y}, normalize)[0]
 
-    def triplet(self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False) -> tuple[Tensor, Tensor]:
-        """As `LPIPS.triplet`, on float32 images."""
+    def triplet(
+        self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False, **unknown: Any
+    ) -> tuple[Tensor, Tensor]:
+        """As `LPIPS.triplet`, on float32 images; distances alone, without `per_layer` and `mask`."""
+        refuse_arguments("evaluator", unknown)
         return self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize)
 
     # Not inference mode, whose tensors are of another kind: a graph for each would be compiled.
@@ -122,8 +129,11 @@ class OptimizedLPIPS(FrozenModule):
         if not self.compiled:
             return at_once, block
         known = self._compiled.setdefault((len(batches), batches[0].shape[2:]), {})
-        fitting = [size for size in known if at_once <= size <= MOST_PADDING * at_once]
-        size = min(fitting, default=rounded_up(at_once))
+        own = rounded_up(at_once)
+        most = (PADDING if own in self._asked else FIRST_PADDING) * at_once
+        size = min((size for size in known if at_once <= size <= most), default=own)
+        if size > PADDING * at_once:
+            self._asked.add(own)
         if size not in known:
             known[size] = torch.compile(block, dynamic=False, fullgraph=True)
         return size, known[size]

@@ -17,6 +17,7 @@ from lpips_repro.backbones.checkpoints import without_wrappers
 from lpips_repro.backbones.registry import check_value
 from lpips_repro.errors import UserError
 
+OWN_PREFIXES = ("backbone.", "lin.")
 RELEASED_PREFIXES = ("net.", "lins.", "scaling_layer.", *(f"lin{layer}." for layer in range(10)))
 
 
@@ -68,7 +69,7 @@ def own_state(
         UserError: naming the key that is wrong-shaped, not finite or negative, or as `read_released_state`.
     """
     state = without_wrappers(state)
-    if any(key.startswith(RELEASED_PREFIXES) for key in state):
+    if not any(key.startswith(OWN_PREFIXES) for key in state):
         released = {key: value for key, value in state.items() if key.startswith(RELEASED_PREFIXES)}
         weights, lin_weights = read_released_state(backbone.name, released, shift, scale)
         state = {key: value for key, value in state.items() if key not in released}
@@ -78,10 +79,12 @@ def own_state(
     for key, value in state.items():
         if key in own:
             check_value(f"weights of {backbone.name}", key, value, own[key].shape)
+    own |= {f"lin.{layer}": weight for layer, weight in enumerate(lin)}
     for layer, weight in enumerate(lin):
         if (key := f"lin.{layer}") in state:
             _check_lin(key, state[key], tuple(weight.shape))
-    return dict(state)
+    # In one dtype, also if `load_state_dict` is asked to take the tensors themselves (assign=True).
+    return {key: value.to(own[key].dtype) if key in own else value for key, value in state.items()}
 
 
 def read_released_state(
@@ -103,18 +106,22 @@ def read_released_state(
             weights[f"features.{layer}.{match[3]}"] = value
         elif not slices and key.startswith("net."):
             weights[key.replace("net.", "features.", 1)] = value
-        elif re.fullmatch(r"lin\d+\.model\.1\.weight", key):
-            lin_weights[key] = value
+        elif match := re.fullmatch(r"lin(\d+)\.model\.[01]\.weight", key):  # 0 if it was made with use_dropout=False
+            lin_weights[lin_key(int(match[1]))] = value
         elif key in ("scaling_layer.shift", "scaling_layer.scale"):
-            expected = torch.tensor(shift if key.endswith("shift") else scale)
-            if value.numel() != 3 or not torch.allclose(value.detach().cpu().flatten().float(), expected):
+            expected = torch.tensor(shift if key.endswith("shift") else scale, device="cpu")
+            # A checkpoint may be in half precision.
+            rtol = 4 * torch.finfo(value.dtype).eps if value.is_floating_point() else 0.0
+            if value.numel() == 3 and value.is_meta:
+                continue
+            if value.numel() != 3 or not torch.allclose(value.detach().cpu().flatten().float(), expected, rtol, 1e-7):
                 raise UserError(f"released weights: {key} is {value.flatten().tolist()}: expected {expected.tolist()}")
-        elif not re.fullmatch(r"lins\.\d+\.model\.1\.weight", key):
+        elif not re.fullmatch(r"lins\.\d+\.model\.[01]\.weight", key):
             raise UserError(f"released weights: unexpected entry {key!r}")
     for key, value in state.items():
         if key.startswith("lins."):
-            single = key.replace("lins.", "lin", 1)
-            if single not in lin_weights or not torch.equal(value, lin_weights[single]):
+            single = lin_key(int(key.split(".")[1]))
+            if single not in lin_weights or not (value.is_meta or torch.equal(value, lin_weights[single])):
                 raise UserError(f"released weights: {key} differs from its duplicate {single}")
     return weights, lin_weights
 

@@ -20,6 +20,7 @@ from lpips_repro.errors import check_choice
 from lpips_repro.metrics.compilation import compiling, padded
 from lpips_repro.metrics.inputs import GREY_OR_RGB, as_rgb, at_least_float32, check_images
 from lpips_repro.metrics.registry import register_metric
+from lpips_repro.metrics.tracing import is_recorded
 
 K1, K2 = 0.01, 0.03
 # L, the span of values.
@@ -74,9 +75,12 @@ def ssim(
         x, y = truncate_to_uint8(x), truncate_to_uint8(y)
     if colorspace == "lab":
         x, y = rgb_to_lab(as_rgb(x)), rgb_to_lab(as_rgb(y))
+    settings = window, DATA_RANGE[colorspace]
+    if is_recorded(x):  # whose count is a symbol, or another one later
+        values = _channel_ssim(x.flatten(0, 1), y.flatten(0, 1), *settings)
+        return values.unflatten(0, x.shape[:2]).mean(dim=1).to(x.dtype)
     count = max(1, BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"] // x[0, 0].numel())
     blocks = zip(x.flatten(0, 1).split(count), y.flatten(0, 1).split(count), strict=True)
-    settings = window, DATA_RANGE[colorspace]
     if compiled:
         with compiling():
             done = [

@@ -14,8 +14,8 @@ _functorch = torch._C._functorch
 def is_recorded(tensor: Tensor) -> bool:
     """Whether the values of a tensor cannot be read.
 
-    That is so under torch.compile, torch.export, torch.jit.trace, make_fx and torch.func.vmap, for fake tensors and
-    those on the meta device, and during the capture of a CUDA graph.
+    That is so under torch.compile, torch.export, torch.jit.trace, make_fx, torch.func.vmap and functionalize, for fake
+    tensors and those on the meta device, and during the capture of a CUDA graph.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _is_proxied() or _is_batched(tensor):
         return True
@@ -38,9 +38,9 @@ def _is_proxied() -> bool:
 
 
 def _is_batched(tensor: Tensor) -> bool:
-    """Whether it is of torch.func.vmap, inside other transforms or not."""
+    """Whether it is of torch.func.vmap or functionalize, inside other transforms or not."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
-        if _functorch.is_batchedtensor(tensor):
+        if _functorch.is_batchedtensor(tensor) or _functorch.is_functionaltensor(tensor):
             return True
         tensor = _functorch.get_unwrapped(tensor)
     return False

@@ -11,8 +11,11 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lpips_repro import LPIPS
+from lpips_repro import LPIPS, precision
 from lpips_repro.backbones import gaussian_state
+from lpips_repro.metrics import fsim, fsimc, l2, psnr, ssim
+from lpips_repro.metrics.tracing import is_recorded
+from tests.fake_cuda import CUDA, fake_gpu
 from tests.metrics.test_lpips import WEIGHTS, images, random_lin, released_metric
 
 # The same operations in another order.
@@ -120,6 +123,7 @@ def test_a_trace_takes_other_batches(any_metric, count):
 def test_make_fx_and_fake_tensors(metric):
     x, y = of_size(2)
     torch.testing.assert_close(make_fx(metric)(x, y)(x, y), metric(x, y), **CLOSE)
+    torch.testing.assert_close(torch.func.functionalize(metric)(x, y), metric(x, y), **CLOSE)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         assert metric(mode.from_tensor(x), mode.from_tensor(y)).shape == (2,)
     assert copy.deepcopy(metric).to("meta")(x.to("meta"), y.to("meta")).shape == (2,)
@@ -215,6 +219,94 @@ def test_an_evaluator_under_autocast_gives_what_it_gives_without(metric, dtype):
     assert found.dtype == mixed.dtype == torch.float32
     assert torch.equal(found, wanted)
     torch.testing.assert_close(mixed, evaluator(x.bfloat16().float(), y))
+
+
+def test_no_value_is_read_while_a_cuda_graph_is_captured(monkeypatch):
+    class OnAGPU(torch.Tensor):
+        is_cuda = True
+
+    tensor = torch.zeros(1).as_subclass(OnAGPU)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    assert not is_recorded(tensor)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert is_recorded(tensor)
+    assert not is_recorded(torch.zeros(1))
+
+
+@pytest.mark.cuda
+def test_a_cuda_graph_gives_the_same_values(metric):
+    metric = copy.deepcopy(metric).cuda()
+    x, y = (image.cuda() for image in of_size(2))
+    wanted = metric(x, y)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        metric(x, y)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = metric(x, y)
+    graph.replay()
+    torch.testing.assert_close(found, wanted, **CLOSE)
+
+
+@pytest.mark.parametrize("made", [lambda metric: metric, lambda metric: metric.optimized(compiled=False)])
+def test_on_a_gpu_float32_is_computed_in_full_precision(made):
+    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
+    seen, metric = [], made(metric_of())
+    with fake_gpu():
+        metric.to(CUDA)
+        for module in metric.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+        x, y = (torch.empty(2, 3, 64, 64, device=CUDA) for _ in range(2))
+        metric(x, y)
+        assert seen == [False] * 5
+        with precision.tf32(True):
+            metric(x, y)
+        assert seen == [False] * 5 + [True] * 5
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_distributed_data_parallel(tmp_path, persistent):
+    class Parent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.metric = nn.Conv2d(3, 3, 1), metric_of(persistent=persistent)
+
+        def forward(self, x, y):
+            return self.metric(self.net(x).tanh(), y)
+
+    x, y = of_size(2)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        parent = nn.parallel.DistributedDataParallel(Parent())
+        for _ in range(2):
+            parent(x, y).sum().backward()
+        state = parent.state_dict()
+        parent.load_state_dict(state)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert parent.module.net.weight.grad.abs().sum() > 0
+    assert any(key.startswith("module.metric.") for key in state) == persistent
+
+
+@pytest.mark.parametrize("classic", [l2, psnr, ssim, fsim, fsimc])
+def test_classic_metrics_are_exported_traced_and_functionalized_too(classic):
+    x, y = ((image + 1) / 2 for image in of_size(2))
+    shapes = {"x": {0: BATCH}, "y": {0: BATCH}}
+
+    class Module(nn.Module):
+        def forward(self, x, y):
+            return classic(x, y)
+
+    exported = torch.export.export(Module(), (x, y), dynamic_shapes=shapes).module()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(Module(), (x, y))
+    a, b = ((image + 1) / 2 for image in of_size(7))
+    for found in (exported(a, b), traced(a, b), torch.func.functionalize(classic)(a, b)):
+        torch.testing.assert_close(found, classic(a, b), **CLOSE)
 
 
 def test_one_reference_stands_for_many_as_in_the_released_package(metric):

@@ -1,6 +1,7 @@
 """The metric as a part of somebody else's model: what the parent does to its modules does not change it."""
 
 import copy
+import re
 import warnings
 
 import lpips as released
@@ -16,8 +17,8 @@ from tests.metrics.test_lpips import WEIGHTS, images, random_lin, released_metri
 
 # One of every kind with layers that work otherwise in training: batch normalization, dropout, stochastic depth.
 MOODY = [
-    *("caffenet-bn", "caffenet-split", "resnet18", "efficientnet_b0", "convnext_tiny", "swin_t"),
-    *("timm/test_resnet", "timm/test_efficientnet"),
+    *("caffenet-bn", "caffenet-split", "resnet18", "efficientnet_b0", "timm/test_resnet", "timm/test_efficientnet"),
+    *(pytest.param(net, marks=pytest.mark.slow) for net in ("convnext_tiny", "swin_t")),
 ]
 
 
@@ -142,8 +143,9 @@ def test_missing_and_unexpected_keys_are_torchs_own_errors():
     assert metric.load_state_dict({"lin.0": state["lin.0"]}, strict=False).missing_keys
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
+@pytest.mark.parametrize(
+    ("net", "prefix"), [("alex", ""), ("alex", "module."), ("alex", "_orig_mod.module."), ("squeeze", ""), ("vgg", "")]
+)
 def test_a_parents_checkpoint_with_the_released_metric_in_it_loads(net, prefix):
     source = LPIPS(net, weights=gaussian_state(net, 3), lin_weights=random_lin(net))
     theirs = Parent(released_metric(source))
@@ -180,6 +182,96 @@ def test_persistent_false_keeps_it_out_of_a_parents_state():
     parent.load_state_dict(other.state_dict())
     assert torch.equal(parent.metric(x, y), other.metric(x, y))
     assert set(Parent(alex()).state_dict()) > {"metric.lin.0", "metric.backbone.features.0.weight"}
+
+
+def test_constants_are_exact_after_any_conversion_and_load():
+    metric, (x, y, _) = alex(), images(2, 3, 64, 64)
+    wanted, state = metric(x, y), metric.state_dict()
+    rounded = alex().bfloat16().float()
+    rounded.load_state_dict(state)
+    empty = alex().to("meta").to_empty(device="cpu")
+    empty.load_state_dict(metric.official_state_dict())
+    for other in (rounded, empty, alex().half().float().requires_grad_(False)):
+        assert torch.equal(other.shift, metric.shift) and torch.equal(other.scale, metric.scale)
+    assert torch.equal(rounded(x, y), wanted)
+    assert torch.equal(empty(x, y), wanted)
+
+
+@pytest.mark.filterwarnings("ignore:for .*no-op")
+def test_tensors_that_are_assigned_bring_their_device_but_not_their_dtype():
+    metric, (x, y, _) = alex(), images(2, 3, 64, 64)
+    with torch.device("meta"):
+        made = LPIPS("alex", weights=WEIGHTS["alex"], lin_weights=random_lin("alex"))
+    made.load_state_dict({key: value.double() for key, value in metric.state_dict().items()}, assign=True)
+    tensors = [*made.parameters(), *made.buffers()]
+    assert {(tensor.dtype, tensor.device.type) for tensor in tensors} == {(torch.float32, "cpu")}
+    assert torch.equal(made(x, y), metric(x, y))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_released_checkpoints_of_any_precision_load(dtype):
+    state = {key: value.to(dtype) for key, value in alex().official_state_dict().items()}
+    x, y, _ = images(2, 3, 64, 64)
+    made = LPIPS.from_official("alex", "0.1", state, validate=False, persistent=False)
+    assert (made.validate, made.persistent) == (False, False)
+    torch.testing.assert_close(made(x, y), alex()(x, y), atol=1e-3, rtol=0.02)
+    alex().load_state_dict(state)
+    with pytest.raises(UserError, match=r"scaling_layer\.shift is"):
+        LPIPS.from_official("alex", "0.1", {**state, "scaling_layer.shift": state["scaling_layer.shift"] + 0.01})
+
+
+def test_a_checkpoint_trained_without_dropout_loads():
+    state = alex().official_state_dict()
+    renamed = {re.sub(r"^(lins?\.?\d)\.model\.1", r"\1.model.0", key): value for key, value in state.items()}
+    assert "lin0.model.0.weight" in renamed and "lins.0.model.0.weight" in renamed
+    x, y, _ = images(1, 3, 64, 64)
+    assert torch.equal(LPIPS.from_official("alex", "0.1", renamed)(x, y), alex()(x, y))
+
+
+def test_the_state_of_a_metric_that_was_trained_can_be_loaded_again():
+    metric = alex().requires_grad_(True)
+    with torch.no_grad():
+        metric.lin[0][:5] = -3
+    x, y, _ = images(1, 3, 64, 64)
+    again = Parent(alex())
+    again.load_state_dict(Parent(metric).state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert torch.equal(again.metric(x, y), metric(x, y))
+    metric.load_state_dict(metric.state_dict())
+    assert metric.lin[0].min() == 0
+
+
+def test_lin_weights_have_the_released_gradient_at_zero():
+    lin = {key: value * (value > 0.5) for key, value in random_lin("alex").items()}
+    metric = LPIPS("alex", weights=WEIGHTS["alex"], lin_weights=lin)
+    theirs = released_metric(metric).requires_grad_(True)
+    x, y, _ = images(1, 3, 64, 64)
+    metric.requires_grad_(True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        metric(x, y).sum().backward()
+    theirs.zero_grad()
+    theirs(x, y).sum().backward()
+    for layer, weight in enumerate(metric.lin):
+        wanted = getattr(theirs, f"lin{layer}").model[1].weight.grad.flatten()
+        torch.testing.assert_close(weight.grad, wanted, atol=1e-6, rtol=1e-4)
+    theirs.requires_grad_(False)
+
+
+def test_a_default_device_does_not_disturb_loading():
+    state = alex().official_state_dict()
+    metric = alex()
+    with torch.device("meta"):
+        metric.load_state_dict(state)
+    x, y, _ = images(1, 3, 64, 64)
+    assert metric(x, y).isfinite().all()
+
+
+def test_a_net_that_is_no_name_and_a_version_that_is_a_number():
+    with pytest.raises(UserError, match="net=True: expected the name of a network"):
+        LPIPS(True)
+    assert LPIPS("alex", "off_the_shelf", 0.1, weights=WEIGHTS["alex"]).version == "0.1"
 
 
 def test_an_evaluator_is_no_part_of_a_parents_state():

@@ -141,6 +141,31 @@ def test_images_in_0_to_1_without_normalize_are_warned_of_once_per_metric():
         assert len(found) == 1
 
 
+def test_each_metric_warns_at_the_users_line_under_pythons_own_filter():
+    x, y, _ = ((image + 1) / 2 for image in images(1, 3, 64, 64))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.resetwarnings()
+        warnings.simplefilter("default")
+        for metric in (metric_of(), metric_of()):
+            for _ in range(2):
+                metric(x, y)
+    assert len(found) == 2
+    assert {warning.filename for warning in found} == {__file__}
+
+
+@pytest.mark.parametrize("autocast", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_autocast_of_any_kind_takes_images_of_any_kind(autocast, dtype):
+    x, y, _ = ((image + 1) / 2 for image in images(1, 3, 64, 64))
+    metric = metric_of()
+    with torch.autocast("cpu", autocast):
+        for pair in ((x.to(dtype), y), (x.to(dtype), y.to(dtype)), (x, y.to(dtype))):
+            assert metric(*pair, normalize=True).dtype == torch.float32
+            assert metric.optimized(compiled=False)(*pair, normalize=True).dtype == torch.float32
+            for classic in CLASSIC.values():
+                assert classic(*pair).isfinite().all()
+
+
 def test_nothing_is_warned_of_if_one_image_has_a_negative_value_or_normalize_is_given():
     x, y, z = images(2, 3, 64, 64)
     metric = metric_of()

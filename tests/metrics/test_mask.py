@@ -74,6 +74,32 @@ def test_a_mask_chooses_where_images_are_compared():
     assert torch.equal(metric(x, y, mask=right.bool()), far)
 
 
+@pytest.mark.parametrize("weight", [1e38, 1e-44, 1e-60, 1e60])
+def test_the_scale_of_a_mask_does_not_count(weight):
+    x, y, _ = images(2, 3, 64, 64)
+    dtype = torch.float32 if 1e-45 < weight < 1e39 else torch.float64
+    mask = torch.zeros(2, 1, 64, 64, dtype=dtype)
+    mask[..., 3:20, 3] = 1
+    metric = metric_of()
+    torch.testing.assert_close(metric(x, y, mask=mask * weight), metric(x, y, mask=mask), **CLOSE)
+
+
+def test_one_mask_stands_for_all_images():
+    x, y, _ = images(3, 3, 64, 64)
+    mask = torch.rand(1, 1, 64, 64)
+    metric = metric_of()
+    torch.testing.assert_close(metric(x, y, mask=mask), metric(x, y, mask=mask.expand(3, -1, -1, -1)), **CLOSE)
+
+
+def test_an_evaluator_refuses_layers_and_masks_in_words():
+    x, y, z = images(1, 3, 64, 64)
+    evaluator = metric_of().optimized(compiled=False)
+    with pytest.raises(TypeError, match="per_layer= is for LPIPS itself"):
+        evaluator(x, y, per_layer=True)
+    with pytest.raises(TypeError, match="mask= is for LPIPS itself"):
+        evaluator.triplet(x, y, z, mask=torch.ones(1, 1, 64, 64))
+
+
 def test_gradients_stay_finite_under_a_mask():
     x, y, _ = images(1, 3, 64, 64)
     mask = torch.zeros(1, 1, 64, 64)
@@ -88,7 +114,7 @@ def test_gradients_stay_finite_under_a_mask():
     [
         (torch.ones(2, 3, 64, 64), r"mask is \(2, 3, 64, 64\): expected a tensor of shape \(2, 1, 64, 64\)"),
         (torch.ones(2, 1, 32, 64), r"expected a tensor of shape \(2, 1, 64, 64\)"),
-        (torch.ones(1, 1, 64, 64), r"expected a tensor of shape \(2, 1, 64, 64\)"),
+        (torch.ones(3, 1, 64, 64), r"expected a tensor of shape \(2, 1, 64, 64\)"),
         ("left", "mask is str"),
         (torch.ones(2, 1, 64, 64, dtype=torch.uint8), "expected a floating point or bool tensor"),
         (torch.full((2, 1, 64, 64), -1.0), r"\[-1, -1\]: expected finite weights of at least 0"),
