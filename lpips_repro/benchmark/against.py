@@ -105,11 +105,12 @@ def _measured(
     cases: Sequence[Case], trees: dict[str, Path], inputs: Path, cfg: BenchConfig, device: torch.device
 ) -> list[Change]:
     samples, starts = [Sample(case) for case in cases], min(STARTS, cfg.repeats)
+    after_each = -(-cfg.repeats // starts)
     with tqdm(total=starts * len(cases), desc=cases[0].net or "classic", leave=False, disable=None) as bar:
         for number in range(starts):
             with processes(trees, inputs, device) as pair:
                 for sample in samples:
                     if not sample.note:
-                        measure(sample, pair, rounds(cfg.repeats // starts, cfg.seconds / starts, least=1), number)
+                        measure(sample, pair, rounds(after_each, cfg.seconds / starts, least=1), number)
                     bar.update()
     return [change_of(sample) for sample in samples]
