@@ -121,7 +121,7 @@ def check_ranges(
         if not (least >= low - tolerance and most <= high + tolerance):
             raise ValueError(
                 f"{name} image has values in [{least:g}, {most:g}]: expected [{low:g}, {high:g}]: scale it, clip it"
-                f" with .clamp({low:g}, {high:g}), or switch this check off with validate=False (LPIPS: when it is made)"
+                f" with .clamp({low:g}, {high:g}), or switch this check off: validate=False (LPIPS: when it is made)"
             )
 
 

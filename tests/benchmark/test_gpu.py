@@ -90,6 +90,7 @@ def test_it_takes_one_network(tmp_path):
         gpu_bench(small(tmp_path, "net=[alex,vgg]"))
 
 
+@pytest.mark.slow
 def test_the_parts_are_those_of_the_benchmark(tmp_path):
     rows = read(gpu_bench(small(tmp_path, "net=[squeeze]")))
     tasks = {"evaluation", "tune or scratch step", "lin feature pass", "lin step on features"}

@@ -20,7 +20,7 @@ def implementations(rows) -> set[str]:
     return {row.implementation for row in rows}
 
 
-@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("squeeze", marks=pytest.mark.slow), "vgg"])
 def test_evaluations_agree(net, tmp_path):
     rows = bench_evaluation(net, small_config(tmp_path), CPU)
     piq = {"piq"} if net == "vgg" else set()

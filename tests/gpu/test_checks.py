@@ -102,6 +102,7 @@ def test_steps_of_pretext_tasks_run_without_waiting(task, modes, monkeypatch):
     assert modes == ["error", "default", "default"]
 
 
+@pytest.mark.slow
 def test_on_a_cpu_a_resumed_run_is_the_same():
     assert resume.stopped_or_not(functools.partial(resume.train, "alex", "lin"), CPU).startswith("0.0e+00 of the")
 

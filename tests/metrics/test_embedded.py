@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from lpips_repro import LPIPS, precision
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.metrics import fsim, fsimc, l2, psnr, ssim
+from lpips_repro.metrics import fsimc, l2, psnr, ssim
 from lpips_repro.metrics.tracing import is_recorded
 from tests.fake_cuda import CUDA, fake_gpu
 from tests.metrics.test_lpips import WEIGHTS, images, random_lin, released_metric
@@ -35,7 +35,7 @@ def metric():
     return metric_of()
 
 
-@pytest.fixture(params=["alex", "caffenet-split", "timm/test_vit"])
+@pytest.fixture(params=["alex", pytest.param("caffenet-split", marks=pytest.mark.slow), "timm/test_vit"])
 def any_metric(request):
     return metric_of(request.param, variant="off_the_shelf")
 
@@ -291,7 +291,7 @@ def test_distributed_data_parallel(tmp_path, persistent):
     assert any(key.startswith("module.metric.") for key in state) == persistent
 
 
-@pytest.mark.parametrize("classic", [l2, psnr, ssim, fsim, fsimc])
+@pytest.mark.parametrize("classic", [l2, psnr, ssim, fsimc])
 def test_classic_metrics_are_exported_traced_and_functionalized_too(classic):
     x, y = ((image + 1) / 2 for image in of_size(2))
     shapes = {"x": {0: BATCH}, "y": {0: BATCH}}
