@@ -70,7 +70,7 @@ def test_every_override_named_composes():
                 if plain != "mine":  # to be made by the user
                     overrides.append(f"{name.lower()}={plain}")
             else:
-                assert name in re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE), name
+                assert name in re.findall(r"^([A-Z_]+) [?:]=", MAKEFILE, re.MULTILINE), name
         if target == "correlation":
             overrides = [word for word in overrides if not word.startswith("data=")]  # is in the name of a folder
         if target in targets:

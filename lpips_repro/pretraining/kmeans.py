@@ -39,6 +39,10 @@ def check_row(net: str, layers: nn.Module) -> None:
     if others:
         found = ", ".join(sorted(others))
         raise UserError(f"backbone={net}: has {found}: k-means needs {', '.join(kind.__name__ for kind in IN_A_ROW)}")
+    for number, layer in enumerate(layers):
+        # Of weight or spectral normalization the weight is computed, and what is written into it is lost.
+        if isinstance(layer, nn.Conv2d) and not isinstance(layer.weight, nn.Parameter):
+            raise UserError(f"backbone={net}: the weight of layer {number} is computed: use a convolution without that")
 
 
 @torch.no_grad()
@@ -71,7 +75,7 @@ def stack_kmeans(
             if len(drawn) < filters:
                 remedy = f"patches={patches} is too few" if len(drawn) == patches else "give more crops"
                 raise UserError(f"{len(drawn)} patches for the {filters} filters of conv{number}: {remedy}")
-            weight = [kmeans_filters(group.flatten(1).numpy(), filters, rng) for group in groups]
+            weight = [kmeans_filters(group.flatten(1).float().numpy(), filters, rng) for group in groups]
             layer.weight.copy_(torch.from_numpy(np.concatenate(weight)).view_as(layer.weight))
             normalise(layer, others, 1.0)
             yield {"filters": len(layer.weight), "patches": len(drawn)}

@@ -184,3 +184,11 @@ def test_photographs_without_content_are_refused():
         list(stack_kmeans(small_row(), plain, plain, 1000, 0))
     with pytest.raises(UserError, match="a filter responds to nothing"):
         list(stack_kmeans(small_row(), images(0), plain, 1000, 0))
+
+
+@pytest.mark.parametrize("normed", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_a_convolution_whose_weight_is_computed_is_refused(normed):
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), normed(nn.Conv2d(4, 6, 3)))
+    with pytest.raises(UserError, match="backbone=mine: the weight of layer 2 is computed"):
+        check_row("mine", layers)
+    check_row("mine", layers[:2])
