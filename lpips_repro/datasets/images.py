@@ -13,23 +13,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from lpips_repro.datasets.decoding import open_image
 from lpips_repro.datasets.packed import PATCH_SIZE
 from lpips_repro.errors import UserError
 
 RESIZE_MODES = ("pil_bilinear", "exact")
-
-
-# A larger image is no patch, and decoding it could take any amount of memory.
+FORMATS = ("PNG",)
+# A larger image is no patch, and decoding it could take any amount of memory. BAPPS's archives have 256 pixels a side.
 LARGEST_SIDE = 4096
+LARGEST_ARCHIVED = 256
 
 
 def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tuple[np.ndarray, int, bool]:
     """Decode an image file into its patch.
 
     Args:
-        path: a PNG, square, 64 to 4096 pixels a side.
+        path: a PNG, square, 64 to 4096 pixels a side (in an archive 64 to 256).
         resize: "pil_bilinear" or "exact", for images larger than 64.
         content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone, and
             what can be done about an error is the caller's to say.
@@ -41,21 +42,14 @@ def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tupl
     Raises:
         UserError: naming the file, where it cannot be decoded or has another size.
     """
-    try:
-        with Image.open(content or path) as file:
-            width, height = file.size
-            if width != height or not PATCH_SIZE <= width <= LARGEST_SIDE:
-                raise UserError(
-                    f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} to {LARGEST_SIDE} a side"
-                )
-            if not _is_plain(file):
-                raise UserError(f"{path}: a PNG of mode {file.mode}: expected 8-bit RGB or grey without transparency")
-            image = file.convert("RGB")
-    except UserError:
-        raise
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        advice = "" if content else ": restore the file"
-        raise UserError(f"{path}: not a readable image ({error}){advice}") from error
+    largest = LARGEST_ARCHIVED if content else LARGEST_SIDE
+    with open_image(path, FORMATS, content) as file:
+        width, height = file.size
+        if width != height or not PATCH_SIZE <= width <= largest:
+            raise UserError(f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} to {largest} a side")
+        if not _is_plain(file):
+            raise UserError(f"{path}: a PNG of mode {file.mode}: expected 8-bit RGB or grey without transparency")
+        image = file.convert("RGB")
     if width == PATCH_SIZE:
         return np.asarray(image), width, True
     if resize == "pil_bilinear":

@@ -4,7 +4,9 @@ ROOT/2afc/{train,val}/SPLIT/{ref,p0,p1}/NAME.png   judge/NAME.npy   share of jud
 ROOT/jnd/val/SPLIT/{p0,p1}/NAME.png                same/NAME.npy    share of judges answering "same"
 """
 
+import glob
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -55,12 +57,20 @@ class SplitFolder:
         return read_vote(path, field)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the names, sizes and modification times of all files: changes when any of them does."""
+        """SHA-256 over all names, the bytes of votes, and what tells images apart: it changes if any file does.
+
+        A program may set the times of modification, as `rsync --times` does, but not those of the last change (ctime).
+        """
         sha = hashlib.sha256()
         for field, suffix in _fields(self.kind).items():
             for name in self.names:
-                stat = (self.path / field / f"{name}{suffix}").stat()
-                sha.update(f"{field}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                path = self.path / field / f"{name}{suffix}"
+                if field == VOTE_FIELD[self.kind]:
+                    what = hashlib.sha256(path.read_bytes()).hexdigest()
+                else:
+                    stat = path.stat()
+                    what = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+                sha.update(f"{field}/{name} {what}\n".encode())
         return sha.hexdigest()
 
 
@@ -135,7 +145,7 @@ def read_split(path: Path, kind: str, phase: str) -> SplitFolder:
         folder = path / field
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder: a {kind} split has {', '.join(fields)}")
-        names[field] = {file.stem for file in folder.iterdir() if file.suffix == suffix and file.name[0] != "."}
+        names[field] = _regular_files(folder, suffix)
     every = set().union(*names.values())
     if not every:
         raise UserError(f"{path}: an empty split: expected files such as {path}/{next(iter(fields))}/000000.png")
@@ -143,5 +153,15 @@ def read_split(path: Path, kind: str, phase: str) -> SplitFolder:
         missing = sorted(every - names[field])
         if missing:
             count = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            if others := sorted((path / field).glob(f"{glob.escape(missing[0])}.*")):
+                wanted = f"a regular file {missing[0]}{suffix}{count}"
+                raise UserError(f"{others[0]}: expected {wanted}: convert or rename it")
             raise UserError(f"{path / field / missing[0]}{suffix}: missing{count}, though its counterparts are there")
     return SplitFolder(path, kind, phase, path.name, tuple(sorted(every)))
+
+
+def _regular_files(folder: Path, suffix: str) -> set[str]:
+    """Names, without the suffix, of the files that have it; hidden ones are passed over."""
+    with os.scandir(folder) as entries:
+        files = {entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()}
+    return {name.removesuffix(suffix) for name in files if name[0] != "."}

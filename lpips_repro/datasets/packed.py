@@ -93,8 +93,9 @@ def digest_fields(folder: Path, kind: str) -> str:
     for name in sorted((*IMAGE_FIELDS[kind], VOTE_FIELD[kind])):
         with (folder / f"{name}.npy").open("rb") as file:
             np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            sha.update(f"{name} {dtype.str} {shape}\n".encode())
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            order = " by columns" * by_columns  # the same bytes are other images then
+            sha.update(f"{name} {dtype.str} {shape}{order}\n".encode())
             while block := file.read(1 << 20):
                 sha.update(block)
     return sha.hexdigest()

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from lpips_repro.datasets.decoding import open_image
 from lpips_repro.errors import UserError
 
 PAGE = "http://www.ponomarenko.info/tid2013.htm"
@@ -24,6 +25,8 @@ WHOLE = (25, 3000)  # references, distorted images
 SCORES, REFERENCES, DISTORTED = "mos_with_names.txt", "reference_images", "distorted_images"
 EXAMPLE = "5.51429 I01_01_1.bmp"
 HIGHEST = 9.0
+FORMATS = ("BMP", "PNG")  # its own, and what it may be converted to
+LARGEST_SIDE = 4096  # of a scaled image, in pixels
 
 LINE = re.compile(r"(\d+(?:\.\d+)?)\s+(\S+)")
 NAME = re.compile(r"i(\d\d)_(\d\d)_(\d)\.bmp")
@@ -97,17 +100,17 @@ def load_image(path: Path, size: int) -> np.ndarray:
     Raises:
         UserError: naming the file, where it cannot be decoded or is no 8-bit RGB or grey image.
     """
-    try:
-        with Image.open(path) as file:
-            if file.mode not in ("RGB", "L", "P"):
-                raise UserError(f"{path}: an image of mode {file.mode}: expected 8-bit RGB or grey: restore the file")
-            image = file.convert("RGB")
-    except UserError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image ({error}): restore the file") from error
-    scale = size / min(image.size)
-    width, height = (round(side * scale) for side in image.size)
+    with open_image(path, FORMATS) as file:
+        if file.mode not in ("RGB", "L", "P"):
+            raise UserError(f"{path}: an image of mode {file.mode}: expected 8-bit RGB or grey: restore the file")
+        scale = size / min(file.size)
+        width, height = (round(side * scale) for side in file.size)
+        if max(width, height) > LARGEST_SIDE:
+            raise UserError(
+                f"{path}: {file.width} x {file.height} pixels: with a smaller side of {size} it would have"
+                f" {width} x {height}, and at most {LARGEST_SIDE} are allowed: restore the file"
+            )
+        image = file.convert("RGB")
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from lpips_repro.datasets.decoding import open_image
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.errors import UserError
 
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 HELD_OUT = 10  # of so many photographs of a folder, in the order of their names, the last one is held out
 MOST_HELD_OUT = 1000  # about: of a large folder fewer are
@@ -102,17 +104,10 @@ def digest_of_all(digests: Sequence[str]) -> str:
 
 def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
     """So many crops of a photograph, uint8 (count, size, size, 3)."""
-    try:
-        with Image.open(file) as image:
-            if image.mode.startswith(("I", "F")):
-                raise UserError(f"{file}: mode {image.mode}, more than 8 bits a channel: convert or remove it")
-            photograph = ImageOps.exif_transpose(image).convert("RGB")
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{file}: not there: restore it, or run `make setup` if it is of an installed package"
-        ) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{file}: not a readable image ({error}): restore or remove the file") from error
+    if not file.exists():
+        raise UserError(f"{file}: not there: restore it, or run `make setup` if it is of an installed package")
+    with open_image(file, FORMATS, remedy="restore, convert or remove it") as image:
+        photograph = ImageOps.exif_transpose(image).convert("RGB")
     width, height = photograph.size
     largest = min(width, height)
     rng = np.random.default_rng(seed)

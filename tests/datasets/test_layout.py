@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,22 @@ def test_files_pair_by_sorted_name(tmp_path):
     make_split(tmp_path, count=3)
     (split,) = find_splits(tmp_path, "val")
     assert split.names == ("000000", "000001", "000002")
+
+
+@pytest.mark.parametrize("name", ["000001.jpg", "000001.PNG", "000001.jpeg"])
+def test_an_image_of_another_suffix_is_named_as_such(tmp_path, name):
+    folder, _, _ = make_split(tmp_path)
+    (folder / "ref/000001.png").rename(folder / "ref" / name)
+    with pytest.raises(UserError, match=f"ref/{name}: expected a regular file 000001.png: convert or rename it"):
+        find_splits(tmp_path, "val")
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    folder, _, _ = make_split(tmp_path)
+    (folder / "p0/000001.png").unlink()
+    os.mkfifo(folder / "p0/000001.png")
+    with pytest.raises(UserError, match=r"p0/000001\.png: expected a regular file"):
+        find_splits(tmp_path, "val")
 
 
 @pytest.mark.parametrize("missing", ["ref/000002.png", "p0/000002.png", "p1/000002.png", "judge/000002.npy"])

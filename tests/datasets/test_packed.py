@@ -117,6 +117,16 @@ def test_all_is_on_the_disk_before_the_split_gets_its_name(tmp_path, monkeypatch
     assert len(renamed) == 2
 
 
+@pytest.mark.parametrize("field", ["ref", "judge"])
+def test_bytes_in_another_order_are_found_by_verify(tmp_path, field):
+    write_split(tmp_path / "cnn", arrays(), CARD)
+    file = tmp_path / "cnn" / f"{field}.npy"
+    content = file.read_bytes().replace(b"'fortran_order': False", b"'fortran_order': True ")
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="contents have SHA-256"):
+        open_split(tmp_path / "cnn").verify()
+
+
 def test_a_flipped_bit_is_found_by_verify(tmp_path):
     packed = write_split(tmp_path / "cnn", arrays(), CARD)
     packed.verify()

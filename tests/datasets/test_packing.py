@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import time
 
 import numpy as np
@@ -49,6 +50,34 @@ def test_another_kind_of_observers_packs_again(tmp_path):
         for observers in ("human", "simulated")
     ]
     assert [card["observers"] for card in cards] == ["human", "simulated"]
+
+
+def keep_times(path, change):
+    """Change a file, with its times of modification and access as before."""
+    stat = path.stat()
+    change()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_judgments_inverted_under_the_same_times_pack_again(tmp_path):
+    folder, _, votes = make_split(tmp_path / "data")
+    first = pack(tmp_path / "data", tmp_path / "packed")
+    for index, vote in enumerate(votes):
+        file = folder / f"judge/{index:06d}.npy"
+        keep_times(file, lambda file=file, vote=vote: np.save(file, np.float32([1 - vote])))
+    second = pack(tmp_path / "data", tmp_path / "packed")
+    np.testing.assert_allclose(second.votes, 1 - first.votes, atol=1e-6)
+
+
+def test_an_image_changed_under_the_same_time_and_size_packs_again(tmp_path):
+    folder, _, _ = make_split(tmp_path / "data")
+    first = pack(tmp_path / "data", tmp_path / "packed")
+    one, other = (folder / f"ref/{index:06d}.png" for index in (0, 1))
+    contents = one.read_bytes(), other.read_bytes()
+    assert len(contents[0]) == len(contents[1])  # noise
+    keep_times(one, lambda: one.write_bytes(contents[1]))
+    second = pack(tmp_path / "data", tmp_path / "packed")
+    assert np.array_equal(second.arrays["ref"][0], first.arrays["ref"][1])
 
 
 def test_a_changed_file_or_resize_mode_packs_again(tmp_path):

@@ -38,11 +38,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         load_images(tmp_path / "absent", 32)
 
 
-@pytest.mark.parametrize(("dtype", "mode"), [(np.uint16, "I;16"), (np.float32, "F")])
-def test_more_than_8_bits_a_channel_are_refused(tmp_path, dtype, mode):
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_more_than_8_bits_a_channel_are_refused(tmp_path, dtype):
     write_photographs(tmp_path, 2)
     Image.fromarray(np.full((40, 40), 1000, dtype)).save(tmp_path / "deep.tiff")
-    with pytest.raises(UserError, match=rf"deep\.tiff: mode {mode}.*convert or remove it"):
+    with pytest.raises(UserError, match=r"deep\.tiff: more than 8 bits per channel.*convert or remove it"):
         load_images(tmp_path, 32)
 
 
@@ -63,7 +63,7 @@ def test_of_very_many_photographs_fewer_are_held_out(tmp_path, monkeypatch):
 def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     write_photographs(tmp_path, 2)
-    with pytest.raises(UserError, match=r"a\.png: not a readable image .*restore or remove the file"):
+    with pytest.raises(UserError, match=r"a\.png: not a readable image .*restore, convert or remove it"):
         load_images(tmp_path, 32)
 
 
