@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lpips_repro.errors import UserError
+from lpips_repro.training.signals import ended_by_sigterm
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,12 +40,12 @@ def current() -> str:
 
 @contextlib.contextmanager
 def checkout(commit: str) -> Iterator[Path]:
-    """A folder with the files of a commit, a git worktree that is removed after the block.
+    """A folder with the files of a commit, a git worktree that is removed after the block, if SIGTERM ends it, too.
 
     Raises:
         UserError: if it cannot be checked out.
     """
-    with tempfile.TemporaryDirectory(prefix="lpips_repro-", ignore_cleanup_errors=True) as folder:
+    with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="lpips_repro-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
         try:
             _add(tree, commit)

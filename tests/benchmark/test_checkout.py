@@ -1,4 +1,6 @@
+import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -30,13 +32,21 @@ def repository(tmp_path, monkeypatch):
     return root
 
 
-@pytest.mark.parametrize("error", [UserError, KeyboardInterrupt])
-def test_a_commit_is_checked_out_and_leaves_nothing_behind(repository, error):
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("end", "error"), [(interrupt, KeyboardInterrupt), (terminate, SystemExit)])
+def test_a_commit_is_checked_out_and_leaves_nothing_behind(repository, end, error):
     with pytest.raises(error), checkout(find_commit("HEAD~1")) as tree:
         assert (tree / "file").read_text() == "old"
         (tree / "__pycache__").mkdir()
         assert git(repository, "worktree", "list").count("\n") == 1
-        raise error
+        end()
     assert not tree.exists() and git(repository, "worktree", "list").count("\n") == 0
     assert (repository / "file").read_text() == "new"
 
