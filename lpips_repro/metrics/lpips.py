@@ -198,7 +198,8 @@ class LPIPS(FrozenModule):
 
     def official_state_dict(self) -> dict[str, Tensor]:
         """Copies of the parameters under the keys of the released `lpips.LPIPS`, which loads them strictly."""
-        return write_released_state(self.backbone, list(self.lin), self.shift, self.scale)
+        lin = [weight.clamp(min=0) for weight in self.lin]  # what they count as
+        return write_released_state(self.backbone, lin, self.shift, self.scale)
 
     def accepted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of this metric or of the released `lpips.LPIPS`, checked as in the constructor.
@@ -225,7 +226,9 @@ class LPIPS(FrozenModule):
 
     def _set_constants(self, like: Tensor) -> None:
         for name, values in CONSTANTS.items():
-            setattr(self, name, like.new_tensor(values).view(1, 3, 1, 1))
+            # Rounded to float32 first, as the released package has them in float64, too.
+            exact = torch.tensor(values, dtype=torch.float32, device=like.device)
+            setattr(self, name, exact.to(like.dtype).view(1, 3, 1, 1))
 
     def check(self, images: Mapping[str, Tensor], normalize: bool, mask: Tensor | None = None) -> None:
         """Raise ValueError for images, or a mask, that the metric does not take; warn of a likely wrong range."""

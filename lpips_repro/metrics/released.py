@@ -136,7 +136,7 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
         state[f"net.{place}"] = value.detach().clone(memory_format=torch.contiguous_format)
     for layer, weight in enumerate(lin):
         for key in (lin_key(layer), f"lins.{layer}.model.1.weight"):
-            state[key] = weight.detach().clamp(min=0).view(1, -1, 1, 1)  # what it counts as
+            state[key] = weight.detach().clone().view(1, -1, 1, 1)
     return state
 
 

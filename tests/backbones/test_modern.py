@@ -184,7 +184,7 @@ def bare(monkeypatch, tmp_path):
 def test_without_weights_the_remedy_names_torchvisions_own_file(net, bare):
     with pytest.raises(
         WeightsNotFoundError,
-        match=rf'run `make weights ARGS="net=\[{net}\]"`, or put {net}_?\w*-[0-9a-f]{{8}}.pth into',
+        match=rf'run `make weights ARGS="net=\[{net}\]"`, or download https://\S+/{net}_?\w*-[0-9a-f]{{8}}.pth and',
     ):
         imagenet_state(net, download=False)
 
