@@ -1,16 +1,16 @@
-"""Arguments of the released package `lpips` that have another name here, or none."""
+"""Keyword arguments that do not exist here, and what to do instead of those of the released package `lpips`."""
 
 from collections.abc import Iterable
 
 from lpips_repro.errors import UserError
 
 FROM_FILE = "LPIPS.from_official(net, version, torch.load(FILE, weights_only=True))"
+DISTANCES_ALONE = "an optimized evaluator gives distances alone: call LPIPS itself"
 
-ONLY_METRIC = ("per_layer", "mask", "retPerLayer")
-# What stands for them here, by function.
-RELEASED = {
+# By function.
+ANSWERS = {
     "LPIPS": {
-        "lpips": 'variant="lin" is lpips=True, variant="off_the_shelf" is lpips=False',
+        "lpips": 'lpips=True is variant="lin" here, lpips=False is variant="off_the_shelf"',
         "model_path": f"lin_weights=FILE reads lin weights, {FROM_FILE} a whole metric",
         "eval_mode": "the metric is always in eval mode: leave it out",
         "pretrained": "lin_weights=FILE gives other lin weights than the official ones: leave it out otherwise",
@@ -19,8 +19,11 @@ RELEASED = {
         "use_dropout": "only training has dropout (`make train`): leave it out",
         "verbose": "nothing is printed: leave it out",
     },
-    "forward": {"retPerLayer": "per_layer=True returns what each layer adds, (layers, N)"},
-    "evaluator": {},
+    "forward": {
+        "retPerLayer": "per_layer=True returns what each layer adds, (layers, N)",
+        "validate": "it is decided when the metric is made: LPIPS(validate=False)",
+    },
+    "evaluator": dict.fromkeys(("per_layer", "retPerLayer", "mask"), DISTANCES_ALONE),
 }
 
 
@@ -29,17 +32,12 @@ class UnknownArgumentError(UserError, TypeError):
 
 
 def refuse_arguments(function: str, unknown: Iterable[str]) -> None:
-    """Raise UnknownArgumentError for keyword arguments that do not exist. The message names the present ones.
+    """Raise UnknownArgumentError for keyword arguments that do not exist. The message says what to do instead.
 
     Args:
-        function: a key of `RELEASED`.
+        function: a key of `ANSWERS`.
         unknown: names of the arguments that were left over.
     """
     for name in unknown:
-        if function == "evaluator" and name in ONLY_METRIC:
-            raise UnknownArgumentError(f"{name}= is for LPIPS itself: an optimized evaluator gives distances alone")
-        if function == "forward" and name == "validate":
-            raise UnknownArgumentError("validate= is for LPIPS when it is made: LPIPS(validate=False)")
-        if name not in RELEASED[function]:
-            raise UnknownArgumentError(f"{function}() got an unexpected keyword argument {name!r}")
-        raise UnknownArgumentError(f"{name}= is an argument of the package lpips: here {RELEASED[function][name]}")
+        answer = ANSWERS[function].get(name, "expected one of those that are documented")
+        raise UnknownArgumentError(f"{function}: unexpected keyword argument {name!r}: {answer}")

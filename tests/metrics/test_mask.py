@@ -94,9 +94,9 @@ def test_one_mask_stands_for_all_images():
 def test_an_evaluator_refuses_layers_and_masks_in_words():
     x, y, z = images(1, 3, 64, 64)
     evaluator = metric_of().optimized(compiled=False)
-    with pytest.raises(TypeError, match="per_layer= is for LPIPS itself"):
+    with pytest.raises(TypeError, match="'per_layer': an optimized evaluator gives distances alone"):
         evaluator(x, y, per_layer=True)
-    with pytest.raises(TypeError, match="mask= is for LPIPS itself"):
+    with pytest.raises(TypeError, match="'mask': an optimized evaluator gives distances alone"):
         evaluator.triplet(x, y, z, mask=torch.ones(1, 1, 64, 64))
 
 
