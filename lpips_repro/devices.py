@@ -1,4 +1,4 @@
-"""How a device is kept busy: copies that are not waited for, reading ahead; and what is fast on it."""
+"""Whether there is a GPU, how a device is kept busy (copies that are not waited for, reading ahead), what is fast."""
 
 import contextlib
 import functools
@@ -88,3 +88,16 @@ def warn_of_slow_bfloat16() -> None:
             " float32, and less exact: use float32",
             stacklevel=3,
         )
+
+
+def why_no_cuda() -> str | None:
+    """Why no GPU can be used, or None if one can."""
+    if torch.version.cuda is None:
+        return f"this build of torch ({torch.__version__}) has no CUDA"
+    if not torch.cuda.is_available():
+        return "no CUDA device or driver was found"
+    try:
+        torch.zeros(1, device="cuda")
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return None

@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.config import Device
+from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError
 from lpips_repro.precision import set_tf32
 
@@ -28,7 +29,7 @@ def choose_device(wanted: Device) -> torch.device:
     """
     if wanted is Device.cpu:
         return torch.device("cpu")
-    reason = _why_no_cuda()
+    reason = why_no_cuda()
     if wanted is Device.cuda and reason:
         raise UserError(f"device=cuda: {reason}: use device=cpu, or fix that")
     name = "cpu" if reason else "cuda"
@@ -55,18 +56,6 @@ def record_run(folder: Path, cfg: DictConfig) -> None:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-
-
-def _why_no_cuda() -> str | None:
-    if torch.version.cuda is None:
-        return f"this build of torch ({torch.__version__}) has no CUDA"
-    if not torch.cuda.is_available():
-        return "no CUDA device or driver was found"
-    try:
-        torch.zeros(1, device="cuda")
-    except RuntimeError as error:
-        return str(error).splitlines()[0]
-    return None
 
 
 def _git(*arguments: str) -> str | None:

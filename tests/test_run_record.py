@@ -28,7 +28,7 @@ def test_auto_says_which_device_it_took_and_why(monkeypatch, caplog):
 
 
 def test_cuda_that_cannot_be_used_is_an_error_with_the_reason(monkeypatch):
-    monkeypatch.setattr(run_record, "_why_no_cuda", lambda: "no CUDA device or driver was found")
+    monkeypatch.setattr(run_record, "why_no_cuda", lambda: "no CUDA device or driver was found")
     with pytest.raises(UserError, match="device=cuda: no CUDA device or driver was found"):
         choose_device(Device.cuda)
 

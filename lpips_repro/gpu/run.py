@@ -8,6 +8,7 @@ import torch
 
 from lpips_repro.benchmark.card import describe_card
 from lpips_repro.benchmark.machine import file_name
+from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.gpu.runner import FAILED, Check, results_of, summary, write_results
 
@@ -45,11 +46,8 @@ def find_gpu() -> torch.device:
     Raises:
         UserError: if there is none.
     """
-    if not torch.cuda.is_available():
-        raise UserError(
-            f"no CUDA device (torch {torch.__version__}, CUDA {torch.version.cuda}): use a machine with an NVIDIA GPU,"
-            " its driver and a build of torch for CUDA"
-        )
+    if reason := why_no_cuda():
+        raise UserError(f"{reason}: use a machine with an NVIDIA GPU, its driver and a build of torch for CUDA")
     return torch.device("cuda", 0)
 
 
