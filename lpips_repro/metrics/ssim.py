@@ -76,11 +76,12 @@ def ssim(
     if colorspace == "lab":
         x, y = rgb_to_lab(as_rgb(x)), rgb_to_lab(as_rgb(y))
     settings = window, DATA_RANGE[colorspace]
+    channels = x.flatten(0, 1), y.flatten(0, 1)
     if is_recorded(x):  # whose count is a symbol, or another one later
-        values = _channel_ssim(x.flatten(0, 1), y.flatten(0, 1), *settings)
-        return values.unflatten(0, x.shape[:2]).mean(dim=1).to(x.dtype)
-    count = max(1, BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"] // x[0, 0].numel())
-    blocks = zip(x.flatten(0, 1).split(count), y.flatten(0, 1).split(count), strict=True)
+        blocks, compiled = [channels], False
+    else:
+        count = max(1, BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"] // x[0, 0].numel())
+        blocks = zip(*(images.split(count) for images in channels), strict=True)
     if compiled:
         with compiling():
             done = [

@@ -85,7 +85,7 @@ def stack_kmeans(
 def draw_patches(layer: nn.Conv2d, inputs: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     """What a convolution sees, (count, channels, rows, columns), at random places of its input, or at all of them."""
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    # In this form PyTorch has the padding of every convolution, also of one with padding="same".
+    # PyTorch computes this for every kind of padding, also for padding="same".
     windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode)
     for dim, size, stride, step in zip((2, 3), layer.kernel_size, layer.stride, layer.dilation, strict=True):
         windows = windows.unfold(dim, (size - 1) * step + 1, stride)[..., ::step]
