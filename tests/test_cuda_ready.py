@@ -4,6 +4,7 @@ The same of steps: `tests/training/test_cuda_ready.py`, `tests/pretraining/test_
 here, at the end.
 """
 
+import functools
 from unittest.mock import patch
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import torch
 
 from lpips_repro import LPIPS
-from lpips_repro.backbones import BACKBONES, check_backbone, registry
+from lpips_repro.backbones import BACKBONES, Backbone, check_backbone, registry
 from lpips_repro.devices import send
 from lpips_repro.metrics import METRICS
 from tests.backbones.test_timm_models import NETS as TIMM
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
+from tests.processes import one_thread
 
 NETS = (*BACKBONES, *(f"timm/{net}" for net in TIMM))
 SETTINGS = {
@@ -61,6 +63,34 @@ def test_a_classic_metric_is_computed_on_the_gpu_without_waiting(name):
         with fake_gpu(), asynchronous_copies():
             found = METRICS[name].function(*images(2), **settings)
         assert found.device == CUDA
+
+
+# Backward, which fake tensors on a GPU do not know, and autocast: on the CPU.
+
+
+def learned(call, count=2):
+    """Run a call on images that learn, forward and backward, without a read by the host."""
+    batch = [torch.rand(1, 3, 64, 64).requires_grad_() for _ in range(count)]
+    with one_thread(), no_host_read():
+        call(*batch).sum().backward()
+    return batch[0].grad
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("net", NETS)
+def test_neither_forward_nor_backward_of_a_network_is_waited_for(net, autocast):
+    check_backbone(net)
+    metric = LPIPS(net, "off_the_shelf", weights=Backbone(net).state_dict(), validate=False)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        assert learned(metric).abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_neither_forward_nor_backward_of_a_classic_metric_is_waited_for(name):
+    for settings in SETTINGS.get(name, ({},)):
+        if not settings.get("truncate"):  # which has no gradient
+            metric = functools.partial(METRICS[name].function, validate=False, **settings)
+            assert learned(metric).abs().sum() > 0
 
 
 # That a promise which is broken is noticed.
