@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from unittest.mock import patch
 
+import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -75,6 +76,12 @@ class _Generator(torch.Generator):
     @property
     def device(self) -> torch.device:
         return self.place
+
+
+def note_host_reads(monkeypatch: pytest.MonkeyPatch, done: list[str]) -> None:
+    """Add "to the host" to a list whenever a tensor goes there by `cpu()`."""
+    cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append("to the host") or cpu(self))
 
 
 def _pin(tensor: Tensor) -> Tensor:

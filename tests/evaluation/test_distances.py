@@ -7,7 +7,7 @@ from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, DistanceStore, check_numbers, compute_distances, load_batch
-from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu
+from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
 CPU = torch.device("cpu")
 IDENTITY = {"function": "l2", "code": "1"}
@@ -166,8 +166,8 @@ def test_algorithms_are_timed_for_the_batches_of_a_split(tmp_path):
 
 
 def test_no_distance_goes_to_the_host_before_the_last_batch_is_begun(tmp_path, monkeypatch):
-    done, cpu = [], torch.Tensor.cpu
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append("to the host") or cpu(self))
+    done = []
+    note_host_reads(monkeypatch, done)
 
     def pair(x, y):
         done.append("batch")

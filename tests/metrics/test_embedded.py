@@ -11,11 +11,9 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lpips_repro import LPIPS, precision
+from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.metrics import fsimc, l2, psnr, ssim
-from lpips_repro.metrics.tracing import is_recorded
-from tests.fake_cuda import CUDA, fake_gpu
 from tests.metrics.test_lpips import WEIGHTS, images, random_lin, released_metric
 
 # The same operations in another order.
@@ -165,106 +163,6 @@ def test_it_comes_back_from_pickle_and_torch_save(net):
     for again in (pickle.loads(pickle.dumps(metric)), torch.load(file, weights_only=False), copy.deepcopy(metric)):
         assert torch.equal(again(x, y), metric(x, y))
     torch.testing.assert_close(pickle.loads(pickle.dumps(evaluator))(x, y), evaluator(x, y))
-
-
-@pytest.mark.parametrize(
-    ("net", "spatial"),
-    [("alex", True), ("alex", False), ("resnet18", False), ("caffenet-split", True), ("timm/test_vit", False)],
-)
-def test_autocast_takes_images_of_a_network_and_gives_float32(net, spatial):
-    metric = metric_of(net, spatial=spatial)
-    x, y = of_size(2)
-    half = x.bfloat16().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
-        found = metric(half, y)
-        pair = metric.triplet(half, y, half.detach())
-    assert found.dtype == pair[0].dtype == pair[1].dtype == torch.float32
-    # The backbone is in bfloat16, as autocast says; the rest is not.
-    with torch.no_grad():
-        backbone_alone = metric.optimized(torch.bfloat16, compiled=False)(half.float(), y)
-    rough = {"atol": 2e-3 * float(found.detach().abs().max()), "rtol": 0.02}
-    torch.testing.assert_close(found, metric(half.float(), y), **rough)
-    torch.testing.assert_close(found, backbone_alone, **rough)
-    assert not torch.equal(found, metric(half.float(), y))
-    found.sum().backward()
-    assert half.grad.isfinite().all() and half.grad.abs().max() > 0
-
-
-def test_from_the_normalization_on_autocast_computes_as_without_it(monkeypatch):
-    metric = metric_of("alex")
-    x, y = of_size(2)
-    maps = [m.bfloat16() for m in metric.backbone(metric.preprocess((x, y)))]
-    monkeypatch.setattr(type(metric.backbone), "each_map", lambda self, images: iter(maps))
-    wanted = metric(x, y)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(metric(x, y), wanted)
-
-
-def test_without_autocast_another_dtype_is_refused(metric):
-    x, y = of_size(2)
-    with pytest.raises(ValueError, match=r"images are torch\.bfloat16 on cpu, the metric is torch\.float32"):
-        metric(x.bfloat16(), y.bfloat16())
-    with pytest.raises(ValueError, match="expected one dtype"):
-        metric(x.bfloat16(), y)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_an_evaluator_under_autocast_gives_what_it_gives_without(metric, dtype):
-    evaluator = metric.optimized(dtype, compiled=False)
-    x, y = of_size(2)
-    wanted = evaluator(x, y)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = evaluator(x, y)
-        mixed = evaluator(x.bfloat16(), y)
-    assert found.dtype == mixed.dtype == torch.float32
-    assert torch.equal(found, wanted)
-    torch.testing.assert_close(mixed, evaluator(x.bfloat16().float(), y))
-
-
-def test_no_value_is_read_while_a_cuda_graph_is_captured(monkeypatch):
-    class OnAGPU(torch.Tensor):
-        is_cuda = True
-
-    tensor = torch.zeros(1).as_subclass(OnAGPU)
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
-    assert not is_recorded(tensor)
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    assert is_recorded(tensor)
-    assert not is_recorded(torch.zeros(1))
-
-
-@pytest.mark.cuda
-def test_a_cuda_graph_gives_the_same_values(metric):
-    metric = copy.deepcopy(metric).cuda()
-    x, y = (image.cuda() for image in of_size(2))
-    wanted = metric(x, y)
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        metric(x, y)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = metric(x, y)
-    graph.replay()
-    torch.testing.assert_close(found, wanted, **CLOSE)
-
-
-@pytest.mark.parametrize("made", [lambda metric: metric, lambda metric: metric.optimized(compiled=False)])
-def test_on_a_gpu_float32_is_computed_in_full_precision(made):
-    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default
-    seen, metric = [], made(metric_of())
-    with fake_gpu():
-        metric.to(CUDA)
-        for module in metric.modules():
-            if isinstance(module, nn.Conv2d):
-                module.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
-        x, y = (torch.empty(2, 3, 64, 64, device=CUDA) for _ in range(2))
-        metric(x, y)
-        assert seen == [False] * 5
-        with precision.tf32(True):
-            metric(x, y)
-        assert seen == [False] * 5 + [True] * 5
-    assert torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("persistent", [False, True])

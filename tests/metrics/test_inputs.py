@@ -153,19 +153,6 @@ def test_each_metric_warns_at_the_users_line_under_pythons_own_filter():
     assert {warning.filename for warning in found} == {__file__}
 
 
-@pytest.mark.parametrize("autocast", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_autocast_of_any_kind_takes_images_of_any_kind(autocast, dtype):
-    x, y, _ = ((image + 1) / 2 for image in images(1, 3, 64, 64))
-    metric = metric_of()
-    with torch.autocast("cpu", autocast):
-        for pair in ((x.to(dtype), y), (x.to(dtype), y.to(dtype)), (x, y.to(dtype))):
-            assert metric(*pair, normalize=True).dtype == torch.float32
-            assert metric.optimized(compiled=False)(*pair, normalize=True).dtype == torch.float32
-            for classic in CLASSIC.values():
-                assert classic(*pair).isfinite().all()
-
-
 def test_nothing_is_warned_of_if_one_image_has_a_negative_value_or_normalize_is_given():
     x, y, z = images(2, 3, 64, 64)
     metric = metric_of()

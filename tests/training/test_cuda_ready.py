@@ -16,7 +16,7 @@ from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep, make_optimiser
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures, to_images
 from lpips_repro.training.window import Window
-from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
+from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read, note_host_reads
 from tests.processes import one_thread
 from tests.training.tiny import trainer
 
@@ -107,9 +107,9 @@ def test_our_own_backward_waits_for_nothing_on_a_gpu():
 
 def test_validation_reads_nothing_before_the_last_batch_is_begun(splits, monkeypatch):
     monkeypatch.setattr(validation, "BATCH", 5)
-    done, cpu, model = [], torch.Tensor.cpu, model_of("alex", "tune")
+    done, model = [], model_of("alex", "tune")
     model.metric.backbone.register_forward_hook(lambda *_: done.append(torch.backends.cudnn.benchmark))
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append("to the host") or cpu(self))
+    note_host_reads(monkeypatch, done)
     with fake_gpu(), pytest.raises(RuntimeError, match="numpy"):  # there are no values
         validation.validate(model.to(CUDA), {"val": ImageTriplets(splits["val"][:1], CUDA)}, lambda: None)
     assert done == [True, True, True, "to the host"]
