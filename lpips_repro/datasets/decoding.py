@@ -9,8 +9,9 @@ from PIL import Image
 
 from lpips_repro.errors import UserError
 
-# How Pillow calls the layout of pixels of 16 bits in a file. It would cut them to 8 bits without a word.
-DEEP = (";16", "I;", "F;")
+# How Pillow calls the layout of channels of 16 bits or more in a file, which it cuts to 8 bits without a word. "BGR;16"
+# is none of them: its pixels, not its channels, have 16 bits.
+DEEP = (";16B", ";16L", ";16N", "I;", "F;")
 
 
 @contextlib.contextmanager

@@ -87,6 +87,15 @@ def test_a_deep_rgb_tiff_is_refused_too(tmp_path):
         READERS["pretraining"](path)
 
 
+def test_a_bitmap_of_16_bits_per_pixel_is_taken(tmp_path):
+    path, side = tmp_path / "a.bmp", 40
+    masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)  # 5, 6 and 5 bits
+    size = side * side * 2
+    info = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 16, 3, size, 0, 0, 0, 0)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", 66 + size, 0, 0, 66) + info + masks + b"\x00\xf8" * (side * side))
+    assert (READERS["pretraining"](path)[0] == (255, 0, 0)).all()
+
+
 def test_an_image_in_an_archive_has_at_most_256_pixels_a_side(tmp_path):
     path = tmp_path / "a.png"
     for side in (256, 257):
