@@ -84,8 +84,8 @@ def warn_of_slow_bfloat16() -> None:
     """Warn, once per process, if bfloat16 is slower than float32 on this CPU."""
     if native_bfloat16() is False:
         warnings.warn(
-            "this CPU has no bfloat16 instructions (avx512_bf16, amx_bf16): bfloat16 is slower on it than float32 (by 1.3"
-            " to 8 times in measurements), and less exact: use float32",
+            "this CPU has no bfloat16 instructions (avx512_bf16, amx_bf16): bfloat16 is slower on it than float32"
+            " (by 1.3 to 8 times in measurements), and less exact: use float32",
             stacklevel=3,
         )
 
