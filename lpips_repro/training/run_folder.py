@@ -1,20 +1,20 @@
 """The folder of a run: one process works in it, and its log is there."""
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from lpips_repro.errors import UserError
+from lpips_repro.logs import logged_in
 
 
 @contextlib.contextmanager
 def reported_in(folder: Path) -> Iterator[None]:
     """The run's folder is this process's, with a log there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder), _log_file(folder / "train.log"):
+    with _only_process(folder), logged_in(folder / "train.log"):
         yield
 
 
@@ -29,15 +29,3 @@ def _only_process(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()

@@ -234,11 +234,10 @@ def paired_t(ones: list[dict[str, float]], others: list[dict[str, float]]) -> di
 
 
 @pytest.mark.slow
-def test_with_dropout_losses_and_scores_do_not_differ_beyond_seed_noise(mini, shared, tmp_path, monkeypatch):
+def test_with_dropout_losses_and_scores_do_not_differ_beyond_seed_noise(mini, imagenet, tmp_path):
     # Both ways begin with the same weights and take the same batches in each of five pairs: what differs is what is
     # drawn for dropout. Beyond 4.6 standard errors, at 4 degrees of freedom, is 1 % of comparisons with no difference.
     # That this would be noticed: leaving dropout out shows in both training losses.
-    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
     weights = imagenet_state("alex", download=False)
     metric = make_model(weights=weights)
     train_set, val_set = (on_features(metric, mini[phase], tmp_path) for phase in ("train", "val"))
