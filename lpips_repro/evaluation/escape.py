@@ -4,7 +4,7 @@ import re
 
 from tabulate import LATEX_ESCAPE_RULES
 
-_LATEX = str.maketrans(LATEX_ESCAPE_RULES)
+_LATEX = str.maketrans({**LATEX_ESCAPE_RULES, "|": r"\textbar{}"})
 # Entities, for what not every renderer of Markdown lets a backslash escape.
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]"} | {c: f"&#{ord(c)};" for c in "<>|~&"})
 _CODE = re.compile(r"(`[^`]*`)")
