@@ -106,7 +106,7 @@ def test_names_are_shown_as_they_are_in_latex_and_markdown(tmp_path):
     assert cells[9] == "other|one"
     assert "<li>other|one: not run: run <code>make x_y | z</code> for <this> now</li>" in unescape(html)
     text = tex.read_text()
-    escaped = r"a\&b 50\% \$x \#1 l2\_x \textasciitilde{}\^{} \{c\} \textbackslash{}d \textbar{} \ensuremath{<}e\ensuremath{>} *f*"
-    assert escaped in text
+    assert r"a\&b 50\% \$x \#1 l2\_x \textasciitilde{}\^{} \{c\} \textbackslash{}d \textbar{} " in text
+    assert r"\ensuremath{<}e\ensuremath{>} *f*" in text
     assert r"my\_split" in text
     assert all(line.startswith("%") for line in text.splitlines() if "not run" in line or line == "now")
