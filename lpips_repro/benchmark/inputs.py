@@ -12,7 +12,7 @@ from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, PackedSplit
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.metrics.released import lin_key
+from lpips_repro.metrics.lpips.released import lin_key
 
 # Triplets that are written at a time.
 BLOCK = 1000

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from lpips_repro.metrics.lpips import LPIPS, SCALE, SHIFT
+from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.metrics.lpips.core import SCALE, SHIFT
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 

@@ -25,11 +25,11 @@ from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.metrics import METRICS
-from lpips_repro.metrics.core import layer_distances
 from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
-from lpips_repro.metrics.released import read_lin_state
+from lpips_repro.metrics.lpips.channels import channel_means
+from lpips_repro.metrics.lpips.released import read_lin_state
 from lpips_repro.versions import package_version
 
 # Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
@@ -189,7 +189,7 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         "lin": digest_state(dict(metric.lin.named_parameters())) if len(metric.lin) else None,
         "variant": metric.variant,
         "version": metric.version,
-        **circumstances(engine, LPIPS, layer_distances, read_lin_state, Backbone, backbone.spec.layers),
+        **circumstances(engine, LPIPS, channel_means, read_lin_state, Backbone, backbone.spec.layers),
     }
     evaluator = metric.to(engine.device)
     evaluator.validate = False  # images come from bytes

@@ -15,7 +15,7 @@ from lpips_repro.benchmark.inputs import smooth_pair
 from lpips_repro.gpu.runner import Check, NotRun
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.metrics.released import lin_key
+from lpips_repro.metrics.lpips.released import lin_key
 
 TOLERANCE = 1e-5  # of the largest value
 TIMM = ("timm/test_vit", "timm/test_resnet")  # the smallest that timm has

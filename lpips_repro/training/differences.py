@@ -12,7 +12,7 @@ blocks that stay in the cache: there, what costs is moving numbers, not computin
 import torch
 from torch import Tensor
 
-from lpips_repro.metrics.core import NORM_EPSILON
+from lpips_repro.metrics.lpips.channels import NORM_EPSILON
 from lpips_repro.training.dropout import factors
 
 # Numbers in a block, of ref, p0 and p1 together: measured best of a range on a CPU with 1 MB of L2 a core.

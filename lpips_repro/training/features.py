@@ -35,8 +35,8 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import code_version
-from lpips_repro.metrics.core import unit_normalize
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.training.triplets import SplitFeatures, to_images
 
 # Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
@@ -90,26 +90,20 @@ def channel_statistics(metric: LPIPS, ref: Tensor, p0: Tensor, p1: Tensor) -> tu
     Args:
         metric: gives the feature maps; ref, p0, p1: images (N, 3, H, W) in [-1, 1].
     """
-    maps_ref, *others = metric.unit_feature_maps((ref, p0, p1))
-    pairs = []
-    for maps in others:
-        layers = [_layer_statistics(f, x) for f, x in zip(maps_ref, maps, strict=True)]
-        pairs.append([torch.cat(parts, dim=1) for parts in zip(*layers, strict=True)])
-    mean, deviation = (torch.stack(values, dim=1) for values in zip(*pairs, strict=True))
+    layers = [_layer_statistics(m) for m in metric.backbone.each_map(metric.preprocess((ref, p0, p1)))]
+    mean, deviation = (torch.cat(parts, dim=2) for parts in zip(*layers, strict=True))
     return mean, deviation
 
 
-def _layer_statistics(f: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Of two feature maps (N, C, H, W), (N, C) each."""
-    # Places before channels, as they are in memory: means over places are then products with a vector, which are many
-    # times faster than reductions.
-    squared = (f - x).square_().permute(0, 2, 3, 1).flatten(1, 2)
-    places = squared.shape[1]
-    average = squared.new_full((len(squared), 1, places), 1 / places)
-    mean = torch.bmm(average, squared)
-    # The factor p / (1 - p) of the variance is 1 for the dropout of one half.
-    variance = torch.bmm(average, squared.square_()) / places
-    return mean.squeeze(1), variance.sqrt_().squeeze(1)
+def _layer_statistics(feature_map: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the feature maps of references, images p0 and images p1 (3N, C, H, W), (N, 2, C) each."""
+    means, deviations = [], []
+    for squared in squared_differences(feature_map, batches=3):
+        means.append(mean_over_places(squared))
+        # The factor p / (1 - p) of the variance is 1 for the dropout of one half.
+        variance = mean_over_places(squared.square_()) / squared.shape[1]
+        deviations.append(variance.sqrt_())
+    return torch.stack(means, dim=1), torch.stack(deviations, dim=1)
 
 
 @torch.inference_mode()
@@ -162,7 +156,7 @@ def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.devic
         "noise": noise,
         "device": device.type,
         "code": code_version(
-            LPIPS, unit_normalize, Backbone, BACKBONES[metric.backbone.name].layers, channel_statistics
+            LPIPS, squared_differences, Backbone, BACKBONES[metric.backbone.name].layers, channel_statistics
         ),
     }
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lpips_repro.backbones import BACKBONES, map_shapes
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.metrics.released import lin_key
+from lpips_repro.metrics.lpips.released import lin_key
 from lpips_repro.training.differences import channel_means
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.ranking import RankingLoss

@@ -7,7 +7,7 @@ import pytest
 
 from lpips_repro import LPIPS
 from lpips_repro.errors import UserError
-from lpips_repro.metrics.arguments import ANSWERS
+from lpips_repro.metrics.lpips.arguments import ANSWERS
 from tests.metrics.test_frozen import alex
 from tests.metrics.test_lpips import WEIGHTS, images
 

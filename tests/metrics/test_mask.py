@@ -31,7 +31,7 @@ def test_layers_of_a_batch_in_blocks(monkeypatch):
     mask = torch.rand(5, 1, 64, 64)
     whole = metric(x, y, per_layer=True, mask=mask)
     assert whole.shape == (7, 5)
-    monkeypatch.setattr("lpips_repro.metrics.lpips.CPU_CACHE_BYTES", 1e6)
+    monkeypatch.setattr("lpips_repro.metrics.lpips.core.CPU_CACHE_BYTES", 1e6)
     assert metric.at_once(x, 2) < 3
     torch.testing.assert_close(metric(x, y, per_layer=True, mask=mask), whole, **CLOSE)
 
@@ -52,9 +52,9 @@ def test_a_mask_is_the_weighted_mean_over_places_of_every_layer():
     x, y, _ = images(2, 3, 64, 64)
     generator = torch.Generator().manual_seed(3)
     mask = torch.rand(2, 1, 64, 64, generator=generator)
-    maps_x, maps_y = metric.unit_feature_maps((x, y))
     expected = 0
-    for f, g, lin in zip(maps_x, maps_y, metric.lin, strict=True):
+    for maps, lin in zip(metric.backbone(metric.preprocess((x, y))), metric.lin, strict=True):
+        f, g = (maps / (maps.norm(dim=1, keepdim=True) + 1e-10)).chunk(2)
         by_place = ((f - g).square() * lin.view(1, -1, 1, 1)).sum(1, keepdim=True)
         weights = F.adaptive_avg_pool2d(mask, by_place.shape[2:])
         expected = expected + (by_place * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3))

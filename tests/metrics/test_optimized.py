@@ -12,7 +12,7 @@ from PIL import Image
 from lpips_repro import LPIPS, devices
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
-from lpips_repro.metrics.optimized import rounded_up
+from lpips_repro.metrics.lpips.optimized import rounded_up
 from tests.metrics.test_lpips import WEIGHTS, images
 
 # float32 sums in another order.

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lpips_repro.backbones import Backbone, gaussian_state
-from lpips_repro.metrics.short_convolution import ShortConv2d, convolve_3x3, shorten
+from lpips_repro.metrics.lpips.short_convolution import ShortConv2d, convolve_3x3, shorten
 
 
 def drawn(*shape, dtype=torch.float64):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lpips_repro.metrics.lpips import NORM_EPSILON
+from lpips_repro.metrics.lpips.channels import NORM_EPSILON
 from lpips_repro.training import differences
 from lpips_repro.training.differences import channel_means
 from lpips_repro.training.dropout import Dropout, factors

@@ -76,9 +76,10 @@ def train(
 @pytest.mark.parametrize("net", NETS)
 def test_statistics_are_those_of_the_naive_formulas(net, version):
     metric, triplet = make_metric(net, version), images(2)
-    maps = metric.double().unit_feature_maps(tuple(image.double() for image in triplet))
+    maps = metric.double().backbone(metric.preprocess(tuple(image.double() for image in triplet)))
     means, deviations = [], []
-    for f, *others in zip(*maps, strict=True):
+    for of_layer in maps:
+        f, *others = (of_layer / (of_layer.norm(dim=1, keepdim=True) + 1e-10)).chunk(3)
         squared = np.stack([((f - other) ** 2).numpy() for other in others], axis=1)
         places = squared.shape[3] * squared.shape[4]
         means.append(squared.sum(axis=(3, 4)) / places)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lpips_repro.backbones import gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import imagenet_state
-from lpips_repro.metrics.released import write_released_state
+from lpips_repro.metrics.lpips.released import write_released_state
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import make_optimiser, update
 

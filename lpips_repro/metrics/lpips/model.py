@@ -7,9 +7,7 @@ with f_l the feature maps of layer l, unit-normalized over channels. As in the r
 here are the squares of the paper's w; all ones is the metric "off the shelf".
 """
 
-import contextlib
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +18,20 @@ from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
 from lpips_repro.backbones.checkpoints import without_wrappers
 from lpips_repro.backbones.weights import imagenet_state, read_state
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.metrics.arguments import refuse_arguments
-from lpips_repro.metrics.core import NORM_EPSILON as NORM_EPSILON
-from lpips_repro.metrics.core import layer_distance_maps, layer_distances, unit_normalize, without_autocast
-from lpips_repro.metrics.frozen import FrozenModule
-from lpips_repro.metrics.inputs import broadcast, check_forms, check_ranges, is_autocast, read_extremes
+from lpips_repro.metrics.inputs import is_autocast
 from lpips_repro.metrics.lin_weights import official_lin_state
-from lpips_repro.metrics.mask import check_mask_form, check_mask_values, mask_values, scaled_mask
-from lpips_repro.metrics.optimized import OptimizedLPIPS
-from lpips_repro.metrics.released import own_state, read_lin_state, read_released_state, write_released_state
-from lpips_repro.metrics.tracing import is_recorded, quiet_checks
-from lpips_repro.precision import full_float32
+from lpips_repro.metrics.lpips.arguments import refuse_arguments
+from lpips_repro.metrics.lpips.channels import weighted_sum
+from lpips_repro.metrics.lpips.core import SCALE, SHIFT, Core
+from lpips_repro.metrics.lpips.optimized import OptimizedLPIPS
+from lpips_repro.metrics.lpips.released import own_state, read_lin_state, read_released_state, write_released_state
+from lpips_repro.metrics.tracing import is_recorded
 
 VARIANTS = ("off_the_shelf", "lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")
 
-# ImageNet's mean and standard deviation, carried over to inputs in [-1, 1].
-SHIFT = (-0.030, -0.088, -0.188)
-SCALE = (0.458, 0.448, 0.450)
 
-CONSTANTS = {"shift": SHIFT, "scale": SCALE}
-
-# On a CPU as many images at once as keep the largest feature map within its last cache.
-CPU_CACHE_BYTES = 20e6
-
-
-class LPIPS(FrozenModule):
+class LPIPS(Core):
     """The perceptual distance of two batches of images, frozen and in eval mode.
 
     It stays so inside another module: see `FrozenModule`. Under autocast it takes images of any floating dtype, runs
@@ -91,7 +77,6 @@ class LPIPS(FrozenModule):
         if not isinstance(net, str):
             raise UserError(f'net={net!r}: expected the name of a network: LPIPS(net="alex")')
         version = str(version)  # 0.1 is meant as "0.1"
-        super().__init__(persistent)
         check_backbone(net)
         check_choice("variant", variant, VARIANTS)
         check_choice("version", version, versions_of(net))
@@ -99,14 +84,10 @@ class LPIPS(FrozenModule):
             raise UserError("lin_weights given with variant 'off_the_shelf': they belong to the others")
         if variant in ("tune", "scratch") and (weights is None or lin_weights is None):
             raise UserError(f"variant {variant!r} needs weights and lin_weights: none are published: see `make train`")
-        self.variant = variant
-        self.version = version
-        self.spatial = spatial
-        self.validate = validate
         state = without_wrappers(weights) if isinstance(weights, Mapping) else imagenet_state(net, weights)
-        self.backbone = Backbone(net, state)
-        self.map_density = self.backbone.map_density
-        like = next(self.backbone.parameters())
+        super().__init__(Backbone(net, state), version, validate=validate, persistent=persistent)
+        self.variant = variant
+        self.spatial = spatial
         self.lin = nn.ParameterList()
         if variant != "off_the_shelf":
             if lin_weights is None:
@@ -114,14 +95,18 @@ class LPIPS(FrozenModule):
             elif not isinstance(lin_weights, Mapping):
                 lin_weights = read_state(Path(lin_weights))
             lin = read_lin_state(without_wrappers(lin_weights), self.backbone.spec.channels)
-            self.lin.extend(weight.to(like) for weight in lin)
-        for name in CONSTANTS:
-            self.register_buffer(name, None, persistent=False)
-        self._set_constants(like)
-        self.register_load_state_dict_post_hook(_set_constants_after_load)
-        self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # in which convolutions are faster
+            like = next(self.backbone.parameters())
+            self.lin.extend(nn.Parameter(weight.to(like), requires_grad=False) for weight in lin)
         self.eval()
+
+    @property
+    def head(self) -> Tensor:
+        """The weights of the channels of all layers, (C,): lin weights, of which negative ones count as 0, or ones."""
+        if not len(self.lin):
+            return self.shift.new_ones(sum(self.backbone.spec.channels))
+        lin = torch.cat(tuple(self.lin))
+        # As clamp(min=0), but with the gradient of the released package at 0, where many of the official weights are.
+        return torch.where(lin < 0, 0.0, lin)
 
     def forward(
         self,
@@ -194,7 +179,7 @@ class LPIPS(FrozenModule):
 
     def optimized(self, dtype: torch.dtype = torch.float32, *, compiled: bool = True) -> OptimizedLPIPS:
         """A frozen copy with the same `forward` and `triplet`, for evaluation: see `OptimizedLPIPS`."""
-        return OptimizedLPIPS(self, dtype, compiled=compiled)
+        return OptimizedLPIPS(self, self.head, dtype, compiled=compiled, spatial=self.spatial)
 
     def official_state_dict(self) -> dict[str, Tensor]:
         """Copies of the parameters under the keys of the released `lpips.LPIPS`, which loads them strictly."""
@@ -218,142 +203,42 @@ class LPIPS(FrozenModule):
                 state[f"{prefix}lin.{layer}"] = weight.clamp(min=0)
         return state
 
-    def _apply(self, *args: Any, **kwargs: Any) -> "LPIPS":
-        """Convert or move all tensors; the constants are made again, not rounded twice or left without values."""
-        super()._apply(*args, **kwargs)
-        self._set_constants(self.shift)
-        return self
+    def channel_means(self, ref: Tensor, *others: Tensor, normalize: bool = False) -> Tensor:
+        """The mean squared difference of `ref` from each of the other batches, in every channel of every layer.
 
-    def _set_constants(self, like: Tensor) -> None:
-        for name, values in CONSTANTS.items():
-            # Rounded to float32 first, as the released package has them in float64, too.
-            exact = torch.tensor(values, dtype=torch.float32, device=like.device)
-            setattr(self, name, exact.to(like.dtype).view(1, 3, 1, 1))
-
-    def check(self, images: Mapping[str, Tensor], normalize: bool, mask: Tensor | None = None) -> None:
-        """Raise ValueError for images, or a mask, that the metric does not take; warn of a likely wrong range."""
-        check_forms(images, self.backbone.spec.min_size)
-        first = next(iter(images.values()))
-        if first.device != self.shift.device or (first.dtype != self.shift.dtype and not is_autocast(first)):
-            raise ValueError(
-                f"images are {first.dtype} on {first.device}, the metric is {self.shift.dtype} on {self.shift.device}:"
-                " move one to the other with .to()"
-            )
-        if mask is not None:
-            check_mask_form(mask, first, self.spatial)
-        if not self.validate:
-            return
-        extremes = read_extremes({**images, **mask_values(mask)})
-        check_ranges(images, extremes, 0.0 if normalize else -1.0, 1.0)
-        check_mask_values(extremes)
-        if extremes and not normalize and min(extremes[name][0] for name in images) >= 0:
-            self.warn_once(
-                "no image has a negative value: the metric takes images in [-1, 1]: if yours are in [0, 1], pass"
-                " normalize=True"
-            )
-
-    def preprocess(self, batches: tuple[Tensor, ...], normalize: bool = False) -> Tensor:
-        """Several batches of images as one, as the backbone wants it: scaled, channels last, in the metric's dtype.
+        The product with `head` is the distance, so that metrics that differ in their lin weights alone share it.
 
         Args:
-            batches: images (N, 3, H, W) each, in [-1, 1], or in [0, 1] with `normalize`.
+            ref, others: images, as for `forward`; normalize: as there.
+
+        Returns:
+            (len(others), N, C), at least float32.
         """
-        images = torch.cat([images.permute(0, 2, 3, 1) for images in batches]).contiguous()
-        factor, offset = (2.0, -1.0) if normalize else (1.0, 0.0)  # to [-1, 1]
-        if self.backbone.spec.preprocess is None and self.version == "0.1":
-            # In one pass, by rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
-            rows = (factor / self.scale, (offset - self.shift) / self.scale)
-            factor, offset = (values.flatten().repeat(images.shape[2]) for values in rows)
-            images = torch.addcmul(offset, images.flatten(2), factor).view_as(images)
-        elif normalize:
-            images = factor * images + offset
-        if self.backbone.spec.preprocess is not None:
-            images = self.backbone.spec.preprocess(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return images.permute(0, 3, 1, 2)
-
-    def unit_feature_maps(self, batches: tuple[Tensor, ...], normalize: bool = False) -> list[list[Tensor]]:
-        """For each batch its feature maps, normalized over channels; all batches go through the backbone at once."""
-        maps = [unit_normalize(feature_map) for feature_map in self.backbone(self.preprocess(batches, normalize))]
-        return [list(group) for group in zip(*(m.chunk(len(batches)) for m in maps), strict=True)]
-
-    def at_once(self, ref: Tensor, batches: int, dtype: torch.dtype | None = None) -> int:
-        """How many examples to work on at a time: on a CPU about as many as its last cache has room for the maps of.
-
-        Args:
-            ref: their images (N, 3, H, W).
-            batches: images in an example, reference included.
-            dtype: of the maps; by default that of the images.
-        """
-        count = len(ref)
-        if ref.device.type != "cpu":
-            return count
-        per_example = batches * self.map_density * math.prod(ref.shape[2:]) * (dtype or ref.dtype).itemsize
-        most = min(count, max(1, int(CPU_CACHE_BYTES / per_example)))
-        # Of the sizes near that the one that leaves the last block fullest.
-        return min(range(most, most // 2, -1), key=lambda size: -(-count // size) * size)
-
-    def distances_by_layer(self, images: Tensor, batches: int, mask: Tensor | None = None) -> Iterator[Tensor]:
-        """What each layer adds to the distances of the first of several batches from each of the others.
-
-        Args:
-            images: the batches as one, as `preprocess` gives them; batches: how many.
-            mask: as for `forward`.
-
-        Yields:
-            (number of others, N), or (number of others, N, 1, H, W) with `spatial`, at least float32.
-        """
-        # Each layer is done with before the next.
-        for layer, feature_map in enumerate(self.backbone.each_map(images)):
-            lin = self.lin[layer] if len(self.lin) else None
-            if self.spatial:
-                yield layer_distance_maps(feature_map, batches, lin, images.shape[2:])
-            else:
-                yield layer_distances(feature_map, batches, lin, mask)
-
-    def preprocessed_distances(self, images: Tensor, batches: int) -> Tensor:
-        """The distances that `distances_by_layer` gives the parts of."""
-        return sum(self.distances_by_layer(images, batches))
+        images = self.checked({"ref": ref, **{f"p{k}": other for k, other in enumerate(others)}}, normalize)
+        return self.in_blocks(images, normalize, None, self.means_of)
 
     def _distances(
         self, images: Mapping[str, Tensor], normalize: bool, per_layer: bool, mask: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """The distances of the first batch from each of the others."""
-        self.keep_frozen()
-        with quiet_checks():
-            images = broadcast(images)
-            self.check(images, normalize, mask)
-        batches = tuple(images.values())
-        first, dtype = batches[0], batches[0].dtype
-        if is_autocast(first):
-            dtype = torch.promote_types(self.shift.dtype, torch.float32)
-            batches = tuple(batch.to(dtype) for batch in batches)
-        if mask is not None:
-            mask = scaled_mask(mask, first.shape[0], torch.promote_types(dtype, torch.float32))
-        if is_recorded(first):  # whose count is a symbol, or another one later
-            blocks, masks = [batches], [mask]
+        """The distances of the first batch from each of the others (Equation 1)."""
+        images = self.checked(images, normalize, mask, spatial=self.spatial)
+        first, channels = next(iter(images.values())), self.backbone.spec.channels
+        dtype = torch.promote_types(self.shift.dtype, torch.float32) if is_autocast(first) else first.dtype
+        # Each result is a tensor of its own, not a view of all: those who train with the metric change it in place.
+        if self.spatial:
+            head = self.head
+            by_layer = self.in_blocks(images, normalize, None, lambda block, count, _: self.maps_of(block, count, head))
+            found = [maps.movedim(1, 0) for maps in by_layer]
+            found = found if per_layer else [maps.sum(dim=0) for maps in found]
         else:
-            count = self.at_once(batches[0], len(batches))
-            blocks = list(zip(*(batch.split(count) for batch in batches), strict=True))
-            masks = [None] * len(blocks) if mask is None else mask.split(count)
-        guarded = first.is_cuda and not torch.compiler.is_compiling()
-        with full_float32() if guarded else contextlib.nullcontext():
-            done = [self._block(*work, normalize, per_layer) for work in zip(blocks, masks, strict=True)]
-        # Each is a tensor of its own, not a view of all: those who train with the metric change it in place.
-        return tuple(torch.cat(parts, int(per_layer)).to(dtype) for parts in zip(*done, strict=True))
-
-    def _block(
-        self, batches: tuple[Tensor, ...], mask: Tensor | None, normalize: bool, per_layer: bool
-    ) -> tuple[Tensor, ...]:
-        """The same of some examples; with `per_layer` layers come first."""
-        with without_autocast(batches[0]):
-            images = self.preprocess(batches, normalize)
-        parts = self.distances_by_layer(images, len(batches), mask)
-        return (torch.stack(list(parts), dim=1) if per_layer else sum(parts)).unbind()
-
-
-def _set_constants_after_load(metric: LPIPS, incompatible: object) -> None:
-    # With assign=True the metric has taken tensors of another dtype or device.
-    metric._set_constants(next(metric.backbone.parameters()).detach())
+            means = self.in_blocks(images, normalize, mask, self.means_of)
+            head = self.head.to(means.dtype)
+            if per_layer:
+                layers = list(zip(means.split(channels, dim=2), head.split(channels), strict=True))
+                found = [torch.stack([weighted_sum(m[k], h) for m, h in layers]) for k in range(len(means))]
+            else:
+                found = [weighted_sum(m, head) for m in means]
+        return tuple(distance.to(dtype) for distance in found)
 
 
 def versions_of(net: str) -> tuple[str, ...]:

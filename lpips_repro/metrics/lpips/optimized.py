@@ -8,23 +8,21 @@ import contextlib
 import copy
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lpips_repro.devices import warn_of_slow_bfloat16
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.metrics.arguments import refuse_arguments
 from lpips_repro.metrics.compilation import compiling, padded
-from lpips_repro.metrics.core import without_autocast
-from lpips_repro.metrics.frozen import FrozenModule
 from lpips_repro.metrics.inputs import broadcast, is_autocast
-from lpips_repro.metrics.short_convolution import shorten
+from lpips_repro.metrics.lpips.arguments import refuse_arguments
+from lpips_repro.metrics.lpips.channels import weighted_sum, without_autocast
+from lpips_repro.metrics.lpips.core import Core
+from lpips_repro.metrics.lpips.frozen import FrozenModule
+from lpips_repro.metrics.lpips.short_convolution import shorten
 from lpips_repro.precision import full_float32
-
-if TYPE_CHECKING:
-    from lpips_repro.metrics.lpips import LPIPS
 
 DTYPES = (torch.float32, torch.bfloat16)
 # A batch is padded to a size that is compiled already, if that is at most so many times as large: up to the first
@@ -38,30 +36,40 @@ class OptimizedLPIPS(FrozenModule):
     It is not part of the `state_dict` of a module that contains it.
 
     Args:
-        metric: the metric, in float32.
+        core: that of the metric, in float32; head: the weights of its channels (C,).
         dtype: of the backbone, torch.float32 or torch.bfloat16, under autocast, too; images and distances are float32
             (under autocast images may be of any floating dtype), and distances are computed in float32 from feature
             maps of either. bfloat16 is faster only on a processor that has instructions for it, and it warns if
             this one has none.
         compiled: whether to compile; without it only the dtype is another.
+        spatial: as for `LPIPS`.
 
     Raises:
         UserError: for another dtype, a metric that is not in float32, or, when called, if compilation fails.
     """
 
-    def __init__(self, metric: "LPIPS", dtype: torch.dtype = torch.float32, *, compiled: bool = True):
+    def __init__(
+        self,
+        core: Core,
+        head: Tensor,
+        dtype: torch.dtype = torch.float32,
+        *,
+        compiled: bool = True,
+        spatial: bool = False,
+    ):
         super().__init__(persistent=False)
         check_choice("dtype", str(dtype), map(str, DTYPES))
-        found = metric.shift.dtype
+        found = core.shift.dtype
         if found != torch.float32:
             raise UserError(f"the metric is {found}: only one in torch.float32 can be optimized: metric.float()")
-        if dtype is torch.bfloat16 and metric.shift.device.type == "cpu":
+        if dtype is torch.bfloat16 and core.shift.device.type == "cpu":
             warn_of_slow_bfloat16()
-        self.metric = copy.deepcopy(metric).requires_grad_(False)
-        self.metric.backbone.to(dtype)
+        self.core = Core(copy.deepcopy(core.backbone), core.version, validate=core.validate)
+        self.core.backbone.to(dtype)
         if compiled:
-            shorten(self.metric.backbone)
-        self.dtype, self.compiled = dtype, compiled
+            shorten(self.core.backbone)
+        self.register_buffer("head", head.detach().clone())
+        self.dtype, self.compiled, self.spatial = dtype, compiled, spatial
         self._compiled: dict[tuple, dict[int, nn.Module]] = {}
         self._asked: set[int] = set()
         self.eval()
@@ -90,45 +98,55 @@ class OptimizedLPIPS(FrozenModule):
         refuse_arguments("evaluator", unknown)
         return self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize)
 
+    def channel_means(self, ref: Tensor, *others: Tensor, normalize: bool = False) -> Tensor:
+        """As `LPIPS.channel_means`, on float32 images."""
+        images = {"ref": ref, **{f"p{k}": other for k, other in enumerate(others)}}
+        return self._in_blocks(images, normalize, spatial=False)
+
+    def _distances(self, images: Mapping[str, Tensor], normalize: bool) -> tuple[Tensor, ...]:
+        found = self._in_blocks(images, normalize, self.spatial)
+        return (found if self.spatial else weighted_sum(found, self.head)).unbind()
+
     # Not inference mode, whose tensors are of another kind: a graph for each would be compiled.
     @torch.inference_mode(False)
     @torch.no_grad()
-    def _distances(self, images: Mapping[str, Tensor], normalize: bool) -> tuple[Tensor, ...]:
-        if self.metric.shift.dtype != torch.float32:
+    def _in_blocks(self, images: Mapping[str, Tensor], normalize: bool, spatial: bool) -> Tensor:
+        """Maps of distances, or means in every channel, the examples along dimension 1."""
+        if self.core.shift.dtype != torch.float32:
             raise ValueError(
-                f"the evaluator was converted to {self.metric.shift.dtype}: make one: metric.optimized(dtype)"
+                f"the evaluator was converted to {self.core.shift.dtype}: make one: metric.optimized(dtype)"
             )
         images = broadcast(images)
         self._check(images, normalize)
         batches = tuple(batch.float() for batch in images.values())
-        count, block_distances = self._for_shape(batches)
+        count, compute = self._for_shape(batches, spatial)
         done = []
         guard = full_float32() if batches[0].is_cuda else contextlib.nullcontext()
         with compiling(freezing=True), without_autocast(batches[0]), guard:
             for block in zip(*(batch.split(count) for batch in batches), strict=True):
                 # Not compiled, which is slower at putting channels last.
-                prepared = self.metric.preprocess(tuple(padded(part, count) for part in block), normalize)
-                done.append(block_distances(prepared.to(self.dtype)))
-        return tuple(torch.cat(parts)[: len(batches[0])] for parts in zip(*done, strict=True))
+                prepared = self.core.preprocess(tuple(padded(part, count) for part in block), normalize)
+                done.append(compute(prepared.to(self.dtype)))
+        return torch.cat(done, dim=1)[:, : len(batches[0])]
 
     def _check(self, images: Mapping[str, Tensor], normalize: bool) -> None:
         first = next(iter(images.values()))
         if isinstance(first, Tensor):
             fits = first.dtype == torch.float32 or is_autocast(first)
-            if not fits or first.device != self.metric.shift.device:
+            if not fits or first.device != self.core.shift.device:
                 raise ValueError(
                     f"images are {first.dtype} on {first.device}, the evaluator takes torch.float32 on"
-                    f" {self.metric.shift.device}: move them with .to()"
+                    f" {self.core.shift.device}: move them with .to()"
                 )
-        self.metric.check(images, normalize)
+        self.core.check(images, normalize)
 
-    def _for_shape(self, batches: tuple[Tensor, ...]) -> tuple[int, nn.Module]:
-        """How many examples at a time, and what gives their distances."""
-        block = _Block(self.metric, len(batches))
-        at_once = self.metric.at_once(batches[0], len(batches), self.dtype)
+    def _for_shape(self, batches: tuple[Tensor, ...], spatial: bool) -> tuple[int, nn.Module]:
+        """How many examples at a time, and what is computed of them."""
+        block = _Block(self.core, len(batches), self.head if spatial else None)
+        at_once = self.core.at_once(batches[0], len(batches), self.dtype)
         if not self.compiled:
             return at_once, block
-        known = self._compiled.setdefault((len(batches), batches[0].shape[2:]), {})
+        known = self._compiled.setdefault((len(batches), batches[0].shape[2:], spatial), {})
         own = rounded_up(at_once)
         most = (PADDING if own in self._asked else FIRST_PADDING) * at_once
         size = min((size for size in known if at_once <= size <= most), default=own)
@@ -146,9 +164,14 @@ def rounded_up(count: int) -> int:
 
 
 class _Block(nn.Module):
-    def __init__(self, metric: "LPIPS", batches: int):
+    """What is compiled: means in every channel, or with a head maps of distances."""
+
+    def __init__(self, core: Core, batches: int, head: Tensor | None):
         super().__init__()
-        self.metric, self.batches = metric, batches
+        self.core, self.batches = core, batches
+        self.register_buffer("head", head)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.metric.preprocessed_distances(images, self.batches)
+        if self.head is None:
+            return self.core.means_of(images, self.batches)
+        return self.core.maps_of(images, self.batches, self.head).sum(dim=2)

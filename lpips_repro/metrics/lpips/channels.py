@@ -1,0 +1,85 @@
+"""From the feature maps of a layer to squared differences, their means in each channel, and maps of distances."""
+
+import contextlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lpips_repro.metrics.inputs import at_least_float32, is_autocast
+
+# Added to the norm of a feature vector, as in the released code.
+NORM_EPSILON = 1e-10
+
+
+def unit_normalize(feature_map: Tensor) -> Tensor:
+    """A feature map (N, C, H, W) with vectors of channels of length 1, at least float32."""
+    # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
+    feature_map = at_least_float32(feature_map)
+    norm = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
+    return feature_map * norm.reciprocal()  # one division per place, not one per channel
+
+
+def squared_differences(feature_map: Tensor, batches: int) -> list[Tensor]:
+    """Of the first of several batches from each of the others, (N, places, C) each, at least float32.
+
+    Args:
+        feature_map: of all batches, one after the other, (batches x N, C, H', W'), before normalization.
+        batches: how many there are.
+    """
+    # As vectors of channels, which is how they are in memory.
+    vectors = unit_normalize(feature_map).permute(0, 2, 3, 1).flatten(1, 2)
+    ref, *others = vectors.unflatten(0, (batches, -1)).unbind()
+    # In one pass, without a tensor of differences; not F.mse_loss, whose check of shapes torch.jit.trace warns of.
+    return [torch.ops.aten.mse_loss(ref, other, 0) for other in others]
+
+
+def mean_over_places(values: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean of values (N, places, C) over places, with weights (N, places) if they are given: (N, C)."""
+    # As a product with a vector, which is many times as fast as a reduction over places.
+    if weights is None:
+        weights = values.new_ones(1, values.shape[1]).expand(values.shape[0], -1)
+    return (weights[:, None] @ values).squeeze(1) / weights.sum(dim=1, keepdim=True)
+
+
+def channel_means(feature_map: Tensor, batches: int, mask: Tensor | None = None) -> Tensor:
+    """The mean over places of the squared differences of a layer, (batches - 1, N, C).
+
+    Args:
+        feature_map, batches: as for `squared_differences`.
+        mask: weights of places (N, 1, H, W), of which each place of the map takes the mean over its part of the image.
+    """
+    with without_autocast(feature_map):
+        weights = None
+        if mask is not None:
+            mask = mask.to(torch.promote_types(feature_map.dtype, torch.float32))
+            weights = F.interpolate(mask, size=feature_map.shape[2:], mode="area").flatten(1)
+        means = [mean_over_places(values, weights) for values in squared_differences(feature_map, batches)]
+        return torch.stack(means)
+
+
+def weighted_sum(means: Tensor, head: Tensor) -> Tensor:
+    """The product of means (..., C) with a head (C,): distances (...,), in full precision whatever is switched on."""
+    return (means * head).sum(dim=-1)
+
+
+def place_distances(feature_map: Tensor, batches: int, head: Tensor, size: tuple[int, int]) -> Tensor:
+    """What a layer adds to the distances at every place, scaled to the size (H, W) of the images.
+
+    Args:
+        feature_map, batches: as for `squared_differences`.
+        head: the weights of its channels (C,).
+
+    Returns:
+        (batches - 1, N, 1, H, W), at least float32.
+    """
+    with without_autocast(feature_map):
+        maps = [values @ head.to(values.dtype) for values in squared_differences(feature_map, batches)]
+        maps = torch.cat(maps).unflatten(1, feature_map.shape[2:])[:, None]
+        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        return maps.unflatten(0, (batches - 1, -1))
+
+
+def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager:
+    """A block in which operations on a tensor's device compute in the dtypes given, whatever autocast says."""
+    return torch.autocast(tensor.device.type, enabled=False) if is_autocast(tensor) else contextlib.nullcontext()
