@@ -435,7 +435,7 @@ def test_a_damaged_file_of_a_local_mirror_does_not_block_the_mirrors_after_it(tm
     damaged.mkdir() if content is None else damaged.write_bytes(content)
     with pytest.raises(UserError) as caught:
         fetch(tmp_path / "new", f"file://{tmp_path}/usb", str(tmp_path / "usb"))
-    assert str(caught.value).count(f"\n  {damaged}: {told}") == 2
+    assert str(caught.value).count(f" {damaged}: {told}") == 2
     with serve(CONTENT) as server:
         assert_is_all_there_is(fetch(tmp_path / "new", str(tmp_path / "usb"), server.url))
     assert f"{damaged}: {told}" in caplog.text
