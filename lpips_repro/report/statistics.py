@@ -16,7 +16,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, Pa
 from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.write import HUMAN, SIMULATED
+from lpips_repro.evaluation.write import judged_by
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def write_statistics(composed: DictConfig) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    judged = SIMULATED if splits[0].card["observers"] == "simulated" else HUMAN
+    judged = judged_by(splits[0].card["observers"])
     table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
     (folder / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
     contact_sheet(splits, judged).save(folder / "examples.png")
