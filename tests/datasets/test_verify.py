@@ -58,7 +58,7 @@ def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify,
     assert "DAMAGED" in table["2afc/val/cnn"]
     mend = f"move the folder {packed}/2afc-val-{{}} elsewhere and run `make data SPLITS=val` to pack it again"
     assert table["2afc/val/cnn"].endswith(mend.format("cnn"))
-    assert table["2afc/val/deblur"].endswith("OTHER SETTINGS: `make data SPLITS=val` packs it anew")
+    assert table["2afc/val/deblur"].endswith("OTHER SETTINGS: `make data SPLITS=val` packs it again")
     assert table["2afc/val/color"].endswith(f"WRONG COUNT: {mend.format('color')}")
     changed = (
         f"CHANGED since its first use: move {folder}/archives/jnd.tar.gz elsewhere and run `make data SPLITS=val` to "
