@@ -2,11 +2,12 @@
 
 import pytest
 
-from lpips_repro.config import DatasetConfig, EvaluateConfig, parse
+from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets import lock
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.verify import prepare_phases
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.run import evaluate
 from tests.compose import settings
 from tests.datasets.folders import make_split
 from tests.datasets.read_only import run_read_only
@@ -27,15 +28,16 @@ def test_what_is_read_only_cannot_be_written_to(tmp_path):
     assert "PermissionError" in ended.stderr
 
 
-def test_a_complete_folder_dataset_that_is_read_only_is_evaluated(tmp_path):
+def test_a_complete_folder_dataset_and_stored_distances_that_are_read_only_are_evaluated(tmp_path):
     make_split(tmp_path / "data")
     words = folder_words(tmp_path)
-    prepare(parse(settings("evaluate", *words), EvaluateConfig).data, "val")
+    evaluate(settings("evaluate", *words))
     for file in (tmp_path / "packed").rglob(".lock"):
         file.unlink()
-    ended = run_read_only("scripts/evaluate.py", *words, folders=[tmp_path / "packed"])
+    folders = [tmp_path / "packed", tmp_path / "experiments/distances"]
+    ended = run_read_only("scripts/evaluate.py", *words, folders=folders)
     assert ended.returncode == 0, ended.stderr
-    assert (tmp_path / "experiments/tables-folder/twoafc.csv").is_file()
+    assert "nothing recomputed" in ended.stdout
 
 
 def test_what_is_missing_in_a_read_only_folder_is_one_line_with_the_remedy(tmp_path):
