@@ -28,12 +28,15 @@ def _remedy(root: Path) -> str:
     names = {path.name for path in _visible(root) if path.is_dir()}
     if likely := next((other for other in _around(root) if _has_layout(other)), None):
         return f": {likely} has the layout: set DATA_ROOT={likely} (data.root)"
+    whole = root.resolve()
+    if whole.name.lower() in IMAGE_FIELDS:
+        return f": it is a folder {whole.name} itself: set DATA_ROOT={whole.parent} (data.root)"
     if renamed := next(_wrong_names(root), None):
         path, name = renamed
         return f": rename {path} to {path.with_name(name)}"
     if {"p0", "p1"} <= names:
         kind = "2afc" if "ref" in names else "jnd"
-        return f": it is a split itself: move it to ROOT/{kind}/val/{root.resolve().name} and set DATA_ROOT=ROOT"
+        return f": it is a split itself: move it to ROOT/{kind}/val/{whole.name} and set DATA_ROOT=ROOT"
     if found := [name for name in PHASES if name in names]:
         return f": move {root / found[0]} into {root}/2afc (triplets) or {root}/jnd (pairs)"
     return ""

@@ -127,6 +127,7 @@ FOUND = {
     "train": (["2afc/train/cnn/ref/0.png"], ".", "2afc/train/"),
     "above": (["x/y/2afc/val/cnn/ref/0.png"], ".", f"x/: {HAS}".replace("{}", "{}/x/y")),
     "kind": (["2afc/val/cnn/ref/0.png"], "2afc", f"val/: {HAS}"),
+    "itself": (["2AFC/test/x/ref/0.png"], "2AFC", "test/: it is a folder 2AFC itself: set DATA_ROOT={} (data.root)"),
     "below": (["2afc/val/cnn/ref/0.png"], "2afc/val", f"cnn/: {HAS}"),
     "split": (["2afc/val/cnn/ref/0.png", "2afc/val/cnn/p0/0.png"], "2afc/val/cnn", f"p0/, ref/: {HAS}"),
     "triplets": (["ref/0.png", "p0/0.png", "p1/0.png"], ".", f"p0/, p1/, ref/: {MOVE.replace('KIND', '2afc')}"),
