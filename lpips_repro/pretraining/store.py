@@ -38,20 +38,24 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
     """
     phases = split_photographs(folder)
     made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
-    with exclusive(made):
-        if not (made / "card.json").is_file():
-            try:
-                _make(made, phases, size, workers or available_cores())
-            except OSError as error:
-                for phase in phases:
-                    (made / f"{phase}.npy").unlink(missing_ok=True)
-                raise UserError(
-                    f"{made}: {error.strerror}: free some space, or set store=FOLDER on another disk"
-                ) from error
+    if not (made / "card.json").is_file():  # what is complete is read without the lock
+        with exclusive(made):
+            _complete(made, phases, size, workers or available_cores())
     card = json.loads((made / "card.json").read_text())
     train, held_out = (np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases)
     log.info("%s: %d crops to learn from, %d held out, of other photographs", made, len(train), len(held_out))
     return Crops(train, held_out, card["digest"])
+
+
+def _complete(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: int) -> None:
+    if (folder / "card.json").is_file():  # by another process, meanwhile
+        return
+    try:
+        _make(folder, phases, size, workers)
+    except OSError as error:
+        for phase in phases:
+            (folder / f"{phase}.npy").unlink(missing_ok=True)
+        raise UserError(f"{folder}: {error.strerror}: free some space, or set store=FOLDER on another disk") from error
 
 
 class _Job(NamedTuple):
@@ -73,7 +77,9 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
         jobs += [_Job(array, files[at : at + CHUNK], at, each) for at in range(0, len(files), CHUNK)]
     digests = []
     with contextlib.ExitStack() as pool:
-        run = pool.enter_context(process_pool(workers)).map if workers > 1 and len(jobs) > workers else map
+        run = map
+        if workers > 1 and len(jobs) > workers:
+            run = pool.enter_context(process_pool(workers, task=str(folder), setting="workers")).map
         with tqdm(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph", disable=None) as bar:
             for found in run(_fill, jobs):
                 digests += found

@@ -17,7 +17,7 @@ from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.escape import markdown
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.write import HUMAN, SIMULATED
+from lpips_repro.evaluation.write import judged_by
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def write_statistics(composed: DictConfig) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    judged = SIMULATED if splits[0].card["observers"] == "simulated" else HUMAN
+    judged = judged_by(splits[0].card["observers"])
     cells = [{key: markdown(str(value)) for key, value in row.items()} for row in rows]
     table = tabulate(cells, headers="keys", tablefmt="github", disable_numparse=True)
     (folder / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")

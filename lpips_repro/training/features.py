@@ -61,22 +61,36 @@ def stored_features(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
     folder = root / split.card["dataset"] / name
-    with exclusive(folder):
-        if not (folder / "card.json").is_file():
-            try:
-                _compute(metric, split, folder, dtype, device, noise)
-            except OSError as error:
-                raise UserError(
-                    f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
-                    " space, or set another folder with features=FOLDER"
-                ) from error
-            (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
-            (folder / ".card.json").replace(folder / "card.json")
+    if not (folder / "card.json").is_file():  # what is complete is read without the lock
+        with exclusive(folder):
+            _complete(metric, split, folder, identity, dtype, device, noise)
     try:
         fields = [np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in _fields(noise)]
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{folder}: {error}: delete this folder, and it is computed anew") from error
     return SplitFeatures(fields[0], fields[1] if noise else None, _scale(dtype))
+
+
+def _complete(
+    metric: LPIPS,
+    split: PackedSplit,
+    folder: Path,
+    identity: dict[str, Any],
+    dtype: str,
+    device: torch.device,
+    noise: bool,
+) -> None:
+    if (folder / "card.json").is_file():  # by another process, meanwhile
+        return
+    try:
+        _compute(metric, split, folder, dtype, device, noise)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
+            " space, or set another folder with features=FOLDER"
+        ) from error
+    (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
+    (folder / ".card.json").replace(folder / "card.json")
 
 
 def features_bytes(net: str, triplets: int, dtype: str, *, noise: bool) -> int:

@@ -56,9 +56,10 @@ def test_both_tables_are_written_in_all_forms_with_the_record_of_the_run(tmp_pat
     names = {path.name for path in (tmp_path / "experiments/tables-folder").iterdir()}
     assert names >= {f"{t}.{s}" for t in ("twoafc", "jnd") for s in ("csv", "md", "tex")} | {"config.yaml", "run.json"}
     assert list(table(tmp_path)) == [
-        "human", "oracle", "l2-rgb", "ssim", "alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"
+        *("unknown-observer", "oracle", "l2-rgb", "ssim"),
+        *("alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"),
     ]  # fmt: skip
-    assert "human" not in table(tmp_path, "jnd")
+    assert "unknown-observer" not in table(tmp_path, "jnd")
     printed = capsys.readouterr().out
     assert "2AFC score (%)" in printed
     assert "JND mAP (%)" in printed
@@ -131,6 +132,19 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
         assert "nothing about human vision" in text
     for path in (tmp_path / "experiments/distances").rglob("*.json"):
         assert '"observers": "simulated"' in path.read_text()
+
+
+def test_judgments_that_nobody_calls_human_are_not_called_so(tmp_path, capsys):
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    assert {row["observers"] for row in table(tmp_path).values()} == {"unknown"}
+    folder = tmp_path / "experiments/tables-folder"
+    for text in (capsys.readouterr().out, *((folder / f"twoafc.{suffix}").read_text() for suffix in ("md", "tex"))):
+        assert "Judgments: of whom is not stated" in text
+        assert "human observers" not in text
+    run(tmp_path, *CLASSIC, "data.observers=human")
+    assert {row["observers"] for row in table(tmp_path).values()} == {"human"}
+    assert "Judgments: human observers." in capsys.readouterr().out
 
 
 def test_judgments_called_simulated_later_are_called_so(tmp_path):

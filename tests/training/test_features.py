@@ -377,6 +377,12 @@ def test_stored_features_that_are_damaged_are_an_error_with_the_remedy(left, spl
         store(splits["val"][0], tmp_path)
 
 
+def test_complete_features_are_read_without_a_lock(splits, tmp_path, monkeypatch):
+    stored = store(splits["val"][0], tmp_path)
+    monkeypatch.setattr(features, "exclusive", None)
+    assert np.array_equal(store(splits["val"][0], tmp_path).mean, stored.mean)
+
+
 def test_another_identity_is_another_folder(splits, tmp_path):
     first, second = splits["train"]
     store(first, tmp_path)
