@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_utf8
 
 PHASES = ("train", "val")
 
@@ -164,4 +164,6 @@ def _regular_files(folder: Path, suffix: str) -> set[str]:
     """Names, without the suffix, of the files that have it; hidden ones are passed over."""
     with os.scandir(folder) as entries:
         files = {entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()}
+    for name in files:
+        check_utf8(str(folder / name))
     return {name.removesuffix(suffix) for name in files if name[0] != "."}
