@@ -115,6 +115,7 @@ def compute_distances(
     device: torch.device,
     batch_size: int,
     ranks: Ranks | None = None,
+    faults: dict[str, str] | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Run several methods over a split, with one read of it for all.
 
@@ -122,17 +123,18 @@ def compute_distances(
         distances: the methods by label.
         split: what they run over, `batch_size` examples at a time, on `device`.
         ranks: the processes that share the work: each takes every n-th batch, so that a batch is what it is in one.
+        faults: takes what a method raised, by its label, on every rank, and the others go on; None: it is raised.
 
     Returns:
-        by label, on every rank: d0 and d1 (2AFC) or d (JND), float32 (N,).
+        by label, on every rank: d0 and d1 (2AFC) or d (JND), float32 (N,); nothing for a method with a fault.
 
     Raises:
         UserError: where a metric returns anything but N values.
     """
     ranks = ranks or Ranks()
-    twoafc = split.card["kind"] == "2afc"
     own = range(ranks.rank * batch_size, len(split), ranks.world * batch_size)
     batches: dict[int, dict[str, Tensor]] = {}
+    failed: dict[str, str] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
     bar = tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
@@ -140,18 +142,32 @@ def compute_distances(
         for start, patches in _read_batches(split, own, batch_size):
             batches[start] = {}
             images = [load_batch(field, device) for field in patches]
-            for label, distance in distances.items():
-                values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
-                for found in values:
-                    check_shape(found, len(images[0]), f"{label} on {split.name}")
-                batches[start][label] = torch.stack(values).float()
+            for label in [label for label in distances if label not in failed]:
+                try:
+                    batches[start][label] = _of_batch(distances[label], images, f"{label} on {split.name}")
+                except Exception as error:  # a metric may be the user's own, and raises whatever it does
+                    if faults is None or isinstance(error, UserError):
+                        raise
+                    failed[label] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             bar.update(min(ranks.world * batch_size, len(split) - start))
     # Only now to the host, which would wait for a GPU at every batch.
-    of_ranks = ranks.gather({k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()})
-    in_order = [batch for _, batch in sorted(item for part in of_ranks for item in part.items())]
+    own_batches = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()}
+    of_ranks = ranks.gather((own_batches, failed))
+    for _, failed in reversed(of_ranks) if faults is not None else ():
+        faults.update(failed)
+    in_order = [batch for _, batch in sorted(item for part, _ in of_ranks for item in part.items())]
     names = COLUMNS[split.card["kind"]]
-    joined = {label: torch.cat([batch[label] for batch in in_order], dim=1).numpy() for label in distances}
+    able = [label for label in distances if label not in (faults or ())]
+    joined = {label: torch.cat([batch[label] for batch in in_order], dim=1).numpy() for label in able}
     return {label: dict(zip(names, values, strict=True)) for label, values in joined.items()}
+
+
+def _of_batch(distance: Distance, images: list[Tensor], what: str) -> Tensor:
+    """The distances (2 or 1, N) of a batch of triplets or pairs."""
+    values = distance.triplet(*images) if len(images) == 3 else (distance.pair(*images),)
+    for found in values:
+        check_shape(found, len(images[0]), what)
+    return torch.stack(values).float()
 
 
 def _read_batches(split: PackedSplit, starts: Iterable[int], batch_size: int) -> Iterator[tuple[int, list[np.ndarray]]]:

@@ -118,12 +118,17 @@ def _other_program(name: str, metric: MetricConfig) -> Method:
 def _classic(name: str, metric: MetricConfig) -> Method:
     check_choice(f"metric.{name}.function", metric.function, METRICS)
     function, to_distance = METRICS[metric.function]
+    refusal = ""
     try:
         function(*torch.rand(2, 1, 3, 64, 64), **metric.settings)
     except (TypeError, ValueError) as error:
         raise UserError(f"metric.{name}.settings={metric.settings}: {error}") from error
+    except Exception as error:  # a metric may be the user's own, and raises whatever it does
+        refusal = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
     def build(engine: Engine) -> Distance:
+        if refusal:
+            raise UserError(refusal)
         known = inspect.signature(function).parameters
         how = {"compiled": True} if engine.compiled and "compiled" in known else {}
         unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
@@ -202,6 +207,21 @@ def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dic
         return Backbone(backbone, state).state_dict()
     except UserError as error:
         return error
+
+
+def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
+    """Why networks that the settings name have no published weights, by their names; downloads what may be."""
+    missing: dict[str, str] = {}
+    for name, net in cfg.net.items():
+        try:
+            if {"off_the_shelf", "lin"} & cfg.variant.keys():
+                backbone_state(net, (net.seeds or [cfg.seed])[0], cfg.download)
+            if "lin" in cfg.variant and net.official_lin:
+                for version in net.versions or cfg.variant["lin"].versions:
+                    official_lin_state(net.backbone, version, cfg.download)
+        except UserError as error:
+            missing[name] = str(error)
+    return missing
 
 
 def circumstances(engine: Engine, *parts: Any) -> dict[str, Any]:

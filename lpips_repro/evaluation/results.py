@@ -59,7 +59,8 @@ class Results:
             for label, values in stored.items():
                 self.distances[label][split.name] = values
             if missing:
-                self._compute({label: built[label] for label in missing}, split)
+                for label in self._compute({label: built[label] for label in missing}, split):
+                    del built[label]
 
     def on(self, method: Method, splits: Sequence[PackedSplit]) -> dict[str, dict[str, np.ndarray]]:
         """The distances of a method by the short names of splits."""
@@ -89,8 +90,14 @@ class Results:
             self.not_run[label] = f"not run: {error}"
             log.warning("%s %s", label, self.not_run[label])
 
-    def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
-        computed = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
+    def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> list[str]:
+        """Compute and store distances; returns the methods that raised an error, whose rows are not run."""
+        raised: dict[str, str] = {}
+        computed = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks, raised)
+        for label, reason in raised.items():
+            self.not_run[label] = f"not run: {reason}"
+            if self.ranks.first:
+                log.warning("%s on %s %s", label, split.name, self.not_run[label])
         faults = []
         for label, values in computed.items():
             try:
@@ -104,6 +111,7 @@ class Results:
         if faults:
             raise faults[0]
         self.computed += len(computed)
+        return list(raised)
 
 
 def build_methods(
