@@ -35,7 +35,7 @@ def run(main: Callable[[], None]) -> None:
         stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
     try:
         for word in sys.argv[1:]:
-            check_utf8(word, "value")
+            check_utf8(word)
         register_timm_nets(sys.argv[1:])
         main()
     except KeyboardInterrupt:
@@ -63,7 +63,7 @@ def _explain(error: Exception) -> str | None:
         return f"{error.strerror}: {KEPT}"
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 60) : error.end + 60]
-        return f"{str(os.fsencode(near))[2:-1]}: a name in it is not UTF-8: rename it"
+        return f"{str(os.fsencode(near))[2:-1]}: not UTF-8: rename the file or folder"
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     modules = (type(error).__module__, frame.f_globals["__name__"])
     if any(module.partition(".")[0] in LAUNCHERS for module in modules):

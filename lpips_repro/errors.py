@@ -44,9 +44,9 @@ def check_new(what: str, name: str, registry: Container[str]) -> None:
         raise UserError(f"{what} {name!r} is registered already: give yours another name")
 
 
-def check_utf8(name: str, what: str = "file") -> None:
-    """Raise UserError for a name that is not UTF-8: it can be neither stored nor printed."""
+def check_utf8(name: str) -> None:
+    """Raise UserError for a name of a file that is not UTF-8: it can be neither stored nor printed."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{str(os.fsencode(name))[2:-1]}: a {what} whose name is not UTF-8: rename it") from None
+        raise UserError(f"{str(os.fsencode(name))[2:-1]}: not UTF-8: rename the file or folder") from None

@@ -12,7 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from lpips_repro.errors import UserError
 from lpips_repro.quoting import quoted
 
 VARIABLE = re.compile(r"\{([A-Z_]+)\}")
@@ -44,6 +46,30 @@ def _filled(word: str, values: Mapping[str, str]) -> str | None:
     return key + equals + quoted(rest.replace(match[0], value))
 
 
-if __name__ == "__main__":
-    sys.stdout.flush()
+def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
+    """Raise UserError for a DATA_ROOT of BAPPS that holds nothing of it: BAPPS would be downloaded instead."""
+    root = values.get("DATA_ROOT", "")
+    used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and "data.unpack=true" not in words
+    if not root or not used:
+        return
+    from lpips_repro.datasets.layout import PAPER_SPLITS
+
+    folder = Path(root).expanduser()
+    if not any(path.name in PAPER_SPLITS for kind in ("2afc", "jnd") for path in folder.glob(f"{kind}/*/*")):
+        raise UserError(
+            f"DATA_ROOT={root}: holds no split of BAPPS, such as {root}/2afc/val/cnn: a dataset of your own is"
+            f" DATA=folder DATA_ROOT={root}; without DATA_ROOT, BAPPS is downloaded"
+        )
+
+
+def main() -> None:
+    """Start the script in place of this process."""
+    try:
+        check_root(sys.argv[1:], os.environ)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     os.execv(sys.executable, [sys.executable, *command_of(sys.argv[1:], os.environ)])
+
+
+if __name__ == "__main__":
+    main()

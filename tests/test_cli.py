@@ -81,11 +81,11 @@ def test_a_value_that_is_not_utf8_is_one_line():
         capture_output=True,
     )
     assert done.returncode == 1
-    assert done.stderr == b"error: data.root=/caf\\xe9: a value whose name is not UTF-8: rename it\n"
+    assert done.stderr == b"error: data.root=/caf\\xe9: not UTF-8: rename the file or folder\n"
 
 
 def test_any_other_name_that_is_not_utf8_is_one_line():
-    with pytest.raises(SystemExit, match=r"^error: /a/caf\\xe9: a name in it is not UTF-8: rename it$"):
+    with pytest.raises(SystemExit, match=r"^error: /a/caf\\xe9: not UTF-8: rename the file or folder$"):
         run(lambda: "/a/caf\udce9".encode())
 
 

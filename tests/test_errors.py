@@ -38,5 +38,5 @@ def test_a_wrong_choice_names_all_and_the_likely_one():
 
 def test_a_name_that_is_not_utf8_is_shown_by_its_bytes():
     check_utf8("/é")
-    with pytest.raises(UserError, match=f"^{re.escape('/a/caf')}.xe9: a file whose name is not UTF-8: rename it$"):
+    with pytest.raises(UserError, match=f"^{re.escape('/a/caf')}.xe9: not UTF-8: rename the file or folder$"):
         check_utf8("/a/caf\udce9")

@@ -76,7 +76,8 @@ def test_a_folder_reaches_the_settings_unchanged(text):
 def test_every_variable_reaches_its_setting_unchanged(target, variable, key):
     text = """/it's $b "c"=[d],\\${e}"""
     parser = OverridesParser.create()
-    words = [word for word in script(target, f"{variable}={text}")[1:] if word.startswith(f"{key}=")]
+    folder = ["DATA=folder"] if variable == "DATA_ROOT" else []
+    words = [word for word in script(target, *folder, f"{variable}={text}")[1:] if word.startswith(f"{key}=")]
     (value,) = (parser.parse_override(word).value() for word in words)
     assert value == """/it's $b "c"=[d],\\\\\\${e}"""  # as OmegaConf reads it, where `${` refers to a setting
 
@@ -122,6 +123,25 @@ def test_variables_of_the_environment_change_nothing():
 def test_a_variable_that_would_change_nothing_is_refused(words, message):
     line = refusal(*words)
     assert re.search(rf"^Makefile:\d+: \*\*\* {message}", line), line
+
+
+@pytest.mark.parametrize("held", ["", "2afc/val/mine", "readme"])
+def test_a_folder_without_bapps_does_not_begin_its_download(tmp_path, held):
+    (tmp_path / held).mkdir(parents=True, exist_ok=True)
+    for target in ("data", "train", "eval-tables"):
+        done = make(target, f"DATA_ROOT={tmp_path}", *QUIET)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: DATA_ROOT={tmp_path}: holds no split of BAPPS"), done.stderr
+        assert f"DATA=folder DATA_ROOT={tmp_path}; without DATA_ROOT" in done.stderr
+    assert script("data", f"DATA_ROOT={tmp_path}", "ARGS=data.unpack=true")[-2:] == [
+        f"data.root={tmp_path}",
+        "data.unpack=true",
+    ]
+
+
+def test_the_folder_of_bapps_is_taken(tmp_path):
+    (tmp_path / "2afc/val/cnn").mkdir(parents=True)
+    assert script("data", f"DATA_ROOT={tmp_path}")[-1] == f"data.root={tmp_path}"
 
 
 def test_what_belongs_to_make_and_to_the_programs_goes_on_working():

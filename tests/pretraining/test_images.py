@@ -118,5 +118,5 @@ def test_the_digest_tells_other_photographs(tmp_path):
 def test_a_photograph_whose_name_is_not_utf8_is_named(tmp_path):
     file, *_ = write_photographs(tmp_path, 3)
     file.rename(tmp_path / "caf\udce9.png")
-    with pytest.raises(UserError, match=r"/caf\\xe9.png: a file whose name is not UTF-8: rename it"):
+    with pytest.raises(UserError, match=r"/caf\\xe9.png: not UTF-8: rename the file or folder"):
         split_photographs(tmp_path)
