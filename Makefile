@@ -44,7 +44,7 @@ EMPTY := $(strip $(foreach name,$(filter $(VALUES),$(GIVEN)),$(if $(strip $(valu
 ifneq ($(UNKNOWN),)
 UPPER := $(filter $(VARIABLES),$(shell printf %s '$(subst ','\'',$(UNKNOWN))' | tr a-z- A-Z_))
 $(error $(UNKNOWN)=$(value $(UNKNOWN)): $(if $(UPPER),variables are in upper case: $(UPPER)=$(value $(UNKNOWN)),no such \
-  variable: expected one of $(VARIABLES); settings go into ARGS, as in ARGS="seed=1"))
+  variable: expected one of $(VARIABLES); settings go into ARGS, as in ARGS="seed=1", and variables of other programs before make))
 endif
 ifneq ($(UNUSED),)
 $(error $(foreach name,$(UNUSED),$(name)=$(value $(name))): make $(GOALS) does not use it: leave it out$(if \

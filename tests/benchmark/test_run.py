@@ -55,6 +55,7 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
         ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex"),
         ("split_triplets=[4,2]", "expected two numbers"),
         ("threads=0", "threads=0: expected an integer of at least 1"),
+        ("experiments=/dev/null/x", "/dev/null/x/benchmarks: Not a directory"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_clear_error(tmp_path, override, message):
