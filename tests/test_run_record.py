@@ -20,6 +20,21 @@ def test_a_run_folder_holds_settings_commit_seed_and_versions(tmp_path):
     assert record["git_commit"] is None or len(record["git_commit"]) == 40
 
 
+def test_a_package_that_is_not_there_or_has_another_name_is_null(tmp_path, monkeypatch):
+    there = {"opencv-python": "4.9.0", "torch": "2.9"}
+
+    def version(name):
+        if name not in there:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return there[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    record_run(tmp_path, OmegaConf.create({}))
+    packages = json.loads((tmp_path / "run.json").read_text())["packages"]
+    assert {name: version for name, version in packages.items() if version} == there
+    assert packages["opencv-python-headless"] is packages["pillow"] is None
+
+
 def test_auto_says_which_device_it_took_and_why(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with caplog.at_level("INFO"):

@@ -1,7 +1,9 @@
 """Settings of datasets: `configs/data/` and `configs/dataset.yaml`."""
 
 import enum
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
@@ -84,6 +86,17 @@ class MiniConfig:
         check_at_least("data.autoencoders", self.autoencoders, 2)
         check_seed(self.seed, "data.seed")
         check_workers(self.workers)
+        _check_root_of_mini(Path(self.root))
+
+
+def _check_root_of_mini(root: Path) -> None:
+    """Refuse a folder that holds something else: mini is written into it."""
+    names = [path.name for path in root.iterdir() if path.name[0] != "."] if root.is_dir() else []
+    if names and not any(re.fullmatch(r"seed\d+-[0-9a-f]{8}", name) for name in names):
+        raise UserError(
+            f"data.root={root}: mini is written there, but the folder holds {min(names)} and no mini: set it to an"
+            f" empty or a new folder; a dataset of your own is DATA=folder DATA_ROOT={root}"
+        )
 
 
 @dataclass

@@ -15,7 +15,7 @@ import numpy as np
 
 from lpips_repro.datasets.misplaced import explain_missing
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_utf8
 
 # The paper's order of columns; splits of other names follow alphabetically.
 PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
@@ -165,4 +165,6 @@ def _regular_files(folder: Path, suffix: str) -> set[str]:
     """Names, without the suffix, of the files that have it; hidden ones are passed over."""
     with os.scandir(folder) as entries:
         files = {entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()}
+    for name in files:
+        check_utf8(str(folder / name))
     return {name.removesuffix(suffix) for name in files if name[0] != "."}

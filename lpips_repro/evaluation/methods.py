@@ -223,6 +223,21 @@ def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dic
         return error
 
 
+def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
+    """Why networks that the settings name have no published weights, by their names; downloads what may be."""
+    missing: dict[str, str] = {}
+    for name, net in cfg.net.items():
+        try:
+            if {"off_the_shelf", "lin"} & cfg.variant.keys():
+                backbone_state(net, (net.seeds or [cfg.seed])[0], cfg.download)
+            if "lin" in cfg.variant and net.official_lin:
+                for version in net.versions or cfg.variant["lin"].versions:
+                    official_lin_state(net.backbone, version, cfg.download)
+        except UserError as error:
+            missing[name] = str(error)
+    return missing
+
+
 def circumstances(engine: Engine, *parts: Any) -> dict[str, Any]:
     """What else the values depend on: dtype, device, whether compiled, and the code that defines `parts`."""
     dtype = str(engine.dtype).removeprefix("torch.")

@@ -12,6 +12,7 @@ from PIL import Image
 from tabulate import tabulate
 
 from lpips_repro.config import CorrelationConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.correlation import task_correlation
 from lpips_repro.evaluation.read import read_rows
@@ -62,6 +63,7 @@ def write_correlation(composed: DictConfig) -> None:
     folder = Path(cfg.experiments) / cfg.name
     paper = _paper_figure(Path(cfg.reference))
     figure, left_out = _figure(folder, cfg.version)
+    check_writable("experiments", folder)
     in_paper, here = _lines(paper, cfg), _lines(figure, cfg)
     lines = [*in_paper, TABLE4 | {"observers": "human"}, *here]
     with (folder / "correlation.csv").open("w", newline="") as file:

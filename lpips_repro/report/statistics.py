@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from tabulate import tabulate
 
 from lpips_repro.config import BappsConfig, DatasetConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.bapps import find_packed, packed_folder
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
 from lpips_repro.datasets.verify import phases_of, prepare_phases
@@ -33,9 +34,10 @@ def write_statistics(composed: DictConfig) -> None:
         UserError: where nothing of the dataset is there.
     """
     cfg = parse(composed, DatasetConfig)
-    splits = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else prepare_phases(cfg)
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    packed = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else []
+    check_writable("experiments", folder)
+    splits = packed or prepare_phases(cfg)
     rows = [_row(split) for split in splits]
     with (folder / "stats.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])

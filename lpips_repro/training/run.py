@@ -12,16 +12,17 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from lpips_repro.backbones import check_backbone, gaussian_state, torchvision_state
+from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.config.checks import check_writable
+from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.evaluation.trained import TrainedRun
-from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.run_record import choose_device, record_run
 from lpips_repro.training.checkpoint import check_identity, load_checkpoint, save_whole
 from lpips_repro.training.features import features_bytes, stored_features
@@ -51,17 +52,23 @@ def train(composed: DictConfig) -> None:
             cfg = parse(composed, TrainConfig)
             (net,), (variant,) = cfg.net, cfg.variant
             check_choice("variant", variant, TRAINED_VARIANTS)
-            check_choice("version", cfg.version, VERSIONS)
             check_backbone(cfg.net[net].backbone, f"net.{net}.backbone", cfg.net[net].module)
+            _check_network(cfg)
             _check_used(cfg)
             device = ranks.device(choose_device(cfg.device))
             check_device(cfg.trainer, device)
-        folder = Path(cfg.experiments) / run_name(composed)
+            folder = Path(cfg.experiments) / run_name(composed)
+            check_writable("experiments", Path(cfg.experiments))
+            weights = None
+            if not (folder / "summary.json").is_file():  # what the run cannot do without, before a dataset is fetched
+                weights = _initial_weights(cfg)
+                if variant == "lin" and cfg.trainer.lin_features:
+                    check_writable("features", Path(cfg.features))
         with reported_in(folder) if ranks.first else contextlib.nullcontext(), ended_by_sigterm():
             log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
             with ranks.first_before_others():
                 train_splits, val_splits = _triplet_splits(cfg)
-            _train(cfg, composed, folder, device, train_splits, val_splits, ranks)
+            _train(cfg, composed, folder, device, weights, train_splits, val_splits, ranks)
 
 
 def _train(
@@ -69,6 +76,7 @@ def _train(
     composed: DictConfig,
     folder: Path,
     device: torch.device,
+    weights: dict[str, Tensor] | None,
     train_splits: list[PackedSplit],
     val_splits: list[PackedSplit],
     ranks: Ranks,
@@ -79,7 +87,6 @@ def _train(
     if ranks.from_first(ranks.first and _finished_already(folder, {**data, **settings})):
         return
     with ranks.first_before_others():
-        weights = _initial_weights(cfg)
         identity = {**data, **settings, "initial weights": digest_state(weights)[:12], "device": device.type}
         if ranks.first:
             load_checkpoint(folder / "last.pt", identity)  # before hours of features: is it the run that was begun?
@@ -122,6 +129,18 @@ def _train(
     (folder / ".summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     (folder / ".summary.json").replace(folder / "summary.json")
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
+
+
+def _check_network(cfg: TrainConfig) -> None:
+    """UserError for a network that has not this version, or takes no patches."""
+    ((name, net),) = cfg.net.items()
+    check_choice("version", cfg.version, versions_of(net.backbone))
+    smallest = BACKBONES[net.backbone].min_size
+    if smallest > PATCH_SIZE:
+        raise UserError(
+            f"net={name}: takes images of at least {smallest} pixels a side, and the patches have {PATCH_SIZE}: choose"
+            " another network"
+        )
 
 
 def _check_used(cfg: TrainConfig) -> None:

@@ -194,3 +194,10 @@ def test_a_vote_may_be_a_bare_number(tmp_path):
     np.save(folder / "judge/000001.npy", np.float64(0.4))
     (split,) = find_splits(tmp_path, "val")
     assert split.vote("000001") == 0.4
+
+
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path):
+    folder, *_ = make_split(tmp_path)
+    (folder / "ref/000002.png").rename(folder / "ref/caf\udce9.png")
+    with pytest.raises(UserError, match=r"ref/caf\\xe9.png: not UTF-8: rename the file or folder"):
+        find_splits(tmp_path, "val")

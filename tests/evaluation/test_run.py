@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.registry import register_metric
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
@@ -272,3 +274,57 @@ def test_scores_of_the_real_triplets_are_those_of_the_released_code(tmp_path, re
     labels = ("alex lin 0.1", "alex off_the_shelf 0.1", "squeeze lin 0.1", "squeeze off_the_shelf 0.1", "l2-rgb")
     assert tuple(rows[label]["disagreements"] for label in labels) == REAL[resize]
     assert rows["l2-rgb"]["settings"].count(f"resize={resize}") == 1
+
+
+@register_metric()
+def raises_an_error(x, y, *, at: int):
+    """A metric that fails from some number of images at once on: at 1 already where it is tried."""
+    if len(x) >= at:
+        raise RuntimeError("no kernel for this\nand a second line")
+    return (x - y).abs().mean(dim=(1, 2, 3))
+
+
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("kind", ["2afc", "jnd"])
+def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_are_made(tmp_path, caplog, at, kind):
+    make_split(tmp_path / "data", kind=kind, split="cnn")
+    make_split(tmp_path / "data", kind=kind, split="color", seed=1)
+    own = ("metric=[l2_rgb,psnr]", "metric.psnr.function=raises_an_error", f"+metric.psnr.settings.at={at}")
+    run(tmp_path, *own, "net=[]", "bootstrap=20", "device=cpu")
+    rows = table(tmp_path, {"2afc": "twoafc", "jnd": "jnd"}[kind])
+    assert rows["psnr"]["note"] == "not run: RuntimeError: no kernel for this"
+    assert rows["psnr"]["all"] == "" != rows["l2-rgb"]["all"]
+    told = [record.message for record in caplog.records if "no kernel" in record.message]
+    assert len(told) == 1 and "\n" not in told[0]
+
+
+def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, monkeypatch, caplog):
+    class Fetched(Exception):
+        pass
+
+    def prepare_nothing(data, *phases):
+        raise Fetched(caplog.text)
+
+    monkeypatch.setattr("lpips_repro.evaluation.run.prepare", prepare_nothing)
+    with pytest.raises(Fetched) as before:
+        run(tmp_path, "net=[vgg,alex_gaussian,alex_kmeans]", "download=false", "device=cpu", name="bapps")
+    (warned,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert warned in str(before.value)
+    assert re.search(r"\n  vgg: no ImageNet weights of vgg at hand: .*\n  alex-kmeans: .*no such file", warned)
+    assert "gaussian" not in warned
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("reference=absent", "absent/paper_2afc.csv: No such file"),
+        ("experiments={}/file/x", "file/x/tables-bapps: Not a directory"),
+        ("device=cuda", "device=cuda: "),
+    ],
+)
+def test_what_is_cheap_to_find_is_found_before_bapps_is_fetched(tmp_path, monkeypatch, override, message):
+    monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr("lpips_repro.run_record.why_no_cuda", lambda: "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, "net=[]", override.format(tmp_path), name="bapps")

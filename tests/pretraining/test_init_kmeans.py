@@ -135,3 +135,14 @@ def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
     rates = sum(rates_of_change(metric.backbone.features, images, seed) for seed in (7, 8, 9))
     found = relative(rates)
     assert (found - 1).abs().max() < 0.1, found
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [("new.npy", "no .pth file"), ("file/x/new.pth", "file/x: Not a directory: .* set net.alex-kmeans.weights=")],
+)
+def test_a_file_that_cannot_be_written_is_found_before_photographs_are_read(tmp_path, monkeypatch, weights, message):
+    monkeypatch.setattr("lpips_repro.pretraining.init_kmeans.draw_crops", lambda *_: pytest.fail("read"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        init_kmeans(settings("init_kmeans", f"net.alex-kmeans.weights={tmp_path}/{weights}"))

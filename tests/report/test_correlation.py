@@ -1,7 +1,6 @@
 """The correlation over the methods of tables, beside the paper's."""
 
 import csv
-import subprocess
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from lpips_repro.evaluation.write import write_tables
 from lpips_repro.report.correlation import is_alexnet_like, write_correlation
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
+from tests.makefile import script_of_line
 
 REFERENCE = CONFIGS.parent / "experiments/reference"
 # Method, variant, version, 2AFC and JND.
@@ -183,9 +183,8 @@ def test_a_wrong_setting_is_refused(tmp_path, override, message):
 
 def test_make_names_the_tables_of_its_data_unless_others_are_named():
     def name(variables):
-        show = f"make correlation {variables} -s -o .venv/.installed RUN=\"printf '%s\\n'\""
-        shown = subprocess.check_output(show, shell=True, cwd=CONFIGS.parent, env={"PATH": "/usr/bin:/bin"}, text=True)
-        return parse(settings("correlation", *shown.splitlines()[1:]), CorrelationConfig).name
+        words = script_of_line(f"make correlation {variables}")
+        return parse(settings("correlation", *words[1:]), CorrelationConfig).name
 
     assert [name(variables) for variables in ("", "DATA=mini", 'DATA=mini ARGS="name=demo"')] == [
         "tables-bapps", "tables-mini", "demo"

@@ -145,3 +145,18 @@ def test_figure10_is_official_alex_version_0_0_alone(tmp_path, state):
 def test_a_wrong_setting_is_refused(tmp_path, override, message):
     with pytest.raises(UserError, match=message):
         write(tmp_path, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("weights=[/absent.pth]", "/absent.pth: no such weights file"),
+        ("versions=[0.2]", "versions='0.2'"),
+        ("experiments={}/file/x", "file/x/sparsity: Not a directory"),
+    ],
+)
+def test_what_is_cheap_to_find_is_found_before_official_weights_are_fetched(tmp_path, monkeypatch, override, message):
+    monkeypatch.setattr("lpips_repro.report.sparsity.official_lin_state", lambda *_: pytest.fail("fetched"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        write_sparsity(settings("sparsity", f"experiments={tmp_path}", override.format(tmp_path)))

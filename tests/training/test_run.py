@@ -1,6 +1,7 @@
 """`make train` in this process: every variant of every net, on the CPU and on CUDA where there is a device."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import signal
@@ -11,7 +12,9 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES, gaussian_state, torchvision_state
+from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation import methods
 from lpips_repro.training import run as run_module
 from lpips_repro.training.loop import fit
 from lpips_repro.training.run import train
@@ -23,6 +26,7 @@ VARIANTS = ("lin", "tune", "scratch")
 SPLITS = ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")
 # Adam moves a parameter that learns by about the learning rate, 1e-3, a step.
 MOVED = 1e-4
+TIMM = ("net=alex_gaussian", "net.alex-gaussian.backbone=timm/test_vit")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 
@@ -165,3 +169,56 @@ def test_training_and_validation_triplets_are_kept_on_the_gpu_if_they_fit(mini, 
     assert list(groups) == ["training", "validation"]  # which goes first if there is no room for both
     assert list(groups["training"]) == [made.train]
     assert list(groups["validation"]) == list(made.val.values())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("net=vgg",), "no ImageNet weights of vgg at hand: run `make weights`"),
+        (
+            ("net=alex_kmeans", "net.alex-kmeans.weights=/absent.pth"),
+            "/absent.pth: no such file: run `make init-kmeans`",
+        ),
+        ((*TIMM, "version='0.0'"), "version='0.0': expected one of 0.1"),
+        (("net=alex_gaussian", "experiments={}/file/x"), "file/x: Not a directory: "),
+        (("net=alex_gaussian", "features={}/file/x"), "file/x: Not a directory: .*set features=FOLDER"),
+        ((*TIMM[:1], f"{TIMM[1]}_relpos"), "no maps of images of 16 to 64 pixels"),
+        (("net=alex_gaussian", "net.alex-gaussian.backbone=needs_161"), "takes images of at least 161 pixels"),
+    ],
+)
+def test_what_the_run_cannot_do_without_is_looked_for_before_a_dataset_is_fetched(
+    tmp_path, monkeypatch, overrides, message
+):
+    monkeypatch.setattr(run_module, "prepare", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
+    monkeypatch.setitem(BACKBONES, "needs_161", dataclasses.replace(BACKBONES["alex"], min_size=161))
+    methods._state_or_error.cache_clear()
+    (tmp_path / "file").write_text("")
+    places = (f"experiments={tmp_path}/experiments", f"features={tmp_path}/features", "download=false", "device=cpu")
+    with pytest.raises(UserError, match=message):
+        train(settings("train", *places, *(word.format(tmp_path) for word in overrides)))
+
+
+@pytest.fixture(scope="module")
+def run_of_timm(mini, tmp_path_factory):
+    """Overrides of a finished run of a network that only timm has, and the folder of runs."""
+    folder = tmp_path_factory.mktemp("timm")
+    register_timm_nets(["net=timm/test_vit"])
+    words = ("net=timm/test_vit", "net.timm-test_vit.init=gaussian", "net.timm-test_vit.supervision=random", *mini)
+    places = (f"experiments={folder}/experiments", f"features={folder}/features", "bootstrap=20", "device=cpu")
+    overrides = (*words, *places, "trainer.epochs=1", "trainer.decay_epochs=0")
+    train(settings("train", *overrides))
+    return overrides, folder / "experiments"
+
+
+def test_a_network_of_timm_is_trained_by_its_name_alone(run_of_timm):
+    (summary,) = (json.loads(path.read_text()) for path in run_of_timm[1].glob("*/summary.json"))
+    assert (summary["net"], summary["backbone"]) == ("timm-test_vit", "timm/test_vit")
+
+
+def test_a_finished_run_is_found_finished_without_its_weights(run_of_timm, monkeypatch, caplog):
+    monkeypatch.setattr(run_module, "_initial_weights", lambda cfg: pytest.fail("looked for"))
+    with caplog.at_level("INFO"):
+        train(settings("train", *run_of_timm[0]))
+    assert "finished already" in caplog.text

@@ -13,7 +13,6 @@ import pickle
 import platform
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from lpips_repro.datasets.mini.observers import choose_probability, perceptual_d
 from lpips_repro.datasets.mini.workers import map_over_processes
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit, open_split, read_card, write_split
 from lpips_repro.errors import UserError
+from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -207,8 +207,8 @@ def _generator_digest() -> str:
     return sha.hexdigest()
 
 
-def _library_versions() -> dict[str, str]:
-    versions = {library: version(library) for library in LIBRARIES}
+def _library_versions() -> dict[str, str | None]:
+    versions = {library: installed_version(library) for library in LIBRARIES}
     return {**versions, "opencv": cv2.__version__}
 
 
