@@ -292,7 +292,7 @@ def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_a
     own = ("metric=[l2_rgb,psnr]", "metric.psnr.function=raises_an_error", f"+metric.psnr.settings.at={at}")
     run(tmp_path, *own, "net=[]", "bootstrap=20", "device=cpu")
     rows = table(tmp_path, {"2afc": "twoafc", "jnd": "jnd"}[kind])
-    assert rows["psnr"]["note"] == "not run: RuntimeError: no kernel for this"
+    assert re.fullmatch(rf"not run: on {kind}/val/c\w+: RuntimeError: no kernel for this", rows["psnr"]["note"])
     assert rows["psnr"]["all"] == "" != rows["l2-rgb"]["all"]
     told = [record.message for record in caplog.records if "no kernel" in record.message]
     assert len(told) == 1 and "\n" not in told[0]
