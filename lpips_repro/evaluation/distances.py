@@ -7,6 +7,7 @@ setting, weights file, dataset or code version is another file.
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.files import set_aside
+from lpips_repro.progress import Progress
+
+log = logging.getLogger(__name__)
 
 COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
 
@@ -64,10 +68,9 @@ class DistanceStore:
         self.root = root
 
     def load(self, label: str, identity: dict[str, Any], split: PackedSplit) -> dict[str, np.ndarray] | None:
-        """The stored distances of a method on a split by column, float32 (N,), or None where there are none.
+        """The stored distances of a method on a split by column, float32 (N,), or None if there are none.
 
-        Raises:
-            UserError: where the file is damaged.
+        Damaged files are set aside with a warning.
         """
         path = self.path(label, identity, split)
         if not path.with_suffix(".json").is_file():
@@ -79,10 +82,10 @@ class DistanceStore:
             values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
             if values.shape != (len(split), len(columns)):
                 raise ValueError(f"expected {len(split)} rows of {len(columns)}")
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{path}: damaged distances ({error}): delete it and its .json to compute them anew"
-            ) from error
+        except (FileNotFoundError, ValueError) as error:
+            kept = [set_aside(file).name for file in (path, path.with_suffix(".json")) if file.is_file()]
+            log.warning("%s: damaged distances (%s): kept as %s, and computed again", path, error, " and ".join(kept))
+            return None
         return {name: values[:, k].astype(np.float32) for k, name in enumerate(columns[1:-1], 1)}
 
     def save(self, label: str, identity: dict[str, Any], split: PackedSplit, distances: dict[str, np.ndarray]) -> None:
@@ -135,7 +138,7 @@ def compute_distances(
     batches: dict[int, dict[str, Tensor]] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
-    bar = tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
+    bar = Progress(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
     with bar, fixed_shapes(device):
         for start, patches in _read_batches(split, own, batch_size):
             batches[start] = {}

@@ -6,6 +6,7 @@ hash is part of the file name. What is there of a CSV is used: it grows by all i
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from lpips_repro.datasets.tid2013 import DistortedImage, load_image
 from lpips_repro.devices import read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, check_shape, load_batch, write_whole
+from lpips_repro.files import set_aside
+
+log = logging.getLogger(__name__)
 
 COLUMNS = "image,distance"
 # At once where no batch size is given: those of 50 and of 500 patches, as for BAPPS; but two images at least.
@@ -35,7 +39,7 @@ class ImageDistanceStore:
         self.root = root
 
     def load(self, label: str, identity: dict[str, Any]) -> dict[str, float]:
-        """The stored distances of a method by image; UserError where the file is damaged."""
+        """The stored distances of a method by image; a damaged file is set aside with a warning."""
         path = self.path(label, identity)
         if not path.is_file():
             return {}
@@ -45,7 +49,8 @@ class ImageDistanceStore:
                 raise ValueError(f"expected the columns {COLUMNS}")
             return {name: float(np.float32(value)) for name, value in (line.split(",") for line in lines)}
         except ValueError as error:
-            raise UserError(f"{path}: damaged distances ({error}): delete it to compute them anew") from error
+            log.warning("%s: damaged distances (%s): kept as %s, and computed again", path, error, set_aside(path).name)
+            return {}
 
     def save(self, label: str, identity: dict[str, Any], distances: Mapping[str, float]) -> None:
         """Write distances over those that are there."""

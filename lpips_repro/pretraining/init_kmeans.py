@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import logging
 import math
 from pathlib import Path
@@ -14,17 +15,19 @@ from PIL import Image
 from tabulate import tabulate
 from torch import Tensor, nn
 from torchvision.utils import make_grid
-from tqdm import tqdm
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
+from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import code_version
+from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
 from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
+from lpips_repro.progress import Progress
 from lpips_repro.training.checkpoint import save_whole
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ def init_kmeans(composed: DictConfig) -> None:
         "code": code_version(init_kmeans, stack_kmeans, equalise_rates),
     }
     path = Path(net.weights)
+    _keep_damaged(path)
     known = read_recipe(path)
     if known and {key: known.get(key) for key in identity} == identity:
         log.info("%s: there already, of the same photographs and settings", path)
@@ -77,6 +81,19 @@ def init_kmeans(composed: DictConfig) -> None:
     print(f"written: {path}, {recipe_file(path)}, {picture}")
 
 
+def _keep_damaged(path: Path) -> None:
+    """Set aside weights that were made here, as their recipe says, and cannot be read."""
+    try:
+        made_here = "patches" in json.loads(recipe_file(path).read_text())
+    except (OSError, ValueError, TypeError):
+        return
+    if made_here and path.is_file():
+        try:
+            read_state(path)
+        except UserError:
+            log.warning("%s: damaged, kept as %s, and made again", path, set_aside(path).name)
+
+
 def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
     """Set the parameters of a metric's backbone, the same ones in whatever order the crops come.
 
@@ -93,11 +110,11 @@ def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str,
     layers = metric.backbone.features
     images = _images(metric, in_order(crops))
     filters = []
-    with tqdm(total=sum(isinstance(layer, nn.Conv2d) for layer in layers), desc="k-means", unit="layer") as bar:
+    with Progress(total=sum(isinstance(layer, nn.Conv2d) for layer in layers), desc="k-means", unit="layer") as bar:
         for layer in stack_kmeans(layers, images[::2], images[1::2], patches, seed):
             filters.append(layer)
             bar.update()
-    with tqdm(desc="equal rates of change", unit="round") as bar:
+    with Progress(desc="equal rates of change", unit="round") as bar:
         rates = []
         for now in equalise_rates(layers, images[1::2], seed):
             rates.append(now.tolist())

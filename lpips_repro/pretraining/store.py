@@ -5,17 +5,18 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lpips_repro.datasets.lock import exclusive
 from lpips_repro.errors import UserError
+from lpips_repro.files import set_aside
 from lpips_repro.parallel import available_cores, process_pool
 from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill, split_photographs
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ CHUNK = 50  # photographs that a worker decodes in one go
 def stored_images(folder: Path | None, size: int, store: Path, workers: int | None) -> Crops:
     """What `load_images` gives, out of memory maps that are made where they are not there yet.
 
-    They are made anew where photographs have come, gone or changed (in name, size or time of change).
+    They are made again if photographs have come, gone or changed (in name, size or time of change).
 
     Args:
         folder, size: as of `load_images`.
@@ -39,7 +40,7 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
     phases = split_photographs(folder)
     made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
     with exclusive(made):
-        if not (made / "card.json").is_file():
+        if (crops := _stored(made, phases)) is None:
             try:
                 _make(made, phases, size, workers or available_cores())
             except OSError as error:
@@ -48,10 +49,27 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
                 raise UserError(
                     f"{made}: {error.strerror}: free some space, or set store=FOLDER on another disk"
                 ) from error
+            crops = _open(made, phases)
+    counts = len(crops.train), len(crops.held_out)
+    log.info("%s: %d crops to learn from, %d held out, of other photographs", made, *counts)
+    return crops
+
+
+def _stored(made: Path, phases: Iterable[str]) -> Crops | None:
+    """The crops of a folder, or None if there are none; damaged files are set aside with a warning."""
+    if not (made / "card.json").is_file():
+        return None
+    try:
+        return _open(made, phases)
+    except (FileNotFoundError, ValueError, LookupError, TypeError, EOFError) as error:
+        kept = [set_aside(file).name for file in [*sorted(made.glob("*.npy")), made / "card.json"]]
+        log.warning("%s: damaged (%s): kept as %s, and made again", made, error, ", ".join(kept))
+        return None
+
+
+def _open(made: Path, phases: Iterable[str]) -> Crops:
     card = json.loads((made / "card.json").read_text())
-    train, held_out = (np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases)
-    log.info("%s: %d crops to learn from, %d held out, of other photographs", made, len(train), len(held_out))
-    return Crops(train, held_out, card["digest"])
+    return Crops(*(np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases), card["digest"])
 
 
 class _Job(NamedTuple):
@@ -74,7 +92,7 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
     digests = []
     with contextlib.ExitStack() as pool:
         run = pool.enter_context(process_pool(workers)).map if workers > 1 and len(jobs) > workers else map
-        with tqdm(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph", disable=None) as bar:
+        with Progress(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph") as bar:
             for found in run(_fill, jobs):
                 digests += found
                 bar.update(len(found))

@@ -15,6 +15,7 @@ from lpips_repro.datasets.bapps import find_packed, packed_folder
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
 from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
 from lpips_repro.evaluation.write import HUMAN, SIMULATED
 
@@ -34,7 +35,7 @@ def write_statistics(composed: DictConfig) -> None:
     cfg = parse(composed, DatasetConfig)
     splits = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else prepare_phases(cfg)
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    keep_other_tables(folder, describe_splits(splits))
     rows = [_row(split) for split in splits]
     with (folder / "stats.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])

@@ -66,12 +66,18 @@ def test_another_identity_or_dataset_is_another_file(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["index,d0,d1,judge\n000000,0.1", "nonsense", "index,d0,d1,judge\n000000,a,b,c\n"])
-def test_damaged_distances_are_named(tmp_path, damage):
+def test_damaged_distances_are_kept_and_not_used(tmp_path, damage, caplog):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
-    store.path("l2", IDENTITY, split).write_text(damage)
-    with pytest.raises(UserError, match=r"l2-[0-9a-f]{12}\.csv: damaged distances"):
-        store.load("l2", IDENTITY, split)
+    distances = computed(DISTANCE, split, 2, "l2")
+    store.save("l2", IDENTITY, split, distances)
+    path = store.path("l2", IDENTITY, split)
+    path.write_text(damage)
+    assert store.load("l2", IDENTITY, split) is None
+    assert path.with_name(f"{path.name}.damaged").read_text() == damage
+    assert f"{path}: damaged distances (" in caplog.text
+    assert f"kept as {path.name}.damaged and {path.stem}.json.damaged, and computed again" in caplog.text
+    store.save("l2", IDENTITY, split, distances)
+    assert store.load("l2", IDENTITY, split).keys() == distances.keys()
 
 
 def test_distances_without_their_json_are_not_used(tmp_path):

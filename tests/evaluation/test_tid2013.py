@@ -228,7 +228,7 @@ def test_several_seeds_are_one_row_with_mean_and_spread(tmp_path, monkeypatch):
     ]  # fmt: skip
     singles = []
     for chosen in ([runs[0]], [runs[1]], runs):
-        monkeypatch.setattr(run_module, "trained_methods", lambda cfg, chosen=chosen: chosen)
+        monkeypatch.setattr(run_module, "trained_methods", lambda *_, chosen=chosen: chosen)
         run(tmp_path, "metric=[psnr]", "net=[]")
         singles.append(table(tmp_path)["alex tune 0.1"])
     first, second = (float(single["spearman"]) for single in singles[:2])
@@ -256,12 +256,27 @@ def test_what_is_wrong_with_the_set_is_one_clear_error(tmp_path):
         run(tmp_path, *CLASSIC)
 
 
-def test_damaged_distances_are_named(tmp_path):
+def test_damaged_distances_are_kept_and_computed_again(tmp_path, caplog):
     run(tmp_path, *CLASSIC)
+    before = table(tmp_path)
     file = next((tmp_path / "experiments/distances/tid2013").rglob("psnr-*.csv"))
-    file.write_text(file.read_text() + "i03_02_3\n")
-    with pytest.raises(UserError, match=r"psnr-\w+.csv: damaged distances \(.*\): delete it to compute them anew"):
-        run(tmp_path, *CLASSIC)
+    damaged = file.read_text() + "i03_02_3\n"
+    file.write_text(damaged)
+    run(tmp_path, *CLASSIC)
+    assert table(tmp_path) == before
+    assert file.with_name(f"{file.name}.damaged").read_text() == damaged
+    assert f"{file}: damaged distances (" in caplog.text
+    assert f"kept as {file.name}.damaged, and computed again" in caplog.text
+
+
+def test_tables_of_other_images_are_kept(tmp_path):
+    run(tmp_path, *CLASSIC)
+    before = (tmp_path / "experiments/tables-tid2013/tid2013.csv").read_bytes()
+    Image.new("RGB", (64, 48)).save(next((tmp_path / "tid").rglob("i02_01_1.bmp")))
+    run(tmp_path, *CLASSIC)
+    (kept,) = (tmp_path / "experiments").glob("tables-tid2013-*")
+    assert (kept / "tid2013.csv").read_bytes() == before
+    assert (tmp_path / "experiments/tables-tid2013/tid2013.csv").read_bytes() != before
 
 
 def test_distances_are_stored_with_all_that_they_depend_on(tmp_path):

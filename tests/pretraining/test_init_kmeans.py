@@ -71,6 +71,25 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
         init_kmeans(cfg)
 
 
+def test_cut_weights_that_were_made_here_are_kept_and_made_again(folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "SIZE", 32)
+    file = tmp_path / "alex-kmeans.pth"
+    file.write_bytes(b"cut")
+    file.with_suffix(".json").write_text('{"patches": 2000, "weights": "", "made": "made here"}')
+
+    class Begun(Exception):
+        pass
+
+    def begin(*_):
+        raise Begun
+
+    monkeypatch.setattr(module, "fill", begin)
+    with pytest.raises(Begun):
+        init_kmeans(settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={file}"))
+    assert file.with_name("alex-kmeans.pth.damaged").read_bytes() == b"cut"
+    assert "alex-kmeans.pth: damaged, kept as alex-kmeans.pth.damaged, and made again" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["published.caffemodel", "mine.pth"])
 def test_weights_that_were_not_made_by_it_are_left_alone(folder, tmp_path, monkeypatch, name):
     monkeypatch.setattr(module, "fill", None)

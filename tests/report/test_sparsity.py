@@ -29,6 +29,7 @@ def finished_run(tmp_path, state, data="mini", name="mini-alex-lin-v0.1-seed3", 
     folder.mkdir()
     torch.save(state, folder / "weights.pth")
     summary = {"net": "alex", "backbone": "alex", "variant": "lin", "version": "0.1", "seed": 3, "data": data}
+    summary["splits"] = {"2afc/val/cnn": "12 triplets 0123456789ab"}
     (folder / "summary.json").write_text(json.dumps(summary))
     if config:
         (folder / "config.yaml").write_text(config)

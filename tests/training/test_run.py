@@ -107,6 +107,101 @@ def test_the_configuration_belongs_to_a_run(mini, tmp_path, monkeypatch):
     assert (folder / "config.yaml").read_bytes() == config
 
 
+@pytest.fixture
+def finished(mini, tmp_path, monkeypatch):
+    """A finished run's folder, and the command again, which takes no step and computes no features."""
+    folder = run(tmp_path, "alex", "lin", *mini)
+    monkeypatch.setattr(run_module, "fit", lambda *_: pytest.fail("trains again"))
+    monkeypatch.setattr(run_module, "stored_features", lambda *_, **__: pytest.fail("features again"))
+    return folder, lambda: run(tmp_path, "alex", "lin", *mini)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+@pytest.mark.parametrize("name", ["weights.pth", "weights_best.pth", "summary.json"])
+def test_what_a_finished_run_wrote_and_is_not_whole_is_written_again(finished, name, damage, caplog):
+    folder, again = finished
+    caplog.set_level("INFO")
+    file = folder / name
+    whole = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(whole[: len(whole) // 2])
+    else:
+        file.unlink()
+    before = {path.name: path.read_bytes() for path in folder.glob("*.p*") if path != file}
+    again()
+    if (name, damage) == ("weights_best.pth", "missing"):  # the run's result is there
+        assert "finished already" in caplog.text
+        return
+    assert file.read_bytes() == whole
+    assert {path.name: path.read_bytes() for path in folder.glob("*.p*") if path.name in before} == before
+    assert (folder / f"{name}.damaged").is_file() == (damage == "cut")
+    assert ("damaged, kept as" in caplog.text) == (damage == "cut")
+    caplog.clear()
+    again()
+    assert "finished already" in caplog.text
+
+
+def test_a_finished_run_whose_best_checkpoint_is_cut_is_exported_without_it(finished, caplog):
+    folder, again = finished
+    (folder / "best.pt").write_bytes(b"cut")
+    (folder / "weights.pth").unlink()
+    best = (folder / "weights_best.pth").read_bytes()
+    again()
+    assert "weights_best.pth: not written: there is no whole best.pt" in caplog.text
+    assert (folder / "weights_best.pth").read_bytes() == best
+    assert (folder / "best.pt.damaged").read_bytes() == b"cut"
+    assert (folder / "weights.pth").is_file()
+
+
+def test_weights_whose_checkpoints_are_gone_are_kept_if_the_run_is_trained_again(mini, tmp_path):
+    folder = run(tmp_path, "alex", "lin", *mini)
+    weights = (folder / "weights.pth").read_bytes()
+    for name in ("last.pt", "best.pt", "summary.json"):
+        (folder / name).unlink()
+    run(tmp_path, "alex", "lin", *mini)
+    assert (folder / "weights.pth.earlier").read_bytes() == weights
+    assert (folder / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (("learning_rate: 0.001", "learning_rate: 0.002"), "trainer.learning_rate: 0.002, not 0.001"),
+        (("seed: 0\ndevice", "seed: 3\ndevice"), "seed: 3, not 0"),
+        (("trainer:", "trainer: ["), "not readable: "),
+    ],
+)
+def test_an_edited_configuration_is_kept_and_the_right_one_written(mini, tmp_path, monkeypatch, caplog, edit, said):
+    def stopped(run):
+        signal.raise_signal(signal.SIGTERM)
+        return fit(run)
+
+    monkeypatch.setattr(run_module, "fit", stopped)
+    with pytest.raises(SystemExit):
+        run(tmp_path, "alex", "lin", *mini)
+    monkeypatch.setattr(run_module, "fit", fit)
+    (file,) = (tmp_path / "experiments").glob("*/config.yaml")
+    right, record = file.read_text(), file.with_name("run.json").read_text()
+    assert edit[0] in right
+    edited = right.replace(*edit)
+    file.write_text(edited)
+    run(tmp_path, "alex", "lin", *mini)
+    assert file.read_text() == right
+    assert file.with_name("config.yaml.earlier").read_text() == edited
+    assert file.with_name("run.json.earlier").read_text() == record
+    assert f"{file}: not the settings of this run ({said}" in caplog.text
+    assert "which come from the command: kept as config.yaml.earlier and run.json.earlier" in caplog.text
+
+
+def test_a_configuration_of_another_device_or_log_stays_as_it_was(mini, tmp_path, monkeypatch, caplog):
+    folder = run(tmp_path, "alex", "lin", *mini)
+    config = (folder / "config.yaml").read_bytes()
+    (folder / "summary.json").unlink()
+    run(tmp_path, "alex", "lin", *mini, "trainer.log_every=7", "bootstrap=10")
+    assert (folder / "config.yaml").read_bytes() == config
+    assert "not the settings of this run" not in caplog.text
+
+
 @pytest.mark.parametrize("setting", ["precision=bfloat16", "compile=true"])
 def test_what_a_step_on_features_makes_no_use_of_is_refused(mini, tmp_path, setting):
     with pytest.raises(UserError, match=f"trainer.{setting}: a step on stored lin features runs no backbone"):
