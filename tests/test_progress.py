@@ -1,5 +1,7 @@
 import io
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,9 @@ def test_on_a_terminal_there_is_a_bar_and_no_line(clock, caplog):
         bar.update(1)
     assert "packing:  50%|" in shown.getvalue()
     assert caplog.messages == []
+
+
+def test_every_bar_of_the_package_is_one_that_says_lines_without_a_terminal():
+    package = Path(progress.__file__).parent
+    others = [file for file in package.rglob("*.py") if re.search(r"^\s*(import|from) tqdm", file.read_text(), re.M)]
+    assert others == [package / "progress.py"]

@@ -792,15 +792,15 @@ def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
 def test_the_progress_bar_begins_where_the_download_resumes(tmp_path, monkeypatch):
     bars = []
 
-    class Bar(download.tqdm):
+    class Bar(download.Progress):
         def __init__(self, **options):
-            assert options["disable"] is None  # shown on a terminal only
+            assert "disable" not in options  # shown on a terminal only
             super().__init__(**{**options, "disable": False, "file": io.StringIO()})
             bars.append((options["initial"], self))
 
     with serve(CONTENT) as server:
         begin(tmp_path, server, 100_000)
-        monkeypatch.setattr(download, "tqdm", Bar)
+        monkeypatch.setattr(download, "Progress", Bar)
         fetch(tmp_path, server.url)
     ((initial, bar),) = bars
     assert (initial, bar.n, bar.total, bar.unit) == (100_000, len(CONTENT), len(CONTENT), "B")
