@@ -110,13 +110,12 @@ def test_the_line_of_a_validation_has_the_mean_loss_since_the_one_before(tmp_pat
     monkeypatch.undo()
 
     whole = losses_of_lines(caplog)
-    for stop in (2, 3, 4):
-        caplog.clear()
-        with one_thread():
-            with pytest.raises(Stopped):
-                fit(pretraining(tmp_path / f"parts{stop}", stop_after=stop))
-            fit(pretraining(tmp_path / f"parts{stop}"))
-        assert losses_of_lines(caplog) == whole
+    caplog.clear()
+    with one_thread():
+        with pytest.raises(Stopped):
+            fit(pretraining(tmp_path / "parts", stop_after=5))
+        fit(pretraining(tmp_path / "parts"))
+    assert losses_of_lines(caplog) == whole
 
 
 def test_a_cut_checkpoint_is_kept_and_the_run_begins_again(tmp_path, caplog):

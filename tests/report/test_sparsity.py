@@ -110,7 +110,7 @@ def test_a_run_on_simulated_judgments_is_called_so_everywhere(tmp_path, state, c
 def test_a_run_without_readable_weights_is_a_line_with_the_reason(tmp_path, state):
     (finished_run(tmp_path, state) / "weights.pth").write_bytes(b"")
     (row,) = (row for (_, source), row in write(tmp_path).items() if "trained here" in source)
-    assert row["note"].startswith(f"not run: {tmp_path}/mini-alex-lin-v0.1-seed3/weights.pth: not a readable weights")
+    assert row["note"].startswith(f"not run: {tmp_path}/mini-alex-lin-v0.1-seed3/weights.pth: damaged: ")
 
 
 def test_any_file_may_be_asked_for(tmp_path, state):

@@ -107,10 +107,19 @@ def test_the_configuration_belongs_to_a_run(mini, tmp_path, monkeypatch):
     assert (folder / "config.yaml").read_bytes() == config
 
 
+@pytest.fixture(scope="module")
+def once(mini, tmp_path_factory):
+    """Where a run was finished."""
+    home = tmp_path_factory.mktemp("finished")
+    run(home, "alex", "lin", *mini)
+    return home
+
+
 @pytest.fixture
-def finished(mini, tmp_path, monkeypatch):
+def finished(once, mini, tmp_path, monkeypatch):
     """A finished run's folder, and the command again, which takes no step and computes no features."""
-    folder = run(tmp_path, "alex", "lin", *mini)
+    shutil.copytree(once / "experiments", tmp_path / "experiments")
+    (folder,) = (tmp_path / "experiments").glob("mini-*")
     monkeypatch.setattr(run_module, "fit", lambda *_: pytest.fail("trains again"))
     monkeypatch.setattr(run_module, "stored_features", lambda *_, **__: pytest.fail("features again"))
     return folder, lambda: run(tmp_path, "alex", "lin", *mini)
@@ -153,12 +162,13 @@ def test_a_finished_run_whose_best_checkpoint_is_cut_is_exported_without_it(fini
     assert (folder / "weights.pth").is_file()
 
 
-def test_weights_whose_checkpoints_are_gone_are_kept_if_the_run_is_trained_again(mini, tmp_path):
-    folder = run(tmp_path, "alex", "lin", *mini)
+def test_weights_whose_checkpoints_are_gone_are_kept_if_the_run_is_trained_again(finished, monkeypatch):
+    folder, again = finished
+    monkeypatch.undo()
     weights = (folder / "weights.pth").read_bytes()
     for name in ("last.pt", "best.pt", "summary.json"):
         (folder / name).unlink()
-    run(tmp_path, "alex", "lin", *mini)
+    again()
     assert (folder / "weights.pth.earlier").read_bytes() == weights
     assert (folder / "summary.json").is_file()
 
@@ -172,20 +182,19 @@ def test_weights_whose_checkpoints_are_gone_are_kept_if_the_run_is_trained_again
     ],
 )
 def test_an_edited_configuration_is_kept_and_the_right_one_written(mini, tmp_path, monkeypatch, caplog, edit, said):
-    def stopped(run):
-        signal.raise_signal(signal.SIGTERM)
-        return fit(run)
+    def stopped(*_):
+        raise SystemExit
 
     monkeypatch.setattr(run_module, "fit", stopped)
     with pytest.raises(SystemExit):
         run(tmp_path, "alex", "lin", *mini)
-    monkeypatch.setattr(run_module, "fit", fit)
     (file,) = (tmp_path / "experiments").glob("*/config.yaml")
     right, record = file.read_text(), file.with_name("run.json").read_text()
     assert edit[0] in right
     edited = right.replace(*edit)
     file.write_text(edited)
-    run(tmp_path, "alex", "lin", *mini)
+    with pytest.raises(SystemExit):
+        run(tmp_path, "alex", "lin", *mini)
     assert file.read_text() == right
     assert file.with_name("config.yaml.earlier").read_text() == edited
     assert file.with_name("run.json.earlier").read_text() == record
@@ -193,8 +202,8 @@ def test_an_edited_configuration_is_kept_and_the_right_one_written(mini, tmp_pat
     assert "which come from the command: kept as config.yaml.earlier and run.json.earlier" in caplog.text
 
 
-def test_a_configuration_of_another_device_or_log_stays_as_it_was(mini, tmp_path, monkeypatch, caplog):
-    folder = run(tmp_path, "alex", "lin", *mini)
+def test_a_configuration_that_differs_in_what_changes_no_result_stays_as_it_was(finished, mini, tmp_path, caplog):
+    folder, _ = finished
     config = (folder / "config.yaml").read_bytes()
     (folder / "summary.json").unlink()
     run(tmp_path, "alex", "lin", *mini, "trainer.log_every=7", "bootstrap=10")
@@ -212,8 +221,11 @@ def test_what_a_step_on_features_makes_no_use_of_is_refused(mini, tmp_path, sett
 @pytest.mark.parametrize("setting", ["precision=bfloat16", "compile=true"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_options_of_a_step_work_for_every_variant_on_images(mini, tmp_path, variant, setting):
-    folder = run(tmp_path, "alex", variant, *mini, "trainer.lin_features=false", f"trainer.{setting}", "device=cpu")
-    assert json.loads((folder / "summary.json").read_text())["val_2afc"]["mean"] > 0
+    images, means = ("trainer.lin_features=false", "device=cpu"), []
+    for name, more in (("plain", ()), ("with", (f"trainer.{setting}",))):
+        folder = run(tmp_path / name, "alex", variant, *mini, *images, *more)
+        means.append(json.loads((folder / "summary.json").read_text())["val_2afc"]["mean"])
+    assert means[1] == pytest.approx(means[0], abs=5)  # of 60 triplets: one that turns round moves it by up to 1.7
 
 
 def test_data_that_changed_after_they_were_packed_are_refused(mini, tmp_path):
