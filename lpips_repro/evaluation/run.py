@@ -84,7 +84,7 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
 
 
 def _check(splits: list[PackedSplit]) -> None:
-    for split in splits:
+    for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
         if split.card["kind"] == "jnd" and not split.votes.any():
             raise UserError(f"{split.name}: nobody answered 'same' to any pair, so its mAP is undefined: take it away")

@@ -68,6 +68,8 @@ def init_kmeans(composed: DictConfig) -> None:
         return
     if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
         raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
+    if known:
+        log.warning("%s: that of other photographs or settings is replaced: its command makes it again", path)
     record = fill(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
