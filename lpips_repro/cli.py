@@ -1,6 +1,7 @@
 """How a script runs its entry point: errors of the user's end it in one line."""
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config import explain
+from lpips_repro.datasets.secrets import PublicRecord, hide_arguments
 from lpips_repro.errors import UserError
 from lpips_repro.sweep import unfinished
 
@@ -24,6 +26,8 @@ KEPT = "what is complete is kept, and the same command goes on from there"
 def run(main: Callable[[], None]) -> None:
     """Call a Hydra entry point; errors of the user's end it with one line (a sweep: one a run) and exit status 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors to here
+    sys.argv = hide_arguments(sys.argv)  # Hydra prints and writes them in many places
+    logging.setLogRecordFactory(PublicRecord)
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     try:
         main()

@@ -1,5 +1,6 @@
 """What a run writes into its folder so that it can be repeated, and the device it takes."""
 
+import copy
 import importlib.metadata
 import json
 import logging
@@ -12,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.config import Device
+from lpips_repro.datasets.secrets import hide_arguments, hide_settings
 from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError
 from lpips_repro.precision import set_tf32
@@ -41,11 +43,16 @@ def choose_device(wanted: Device) -> torch.device:
 
 
 def record_run(folder: Path, cfg: DictConfig) -> None:
-    """Write what a run was: config.yaml (resolved settings) and run.json (command, git commit, seed, versions)."""
+    """Write what a run was: config.yaml (resolved settings) and run.json (command, git commit, seed, versions).
+
+    Mirrors stand in both without user, password and token.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    shown = copy.deepcopy(cfg)
+    hide_settings(shown)
+    OmegaConf.save(shown, folder / "config.yaml", resolve=True)
     record = {
-        "command": sys.argv,
+        "command": hide_arguments(sys.argv),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": bool(_git("status", "--porcelain")),
         "seed": cfg.get("seed"),

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -17,7 +19,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data beside the repository; tests that need it are skipped where it is absent."""
+    """The folder of real data next to the repository; tests that need it are skipped if it is absent."""
     if not SHARED.is_dir():
         pytest.skip("no shared/ folder with real weights, triplets and judgments beside the repository")
     return SHARED
+
+
+@pytest.fixture
+def imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ImageNet weights of AlexNet and SqueezeNet are found, next to the repository or where users have them."""
+    if SHARED.is_dir():
+        monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(SHARED / "weights"))
+    for net in ("alex", "squeeze"):
+        try:
+            imagenet_state(net, download=False)
+        except WeightsNotFoundError as error:
+            pytest.skip(str(error))

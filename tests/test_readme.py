@@ -18,8 +18,7 @@ def python_block(word: str) -> str:
     return block
 
 
-def test_usage_of_the_metric_runs(shared, monkeypatch):
-    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
+def test_usage_of_the_metric_runs(imagenet):
     names: dict = {}
     exec(python_block("from lpips_repro import LPIPS"), names)
     assert names["distance"].shape == names["d0"].shape == names["d1"].shape == (8,)

@@ -6,6 +6,7 @@ from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
 from lpips_repro.datasets.mirrors import local_folder
+from lpips_repro.datasets.secrets import whole_mirrors
 from lpips_repro.errors import UserError
 
 
@@ -30,7 +31,7 @@ class FolderConfig:
     name: str
     root: str
     resize: Resize
-    observers: Observers
+    observers: Observers | None  # None: not stated
     packed: str
     workers: int | None
 
@@ -50,14 +51,17 @@ class BappsConfig(FolderConfig):
     def __post_init__(self):
         super().__post_init__()
         if self.observers is not Observers.human:
+            found = self.observers.value if self.observers else "null"
             raise UserError(
-                f"data.observers={self.observers.value}: BAPPS was judged by people: other judgments are another"
+                f"data.observers={found}: BAPPS was judged by people: other judgments are another"
                 " dataset: DATA=folder DATA_ROOT=..."
             )
         if not self.mirrors:
             raise UserError("data.mirrors=[]: expected at least one address or folder")
         for mirror in self.mirrors:
             local_folder(mirror)  # raises where it is none
+        for mirror in whole_mirrors(self.mirrors):
+            local_folder(mirror)
 
 
 @dataclass

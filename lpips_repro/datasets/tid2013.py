@@ -131,7 +131,9 @@ def _by_lower_case(folder: Path) -> dict[str, Path]:
         if path.name[0] == ".":
             continue
         if other := found.get(path.name.lower()):
-            raise UserError(f"{path}: differs from {other.name} beside it in upper and lower case alone: remove one")
+            raise UserError(
+                f"{path}: differs from {other.name} beside it in upper and lower case alone: move one elsewhere"
+            )
         found[path.name.lower()] = path
     return found
 

@@ -8,8 +8,7 @@ setting, weights file, dataset or code version is another file.
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.files import set_aside
+from lpips_repro.evaluation.files import dtype_of, set_aside, write_whole
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -68,36 +67,40 @@ class DistanceStore:
         self.root = root
 
     def load(self, label: str, identity: dict[str, Any], split: PackedSplit) -> dict[str, np.ndarray] | None:
-        """The stored distances of a method on a split by column, float32 (N,), or None if there are none.
+        """The stored distances of a method on a split by column, (N,) of the saved dtype, or None if there are none.
 
-        Damaged files are set aside with a warning.
+        A damaged file is set aside with a warning, and counts as none.
         """
         path = self.path(label, identity, split)
-        if not path.with_suffix(".json").is_file():
+        card = path.with_suffix(".json")
+        if not card.is_file():
             return None
         columns = ("index", *COLUMNS[split.card["kind"]], VOTE_FIELD[split.card["kind"]])
         try:
+            dtype = dtype_of(card)
             if path.read_text().partition("\n")[0] != ",".join(columns):
                 raise ValueError(f"expected the columns {','.join(columns)}")
             values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
             if values.shape != (len(split), len(columns)):
                 raise ValueError(f"expected {len(split)} rows of {len(columns)}")
-        except (FileNotFoundError, ValueError) as error:
-            kept = [set_aside(file).name for file in (path, path.with_suffix(".json")) if file.is_file()]
-            log.warning("%s: damaged distances (%s): kept as %s, and computed again", path, error, " and ".join(kept))
+        except (OSError, ValueError) as error:
+            set_aside(path, error)
             return None
-        return {name: values[:, k].astype(np.float32) for k, name in enumerate(columns[1:-1], 1)}
+        return {name: values[:, k].astype(dtype) for k, name in enumerate(columns[1:-1], 1)}
 
     def save(self, label: str, identity: dict[str, Any], split: PackedSplit, distances: dict[str, np.ndarray]) -> None:
         """Write distances; the JSON comes last and tells that the CSV is whole."""
         path = self.path(label, identity, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         vote = VOTE_FIELD[split.card["kind"]]
+        (dtype,) = {values.dtype for values in distances.values()}
         lines = [",".join(("index", *distances, vote))]
         for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
-            lines.append(f"{index:06d}," + ",".join(f"{value:.9g}" for value in row))  # 9 digits keep a float32
+            # str of a NumPy number is the shortest text from which it is read back to the bit.
+            lines.append(",".join((f"{index:06d}", *map(str, row))))
         write_whole(path, "\n".join(lines) + "\n")
         card = {**self._identity(identity, split), "method": label, "count": len(split), "torch": torch.__version__}
+        card["values"] = str(dtype)
         write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
     def path(self, label: str, identity: dict[str, Any], split: PackedSplit) -> Path:
@@ -118,7 +121,7 @@ def compute_distances(
     device: torch.device,
     batch_size: int,
     ranks: Ranks | None = None,
-) -> dict[str, dict[str, np.ndarray]]:
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
     """Run several methods over a split, with one read of it for all.
 
     Args:
@@ -127,15 +130,14 @@ def compute_distances(
         ranks: the processes that share the work: each takes every n-th batch, so that a batch is what it is in one.
 
     Returns:
-        by label, on every rank: d0 and d1 (2AFC) or d (JND), float32 (N,).
-
-    Raises:
-        UserError: where a metric returns anything but N values.
+        On every rank, by label: d0 and d1 (2AFC) or d (JND), (N,), float32 or the metric's own float64; and the fault
+        of each method that has none because its metric raised an error, or returned anything but N numbers.
     """
     ranks = ranks or Ranks()
     twoafc = split.card["kind"] == "2afc"
     own = range(ranks.rank * batch_size, len(split), ranks.world * batch_size)
     batches: dict[int, dict[str, Tensor]] = {}
+    faults: dict[str, str] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
     bar = Progress(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
@@ -143,18 +145,28 @@ def compute_distances(
         for start, patches in _read_batches(split, own, batch_size):
             batches[start] = {}
             images = [load_batch(field, device) for field in patches]
-            for label, distance in distances.items():
-                values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
-                for found in values:
-                    check_shape(found, len(images[0]), f"{label} on {split.name}")
-                batches[start][label] = torch.stack(values).float()
+            for label in [label for label in distances if label not in faults]:
+                try:
+                    distance = distances[label]
+                    values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
+                    batches[start][label] = checked_values(values, len(images[0]))
+                except Exception as error:  # whatever a metric raises: the others go on
+                    faults[label] = fault_of(error)
             bar.update(min(ranks.world * batch_size, len(split) - start))
     # Only now to the host, which would wait for a GPU at every batch.
-    of_ranks = ranks.gather({k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()})
-    in_order = [batch for _, batch in sorted(item for part in of_ranks for item in part.items())]
-    names = COLUMNS[split.card["kind"]]
-    joined = {label: torch.cat([batch[label] for batch in in_order], dim=1).numpy() for label in distances}
-    return {label: dict(zip(names, values, strict=True)) for label, values in joined.items()}
+    on_host = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()}
+    of_ranks = ranks.gather((on_host, faults))
+    in_order = [batch for _, batch in sorted(item for part, _ in of_ranks for item in part.items())]
+    faults = {label: fault for _, part in reversed(of_ranks) for label, fault in part.items()}
+    values = {}
+    for label in distances.keys() - faults.keys():
+        joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
+        missing = np.isnan(joined).any(axis=0)
+        if missing.any():
+            faults[label] = f"the distance of example {missing.argmax():06d} is NaN"
+        else:
+            values[label] = dict(zip(COLUMNS[split.card["kind"]], joined, strict=True))
+    return values, faults
 
 
 def _read_batches(split: PackedSplit, starts: Iterable[int], batch_size: int) -> Iterator[tuple[int, list[np.ndarray]]]:
@@ -167,31 +179,28 @@ def _read_batches(split: PackedSplit, starts: Iterable[int], batch_size: int) ->
     return read_ahead(read, starts)
 
 
-def check_numbers(distances: Mapping[str, np.ndarray], what: str) -> None:
-    """UserError where a distance of a method on a split is NaN, naming the first example."""
-    missing = np.isnan(list(distances.values())).any(axis=0)
-    if missing.any():
-        raise UserError(f"{what}: the distance of example {missing.argmax():06d} is NaN: a fault of the metric")
+def checked_values(found: Sequence[Any], count: int) -> Tensor:
+    """What a metric returned, each a tensor of `count` values, as one (len(found), count), float32 or float64.
+
+    Raises:
+        UserError: if anything else was returned.
+    """
+    for values in found:
+        if not isinstance(values, Tensor) or values.shape != (count,):
+            wrong = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise UserError(f"the metric returned {wrong}: expected a tensor of {count} values")
+    stacked = torch.stack(tuple(found))
+    return stacked.to(torch.promote_types(stacked.dtype, torch.float32))
 
 
-def check_shape(values: Any, count: int, what: str) -> None:
-    """UserError where what a metric returned is not a tensor of `count` values."""
-    if not isinstance(values, Tensor) or values.shape != (count,):
-        found = getattr(values, "shape", type(values).__name__)
-        raise UserError(f"{what}: the metric returned {found}: expected a tensor of N values")
+def fault_of(error: Exception) -> str:
+    """One line on an error that a metric raised; its traceback goes to the log of level DEBUG."""
+    log.debug("the metric raised:", exc_info=error)
+    text = str(error).strip().partition("\n")[0]
+    return text if text and isinstance(error, ValueError) else ": ".join(filter(None, (type(error).__name__, text)))
 
 
 def load_batch(images: np.ndarray, device: torch.device) -> Tensor:
     """Images uint8 (N, H, W, 3) as float32 (N, 3, H, W) in [0, 1] on a device."""
     # Sent as bytes, a quarter of the floats; what is memory-mapped is copied out of the map.
     return send(np.require(images, requirements="W"), device).permute(0, 3, 1, 2).float().div_(255)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ hash is part of the file name. What is there of a CSV is used: it grows by all i
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,8 @@ from torch import Tensor
 from lpips_repro.datasets.tid2013 import DistortedImage, load_image
 from lpips_repro.devices import read_ahead
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, check_shape, load_batch, write_whole
-from lpips_repro.files import set_aside
-
-log = logging.getLogger(__name__)
+from lpips_repro.evaluation.distances import Distance, checked_values, fault_of, load_batch
+from lpips_repro.evaluation.files import dtype_of, set_aside, write_whole
 
 COLUMNS = "image,distance"
 # At once where no batch size is given: those of 50 and of 500 patches, as for BAPPS; but two images at least.
@@ -38,27 +35,30 @@ class ImageDistanceStore:
     def __init__(self, root: Path):
         self.root = root
 
-    def load(self, label: str, identity: dict[str, Any]) -> dict[str, float]:
-        """The stored distances of a method by image; a damaged file is set aside with a warning."""
+    def load(self, label: str, identity: dict[str, Any]) -> dict[str, np.floating]:
+        """The stored distances of a method by image; a damaged file is set aside with a warning, and counts as none."""
         path = self.path(label, identity)
         if not path.is_file():
             return {}
-        head, *lines = path.read_text().splitlines() or [""]
         try:
+            number = dtype_of(path.with_suffix(".json")).type
+            head, *lines = path.read_text().splitlines() or [""]
             if head != COLUMNS:
                 raise ValueError(f"expected the columns {COLUMNS}")
-            return {name: float(np.float32(value)) for name, value in (line.split(",") for line in lines)}
-        except ValueError as error:
-            log.warning("%s: damaged distances (%s): kept as %s, and computed again", path, error, set_aside(path).name)
+            return {name: number(value) for name, value in (line.split(",") for line in lines)}
+        except (OSError, ValueError) as error:
+            set_aside(path, error)
             return {}
 
-    def save(self, label: str, identity: dict[str, Any], distances: Mapping[str, float]) -> None:
+    def save(self, label: str, identity: dict[str, Any], distances: Mapping[str, np.floating]) -> None:
         """Write distances over those that are there."""
         path = self.path(label, identity)
         path.parent.mkdir(parents=True, exist_ok=True)
-        card = {**identity, "method": label, "torch": torch.__version__}
+        dtype = str(next(iter(distances.values())).dtype)
+        card = {**identity, "method": label, "torch": torch.__version__, "values": dtype}
         write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
-        lines = [f"{name},{value:.9g}" for name, value in sorted(distances.items())]  # 9 digits keep a float32
+        # str of a NumPy number is the shortest text from which it is read back to the bit.
+        lines = [f"{name},{value!s}" for name, value in sorted(distances.items())]
         write_whole(path, "\n".join([COLUMNS, *lines]) + "\n")
 
     def path(self, label: str, identity: dict[str, Any]) -> Path:
@@ -74,7 +74,7 @@ def compute_reference(
     size: int,
     device: torch.device,
     batch_size: int | None = None,
-) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+) -> tuple[dict[str, dict[str, np.floating]], dict[str, str]]:
     """Run several methods over the images of a reference, with one read of them for all.
 
     Args:
@@ -101,32 +101,27 @@ def compute_reference(
         x, y = (load_batch(images, device) for images in (np.stack([reference] * len(distorted)), distorted))
         for label, parts in list(found.items()):
             try:
-                parts.append(_from_reference(distances[label], x, y, label).float())
-            # Whatever a network says of images of a size that it cannot take, torchvision's by assertions.
-            except (ValueError, AssertionError, RuntimeError) as error:
-                faults[label] = str(error).partition("\n")[0]
+                parts.append(_from_reference(distances[label], x, y))
+            except Exception as error:  # whatever a metric raises, of a size that it cannot take for example
+                faults[label] = fault_of(error)
                 del found[label]
     values, names = {}, [image.name for image in group]
     for label, parts in found.items():  # only now to the host, which would wait for a GPU at every batch
         numbers = torch.cat(parts).cpu().numpy()
         if np.isnan(numbers).any():
-            faults[label] = f"the distance of {names[int(np.isnan(numbers).argmax())]} is NaN: a fault of the metric"
+            faults[label] = f"the distance of {names[int(np.isnan(numbers).argmax())]} is NaN"
         else:
-            values[label] = dict(zip(names, numbers.tolist(), strict=True))
+            values[label] = dict(zip(names, numbers, strict=True))
     return values, faults
 
 
-def _from_reference(distance: Distance, x: Tensor, y: Tensor, label: str) -> Tensor:
+def _from_reference(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
     """The distances of images y (N, 3, H, W) from x, N times their reference: two at a time, which is one of x."""
     count = len(y)
     if count == 1:
-        values = distance.pair(x, y)
-        check_shape(values, 1, label)
-        return values
+        return checked_values((distance.pair(x, y),), 1)[0]
     half = (count + 1) // 2  # of an odd number the middle one comes twice
-    first, second = distance.triplet(x[:half], y[:half], y[count - half :])
-    for values in (first, second):
-        check_shape(values, half, label)
+    first, second = checked_values(distance.triplet(x[:half], y[:half], y[count - half :]), half)
     return torch.cat([first, second[2 * half - count :]])
 
 

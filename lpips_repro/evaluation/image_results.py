@@ -29,7 +29,7 @@ class ImageResults:
         ranks: the processes that share the work: each takes every n-th reference.
 
     Attributes:
-        distances: label -> size -> float32 (N,), in the order of the images.
+        distances: label -> size -> (N,), in the order of the images.
         identity: label -> all that the distances depend on, but for the size.
         not_run: label -> reason.
         failed: label -> size -> reason.
@@ -92,7 +92,7 @@ class ImageResults:
         for label in built:
             if size not in self.failed[label]:
                 values = [found[label][image.name] for image in self.images]
-                self.distances[label][size] = np.array(values, np.float32)
+                self.distances[label][size] = np.array(values)
 
     def _merge(self, found: Mapping[str, dict[str, float]], parts: list[tuple[dict, dict]], size: int) -> set[str]:
         """Add what the ranks computed, and why they did not; returns the methods that have more now."""

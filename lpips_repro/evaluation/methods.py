@@ -32,6 +32,8 @@ from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
 from lpips_repro.metrics.released import read_lin_state
 from lpips_repro.versions import package_version
 
+# Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
+TRIAL_SIZES = (64, 512)
 # In the order of the tables.
 GROUPS = ("low-level", *SUPERVISIONS, "lpips")
 
@@ -118,10 +120,8 @@ def _other_program(name: str, metric: MetricConfig) -> Method:
 def _classic(name: str, metric: MetricConfig) -> Method:
     check_choice(f"metric.{name}.function", metric.function, METRICS)
     function, to_distance = METRICS[metric.function]
-    try:
-        function(*torch.rand(2, 1, 3, 64, 64), **metric.settings)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"metric.{name}.settings={metric.settings}: {error}") from error
+    if refused := _refused_settings(function, metric.settings):
+        raise UserError(f"metric.{name}.settings={metric.settings}: {refused}")
 
     def build(engine: Engine) -> Distance:
         known = inspect.signature(function).parameters
@@ -137,6 +137,25 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
 
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
+
+
+def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) -> Exception | None:
+    """What a metric says of settings that it refuses for images of any size, else None.
+
+    Any other error is told where it occurs: in the distances of the images that it occurs with.
+    """
+    refused: Exception | None = None
+    with torch.random.fork_rng(devices=[]):  # the metric may draw random numbers, too
+        for size in TRIAL_SIZES:
+            try:
+                function(*torch.rand(2, 1, 3, size, size, generator=torch.Generator().manual_seed(0)), **settings)
+            except (TypeError, ValueError) as error:
+                refused = error  # of the larger images: not of the size
+            except Exception:
+                return None
+            else:
+                return None
+    return refused
 
 
 def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, download: bool) -> Method:

@@ -9,7 +9,7 @@ import numpy as np
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, check_numbers, compute_distances
+from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, compute_distances
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import Method
 
@@ -54,12 +54,13 @@ class Results:
         for label, distance in built.items():
             self.identity[label], self.distances[label] = distance.identity, {}
         for split in self.splits:
-            stored = self._stored(built, split) if self.ranks.first else {}
-            missing = self.ranks.from_first([label for label in built if label not in stored])
+            able = {label: distance for label, distance in built.items() if label not in self.not_run}
+            stored = self._stored(able, split) if self.ranks.first else {}
+            missing = self.ranks.from_first([label for label in able if label not in stored])
             for label, values in stored.items():
                 self.distances[label][split.name] = values
             if missing:
-                self._compute({label: built[label] for label in missing}, split)
+                self._compute({label: able[label] for label in missing}, split)
 
     def on(self, method: Method, splits: Sequence[PackedSplit]) -> dict[str, dict[str, np.ndarray]]:
         """The distances of a method by the short names of splits."""
@@ -90,19 +91,15 @@ class Results:
             log.warning("%s %s", label, self.not_run[label])
 
     def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
-        computed = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
-        faults = []
+        computed, faults = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
         for label, values in computed.items():
-            try:
-                check_numbers(values, f"{label} on {split.name}")
-            except UserError as error:  # told when the others, which may have taken hours, are stored
-                faults.append(error)
-                continue
             self.distances[label][split.name] = values
             if self.ranks.first:
                 self.store.save(label, distances[label].identity, split, values)
-        if faults:
-            raise faults[0]
+        for label, fault in faults.items():
+            self.not_run[label] = f"not run: on {split.name}: {fault}"
+            if self.ranks.first:
+                log.warning("%s %s", label, self.not_run[label])
         self.computed += len(computed)
 
 

@@ -1,15 +1,16 @@
 """The evaluation: packed splits, distances (only those that are missing), scores, tables."""
 
+import contextlib
 import logging
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import EvaluateConfig, Tid2013Config, parse
+from lpips_repro.config import Dtype, EvaluateConfig, Tid2013Config, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
-from lpips_repro.distributed import started_ranks
+from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
 from lpips_repro.evaluation.distances import DistanceStore, Engine
@@ -22,6 +23,7 @@ from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row,
 from lpips_repro.evaluation.tid2013 import evaluate_tid2013
 from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds, trained_methods
 from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
+from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.progress import Progress
 from lpips_repro.run_record import choose_device, record_run
@@ -32,6 +34,12 @@ log = logging.getLogger(__name__)
 BATCH_SIZE = {"cpu": 50, "cuda": 500}
 # Examples in a table: a compilation takes up to ten seconds for each network, and again for pairs.
 COMPILE_FROM = 20_000
+# Measured: see "The tables" in the README.
+NEAR_PAIRS = (
+    "dtype=bfloat16: the distances of images that are nearly the same, as in JND pairs, are not exact in it: at half a"
+    " grey level of noise they are 12 to 17 % longer, and 10 to 12 % of the comparisons change: use dtype=float32 for"
+    " the JND table"
+)
 
 
 def evaluate(composed: DictConfig) -> None:
@@ -43,32 +51,41 @@ def evaluate(composed: DictConfig) -> None:
     with started_ranks() as ranks:
         with ranks.first_before_others():  # what is wrong, the first says alone
             cfg = parse(composed, EvaluateConfig)
-            if cfg.threads is not None:
-                torch.set_num_threads(cfg.threads)
-            device = ranks.device(choose_device(cfg.device))
-            own, runs = list_methods(cfg), runs_asked_for(cfg)
-            methods = in_order(own + trained_methods(cfg, runs))
-            check_labels(methods)
-            if not methods:
-                raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
-        if isinstance(cfg.data, Tid2013Config):
-            evaluate_tid2013(cfg, composed, methods, device, ranks)
-            return
-        with ranks.first_before_others():
-            splits = prepare(cfg.data, "val")
-            _check(splits if ranks.first else [])
-        runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
+        log_file = Path(cfg.experiments) / cfg.name / "evaluate.log"
+        with logged_in(log_file) if ranks.first else contextlib.nullcontext():
+            _evaluate(cfg, composed, ranks)
+
+
+def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
+    with ranks.first_before_others():
+        if cfg.threads is not None:
+            torch.set_num_threads(cfg.threads)
+        device = ranks.device(choose_device(cfg.device))
+        own, runs = list_methods(cfg), runs_asked_for(cfg)
         methods = in_order(own + trained_methods(cfg, runs))
+        check_labels(methods)
         if not methods:
-            raise UserError("no run is trained on these data, and no other row is asked for: name a metric or network")
-        store = DistanceStore(Path(cfg.experiments) / "distances")
-        compiled = ranks.from_first(ranks.first and _compiled(cfg, device, sum(map(len, splits))))
-        engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
-        results = Results(engine, store, splits, cfg.batch_size or BATCH_SIZE[device.type], ranks)
-        results.add(methods)
-        if ranks.first:
-            log.info(results.summary())
-            _write_all(cfg, composed, splits, methods, results)
+            raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
+    if isinstance(cfg.data, Tid2013Config):
+        evaluate_tid2013(cfg, composed, methods, device, ranks)
+        return
+    with ranks.first_before_others():
+        splits = prepare(cfg.data, "val")
+        _check(splits if ranks.first else [])
+    runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
+    methods = in_order(own + trained_methods(cfg, runs))
+    if not methods:
+        raise UserError("no run is trained on these data, and no other row is asked for: name a metric or network")
+    if ranks.first and cfg.dtype is Dtype.bfloat16 and any(split.card["kind"] == "jnd" for split in splits):
+        log.warning(NEAR_PAIRS)
+    store = DistanceStore(Path(cfg.experiments) / "distances")
+    compiled = ranks.from_first(ranks.first and _compiled(cfg, device, sum(map(len, splits))))
+    engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
+    results = Results(engine, store, splits, cfg.batch_size or BATCH_SIZE[device.type], ranks)
+    results.add(methods)
+    if ranks.first:
+        log.info(results.summary())
+        _write_all(cfg, composed, splits, methods, results)
 
 
 def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lpips_repro.evaluation.escape import markdown, markdown_with_code, plain
 from lpips_repro.evaluation.rank_correlation import MEASURES
 from lpips_repro.evaluation.tables import Row
 from lpips_repro.evaluation.write import KEYS, SPREAD, notes_of, render
@@ -19,21 +20,23 @@ def columns_of(measure: str, sizes: Sequence[int]) -> list[str]:
 def write_table(folder: Path, rows: Sequence[Row], sizes: Sequence[int], caption: str) -> list[Path]:
     """Write tid2013.csv and tid2013.md into a folder; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    csv_file, markdown = folder / "tid2013.csv", folder / "tid2013.md"
+    csv_file, md_file = folder / "tid2013.csv", folder / "tid2013.md"
     columns = [column for measure in MEASURES for column in columns_of(measure, sizes)]
     lines = [_line(row, columns, any(other.spread for other in rows)) for row in rows]
     with csv_file.open("w", newline="") as file:
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
-    tables = _tables(rows, sizes, "github", "## {}", lambda low, high: f" <sub>{low:.3f} to {high:.3f}</sub>")
-    markdown.write_text(f"# {TITLE}\n\n{_caption(rows, caption)}\n\n{tables}\n{notes_of(rows)}")
-    return [csv_file, markdown]
+    tables = _tables(rows, sizes, "github", "## {}", markdown, lambda low, high: f" <sub>{low:.3f} to {high:.3f}</sub>")
+    md_file.write_text(f"# {TITLE}\n\n{_caption(rows, caption)}\n\n{tables}\n{notes_of(rows, markdown_with_code)}")
+    return [csv_file, md_file]
 
 
 def terminal_table(rows: Sequence[Row], sizes: Sequence[int], caption: str) -> str:
     """The table as aligned text: correlations, and the interval of their mean."""
-    return f"{TITLE}\n{_caption(rows, caption)}\n\n{_tables(rows, sizes, 'simple', '{}', None)}\n{notes_of(rows)}"
+    return (
+        f"{TITLE}\n{_caption(rows, caption)}\n\n{_tables(rows, sizes, 'simple', '{}', plain, None)}\n{notes_of(rows)}"
+    )
 
 
 def _caption(rows: Sequence[Row], caption: str) -> str:
@@ -55,6 +58,7 @@ def _tables(
     sizes: Sequence[int],
     style: str,
     heading: str,
+    escape: Callable[[str], str],
     interval: Callable[[float, float], str] | None,
 ) -> str:
     """A table a correlation; `interval(low, high)` is set behind each mean, or a column of its own follows it."""
@@ -62,7 +66,7 @@ def _tables(
     for measure in MEASURES:
         cells = []
         for row in rows:
-            line = {"group": row.group, "method": row.label}
+            line = {"group": escape(row.group), "method": escape(row.label)}
             for size, column in zip([*sizes, "mean"], columns_of(measure, sizes), strict=True):
                 line[str(size)] = "–" if column not in row.scores else f"{row.scores[column]:.3f}"
                 if column in row.spread:

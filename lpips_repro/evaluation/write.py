@@ -1,11 +1,12 @@
 """The tables as CSV, Markdown, LaTeX and text for the terminal."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
+from lpips_repro.evaluation.escape import latex, markdown, markdown_with_code, plain
 from lpips_repro.evaluation.tables import Row
 
 KEYS = ("group", "method", "variant", "version", "supervision")
@@ -16,6 +17,7 @@ SIMULATED = (
     " about human vision."
 )
 HUMAN = "Judgments: human observers."
+UNKNOWN = "Judgments: of whom is not stated: data.observers=human or data.observers=simulated says it."
 SPREAD = "±: standard deviation over the seeds of training."
 WITH_PAPER = (
     "The paper's figures most likely belong to version 0.0; the released v0.1 weights score about one point lower on"
@@ -37,11 +39,12 @@ def write_tables(folder: Path, kind: str, rows: Sequence[Row], columns: Sequence
     paths = _paths(folder, kind)
     _write_csv(paths[0], rows, columns, with_paper)
     caption = caption_of(rows, with_paper)
-    table = render(_cells(rows, columns, with_paper, lambda low, high: f" <sub>{low:.1f}–{high:.1f}</sub>"), "github")
+    cells = _cells(rows, columns, with_paper, markdown, lambda low, high: f" <sub>{low:.1f}–{high:.1f}</sub>")
+    table = render(cells, "github")
     intro = f"# {TITLES[kind]}\n\n{caption}\nSmall: 95 % bootstrap intervals."
-    paths[1].write_text(f"{intro}\n\n{table}\n{notes_of(rows)}")
-    cells = _cells(rows, columns, with_paper, lambda low, high: rf" {{\scriptsize {low:.1f}--{high:.1f}}}")
-    table = render(cells, "latex_raw").replace("_", r"\_")
+    paths[1].write_text(f"{intro}\n\n{table}\n{notes_of(rows, markdown_with_code)}")
+    cells = _cells(rows, columns, with_paper, latex, lambda low, high: rf" {{\scriptsize {low:.1f}--{high:.1f}}}")
+    table = render(cells, "latex_raw")
     notes = notes_of(rows).strip().replace("\n", "\n% ")
     paths[2].write_text(f"% {TITLES[kind]}. {caption}\n{table}\n" + (f"% {notes}\n" if notes else ""))
     return paths
@@ -55,7 +58,7 @@ def remove_tables(folder: Path, kind: str) -> None:
 
 def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_paper: bool) -> str:
     """The table as aligned text: scores, and the interval of "all"."""
-    table = _cells(rows, columns, with_paper, None)
+    table = _cells(rows, columns, with_paper, plain, None)
     for line, row in zip(table, rows, strict=True):
         line["all 95 % CI"] = "{:.1f}–{:.1f}".format(*row.interval["all"]) if row.scores else ""
     return f"{TITLES[kind]}\n{caption_of(rows, with_paper)}\n\n{render(table, 'simple')}\n{notes_of(rows)}"
@@ -63,8 +66,13 @@ def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_
 
 def caption_of(rows: Sequence[Row], with_paper: bool) -> str:
     """Who judged, how far the paper's figures compare, and what stands behind a plus-minus sign."""
-    judged = SIMULATED if rows[0].observers == "simulated" else HUMAN
+    judged = judged_by(rows[0].observers)
     return " ".join((judged, *[WITH_PAPER] * with_paper, *[SPREAD] * any(row.spread for row in rows)))
+
+
+def judged_by(observers: str) -> str:
+    """A sentence on who judged: "human", "simulated" or "unknown" observers."""
+    return {"human": HUMAN, "simulated": SIMULATED}.get(observers, UNKNOWN)
 
 
 def _paths(folder: Path, kind: str) -> list[Path]:
@@ -97,17 +105,20 @@ def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str], with_pap
             writer.writerow(line)
 
 
-def _cells(rows: Sequence[Row], columns: Sequence[str], with_paper: bool, interval) -> list[dict[str, str]]:
-    """A dictionary of cells a row; `interval(low, high)` is set behind each score where given."""
+def _cells(
+    rows: Sequence[Row], columns: Sequence[str], with_paper: bool, escape: Callable[[str], str], interval
+) -> list[dict[str, str]]:
+    """A dictionary of cells a row, names escaped; `interval(low, high)` is set behind each score where given."""
     table = []
     for row in rows:
-        line = {"group": row.group, "method": row.label}
+        line = {"group": escape(row.group), "method": escape(row.label)}
         for column in columns:
-            line[column] = "–" if column not in row.scores else f"{row.scores[column]:.2f}"
+            score = "–" if column not in row.scores else f"{row.scores[column]:.2f}"
             if column in row.spread:
-                line[column] += f" ±{row.spread[column]:.2f}"
+                score += f" ±{row.spread[column]:.2f}"
             if interval and column in row.scores:
-                line[column] += interval(*row.interval[column])
+                score += interval(*row.interval[column])
+            line[escape(column)] = score
         if with_paper:
             paper, score = row.paper.get("all"), row.scores.get("all")
             line["paper, all"] = "" if paper is None else f"{paper:.1f}"
@@ -122,13 +133,15 @@ def render(table: list[dict[str, str]], style: str) -> str:
     return tabulate(table, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
 
 
-def notes_of(rows: Sequence[Row]) -> str:
+def notes_of(rows: Sequence[Row], escape: Callable[[str], str] = plain) -> str:
     """The rows that could not be made, one reason a line, the methods that share it together."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.note:
             reasons.setdefault(row.note, []).append(row.label)
-    return "".join(f"\n- {', '.join(labels)}: {note}" for note, labels in reasons.items()) + ("\n" if reasons else "")
+    return "".join(f"\n- {escape(', '.join(labels))}: {escape(note)}" for note, labels in reasons.items()) + (
+        "\n" if reasons else ""
+    )
 
 
 def _number(value: float | None) -> str:

@@ -21,6 +21,8 @@ from lpips_repro.progress import Progress
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+# What opening stored crops raises if a file is missing or damaged.
+DAMAGE = (FileNotFoundError, ValueError, LookupError, TypeError, EOFError)
 CHUNK = 50  # photographs that a worker decodes in one go
 
 
@@ -39,37 +41,45 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
     """
     phases = split_photographs(folder)
     made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
-    with exclusive(made):
-        if (crops := _stored(made, phases)) is None:
-            try:
-                _make(made, phases, size, workers or available_cores())
-            except OSError as error:
-                for phase in phases:
-                    (made / f"{phase}.npy").unlink(missing_ok=True)
-                raise UserError(
-                    f"{made}: {error.strerror}: free some space, or set store=FOLDER on another disk"
-                ) from error
-            crops = _open(made, phases)
+    if (crops := _stored(made, phases)) is None:  # what is complete is read without the lock
+        with exclusive(made):
+            _keep_damaged(made, phases)
+            _complete(made, phases, size, workers or available_cores())
+        crops = _open(made, phases)
     counts = len(crops.train), len(crops.held_out)
     log.info("%s: %d crops to learn from, %d held out, of other photographs", made, *counts)
     return crops
 
 
 def _stored(made: Path, phases: Iterable[str]) -> Crops | None:
-    """The crops of a folder, or None if there are none; damaged files are set aside with a warning."""
-    if not (made / "card.json").is_file():
-        return None
+    """The crops of a folder, or None if they are not complete or damaged."""
     try:
         return _open(made, phases)
-    except (FileNotFoundError, ValueError, LookupError, TypeError, EOFError) as error:
-        kept = [set_aside(file).name for file in [*sorted(made.glob("*.npy")), made / "card.json"]]
-        log.warning("%s: damaged (%s): kept as %s, and made again", made, error, ", ".join(kept))
+    except DAMAGE:
         return None
+
+
+def _keep_damaged(made: Path, phases: Iterable[str]) -> None:
+    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
+    if (made / "card.json").is_file() and _stored(made, phases) is None:
+        kept = [set_aside(file).name for file in [*sorted(made.glob("*.npy")), made / "card.json"]]
+        log.warning("%s: damaged: kept as %s, and made again", made, ", ".join(kept))
 
 
 def _open(made: Path, phases: Iterable[str]) -> Crops:
     card = json.loads((made / "card.json").read_text())
     return Crops(*(np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases), card["digest"])
+
+
+def _complete(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: int) -> None:
+    if (folder / "card.json").is_file():  # by another process, meanwhile
+        return
+    try:
+        _make(folder, phases, size, workers)
+    except OSError as error:
+        for phase in phases:
+            (folder / f"{phase}.npy").unlink(missing_ok=True)
+        raise UserError(f"{folder}: {error.strerror}: free some space, or set store=FOLDER on another disk") from error
 
 
 class _Job(NamedTuple):
@@ -91,7 +101,9 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
         jobs += [_Job(array, files[at : at + CHUNK], at, each) for at in range(0, len(files), CHUNK)]
     digests = []
     with contextlib.ExitStack() as pool:
-        run = pool.enter_context(process_pool(workers)).map if workers > 1 and len(jobs) > workers else map
+        run = map
+        if workers > 1 and len(jobs) > workers:
+            run = pool.enter_context(process_pool(workers, task=str(folder), setting="workers")).map
         with Progress(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph") as bar:
             for found in run(_fill, jobs):
                 digests += found

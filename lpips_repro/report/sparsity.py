@@ -17,6 +17,7 @@ from torch import Tensor
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.errors import UserError, check_choice
+from lpips_repro.evaluation.escape import markdown_with_code, plain
 from lpips_repro.evaluation.runs import TrainedRun, find_runs
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import VERSIONS
@@ -72,8 +73,10 @@ def write_sparsity(composed: DictConfig) -> None:
         writer.writerows(table)
     simulated = any(SIMULATED in row.source for row in rows)
     caption = f"{CAPTION} {SIMULATED_CAPTION}" if simulated else CAPTION
-    (folder / "sparsity.md").write_text(f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github')}\n")
-    print(f"{caption}\n\n{_render(table, 'simple')}\n")
+    (folder / "sparsity.md").write_text(
+        f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
+    )
+    print(f"{caption}\n\n{_render(table, 'simple', plain)}\n")
     print(f"written: {folder / 'sparsity.csv'}, {folder / 'sparsity.md'}")
 
 
@@ -152,10 +155,10 @@ def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
     return table
 
 
-def _render(table: Sequence[Mapping[str, str]], style: str) -> str:
+def _render(table: Sequence[Mapping[str, str]], style: str, escape: Callable[[str], str]) -> str:
     """The table as text; the reasons of rows that could not be made stand below it."""
-    shown = [{key: value for key, value in line.items() if key != "note"} for line in table]
+    shown = [{key: escape(value) for key, value in line.items() if key != "note"} for line in table]
     aligned = ("left", "left", *("right",) * (len(shown[0]) - 2))
-    notes = [f"- {line['label']}: {line['note']}" for line in table if line["note"]]
+    notes = [f"- {escape(line['label'])}: {escape(line['note'])}" for line in table if line["note"]]
     text = tabulate(shown, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
     return "\n".join([text, *([""] if notes else []), *notes])

@@ -15,9 +15,10 @@ from lpips_repro.datasets.bapps import find_packed, packed_folder
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
 from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.escape import markdown
 from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.write import HUMAN, SIMULATED
+from lpips_repro.evaluation.write import judged_by
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,9 @@ def write_statistics(composed: DictConfig) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    judged = SIMULATED if splits[0].card["observers"] == "simulated" else HUMAN
-    table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    judged = judged_by(splits[0].card["observers"])
+    cells = [{key: markdown(str(value)) for key, value in row.items()} for row in rows]
+    table = tabulate(cells, headers="keys", tablefmt="github", disable_numparse=True)
     (folder / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
     contact_sheet(splits, judged).save(folder / "examples.png")
     print(f"{judged}\n\n{tabulate(rows, headers='keys', tablefmt='simple', disable_numparse=True)}\n")

@@ -66,28 +66,54 @@ def stored_features(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
     folder = root / split.card["dataset"] / name
-    with exclusive(folder):
-        if (folder / "card.json").is_file():
-            try:
-                return _open(folder, dtype, noise)
-            except (FileNotFoundError, ValueError, EOFError) as error:
-                kept = [set_aside(file).name for file in [*sorted(folder.glob("*.npy")), folder / "card.json"]]
-                log.warning("%s: %s: kept as %s, and computed again", folder, error, ", ".join(kept))
-        try:
-            _compute(metric, split, folder, dtype, device, noise)
-        except OSError as error:
-            raise UserError(
-                f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
-                " space, or set another folder with features=FOLDER"
-            ) from error
-        (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
-        (folder / ".card.json").replace(folder / "card.json")
-        return _open(folder, dtype, noise)
+    if (found := _stored(folder, dtype, noise)) is None:  # what is complete is read without the lock
+        with exclusive(folder):
+            _keep_damaged(folder, dtype, noise)
+            _complete(metric, split, folder, identity, dtype, device, noise)
+        found = _open(folder, dtype, noise)
+    return found
+
+
+def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
+    """The features of a folder, or None if they are not complete or damaged."""
+    try:
+        return _open(folder, dtype, noise) if (folder / "card.json").is_file() else None
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+
+
+def _keep_damaged(folder: Path, dtype: str, noise: bool) -> None:
+    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
+    if (folder / "card.json").is_file() and _stored(folder, dtype, noise) is None:
+        kept = [set_aside(file).name for file in [*sorted(folder.glob("*.npy")), folder / "card.json"]]
+        log.warning("%s: damaged: kept as %s, and computed again", folder, ", ".join(kept))
 
 
 def _open(folder: Path, dtype: str, noise: bool) -> SplitFeatures:
     fields = [np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in _fields(noise)]
     return SplitFeatures(fields[0], fields[1] if noise else None, _scale(dtype))
+
+
+def _complete(
+    metric: LPIPS,
+    split: PackedSplit,
+    folder: Path,
+    identity: dict[str, Any],
+    dtype: str,
+    device: torch.device,
+    noise: bool,
+) -> None:
+    if (folder / "card.json").is_file():  # by another process, meanwhile
+        return
+    try:
+        _compute(metric, split, folder, dtype, device, noise)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
+            " space, or set another folder with features=FOLDER"
+        ) from error
+    (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
+    (folder / ".card.json").replace(folder / "card.json")
 
 
 def features_bytes(net: str, triplets: int, dtype: str, *, noise: bool) -> int:

@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lpips_repro.config import TrainConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
 from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
@@ -43,6 +44,8 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
     splits = prepare(cfg.data, "val")
     results = Results(Engine(device), DistanceStore(Path(cfg.experiments) / "distances"), splits, BATCH)
     results.add((before, after))
+    for label, reason in results.not_run.items():
+        raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")
     texts = []
     for kind in ("2afc", "jnd"):
         chosen = [split for split in splits if split.card["kind"] == kind]

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.errors import UserError
 from lpips_repro.files import set_aside
+from lpips_repro.logs import logged_in
 from lpips_repro.run_record import record_run
 from lpips_repro.training.run_name import run_settings
 
@@ -25,7 +26,7 @@ IN_THE_NAME = {"seed", "version"}
 def reported_in(folder: Path) -> Iterator[None]:
     """The run's folder is this process's, with a log there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder), _log_file(folder / "train.log"):
+    with _only_process(folder), logged_in(folder / "train.log"):
         yield
 
 
@@ -74,15 +75,3 @@ def _only_process(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()

@@ -435,7 +435,7 @@ def test_a_damaged_file_of_a_local_mirror_does_not_block_the_mirrors_after_it(tm
     damaged.mkdir() if content is None else damaged.write_bytes(content)
     with pytest.raises(UserError) as caught:
         fetch(tmp_path / "new", f"file://{tmp_path}/usb", str(tmp_path / "usb"))
-    assert str(caught.value).count(f"\n  {damaged}: {told}") == 2
+    assert str(caught.value).count(f" {damaged}: {told}") == 2
     with serve(CONTENT) as server:
         assert_is_all_there_is(fetch(tmp_path / "new", str(tmp_path / "usb"), server.url))
     assert f"{damaged}: {told}" in caplog.text
@@ -680,6 +680,26 @@ def test_a_password_is_used_but_never_shown(tmp_path, caplog):
     shown = caplog.text + str(caught.value) + (tmp_path / f"{NAME}.part.json").read_text()
     assert "127.0.0.1" in shown
     assert "secret" not in shown
+
+
+def test_secrets_that_a_server_repeats_are_not_shown_and_the_error_is_one_line(tmp_path, caplog):
+    page = b"<html>user me,\npassword p%2Fssword or p/ssword,\ntoken t0ken:\nwrong for /x?key=t0ken</html>"
+    with serve(page, after=Step(ranges=False)) as server, pytest.raises(UserError) as caught:
+        fetch(tmp_path, server.url.replace("//", "//me:p%2Fssword@") + "?key=t0ken", str(tmp_path / "absent"))
+    for shown in (caplog.text, str(caught.value)):
+        assert "user me, password *** or ***, token ***: wrong for /x" in shown
+        assert "ssword@" not in shown
+        assert "t0ken" not in shown
+    assert "\n" not in str(caught.value)
+
+
+def test_a_redirect_that_is_refused_goes_to_the_next_mirror_at_once(tmp_path, pauses):
+    with serve(b"", after=Step(302, {"Location": "ftp://host/x?key=secret"})) as front, serve(CONTENT) as second:
+        with pytest.raises(UserError, match="redirects to ftp://host/x: refused: no address on the web"):
+            fetch(tmp_path, front.url)
+        assert_is_all_there_is(fetch(tmp_path, front.url, second.url))
+    assert len(front.requests) == 2
+    assert pauses == []
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x.tar.gz", "/x.tar.gz", "a/b", "a\\b"])

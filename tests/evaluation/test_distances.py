@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,8 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
-from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, check_numbers, compute_distances, load_batch
+from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances, load_batch
+from lpips_repro.evaluation.scores import twoafc_score
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
 CPU = torch.device("cpu")
@@ -30,18 +32,27 @@ DISTANCE = Distance(lambda r, a, b: (mean_difference(r, a), mean_difference(r, b
 
 
 def computed(distance, split, batch_size, label):
-    values = compute_distances({label: distance}, split, CPU, batch_size)[label]
-    check_numbers(values, f"{label} on {split.name}")
-    return values
+    values, faults = compute_distances({label: distance}, split, CPU, batch_size)
+    assert not faults
+    return values[label]
+
+
+def fault(distance, split):
+    """What is said of a metric at fault; a good one next to it has its distances."""
+    values, faults = compute_distances({"good": DISTANCE, "bad": distance}, split, CPU, 2)
+    assert values.keys() == {"good"}
+    np.testing.assert_array_equal(values["good"]["d"], computed(DISTANCE, split, 2, "good")["d"])
+    return faults["bad"]
 
 
 def test_stored_distances_come_back_to_the_bit(tmp_path):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    values = {"d0": np.array([0.1, 1e-30, 3e8, np.inf, -np.inf], np.float32), "d1": np.arange(5, dtype=np.float32) / 3}
     assert store.load("l2", IDENTITY, split) is None
-    store.save("l2", IDENTITY, split, values)
-    found = store.load("l2", IDENTITY, split)
-    assert all(np.array_equal(found[name], values[name]) for name in values)
+    for dtype in (np.float32, np.float64):
+        values = {"d0": np.array([0.1, 1e-30, 3e8, np.inf, -np.inf], dtype), "d1": np.arange(5, dtype=dtype) / 3}
+        store.save("l2", IDENTITY, split, values)
+        found = store.load("l2", IDENTITY, split)
+        assert all(np.array_equal(found[name], values[name]) and found[name].dtype == dtype for name in values)
 
 
 def test_file_has_the_documented_columns(tmp_path):
@@ -66,18 +77,23 @@ def test_another_identity_or_dataset_is_another_file(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["index,d0,d1,judge\n000000,0.1", "nonsense", "index,d0,d1,judge\n000000,a,b,c\n"])
-def test_damaged_distances_are_kept_and_not_used(tmp_path, damage, caplog):
+def test_damaged_distances_are_set_aside_and_said(tmp_path, damage, caplog):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    distances = computed(DISTANCE, split, 2, "l2")
-    store.save("l2", IDENTITY, split, distances)
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
     path = store.path("l2", IDENTITY, split)
     path.write_text(damage)
     assert store.load("l2", IDENTITY, split) is None
+    assert re.search(r"l2-[0-9a-f]{12}\.csv: damaged distances \(.+\): set aside as l2-\w+\.csv\.damaged", caplog.text)
     assert path.with_name(f"{path.name}.damaged").read_text() == damage
-    assert f"{path}: damaged distances (" in caplog.text
-    assert f"kept as {path.name}.damaged and {path.stem}.json.damaged, and computed again" in caplog.text
-    store.save("l2", IDENTITY, split, distances)
-    assert store.load("l2", IDENTITY, split).keys() == distances.keys()
+    assert not path.with_suffix(".json").exists()
+
+
+@pytest.mark.parametrize("card", ["{", "[]", "{}", '{"values": "float16"}'])
+def test_distances_with_a_damaged_json_are_set_aside(tmp_path, card):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    store.path("l2", IDENTITY, split).with_suffix(".json").write_text(card)
+    assert store.load("l2", IDENTITY, split) is None
 
 
 def test_distances_without_their_json_are_not_used(tmp_path):
@@ -107,28 +123,61 @@ def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
             np.testing.assert_allclose(found[name], metric(images[a], images[b]), atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("broken", [lambda d: d.mean(), lambda d: d[:, None, None, None], lambda d: d.numpy()])
-def test_a_metric_that_does_not_return_n_values_is_named(tmp_path, broken):
+@pytest.mark.parametrize(
+    ("broken", "returned"),
+    [(lambda d: d.mean(), "()"), (lambda d: d[:, None], "(2, 1)"), (lambda d: d.numpy(), "ndarray")],
+)
+def test_a_metric_that_does_not_return_n_values_is_at_fault(tmp_path, broken, returned):
     distance = Distance(DISTANCE.triplet, lambda x, y: broken(mean_difference(x, y)), {})
-    with pytest.raises(UserError, match=r"mae on jnd/val/cnn: the metric returned .*: expected a tensor of N values"):
-        computed(distance, packed(tmp_path, "jnd"), 64, "mae")
+    wanted = f"the metric returned {returned}: expected a tensor of 2 values"
+    assert fault(distance, packed(tmp_path, "jnd")) == wanted
 
 
-def test_distances_are_float32_before_and_after_they_are_stored(tmp_path):
-    split, store = packed(tmp_path, "jnd"), DistanceStore(tmp_path / "store")
-    distance = Distance(DISTANCE.triplet, lambda x, y: mean_difference(x, y).double(), {})
-    found = computed(distance, split, 64, "mae")
-    store.save("mae", {}, split, found)
-    assert found["d"].dtype == np.float32
-    assert np.array_equal(store.load("mae", {}, split)["d"], found["d"])
-
-
-def test_a_distance_that_is_not_a_number_is_an_error_that_names_the_example(tmp_path):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("too small\nand more"), "RuntimeError: too small"),
+        (ValueError("needs 161 pixels"), "needs 161 pixels"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+    ],
+)
+def test_whatever_a_metric_raises_is_its_own_fault_alone(tmp_path, error, said):
     def broken(x, y):
-        return torch.where(torch.arange(len(x)) == 1, float("nan"), mean_difference(x, y))
+        if len(x) < 2:  # the last batch alone
+            raise error
+        return mean_difference(x, y)
 
-    with pytest.raises(UserError, match="broken on jnd/val/cnn: the distance of example 000001 is NaN"):
-        computed(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd"), 64, "broken")
+    assert fault(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd")) == said
+
+
+def test_a_float64_metric_keeps_its_digits_to_the_score(tmp_path):
+    split, store = packed(tmp_path, "2afc"), DistanceStore(tmp_path / "store")
+
+    def triplet(ref, p0, p1):
+        far = torch.full((len(ref),), 1000000.01, dtype=torch.float64)
+        return far, far + 0.01
+
+    found = computed(Distance(triplet, mean_difference, {}), split, 2, "far")
+    store.save("far", {}, split, found)
+    for distances in (found, store.load("far", {}, split)):
+        assert distances["d0"].dtype == np.float64
+        assert (distances["d0"] < distances["d1"]).all()
+        assert twoafc_score(distances["d0"], distances["d1"], split.votes) == pytest.approx(1 - split.votes.mean())
+
+
+def test_half_precision_is_stored_as_float32(tmp_path):
+    split = packed(tmp_path, "jnd")
+    distance = Distance(DISTANCE.triplet, lambda x, y: mean_difference(x, y).bfloat16(), {})
+    assert computed(distance, split, 64, "mae")["d"].dtype == np.float32
+
+
+def test_a_distance_that_is_not_a_number_is_a_fault_that_names_the_example(tmp_path):
+    def broken(x, y):
+        return torch.where(mean_difference(x, y) == third, float("nan"), mean_difference(x, y))
+
+    split = packed(tmp_path, "jnd")
+    third = computed(DISTANCE, split, 2, "mae")["d"][3]
+    assert fault(Distance(DISTANCE.triplet, broken, {}), split) == "the distance of example 000003 is NaN"
 
 
 def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):

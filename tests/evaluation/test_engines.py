@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from lpips_repro.config import EvaluateConfig, parse
-from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import COMPILE_FROM, _compiled, evaluate
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
@@ -89,6 +88,18 @@ def test_without_a_compiler_the_automatic_choice_goes_on_and_says_so(monkeypatch
 
 def test_a_broken_metric_costs_no_other_ones_distances(tmp_path, words, monkeypatch):
     monkeypatch.setitem(METRICS, "psnr", METRICS["psnr"]._replace(to_distance=lambda value: value * torch.nan))
-    with pytest.raises(UserError, match=r"psnr on 2afc/val/cnn: the distance of example 000000 is NaN"):
-        evaluate(settings("evaluate", *words, f"experiments={tmp_path}/e", "metric=[l2_rgb,psnr]", "net=[]"))
+    evaluate(settings("evaluate", *words, f"experiments={tmp_path}/e", "metric=[l2_rgb,psnr]", "net=[]"))
+    with (tmp_path / "e/tables-folder/twoafc.csv").open(newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows["l2-rgb"]["all"] != ""
+    assert rows["psnr"]["all"] == ""
+    assert rows["psnr"]["note"] == "not run: on 2afc/val/cnn: the distance of example 000000 is NaN"
     assert [*(tmp_path / "e/distances").rglob("l2-rgb-*.csv")]
+    assert not [*(tmp_path / "e/distances").rglob("psnr-*.csv")]
+
+
+def test_a_table_of_near_pairs_in_bfloat16_is_warned_of(tmp_path, words, caplog):
+    for dtype, warned in (("float32", False), ("bfloat16", True)):
+        caplog.clear()
+        evaluate(settings("evaluate", *words, f"experiments={tmp_path}/e", "net=[]", f"dtype={dtype}"))
+        assert ("nearly the same" in caplog.text) == warned

@@ -7,7 +7,7 @@ from PIL import Image
 from lpips_repro.datasets.tid2013 import DistortedImage
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance
-from lpips_repro.evaluation.image_distances import compute_reference
+from lpips_repro.evaluation.image_distances import ImageDistanceStore, compute_reference
 from tests.fake_cuda import note_host_reads
 
 CPU = torch.device("cpu")
@@ -49,7 +49,18 @@ def test_a_method_that_fails_is_named_and_the_others_go_on(group):
     methods = {"mae": distance(), "nan": distance(nan), "refuse": distance(refuse)}
     values, faults = compute_reference(group, methods, 8, CPU, batch_size=2)
     assert values.keys() == {"mae"}
-    assert faults == {"nan": "the distance of 3 is NaN: a fault of the metric", "refuse": "too small"}
+    assert faults == {"nan": "the distance of 3 is NaN", "refuse": "AssertionError: too small"}
+
+
+def test_a_float64_metric_keeps_its_digits(group, tmp_path):
+    def far(x, y):
+        return 1000000 + 0.01 * mean_difference(x, y).double()
+
+    values, _ = compute_reference(group, {"far": distance(far)}, 8, CPU, batch_size=2)
+    store, identity = ImageDistanceStore(tmp_path / "store"), {"size": 8}
+    store.save("far", identity, values["far"])
+    assert store.load("far", identity) == values["far"]
+    assert [f"{value:.3f}" for value in values["far"].values()] == [f"1000000.00{n}" for n in (0, 2, 4, 6, 8)]
 
 
 def test_no_distance_goes_to_the_host_before_the_last_batch_is_begun(group, monkeypatch):

@@ -73,6 +73,23 @@ def test_a_setting_of_any_name_makes_another_identity(monkeypatch):
     assert len(set(seen)) == 5
 
 
+def test_a_metric_for_larger_images_is_no_error_and_leaves_the_random_state(monkeypatch):
+    def large(x, y, power=1):
+        if min(x.shape[2:]) < 161:
+            raise ValueError("needs 161 pixels")
+        if power not in (1, 2):
+            raise ValueError(f"power={power}: expected 1 or 2")
+        return (x - y).abs().pow(power).mean(dim=(1, 2, 3)) + torch.rand(len(x))
+
+    monkeypatch.setitem(METRICS, "large", Metric(large, lambda value: value))
+    before = torch.random.get_rng_state()
+    assert _classic("large", MetricConfig("large", {"power": 2})).label == "large"
+    for settings_, said in (({"power": 3}, "power=3: expected 1 or 2"), ({"pow": 2}, "unexpected keyword")):
+        with pytest.raises(UserError, match=rf"metric\.large\.settings={re.escape(str(settings_))}: .*{said}"):
+            _classic("large", MetricConfig("large", settings_))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_two_methods_of_one_name_are_refused():
     (one,) = methods("net=[]", "variant=[]", "metric=[l2_rgb]")
     check_labels([one])

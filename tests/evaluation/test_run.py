@@ -2,6 +2,8 @@
 
 import csv
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods
 from lpips_repro.evaluation.run import evaluate
+from lpips_repro.metrics import METRICS
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
@@ -53,9 +56,10 @@ def test_both_tables_are_written_in_all_forms_with_the_record_of_the_run(tmp_pat
     names = {path.name for path in (tmp_path / "experiments/tables-folder").iterdir()}
     assert names >= {f"{t}.{s}" for t in ("twoafc", "jnd") for s in ("csv", "md", "tex")} | {"config.yaml", "run.json"}
     assert list(table(tmp_path)) == [
-        "human", "oracle", "l2-rgb", "ssim", "alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"
+        *("unknown-observer", "oracle", "l2-rgb", "ssim"),
+        *("alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"),
     ]  # fmt: skip
-    assert "human" not in table(tmp_path, "jnd")
+    assert "unknown-observer" not in table(tmp_path, "jnd")
     printed = capsys.readouterr().out
     assert "2AFC score (%)" in printed
     assert "JND mAP (%)" in printed
@@ -130,6 +134,19 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
         assert '"observers": "simulated"' in path.read_text()
 
 
+def test_judgments_that_nobody_calls_human_are_not_called_so(tmp_path, capsys):
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    assert {row["observers"] for row in table(tmp_path).values()} == {"unknown"}
+    folder = tmp_path / "experiments/tables-folder"
+    for text in (capsys.readouterr().out, *((folder / f"twoafc.{suffix}").read_text() for suffix in ("md", "tex"))):
+        assert "Judgments: of whom is not stated" in text
+        assert "human observers" not in text
+    run(tmp_path, *CLASSIC, "data.observers=human")
+    assert {row["observers"] for row in table(tmp_path).values()} == {"human"}
+    assert "Judgments: human observers." in capsys.readouterr().out
+
+
 def test_judgments_called_simulated_later_are_called_so(tmp_path):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
@@ -177,6 +194,35 @@ def test_a_run_that_fails_leaves_the_record_of_the_one_before(tmp_path):
     with pytest.raises(UserError, match="absent"):
         run(tmp_path, *CLASSIC, "seed=7", f"data.root={tmp_path}/absent")
     assert "seed: 0" in (tmp_path / "experiments/tables-folder/config.yaml").read_text()
+
+
+def test_a_name_that_is_no_folder_leaves_none(tmp_path):
+    overrides = ("data=mini", "name=a/b", f"experiments={tmp_path}/experiments")
+    done = subprocess.run(
+        [sys.executable, "scripts/evaluate.py", *overrides], cwd=CONFIGS.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "error: name=a/b: expected letters, digits" in done.stderr
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_the_log_is_with_the_tables(tmp_path, caplog):
+    make_split(tmp_path / "data")
+    caplog.set_level(logging.INFO)
+    run(tmp_path, *CLASSIC)
+    assert "INFO distances: 4 computed" in (tmp_path / "experiments/tables-folder/evaluate.log").read_text()
+
+
+def test_a_metric_that_needs_more_pixels_is_not_run(tmp_path, monkeypatch):
+    def large(x, y):
+        raise ValueError("needs 161 pixels")
+
+    make_split(tmp_path / "data")
+    monkeypatch.setattr("lpips_repro.evaluation.methods.TRIAL_SIZES", ())
+    monkeypatch.setitem(METRICS, "psnr", METRICS["psnr"]._replace(function=large))
+    run(tmp_path, "metric=[l2_rgb,psnr]", "net=[]", "bootstrap=5")
+    assert table(tmp_path)["psnr"]["note"] == "not run: on 2afc/val/cnn: needs 161 pixels"
+    assert table(tmp_path)["l2-rgb"]["all"] != ""
 
 
 def test_nothing_to_evaluate_is_an_error(tmp_path):

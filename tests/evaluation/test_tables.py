@@ -1,3 +1,7 @@
+import re
+from html import unescape
+
+import markdown
 import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit, write_split
@@ -85,3 +89,24 @@ def test_paper_column_and_difference_are_shown(tmp_path):
     csv_file, _, tex = write_tables(tmp_path, "2afc", [row], ("all",), with_paper=True)
     assert "63.2,+0.80,human" in csv_file.read_text()
     assert r"l2\_x" in tex.read_text()
+
+
+SPECIAL = r"a&b 50% $x #1 l2_x ~^ {c} \d | <e> *f* `g` [h]"
+
+
+def test_names_are_shown_as_they_are_in_latex_and_markdown(tmp_path):
+    row = Row("low-level", SPECIAL, scores={"my_split": 64.0, "all": 64.0}, observers="human")
+    row.interval = {"my_split": (63.0, 65.0), "all": (63.0, 65.0)}
+    missing = Row("low-level", "other|one", note="not run: run `make x_y | z` for <this>\nnow", observers="human")
+    _, text, tex = write_tables(tmp_path, "2afc", [row, missing], ("my_split", "all"), with_paper=False)
+    html = markdown.markdown(text.read_text(), extensions=["tables", "sane_lists"])
+    cells = [unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", html)]
+    assert cells[:4] == ["group", "method", "my_split", "all"]
+    assert cells[5] == SPECIAL
+    assert cells[9] == "other|one"
+    assert "<li>other|one: not run: run <code>make x_y | z</code> for <this> now</li>" in unescape(html)
+    text = tex.read_text()
+    assert r"a\&b 50\% \$x \#1 l2\_x \textasciitilde{}\^{} \{c\} \textbackslash{}d \textbar{} " in text
+    assert r"\ensuremath{<}e\ensuremath{>} *f*" in text
+    assert r"my\_split" in text
+    assert all(line.startswith("%") for line in text.splitlines() if "not run" in line or line == "now")

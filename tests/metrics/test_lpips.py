@@ -59,10 +59,7 @@ def test_equals_the_released_package_on_random_images(net, variant, version, siz
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
-def test_equals_the_released_package_with_imagenet_weights_on_photographs(
-    net, variant, version, spatial, shared, monkeypatch
-):
-    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
+def test_equals_the_released_package_with_imagenet_weights_on_photographs(net, variant, version, spatial, imagenet):
     photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None] / 127.5 - 1
     x, y = photo[..., 0:224, 0:224], photo[..., 4:228, 2:226]
     assert_equal_to_released(LPIPS(net, variant, version, spatial=spatial), x, y)

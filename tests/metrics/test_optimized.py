@@ -127,6 +127,23 @@ def test_bfloat16_changes_at_most_two_verdicts_on_the_real_triplets(net, shared,
         assert ((d0 < d1) != (b0 < b1)).sum() <= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
+def test_bfloat16_lengthens_the_smallest_distances_and_hardly_larger_ones(net, shared, imagenet):
+    # README has the figures for more levels of noise.
+    files = sorted((shared / "bapps_real_triplets/2afc/val/disagreements/ref").glob("*.png"))
+    ref = np.stack([np.asarray(Image.open(file).convert("RGB").resize((64, 64), 2)) for file in files])
+    rng, metric = np.random.default_rng(0), LPIPS(net)
+    shift = {}
+    for level in (0.5, 8):
+        noisy = np.clip(np.rint(ref + rng.normal(0, level, ref.shape)), 0, 255)
+        x, y = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 for images in (ref, noisy))
+        rough = metric.optimized(torch.bfloat16, compiled=False)(x, y, normalize=True)
+        shift[level] = (rough / metric(x, y, normalize=True) - 1).median().item()
+    assert 0.05 < shift[0.5] < 0.3
+    assert abs(shift[8]) < 0.01
+
+
 def test_a_copy_compiles_anew_and_a_converted_evaluator_is_refused(compiled):
     metric, evaluator = compiled
     triplet = images(5, 3, 64, 64)

@@ -6,6 +6,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.pretraining import images, store
 from lpips_repro.pretraining.images import load_images
 from lpips_repro.pretraining.store import stored_images
+from tests.datasets.killed import die
 from tests.pretraining.photographs import write_photographs
 
 
@@ -94,4 +95,24 @@ def test_stored_crops_that_are_damaged_are_kept_and_made_again(few, tmp_path, da
     assert found.digest == load_images(tmp_path / "photographs", 24).digest == whole.digest
     assert same(found, load_images(tmp_path / "photographs", 24))
     assert damage == "missing" or (folder / f"{file.name}.damaged").read_bytes() == content
-    assert f"{folder}: damaged (" in caplog.text
+    assert f"{folder}: damaged: kept as " in caplog.text
+
+
+def test_a_killed_worker_is_one_line_that_names_the_setting_and_leaves_nothing_that_looks_complete(
+    few, tmp_path, monkeypatch
+):
+    write_photographs(tmp_path / "photographs", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "CHUNK", 2)
+        patch.setattr(store, "_fill", die)
+        with pytest.raises(UserError, match=r"a worker process was killed, .*\(workers=1\)$"):
+            stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=2)
+    stored = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert same(stored, load_images(tmp_path / "photographs", 24))
+
+
+def test_complete_crops_are_opened_without_a_lock(few, tmp_path, monkeypatch):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    monkeypatch.setattr(store, "exclusive", None)
+    assert same(stored, stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1))

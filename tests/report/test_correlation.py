@@ -115,7 +115,7 @@ def test_without_the_papers_splits_the_mean_over_all_is_taken(tmp_path):
     assert (line["2afc"], line["rho"]) == ("all", f"{-float(rho(0, 1, 2, 3, 5)):.3f}")
 
 
-@pytest.mark.parametrize("observers", ["human", "simulated"])
+@pytest.mark.parametrize("observers", ["human", "simulated", "unknown"])
 def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys, monkeypatch, observers):
     titles = []
     draw = "lpips_repro.report.correlation.scatter"
@@ -126,6 +126,7 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
     assert ["SIMULATED" in title for title in titles] == [False, simulated]
     printed = capsys.readouterr().out
     assert ("SIMULATED observers" in printed) == ("tables-mine (SIMULATED judgments)" in printed) == simulated
+    assert ("human observers." in printed) == (observers == "human")
     assert here(lines, "all")["observers"] == observers
     assert ("SIMULATED" in here(lines, "all")["source"]) == simulated
     assert {line["observers"] for (source, _), line in lines.items() if "paper" in source} == {"human"}

@@ -14,7 +14,7 @@ from tests.datasets.folders import make_split
 from tests.datasets.small_bapps import make_mirror, small_settings
 
 
-@pytest.mark.parametrize("observers", ["human", "simulated"])
+@pytest.mark.parametrize("observers", ["human", "simulated", "null"])
 def test_table_and_sheet_of_a_folder(tmp_path, capsys, observers):
     _, images, votes = make_split(tmp_path / "data", split="mine", count=9)
     _, _, same = make_split(tmp_path / "data", kind="jnd", split="cnn", count=3)
@@ -38,6 +38,8 @@ def test_table_and_sheet_of_a_folder(tmp_path, capsys, observers):
     assert pairs['share "same" %'] == f"{100 * same.mean():.2f}"
     for text in (capsys.readouterr().out, (folder / "stats.md").read_text()):
         assert ("SIMULATED observers" in text) == (observers == "simulated")
+        assert ("human observers." in text) == (observers == "human")
+        assert ("of whom is not stated" in text) == (observers == "null")
     with Image.open(folder / "examples.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     first = images["ref"][0].repeat(2, 0).repeat(2, 1)  # shown at twice its size

@@ -233,11 +233,10 @@ def paired_t(ones: list[dict[str, float]], others: list[dict[str, float]]) -> di
 
 
 @pytest.mark.slow
-def test_with_dropout_losses_and_scores_do_not_differ_beyond_seed_noise(mini, shared, tmp_path, monkeypatch):
+def test_with_dropout_losses_and_scores_do_not_differ_beyond_seed_noise(mini, imagenet, tmp_path):
     # Both ways begin with the same weights and take the same batches in each of five pairs: what differs is what is
     # drawn for dropout. Beyond 4.6 standard errors, at 4 degrees of freedom, is 1 % of comparisons with no difference.
     # That this would be noticed: leaving dropout out shows in both training losses.
-    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
     weights = imagenet_state("alex", download=False)
     metric = make_model(weights=weights)
     train_set, val_set = (on_features(metric, mini[phase], tmp_path) for phase in ("train", "val"))
@@ -392,6 +391,12 @@ def test_a_pass_does_not_go_on_from_a_file_with_a_damaged_head(splits, tmp_path,
         file.write(b"\0" * 64)
     store(splits["val"][0], tmp_path)
     assert stored_bytes(tmp_path) == whole
+
+
+def test_complete_features_are_read_without_a_lock(splits, tmp_path, monkeypatch):
+    stored = store(splits["val"][0], tmp_path)
+    monkeypatch.setattr(features, "exclusive", None)
+    assert np.array_equal(store(splits["val"][0], tmp_path).mean, stored.mean)
 
 
 def test_another_identity_is_another_folder(splits, tmp_path):

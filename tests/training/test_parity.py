@@ -154,8 +154,7 @@ def test_three_steps_of_vgg_are_those_of_the_released_trainer(version, variant):
 
 @pytest.mark.parametrize("variant", ["lin", "tune"])
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
-def test_steps_from_imagenet_weights_are_those_of_the_released_trainer(net, variant, shared, monkeypatch):
-    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
+def test_steps_from_imagenet_weights_are_those_of_the_released_trainer(net, variant, imagenet):
     model = make_model(net, variant, imagenet_state(net, download=False)).double()
     assert max(deviations(model, batches(3)).values()) <= TOLERANCE
 
@@ -175,8 +174,7 @@ def test_lin_leaves_the_backbone_of_squeeze_alone():
     assert all(torch.equal(value, before[key]) for key, value in model.metric.backbone.state_dict().items())
 
 
-def test_the_released_clamp_changes_the_frozen_backbone_of_squeeze_at_the_first_step(shared, monkeypatch):
-    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
+def test_the_released_clamp_changes_the_frozen_backbone_of_squeeze_at_the_first_step(imagenet):
     before = imagenet_state("squeeze", download=False)
     model = make_model("squeeze", "lin", before)
     after = model.metric.backbone.state_dict()

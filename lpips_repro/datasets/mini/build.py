@@ -79,22 +79,16 @@ def build_mini(
         or the version of a library differ from those on its card.
 
     Raises:
-        UserError: a number is too small.
+        UserError: a number is too small, or a worker was killed.
     """
-    counts = {"train": train, "val": val, "jnd": jnd}
     _check({"seed": seed}, 0)
-    _check({**counts, "workers": workers, "autoencoder_steps": autoencoder_steps}, 1)
+    _check({"train": train, "val": val, "jnd": jnd, "workers": workers, "autoencoder_steps": autoencoder_steps}, 1)
     _check({"autoencoders": autoencoders}, 2)
-    sources = {}
-    for split in SPLITS:
-        settings = {"seed": seed, "examples": counts[_group(split)]}
-        if split.name in NEED_AUTOENCODERS:
-            settings |= {"autoencoders": autoencoders, "autoencoder_steps": autoencoder_steps}
-        sources[split] = {**settings, "generator": _generator_digest(), "libraries": _library_versions()}
-    missing = [split for split in SPLITS if (read_card(root / str(split)) or {}).get("source") != sources[split]]
+    sources = _sources(seed, train, val, jnd, autoencoders, autoencoder_steps)
+    missing = _missing(root, sources)
     if missing:
         log.info("mini: making %d of %d splits in %s, with simulated judgments", len(missing), len(SPLITS), root)
-        with map_over_processes(workers) as run:
+        with map_over_processes(workers, str(root)) as run:
             networks = []
             if any(split.name in NEED_AUTOENCODERS for split in missing):
                 jobs = [(seed, index, autoencoder_steps) for index in range(autoencoders)]
@@ -102,6 +96,31 @@ def build_mini(
             _make_splits(root, {split: sources[split] for split in missing}, networks, run)
     log.info("mini: %d splits in %s, %d made now. %s", len(SPLITS), root, len(missing), NOTE)
     return [open_split(root / str(split)) for split in SPLITS]
+
+
+def is_complete(
+    root: Path, *, seed: int, train: int, val: int, jnd: int, autoencoders: int, autoencoder_steps: int
+) -> bool:
+    """Whether `build_mini` would find all splits there and write nothing."""
+    return not _missing(root, _sources(seed, train, val, jnd, autoencoders, autoencoder_steps))
+
+
+def _sources(
+    seed: int, train: int, val: int, jnd: int, autoencoders: int, autoencoder_steps: int
+) -> dict[Split, dict[str, Any]]:
+    """What each split is made from, as it is on its card."""
+    counts = {"train": train, "val": val, "jnd": jnd}
+    sources = {}
+    for split in SPLITS:
+        settings = {"seed": seed, "examples": counts[_group(split)]}
+        if split.name in NEED_AUTOENCODERS:
+            settings |= {"autoencoders": autoencoders, "autoencoder_steps": autoencoder_steps}
+        sources[split] = {**settings, "generator": _generator_digest(), "libraries": _library_versions()}
+    return sources
+
+
+def _missing(root: Path, sources: dict[Split, dict[str, Any]]) -> list[Split]:
+    return [split for split in SPLITS if (read_card(root / str(split)) or {}).get("source") != sources[split]]
 
 
 def _check(numbers: dict[str, int], least: int) -> None:
