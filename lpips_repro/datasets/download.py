@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import urllib3
-from tqdm import tqdm
 
 from lpips_repro.datasets.answers import Failed, accept, check_size, not_gzip, reason, take_head
 from lpips_repro.datasets.mirrors import file_address, local_folder, public, without_secrets
@@ -22,6 +21,7 @@ from lpips_repro.datasets.part import Part
 from lpips_repro.datasets.redirects import open_address
 from lpips_repro.datasets.secrets import whole_mirrors
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ def _attempt(url: str, part: Part, timeout: float, anew: bool) -> None:
         elif lack := _lack_of_space(part, max(part.published, total or 0)):
             raise Failed(lack, again=False)  # what one mirror announces does not stop the others
         file = part.open(start, new)
-        bar = tqdm(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True, disable=None)
+        bar = Progress(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True)
         with file, bar:
             for chunk in chunks:
                 end = file.tell() + len(chunk)

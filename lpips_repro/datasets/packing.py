@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lpips_repro.datasets.images import load_patch
 from lpips_repro.datasets.layout import SplitFolder
@@ -29,6 +28,7 @@ from lpips_repro.datasets.packed import (
 )
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import process_pool
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
     starts = range(0, count, CHUNK)
     with (
         process_pool(min(workers, len(starts)), task=str(folder.path)) as pool,
-        tqdm(
+        Progress(
             total=count * len(fields), desc=f"packing {folder.kind}/{folder.phase}/{folder.split}", unit="image"
         ) as bar,
     ):

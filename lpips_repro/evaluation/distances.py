@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.files import dtype_of, set_aside, write_whole
+from lpips_repro.evaluation.files import dtype_of, keep_damaged
+from lpips_repro.files import write_whole
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class DistanceStore:
             if values.shape != (len(split), len(columns)):
                 raise ValueError(f"expected {len(split)} rows of {len(columns)}")
         except (OSError, ValueError) as error:
-            set_aside(path, error)
+            keep_damaged(path, error)
             return None
         return {name: values[:, k].astype(dtype) for k, name in enumerate(columns[1:-1], 1)}
 
@@ -140,7 +141,7 @@ def compute_distances(
     faults: dict[str, str] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
-    bar = tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
+    bar = Progress(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
     with bar, fixed_shapes(device):
         for start, patches in _read_batches(split, own, batch_size):
             batches[start] = {}

@@ -18,7 +18,8 @@ from lpips_repro.datasets.tid2013 import DistortedImage, load_image
 from lpips_repro.devices import read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, checked_values, fault_of, load_batch
-from lpips_repro.evaluation.files import dtype_of, set_aside, write_whole
+from lpips_repro.evaluation.files import dtype_of, keep_damaged
+from lpips_repro.files import write_whole
 
 COLUMNS = "image,distance"
 # At once where no batch size is given: those of 50 and of 500 patches, as for BAPPS; but two images at least.
@@ -47,7 +48,7 @@ class ImageDistanceStore:
                 raise ValueError(f"expected the columns {COLUMNS}")
             return {name: number(value) for name, value in (line.split(",") for line in lines)}
         except (OSError, ValueError) as error:
-            set_aside(path, error)
+            keep_damaged(path, error)
             return {}
 
     def save(self, label: str, identity: dict[str, Any], distances: Mapping[str, np.floating]) -> None:

@@ -14,6 +14,7 @@ from lpips_repro.cli import CONFIGS
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
+from lpips_repro.files import set_aside
 from lpips_repro.pretraining.bigan import Bigan
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
@@ -22,9 +23,9 @@ from lpips_repro.pretraining.splitbrain import SplitBrain
 from lpips_repro.pretraining.store import stored_images
 from lpips_repro.pretraining.task import PretextTask
 from lpips_repro.quoting import literal
-from lpips_repro.run_record import choose_device, record_run
+from lpips_repro.run_record import choose_device
 from lpips_repro.training.checkpoint import check_identity, save_whole
-from lpips_repro.training.run_folder import reported_in
+from lpips_repro.training.run_folder import record_settings, reported_in
 from lpips_repro.training.run_name import flat_settings, run_settings, with_hash
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.versions import OWN, installed_version, package_version
@@ -65,10 +66,18 @@ def pretrain(composed: DictConfig) -> None:
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
+            _keep_damaged(folder / "weights.pth")
             _learn(cfg, composed, folder, device, crops, identity)
             recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
+
+
+def _keep_damaged(weights: Path) -> None:
+    """Set aside weights with a recipe that is not theirs: one of the two is damaged. Both are written again."""
+    if recipe_file(weights).is_file():
+        kept = [set_aside(file).name for file in (weights, recipe_file(weights)) if file.is_file()]
+        log.warning("%s: it or its recipe is damaged: kept as %s, and written again", weights, " and ".join(kept))
 
 
 def make_task(cfg: TaskConfig, seed: int) -> PretextTask:
@@ -87,8 +96,7 @@ def _learn(
     crops: Crops,
     identity: dict[str, Any],
 ) -> None:
-    if not (folder / "config.yaml").is_file():
-        record_run(folder, composed)
+    record_settings(folder, composed, ASIDE)
     task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
     started = time.monotonic()
     with stop_on_signals() as check_stop:

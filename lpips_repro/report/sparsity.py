@@ -19,7 +19,7 @@ from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.escape import markdown_with_code, plain
-from lpips_repro.evaluation.trained import TrainedRun, find_runs
+from lpips_repro.evaluation.runs import TrainedRun, find_runs
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.released import lin_key
@@ -120,7 +120,7 @@ def _run_row(run: TrainedRun) -> Row:
     data = f"{run.data} ({SIMULATED})" if _is_simulated(run) else run.data
     source = f"trained here on {data}, seed {run.seed}, {run.folder.name}"
     label = f"{run.net} {run.variant} v{run.version}"
-    return _try_row(label, source, lambda: read_state(run.folder / "weights.pth"))
+    return _try_row(label, source, run.state)
 
 
 def _is_simulated(run: TrainedRun) -> bool:

@@ -17,6 +17,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, Pa
 from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.escape import markdown
+from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
 from lpips_repro.evaluation.write import judged_by
 
@@ -38,6 +39,7 @@ def write_statistics(composed: DictConfig) -> None:
     packed = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else []
     check_writable("experiments", folder)
     splits = packed or prepare_phases(cfg)
+    keep_other_tables(folder, describe_splits(splits))
     rows = [_row(split) for split in splits]
     with (folder / "stats.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])

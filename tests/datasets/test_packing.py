@@ -118,7 +118,7 @@ def test_a_bad_file_leaves_the_older_packed_split(tmp_path):
     folder, _, _ = make_split(tmp_path / "data")
     first = pack(tmp_path / "data", tmp_path / "packed" / "cnn")
     (folder / "p0/000000.png").write_bytes(b"broken")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"p0/000000\.png"):
         pack(tmp_path / "data", tmp_path / "packed" / "cnn")
     first.verify()
 

@@ -49,7 +49,7 @@ def test_rows_know_their_group_supervision_and_published_row():
 @pytest.mark.parametrize("table", ["data=bapps", "experiment=demo"])
 def test_every_row_of_the_papers_table_is_there(table, tmp_path):
     cfg = parse(settings("evaluate", table, f"experiments={tmp_path}"), EvaluateConfig)
-    rows = {row.paper for row in [*list_methods(cfg), *trained_methods(cfg)] if row.paper}
+    rows = {row.paper for row in [*list_methods(cfg), *trained_methods(cfg, [])] if row.paper}
     paper = set(read_paper(CONFIGS.parent / "experiments/reference", "2afc")) - {("human", "")}
     assert len(paper) == 22
     assert paper <= rows, paper - rows

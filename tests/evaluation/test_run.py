@@ -193,7 +193,7 @@ def test_no_table_of_another_run_stays_beside_those_of_this_one(tmp_path):
 def test_a_run_that_fails_leaves_the_record_of_the_one_before(tmp_path):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="absent"):
         run(tmp_path, *CLASSIC, "seed=7", f"data.root={tmp_path}/absent")
     assert "seed: 0" in (tmp_path / "experiments/tables-folder/config.yaml").read_text()
 

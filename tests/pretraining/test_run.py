@@ -102,6 +102,30 @@ def test_a_finished_run_exports_again_and_learns_nothing(tmp_path, monkeypatch):
     assert file.read_bytes() == first
 
 
+@pytest.mark.parametrize("name", ["weights.pth", "weights.json"])
+def test_damaged_weights_of_a_finished_run_are_written_again_without_learning(tmp_path, monkeypatch, name, caplog):
+    first = tiny_run(tmp_path, "puzzle").read_bytes()
+    (file,) = (tmp_path / "experiments").glob(f"pretrain-*/{name}")
+    cut = file.read_bytes()[:100]
+    file.write_bytes(cut)
+    monkeypatch.setattr(loop, "take_step", None)
+    assert tiny_run(tmp_path, "puzzle").read_bytes() == first
+    assert file.with_name(f"{name}.damaged").read_bytes() == cut
+    assert "it or its recipe is damaged: kept as weights.pth.damaged and weights.json.damaged" in caplog.text
+
+
+def test_an_edited_configuration_of_an_unfinished_run_is_kept(tmp_path, caplog):
+    tiny_run(tmp_path, "puzzle")
+    (file,) = (tmp_path / "experiments").glob("pretrain-*/config.yaml")
+    right = file.read_text()
+    file.write_text(right.replace("steps: 6", "steps: 7"))
+    file.with_name("weights.pth").unlink()
+    tiny_run(tmp_path, "puzzle")
+    assert file.read_text() == right
+    assert "steps: 7" in file.with_name("config.yaml.earlier").read_text()
+    assert "not the settings of this run (task.steps: 7, not 6)" in caplog.text
+
+
 def test_weights_of_others_are_left_as_they_are(tmp_path, caplog):
     file = tmp_path / "experiments/weights/alex-puzzle.pth"
     file.parent.mkdir(parents=True)

@@ -88,3 +88,16 @@ def test_mini_is_built_when_it_is_not_there(tmp_path, capsys):
     assert "SIMULATED observers" in capsys.readouterr().out
     with (tmp_path / "data-stats-mini/stats.csv").open(newline="") as file:
         assert sum(int(row["count"]) for row in csv.DictReader(file)) == 3 * 1 + 6 * 2 + 2 * 2
+
+
+def test_statistics_of_another_folder_are_kept(tmp_path, caplog):
+    where = ("data=folder", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}/experiments")
+    for seed, root in enumerate(("one", "two")):
+        make_split(tmp_path / root, split="mine", count=3, seed=seed)
+    write_statistics(settings("dataset", *where, f"data.root={tmp_path}/one"))
+    first = (tmp_path / "experiments/data-stats-folder/stats.csv").read_bytes()
+    write_statistics(settings("dataset", *where, f"data.root={tmp_path}/two"))
+    (kept,) = (tmp_path / "experiments").glob("data-stats-folder-*")
+    assert (kept / "stats.csv").read_bytes() == first
+    assert (kept / "examples.png").is_file()
+    assert f"its tables are of other data: kept in {kept}" in caplog.text

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from lpips_repro.datasets import distortions
 from lpips_repro.datasets.mini.autoencoders import train_autoencoder
@@ -28,6 +27,7 @@ from lpips_repro.datasets.mini.observers import choose_probability, perceptual_d
 from lpips_repro.datasets.mini.workers import map_over_processes
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit, open_split, read_card, write_split
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
 from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def build_mini(
             networks = []
             if any(split.name in NEED_AUTOENCODERS for split in missing):
                 jobs = [(seed, index, autoencoder_steps) for index in range(autoencoders)]
-                networks = list(tqdm(run(_train, jobs), "autoencoders", len(jobs), unit="network", disable=None))
+                networks = list(Progress(run(_train, jobs), "autoencoders", len(jobs), unit="network"))
             _make_splits(root, {split: sources[split] for split in missing}, networks, run)
     log.info("mini: %d splits in %s, %d made now. %s", len(SPLITS), root, len(missing), NOTE)
     return [open_split(root / str(split)) for split in SPLITS]
@@ -148,7 +148,7 @@ def _make_splits(root: Path, sources: dict[Split, dict[str, Any]], networks: lis
             indices = range(start, min(start + CHUNK, source["examples"]))
             chunks.append(Chunk(split, source["seed"], indices, needed))
     made = run(_make_chunk, chunks)
-    with tqdm(total=sum(len(chunk.indices) for chunk in chunks), desc="mini", unit="example", disable=None) as bar:
+    with Progress(total=sum(len(chunk.indices) for chunk in chunks), desc="mini", unit="example") as bar:
         for split, source in sources.items():
             bar.set_postfix_str(str(split))
             images, distances = [], []
