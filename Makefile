@@ -1,22 +1,68 @@
-# Every target sets up .venv first. Variables go after the target: make eval-tables DATA=mini
+# Every target but help sets up .venv first. Variables go after the target: make eval-tables DATA=mini
 # With RUN=python3 that Python runs the target, with the packages it has, and no .venv is made.
-NET ?= alex
-VARIANT ?= lin
-DATA ?= bapps
-DATA_ROOT ?=
-SPLITS ?= all
-TASK ?=
-IMAGES ?=
-AGAINST ?=
-ARGS ?=
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Variables of the environment change nothing: they have other names, or belong to other programs.
+NET := alex
+VARIANT := lin
+DATA := bapps
+DATA_ROOT :=
+SPLITS := all
+TASK :=
+IMAGES :=
+AGAINST :=
+ARGS :=
+PYTHON = $(shell command -v python3.11 || command -v python3)
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-TASK_OVERRIDE := $(if $(TASK),task=$(TASK))
-IMAGES_OVERRIDE := $(if $(IMAGES),'images="$(IMAGES)"')
-AGAINST_OVERRIDE := $(if $(AGAINST),'against="$(AGAINST)"')
-ROOT_OVERRIDE := $(if $(DATA_ROOT),'data.root="$(DATA_ROOT)"')
+
+# What the variables of a target set. {NET} stands for the value; if it is empty, the setting is left out.
+SETS_data := data={DATA} splits={SPLITS} data.root={DATA_ROOT}
+SETS_data-verify := splits={SPLITS}
+SETS_data-stats := $(SETS_data)
+SETS_train := net={NET} variant={VARIANT} data={DATA} data.root={DATA_ROOT}
+SETS_train-all := data={DATA} data.root={DATA_ROOT}
+SETS_init-kmeans := images={IMAGES}
+SETS_pretrain := task={TASK} images={IMAGES}
+SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
+SETS_correlation := name=tables-{DATA}
+SETS_bench := against={AGAINST}
+SETS_gpu-bench := 'net=[{NET}]'
+WITHOUT_ARGS := help setup lint
+
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES AGAINST
+VARIABLES := $(VALUES) ARGS PYTHON RUN
+# What make and the programs read; anything else stands before make, as in NAME=value make test.
+OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
+
+# A variable that nothing reads would change nothing, silently.
+GOALS := $(or $(MAKECMDGOALS),help)
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+USED := $(foreach goal,$(GOALS),$(SETS_$(goal)) $(if $(filter $(goal),$(WITHOUT_ARGS)),,{ARGS}))
+UNKNOWN := $(firstword $(filter-out $(VARIABLES) $(OTHERS),$(GIVEN)))
+UNUSED := $(strip $(foreach name,$(filter $(VALUES) ARGS,$(GIVEN)),$(if $(findstring {$(name)},$(USED)),,$(name))))
+EMPTY := $(strip $(foreach name,$(filter $(VALUES),$(GIVEN)),$(if $(strip $(value $(name))),,$(name))))
+ifneq ($(UNKNOWN),)
+UPPER := $(filter $(VARIABLES),$(shell printf %s '$(subst ','\'',$(UNKNOWN))' | tr a-z- A-Z_))
+$(error $(UNKNOWN)=$(value $(UNKNOWN)): $(if $(UPPER),variables are in upper case: $(UPPER)=$(value $(UNKNOWN)),no such \
+  variable: expected one of $(VARIABLES); settings go into ARGS, as in ARGS="seed=1", and variables of other programs before make))
+endif
+ifneq ($(UNUSED),)
+$(error $(foreach name,$(UNUSED),$(name)=$(value $(name))): make $(GOALS) does not use it: leave it out$(if \
+  $(findstring {ARGS},$(USED)),; settings go into ARGS))
+endif
+ifneq ($(EMPTY),)
+$(error $(firstword $(EMPTY))=: no value: give it one, or leave it out)
+endif
+
+# As they were given: make expands no $ in them, and no shell reads the values.
+$(foreach name,$(VALUES) ARGS,$(eval override $(name) := $$(value $(name))))
+export $(VALUES)
+SCRIPT = $(RUN) -m lpips_repro.launch scripts/$(subst -,_,$@).py
+
+ifeq ($(DATA)$(if $(DATA_ROOT),/),mini/)
+$(error DATA_ROOT=$(DATA_ROOT): the folder of a dataset that is there already: DATA=folder, bapps or tid2013: mini is \
+  made in data/mini: leave it out, or set ARGS="data.root=FOLDER" to make mini in a folder of its own)
+endif
 
 ifneq ($(RUN),$(VENV)/bin/python)
 export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
@@ -25,7 +71,7 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
 
-help: setup  ## This list
+help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
 	@printf "RUN=python3 runs a target by that Python, with the packages it has, and sets up nothing.\n\n"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
@@ -40,49 +86,49 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 data: setup  ## Fetch, check and pack a dataset, BAPPS by default [SPLITS=all|train|val] [DATA=...]
-	$(RUN) scripts/data.py data=$(DATA) splits=$(SPLITS) $(ROOT_OVERRIDE) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 data-verify: setup  ## Check what is on disk of BAPPS: counts, digests, archives [SPLITS=all|train|val]
-	$(RUN) scripts/data_verify.py splits=$(SPLITS) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 data-stats: setup  ## Counts, votes, observers' agreement and a sheet of examples (PNG) [DATA=...] [SPLITS=...]
-	$(RUN) scripts/data_stats.py data=$(DATA) splits=$(SPLITS) $(ROOT_OVERRIDE) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
-	$(RUN) scripts/weights.py $(ARGS)
+	$(RUN) scripts/$@.py $(ARGS)
 
 train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; the same command resumes
-	$(RUN) scripts/train.py net=$(NET) variant=$(VARIANT) data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
-	$(RUN) scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+	$(RUN) -m lpips_repro.launch scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch $(SETS_$@) -- $(ARGS)
 
 init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training [IMAGES=folder, default: those of mini]
-	$(RUN) scripts/init_kmeans.py $(IMAGES_OVERRIDE) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
-	$(RUN) scripts/pretrain.py $(TASK_OVERRIDE) $(IMAGES_OVERRIDE) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
 
 eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013 [DATA_ROOT=folder] [ARGS="any override"]
-	$(RUN) scripts/evaluate.py data=$(DATA) $(ROOT_OVERRIDE) $(ARGS)
+	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]
-	$(RUN) scripts/correlation.py name=tables-$(DATA) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
-	$(RUN) scripts/sparsity.py $(ARGS)
+	$(RUN) scripts/$@.py $(ARGS)
 
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
-	$(RUN) scripts/bench.py $(AGAINST_OVERRIDE) $(ARGS)
+	$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 gpu-check: setup  ## Check everything on a GPU, in some minutes [RUN=python3] [ARGS="names of groups"]
 	$(RUN) scripts/gpu_check.py $(ARGS)
 
 gpu-bench: setup  ## Rates of NET=alex|squeeze|vgg on a GPU; the same command goes on [RUN=python3] [ARGS=... of bench]
-	$(RUN) scripts/gpu_bench.py 'net=[$(NET)]' device=cuda $(ARGS)
+	$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
 	$(RUN) scripts/init_kmeans.py

@@ -1,18 +1,26 @@
 """How a script runs its entry point: errors of the user's end it in one line."""
 
 import errno
+import logging
 import os
+import re
+import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config import explain
-from lpips_repro.errors import UserError
+from lpips_repro.config.timm_nets import register_timm_nets
+from lpips_repro.datasets.mirrors import public
+from lpips_repro.datasets.secrets import PublicRecord, hide_arguments
+from lpips_repro.errors import UserError, check_utf8, expected
+from lpips_repro.quoting import quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # whose errors are told as they are: no SLURM here, a partition that is not there
@@ -24,8 +32,15 @@ KEPT = "what is complete is kept, and the same command goes on from there"
 def run(main: Callable[[], None]) -> None:
     """Call a Hydra entry point; errors of the user's end it with one line (a sweep: one a run) and exit status 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors to here
+    sys.argv = hide_arguments(sys.argv)  # Hydra prints and writes them in many places
+    logging.setLogRecordFactory(PublicRecord)
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
     try:
+        for word in sys.argv[1:]:
+            check_utf8(word)
+        register_timm_nets(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         print(f"interrupted: {KEPT}", file=sys.stderr)
@@ -44,10 +59,15 @@ def _explain(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _explain_override(error)
+    if type(error) is ValueError and str(error).startswith("Config group override"):
+        return _explain_no_choice(sys.argv[1:])
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of an open file
         return f"{error.strerror}: {KEPT}"
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        near = error.object[max(0, error.start - 60) : error.end + 60]
+        return f"{str(os.fsencode(near))[2:-1]}: not UTF-8: rename the file or folder"
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     modules = (type(error).__module__, frame.f_globals["__name__"])
     if any(module.partition(".")[0] in LAUNCHERS for module in modules):
@@ -56,14 +76,58 @@ def _explain(error: Exception) -> str | None:
 
 
 def _explain_override(error: Exception) -> str:
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and not error.options:
-        # Hydra lists the options of a group where one is chosen, but not where several are.
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        options = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-        return f"{group}={name}: expected some of {', '.join(options)}"
+    """One line on an override that Hydra refused."""
+    if isinstance(error, OverrideParseException):
+        return _explain_grammar(error.override)
+    if ambiguous := re.search(r"Ambiguous value for argument '(.*)'\n", str(error)):
+        return _explain_grammar(ambiguous[1])
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _explain_choice(error.missing_cfg_file, error.options)
     cause = error.__cause__
     while cause is not None and not isinstance(cause, OmegaConfBaseException):
         cause = cause.__cause__
     if cause is None:
-        return str(error).partition("\nConfig search path")[0].strip()
+        return " ".join(str(error).partition("\nConfig search path")[0].split())
     return explain(cause)
+
+
+def _explain_choice(file: str, options: Sequence[str] | None) -> str:
+    """On a choice that a group of settings has not; Hydra knows the options where it takes only one of them."""
+    group, _, name = file.partition("/")
+    while (CONFIGS / group / name).parent.is_dir() and "/" in name:
+        part, _, name = name.partition("/")
+        group = f"{group}/{part}"
+    names = [*(options or choices(group)), *(["timm/NAME"] if group == "net" else [])]
+    return f"{group}={name}: {expected(name, names, 'one' if options else 'some')}"
+
+
+def choices(group: str) -> list[str]:
+    """What `configs/` has of a group of settings."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def _explain_no_choice(words: Sequence[str]) -> str | None:
+    """On a group of settings that is given something else than a name, as in `data=null`."""
+    parser = OverridesParser.create()
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and (CONFIGS / key).is_dir() and not isinstance(parser.parse_override(word).value(), str | list):
+            return f"{public(word)}: {expected(value, choices(key))} (the default without it)"
+    return None
+
+
+def _explain_grammar(word: str) -> str:
+    """On a word that is no override, with quotes that make it one."""
+    key, equals, value = word.partition("=")
+    if not equals:
+        return f"{public(word)}: expected KEY=VALUE"
+    if value.startswith("[") and value.endswith("]"):
+        value = f"[{','.join(map(_quoted_once, value[1:-1].split(',')))}]"
+    else:
+        value = _quoted_once(value)
+    advised = public(shlex.quote(f"{key}={value}"))
+    return f"{public(word)}: Hydra cannot read this value: it takes quotes for Hydra and for the shell: {advised}"
+
+
+def _quoted_once(text: str) -> str:
+    return quoted(text.strip("\"'"))

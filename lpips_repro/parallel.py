@@ -5,13 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection
 
-WORKER_KILLED = (
-    "a worker process was killed, perhaps for want of memory: run again, with fewer of them (data.workers=1)"
-)
+from lpips_repro.errors import UserError
 
 
 def available_cores() -> int:
@@ -20,7 +18,9 @@ def available_cores() -> int:
 
 
 @contextmanager
-def process_pool(workers: int, initializer: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
+def process_pool(
+    workers: int, initializer: Callable[[], None] | None = None, *, task: str = "", setting: str = "data.workers"
+) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with this one, however it ends, and with the block; tasks not begun are dropped then.
 
     They are started afresh: a fork of a process in which torch has run threads can hang. So the calling script needs
@@ -29,11 +29,21 @@ def process_pool(workers: int, initializer: Callable[[], None] | None = None) ->
     Args:
         workers: number of processes.
         initializer: called first in each.
+        task: what they do, for the message if one of them is killed; setting: of their number.
+
+    Raises:
+        UserError: if one of them ends before its work does. What the block has written stays.
     """
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(initializer,))
     try:
         yield executor
+    except BrokenExecutor as error:
+        fewer = f"with fewer of them ({setting}=1)" if workers > 1 else "with more memory"
+        raise UserError(
+            f"{task and f'{task}: '}a worker process was killed, most likely because memory ran out: what is complete"
+            f" is kept: run the command again, {fewer}"
+        ) from error
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -1,6 +1,6 @@
 """What a run writes into its folder so that it can be repeated, and the device it takes."""
 
-import importlib.metadata
+import copy
 import json
 import logging
 import platform
@@ -12,13 +12,16 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.config import Device
+from lpips_repro.datasets.secrets import hide_arguments, hide_settings
 from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError
 from lpips_repro.precision import set_tf32
+from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "scikit-image", "opencv-python-headless", "pillow")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "scikit-image", "pillow")
+OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -41,16 +44,21 @@ def choose_device(wanted: Device) -> torch.device:
 
 
 def record_run(folder: Path, cfg: DictConfig) -> None:
-    """Write what a run was: config.yaml (resolved settings) and run.json (command, git commit, seed, versions)."""
+    """Write what a run was: config.yaml (resolved settings) and run.json (command, git commit, seed, versions).
+
+    Mirrors stand in both without user, password and token.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    shown = copy.deepcopy(cfg)
+    hide_settings(shown)
+    OmegaConf.save(shown, folder / "config.yaml", resolve=True)
     record = {
-        "command": sys.argv,
+        "command": hide_arguments(sys.argv),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": bool(_git("status", "--porcelain")),
         "seed": cfg.get("seed"),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in (*PACKAGES, *OPENCV)},
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

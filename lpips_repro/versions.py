@@ -23,6 +23,14 @@ def package_version(package: str) -> str:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
+def installed_version(package: str) -> str | None:
+    """The version of a package, or None if it is not installed, or under another name (`opencv-python`)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def code_digest() -> str:
     """A digest of all files of the package and of `configs/`: it needs no git, and documents do not change it."""
     sha = hashlib.sha256()

@@ -5,10 +5,13 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from lpips_repro.config.timm_nets import register_timm_nets
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def settings(config: str, *overrides: str) -> DictConfig:
     """The composed settings of a script."""
+    register_timm_nets(overrides)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(config, overrides=list(overrides))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lpips_repro.backbones.registry import FAMILIES, NotInstalledError, register_backbone
 from lpips_repro.color import shift_and_scale
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, likely_names
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,9 @@ def register_timm(name: str) -> None:
     """
     timm, model = _timm(), name.removeprefix(BEGIN)
     if not timm.is_model(model):
-        raise UserError(f"net={name!r}: timm {timm.__version__} has no such network: timm.list_models() names all")
+        likely = [f"{BEGIN}{other}" for other in likely_names(model, timm.list_models())]
+        remedy = f"did you mean {' or '.join(likely)}?" if likely else "timm.list_models() names all"
+        raise UserError(f"net={name!r}: timm {timm.__version__} has no such network: {remedy}")
     with torch.device("meta"):  # shapes alone: nothing is computed
         settings = _settings(timm, name, model)
         build = functools.partial(timm.create_model, model, features_only=True, **settings)

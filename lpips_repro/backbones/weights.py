@@ -5,6 +5,7 @@ Of timm's networks: an explicit path, or timm's own download.
 """
 
 import argparse
+import contextlib
 import hashlib
 import logging
 import os
@@ -126,9 +127,11 @@ def weights_folder() -> Path | None:
     value = os.environ.get(FOLDER_VARIABLE)
     if not value:
         return None
-    if not Path(value).is_dir():
-        raise UserError(f"{FOLDER_VARIABLE}={value}: no such folder: correct or unset the variable")
-    return Path(value)
+    with contextlib.suppress(RuntimeError):  # ~ of an unknown user
+        folder = Path(value).expanduser()
+        if folder.is_dir():
+            return folder
+    raise UserError(f"{FOLDER_VARIABLE}={value}: no such folder: correct or unset the variable")
 
 
 def read_weights(path: Path, net: str) -> dict[str, Tensor]:

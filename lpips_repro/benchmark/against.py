@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.benchmark.change import STARTS, Case, Change, Sample, change_of, render
@@ -22,6 +21,7 @@ from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig, Measure
 from lpips_repro.datasets.packed import PATCH_SIZE
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
 
 THIS = "this tree"
 EVALUATION = {"float32": 1e-5, "bfloat16": 2e-2}
@@ -106,7 +106,7 @@ def _measured(
 ) -> list[Change]:
     samples, starts = [Sample(case) for case in cases], min(STARTS, cfg.repeats)
     after_each = -(-cfg.repeats // starts)
-    with tqdm(total=starts * len(cases), desc=cases[0].net or "classic", leave=False, disable=None) as bar:
+    with Progress(total=starts * len(cases), desc=cases[0].net or "classic", leave=False) as bar:
         for number in range(starts):
             with processes(trees, inputs, device) as pair:
                 for sample in samples:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lpips_repro.benchmark.machine import peak_flops
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import Times, alternate
 from lpips_repro.errors import UserError
 from lpips_repro.precision import tf32
+from lpips_repro.progress import Progress
 
 OURS = "ours"
 Call = Callable[[], Tensor | None]
@@ -66,7 +66,7 @@ def compare(what: Comparison, cases: Sequence[Case], rounds: Iterable, device: t
         UserError: where one computes something else than the first case.
     """
     rows, calls, expected = {}, {}, None
-    with tqdm(desc=str(what), unit="step", leave=False, disable=None) as bar:
+    with Progress(desc=str(what), unit="step", leave=False) as bar:
         for case in cases:
             row = Row(what.task, what.net, what.batch, case.implementation, case.mode, case.precision, unit=what.unit)
             rows[str(case)] = row

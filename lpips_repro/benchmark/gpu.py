@@ -21,6 +21,7 @@ from lpips_repro.benchmark.machine import describe, file_name, precisions_of
 from lpips_repro.benchmark.rows import Row, cells_of, render
 from lpips_repro.benchmark.training import compare_trainings
 from lpips_repro.config import BenchConfig, Measure, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
 from lpips_repro.run_record import choose_device
 
@@ -44,6 +45,7 @@ def gpu_bench(composed: DictConfig) -> Path:
     ((name, settings),) = cfg.net.items()
     net = settings.backbone
     check_backbone(net, f"net.{name}.backbone", settings.module)
+    check_writable("experiments", Path(cfg.experiments) / "benchmarks")
     device = choose_device(cfg.device)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)

@@ -18,6 +18,7 @@ from lpips_repro.benchmark.rows import Row, render, write_csv
 from lpips_repro.benchmark.split import bench_split
 from lpips_repro.benchmark.training import bench_training
 from lpips_repro.config import BenchConfig, Measure, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.run_record import choose_device
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def bench(composed: DictConfig) -> Path:
     cfg = parse(composed, BenchConfig)
     for name, net in cfg.net.items():
         check_backbone(net.backbone, f"net.{name}.backbone", net.module)
+    check_writable("experiments", Path(cfg.experiments) / "benchmarks")
     device = choose_device(cfg.device)
     if cfg.threads is not None:
         torch.set_num_threads(cfg.threads)

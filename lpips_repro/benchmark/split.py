@@ -1,12 +1,10 @@
 """A whole packed split through `compute_distances`, small and large: time a triplet, and the memory it takes."""
 
 import functools
-import multiprocessing
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -15,6 +13,8 @@ from lpips_repro.benchmark.inputs import lpips_metric, noise_split
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.config import BenchConfig
 from lpips_repro.evaluation.distances import Distance, compute_distances
+from lpips_repro.metrics.lpips.channels import weighted_sum
+from lpips_repro.parallel import process_pool
 from lpips_repro.precision import set_tf32
 
 TASK = "packed split"
@@ -26,8 +26,7 @@ def bench_split(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
     """Rows of the small and the large split, in a process of their own: memory that others have taken is not theirs."""
     small, large = cfg.split_triplets
     batch = cfg.cuda_batch_size if device.type == "cuda" else cfg.batch_size
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with process_pool(1, task=TASK) as pool:
         # The small one before and after: a machine that slows down is not taken for a split that does.
         arguments = (net, (small, large, small), batch, str(device), torch.get_num_threads())
         measured = pool.submit(_measure, *arguments).result()
@@ -53,8 +52,8 @@ def _measure(
     if device.type == "cuda":
         set_tf32(False)  # a new process knows nothing of `choose_device`
     metric = lpips_metric(net).to(device)
-    triplet, pair = (functools.partial(f, normalize=True) for f in (metric.triplet, metric))
-    distances = {net: Distance(triplet, pair, {})}
+    measure = functools.partial(metric.channel_means, normalize=True)
+    distances = {net: Distance(measure, {}, functools.partial(weighted_sum, head=metric.head))}
     measured = []
     with tempfile.TemporaryDirectory() as folder:
         splits = {count: noise_split(Path(folder) / str(count), count) for count in set(counts)}

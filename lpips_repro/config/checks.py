@@ -1,6 +1,8 @@
 """What settings share: each check raises UserError with the setting's name, its value and what is expected."""
 
 import re
+import tempfile
+from pathlib import Path
 
 from lpips_repro.errors import UserError
 
@@ -21,6 +23,18 @@ def check_name(key: str, name: str) -> None:
     """Refuse what is no plain name of a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"{key}={name}: expected letters, digits, '-' and '_': it names folders")
+
+
+def check_writable(key: str, folder: Path) -> None:
+    """Make a folder, and refuse one that no file can be written into: before the work whose results belong there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror}: files are to be written there: make it writable, or set {key}=FOLDER"
+        ) from error
 
 
 def check_workers(workers: int | None, key: str = "data.workers") -> None:

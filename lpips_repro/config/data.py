@@ -1,11 +1,14 @@
 """Settings of datasets: `configs/data/` and `configs/dataset.yaml`."""
 
 import enum
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
 from lpips_repro.datasets.mirrors import local_folder
+from lpips_repro.datasets.secrets import whole_mirrors
 from lpips_repro.errors import UserError
 
 
@@ -30,7 +33,7 @@ class FolderConfig:
     name: str
     root: str
     resize: Resize
-    observers: Observers
+    observers: Observers | None  # None: not stated
     packed: str
     workers: int | None
 
@@ -50,14 +53,17 @@ class BappsConfig(FolderConfig):
     def __post_init__(self):
         super().__post_init__()
         if self.observers is not Observers.human:
+            found = self.observers.value if self.observers else "null"
             raise UserError(
-                f"data.observers={self.observers.value}: BAPPS was judged by people: other judgments are another"
+                f"data.observers={found}: BAPPS was judged by people: other judgments are another"
                 " dataset: DATA=folder DATA_ROOT=..."
             )
         if not self.mirrors:
             raise UserError("data.mirrors=[]: expected at least one address or folder")
         for mirror in self.mirrors:
             local_folder(mirror)  # raises where it is none
+        for mirror in whole_mirrors(self.mirrors):
+            local_folder(mirror)
 
 
 @dataclass
@@ -80,6 +86,17 @@ class MiniConfig:
         check_at_least("data.autoencoders", self.autoencoders, 2)
         check_seed(self.seed, "data.seed")
         check_workers(self.workers)
+        _check_root_of_mini(Path(self.root))
+
+
+def _check_root_of_mini(root: Path) -> None:
+    """Refuse a folder that holds something else: mini is written into it."""
+    names = [path.name for path in root.iterdir() if path.name[0] != "."] if root.is_dir() else []
+    if names and not any(re.fullmatch(r"seed\d+-[0-9a-f]{8}", name) for name in names):
+        raise UserError(
+            f"data.root={root}: mini is written there, but the folder holds {min(names)} and no mini: set it to an"
+            f" empty or a new folder; a dataset of your own is DATA=folder DATA_ROOT={root}"
+        )
 
 
 @dataclass

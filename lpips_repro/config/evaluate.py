@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_name, check_seed
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 
 
 class Device(enum.Enum):
@@ -81,8 +81,7 @@ class NetConfig:
     module: str | None = None
 
     def __post_init__(self):
-        if self.supervision not in SUPERVISIONS:
-            raise UserError(f"supervision={self.supervision}: expected one of {', '.join(SUPERVISIONS)}")
+        check_choice("supervision", self.supervision, SUPERVISIONS)
         if self.weights is not None and self.init is not Init.file:
             raise UserError(f"weights={self.weights} with init={self.init.value}: they belong to init=file")
         if self.seeds is not None and (not self.seeds or self.init is not Init.gaussian):

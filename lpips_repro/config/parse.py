@@ -1,5 +1,6 @@
 """From composed settings to the dataclasses."""
 
+import re
 from dataclasses import fields
 from typing import TypeVar
 
@@ -8,29 +9,31 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config.checks import check_name
 from lpips_repro.config.data import DATA_SCHEMAS, FolderConfig
+from lpips_repro.config.evaluate import MetricConfig, NetConfig
+from lpips_repro.config.paths import expand_home
 from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.mirrors import public
-from lpips_repro.errors import UserError, check_choice
+from lpips_repro.errors import UserError, check_choice, expected, likely_names
 
 Config = TypeVar("Config")
 
+# Groups whose choices have some of the settings of a schema.
+ROWS = {"net": NetConfig, "metric": MetricConfig}
+
 
 def parse(cfg: DictConfig, schema: type[Config]) -> Config:
-    """The composed settings as an object of `schema`.
+    """The composed settings as an object of `schema`; `~` of paths is expanded, in the composed settings as well.
 
     Raises:
         UserError: naming the setting that is unknown, missing, of the wrong type or out of range, and what is allowed.
     """
+    expand_home(cfg)
     found = OmegaConf.to_container(cfg, resolve=False)
     chosen = {}
-    if "data" in found:
-        name = str(found["data"].get("name"))
-        check_name("data.name", name)
-        chosen["data"] = DATA_SCHEMAS.get(name, FolderConfig)
-    if isinstance(found.get("task"), dict):
-        name = str(found["task"].get("name"))
-        check_choice("task.name", name, TASK_SCHEMAS)
-        chosen["task"] = TASK_SCHEMAS[name]
+    for group in ("data", "task"):
+        if group in {item.name for item in fields(schema)}:
+            name = _name_in_group(found, group)
+            chosen[group] = DATA_SCHEMAS.get(name, FolderConfig) if group == "data" else TASK_SCHEMAS[name]
     for group, group_schema in chosen.items():
         _check_keys(found[group], group_schema, f"{group}.")
     _check_keys(found, schema, "")
@@ -48,17 +51,36 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         raise UserError(explain(error)) from error
 
 
+def _name_in_group(found: dict, group: str) -> str:
+    """The name of the dataset or task that is chosen."""
+    settings = found.get(group)
+    if not isinstance(settings, dict):
+        raise UserError(f"{group}={'null' if settings is None else settings}: expected a choice, as in {group}=NAME")
+    name = str(settings.get("name"))
+    if group == "data":
+        check_name("data.name", name)
+    else:
+        check_choice("task.name", name, TASK_SCHEMAS)
+    return name
+
+
 def explain(error: OmegaConfBaseException) -> str:
     """One line on a setting that OmegaConf refused, with the allowed keys where it is the key that is unknown."""
     message = str(error).splitlines()[0]
     if "is not a ListConfig" in message:
         value = public(str(error.value))
         return f"{error.full_key}={value}: expected a list: {error.full_key}=[{value or 'VALUE'}]"
-    if "NoneType is not" in message or "is not Optional" in message:
+    if "NoneType is not" in message or "is not Optional" in message or "Incompatible value 'None'" in message:
         return f"{error.full_key}=null: expected a value"
     text = f"{error.full_key}: {message}" if error.full_key else message
     if error.parent_node is not None and isinstance(error.parent_node, DictConfig) and "not in" in message:
-        text += f": expected one of {', '.join(map(str, error.parent_node))}"
+        text += f": {expected(str(error.key), map(str, error.parent_node))}"
+        schema = ROWS.get(str(error.full_key).partition(".")[0])
+        if schema and error.key in {item.name for item in fields(schema)}:
+            text += f", or +{error.full_key}=VALUE to add it"
+    if choice := re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
+        likely = likely_names(choice[1], choice[2].split(", "))
+        text += f": did you mean {' or '.join(likely)}?" if likely else ""
     return text
 
 
@@ -66,4 +88,5 @@ def _check_keys(found: dict, schema: type, prefix: str) -> None:
     allowed = [item.name for item in fields(schema)]
     for key in found:
         if key not in allowed:
-            raise UserError(f"{prefix}{key}: unknown setting: expected one of {', '.join(prefix + a for a in allowed)}")
+            known = (prefix + name for name in allowed)
+            raise UserError(f"{prefix}{key}: unknown setting: {expected(prefix + str(key), known)}")

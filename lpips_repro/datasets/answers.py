@@ -17,7 +17,7 @@ class Failed(Exception):
     """
 
     def __init__(self, why: str, *, pause: float = 0.0, again: bool = True, anew: bool = False) -> None:
-        super().__init__(why)
+        super().__init__(" ".join(why.split()))  # one line, whatever a server says
         self.pause, self.again, self.anew = pause, again, anew
 
 

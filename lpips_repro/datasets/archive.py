@@ -13,7 +13,7 @@ import io
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from lpips_repro.datasets.packed import (
 )
 from lpips_repro.datasets.packing import warn_of_odd_images
 from lpips_repro.errors import UserError
-from lpips_repro.parallel import WORKER_KILLED, process_pool
+from lpips_repro.parallel import process_pool
 
 # Images a task, their bytes, and tasks under way for each worker: bounds the memory.
 CHUNK, CHUNK_BYTES, AHEAD = 64, 4 << 20, 3
@@ -90,7 +90,7 @@ def pack_archive(
     """
     shutil.rmtree(spool, ignore_errors=True)
     try:
-        with archive.open("rb") as file, process_pool(workers) as pool:
+        with archive.open("rb") as file, process_pool(workers, task=str(archive)) as pool:
             reader = HashingReader(file, archive.stat().st_size, archive.name)
             members = read_members(reader, archive, prefix)
             if unpack is not None:
@@ -101,8 +101,6 @@ def pack_archive(
         card = {"dataset": dataset, "resize_mode": resize, "observers": observers}
         card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
         packed = [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
-    except BrokenExecutor as error:
-        raise UserError(f"{archive}: {WORKER_KILLED}") from error
     except OSError as error:
         raise UserError(f"{error.filename or spool}: {error.strerror}: nothing half-written is left") from error
     finally:

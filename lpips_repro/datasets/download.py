@@ -13,14 +13,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import requests
 import urllib3
-from tqdm import tqdm
 
 from lpips_repro.datasets.answers import Failed, accept, check_size, not_gzip, reason, take_head
-from lpips_repro.datasets.mirrors import file_address, local_folder, public
+from lpips_repro.datasets.mirrors import file_address, local_folder, public, without_secrets
 from lpips_repro.datasets.part import Part
+from lpips_repro.datasets.redirects import open_address
+from lpips_repro.datasets.secrets import whole_mirrors
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ def fetch_archive(
         log.info("%s: complete already", target)
         return target
     answers = []
-    for mirror in sorted(mirrors, key=lambda mirror: local_folder(mirror) is None):  # stable: else in their order
+    # Stable: else in their order.
+    for mirror in sorted(whole_mirrors(mirrors), key=lambda mirror: local_folder(mirror) is None):
         if (local := local_folder(mirror)) is not None:
             file = local / name
             answer = _refusal(file, Part(part_file, needed_bytes))
@@ -71,7 +73,7 @@ def fetch_archive(
                 log.info("%s: used in place", file)
                 return file
             log.warning("%s: %s", file, answer)
-            answers.append(f"  {file}: {answer}")
+            answers.append(f"{file}: {answer}")
             continue
         url = file_address(mirror, name)
         with Part(part_file, needed_bytes) as part:
@@ -80,10 +82,10 @@ def fetch_archive(
                 part.finish(target)
                 log.info("%s: complete, %d bytes", target, target.stat().st_size)
                 return target
-        answers.append(f"  {public(url)}: {answer}")
-    said = "\n".join(answers or ["  (there is none in data.mirrors)"])
+        answers.append(f"{public(url)}: {answer}")
+    said = "; ".join(answers or ["there is none in data.mirrors"])
     raise UserError(
-        f"{name}: no mirror gave it:\n{said}\n{Part(part_file, needed_bytes).told()}:"
+        f"{name}: no mirror gave it: {said}; {Part(part_file, needed_bytes).told()}:"
         f' add a mirror with ARGS="data.mirrors=[URL,...]" or put the file into {folder}'
     )
 
@@ -122,6 +124,7 @@ def _download(url: str, part: Part, timeout: float, attempts: int, backoff: floa
         except (OSError, urllib3.exceptions.HTTPError) as error:
             # ValueError: an address that cannot be requested at all.
             failed = Failed(reason(error, timeout), again=not isinstance(error, ValueError))
+        said = without_secrets(str(failed), url)
         if part.restarts == restarts:
             failures = 0 if part.begun[0] > size else failures + 1
         anew = failed.anew or (anew and (part.restarts, part.begun[0]) == (restarts, size))
@@ -129,10 +132,10 @@ def _download(url: str, part: Part, timeout: float, attempts: int, backoff: floa
         spent = failures + part.restarts
         kept, _ = part.kept
         if not failed.again or spent >= attempts:
-            log.warning("%s: %s; %d bytes are kept, this mirror is given up", public(url), failed, kept)
-            return str(failed)
+            log.warning("%s: %s; %d bytes are kept, this mirror is given up", public(url), said, kept)
+            return said
         pause = min(max(failed.pause, backoff * 2 ** max(spent - 1, 0)), LONGEST_PAUSE)
-        log.warning("%s: %s; %d bytes are kept, next attempt in %.1f s", public(url), failed, kept, pause)
+        log.warning("%s: %s; %d bytes are kept, next attempt in %.1f s", public(url), said, kept, pause)
         time.sleep(pause)
 
 
@@ -156,7 +159,7 @@ def _attempt(url: str, part: Part, timeout: float, anew: bool) -> None:
         headers["Range"] = f"bytes={size}-"  # from 0 too: the answer to it names the file's length twice
     if size and card["address"] == public(url) and (card["etag"] or card["modified"]):
         headers["If-Range"] = card["etag"] or card["modified"]
-    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+    with open_address(url, headers, timeout) as response:
         start, new = accept(response, size, card, public(url))
         total = new["total"]
         if start == total and start:
@@ -172,7 +175,7 @@ def _attempt(url: str, part: Part, timeout: float, anew: bool) -> None:
         elif lack := _lack_of_space(part, max(part.published, total or 0)):
             raise Failed(lack, again=False)  # what one mirror announces does not stop the others
         file = part.open(start, new)
-        bar = tqdm(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True, disable=None)
+        bar = Progress(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True)
         with file, bar:
             for chunk in chunks:
                 end = file.tell() + len(chunk)

@@ -13,10 +13,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from lpips_repro.datasets.misplaced import explain_missing
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
-from lpips_repro.errors import UserError
-
-PHASES = ("train", "val")
+from lpips_repro.errors import UserError, check_utf8
 
 # The paper's order of columns; splits of other names follow alphabetically.
 PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
@@ -109,11 +108,13 @@ def find_splits(root: Path, phase: str) -> list[SplitFolder]:
         folder = root / kind / phase
         found = folder.iterdir() if folder.is_dir() else ()
         names = [path.name for path in found if path.is_dir() and path.name[0] != "."]
+        if {"p0", "p1"} <= {*names}:
+            raise UserError(f"{folder}: holds fields, not splits: move {', '.join(sorted(names))} into {folder}/SPLIT")
         for name in names:
             _check_name(folder / name)
         splits += [read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
     if not splits:
-        raise UserError(f"{root}: no split here: expected folders such as {root}/2afc/{phase}/SPLIT/ref")
+        raise UserError(explain_missing(root, phase))
     return splits
 
 
@@ -164,4 +165,6 @@ def _regular_files(folder: Path, suffix: str) -> set[str]:
     """Names, without the suffix, of the files that have it; hidden ones are passed over."""
     with os.scandir(folder) as entries:
         files = {entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()}
+    for name in files:
+        check_utf8(str(folder / name))
     return {name.removesuffix(suffix) for name in files if name[0] != "."}

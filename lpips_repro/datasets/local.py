@@ -26,20 +26,20 @@ def remedy(cfg: BappsConfig, file: Path, command: str = "the command again") -> 
     """What to do about an archive that is at fault; `command` fetches what is missing."""
     if file.parent.resolve() == Path(cfg.archives).resolve():
         return (
-            f"delete {file} and run {command} to fetch it anew (the mirror that gave it comes first again: if its file"
-            " is damaged again, remove it from data.mirrors or move it to the end)"
+            f"move {file} elsewhere and run {command} to fetch it again (the mirror that gave it comes first again: if"
+            " its file is damaged again, remove it from data.mirrors or move it to the end)"
         )
     return f"replace {file}, which is used in place, or remove its folder from data.mirrors"
 
 
 def remedy_for_a_change(cfg: BappsConfig, file: Path, remedy: str) -> str:
     """What to do about an archive that is another one than at its first use: the remedy, or to take the new one."""
-    return f"{remedy}; where the new one is meant, delete its line in {cfg.archives}/sha256.json"
+    return f"{remedy}; if the new one is meant, take its line out of {cfg.archives}/sha256.json"
 
 
 def recorded_sha256(archives: Path) -> dict[str, str]:
     """The SHA-256 that each archive had at its first use."""
-    file, mend = archives / "sha256.json", "delete it: it is written anew at the next use"
+    file, mend = archives / "sha256.json", "move it elsewhere: a new one is written at the next use"
     recorded = read_json(file, mend) if file.is_file() else {}
     for name, sha256 in recorded.items():
         if not isinstance(sha256, str):

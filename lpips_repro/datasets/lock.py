@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lpips_repro.errors import UserError
+
 log = logging.getLogger(__name__)
 
 # As narrow as can be: one of the folders is where the user's own files are.
@@ -20,21 +22,34 @@ def exclusive(*folders: Path) -> Iterator[None]:
     """Hold the locks of folders, after waiting (and saying so) for a process that holds one of them.
 
     The system releases them when a process ends, however it ends; what a killed one left half-made is removed here.
+    What is complete is read without it, so that a dataset can be read-only.
+
+    Raises:
+        UserError: if a folder cannot be written to.
     """
     with contextlib.ExitStack() as held:
         # One lock for each folder, however many names it has; in one order, or two processes could wait for each other.
         for folder in sorted({folder.resolve() for folder in folders}):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                log.warning("another process is at work in %s (it holds %s): waiting for it", folder, lock.lock_file)
-                lock.acquire()
-                log.warning("%s: the other process has ended: going on", folder)
-            held.callback(lock.release)
+            held.callback(_acquire(folder).release)
             _remove_leftovers(folder)
         yield
+
+
+def _acquire(folder: Path) -> FileLock:
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another process is at work in %s (it holds %s): waiting for it", folder, lock.lock_file)
+        lock.acquire()
+        log.warning("%s: the other process has released it: going on", folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: what is missing or has changed cannot be made in it ({error.strerror or error}): make it"
+            " writable, or choose another folder"
+        ) from error
+    return lock
 
 
 def clear_leftovers(folder: Path) -> None:

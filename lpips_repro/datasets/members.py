@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from tqdm import tqdm
-
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.tar import TarStream
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class HashingReader(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, size: int, name: str, task: str = "packing"):
         self.file, self.sha256 = file, hashlib.sha256()
-        self.bar = tqdm(total=size, desc=f"{task} {name}", unit="B", unit_scale=True, disable=None)
+        self.bar = Progress(total=size, desc=f"{task} {name}", unit="B", unit_scale=True)
 
     def readable(self) -> bool:
         """As every file to be read."""

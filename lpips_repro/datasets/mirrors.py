@@ -2,10 +2,16 @@
 
 import re
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from lpips_repro.errors import UserError
+
+# How an address on the web begins; file:///FOLDER has nothing secret.
+SCHEME = r"(?<![a-z0-9+.-])(?!file:)[a-z][a-z0-9+.-]+:/"
+# In text an address ends at a blank or quote, or at the comma before the next one.
+ADDRESS = re.compile(rf"(?:{SCHEME}|(?<![a-z0-9+.:/-])//)(?:(?!,{SCHEME})[^\s'\"<>])*(?<![).,:;\]}}])", re.IGNORECASE)
+SHORTEST_SECRET = 4  # characters: shorter ones are in any text
 
 
 def local_folder(mirror: str) -> Path | None:
@@ -25,11 +31,14 @@ def local_folder(mirror: str) -> Path | None:
     except ValueError as error:
         raise _refused(mirror) from error
     if address.scheme != "file" and host:
+        if "@" in f"{address.path}?{address.query}#{address.fragment}":
+            raise _refused(mirror, "more than one way to read it: write @ / ? and # in a password as %40 %2F %3F %23")
         return None
     if address.scheme == "file" and host not in (None, "localhost"):
+        place = re.sub("^[^/]*@", "", mirror[len("file://") :])
         raise UserError(
-            f"data.mirrors: '{mirror}' is on a computer {host!r}: for a folder on this one write three slashes:"
-            f" file:///{mirror[len('file://') :]}, or the folder alone"
+            f"data.mirrors: 'file://{place}' is on a computer {host!r}: for a folder on this one write three slashes:"
+            f" file:///{place}, or the folder alone"
         )
     if not address.path or address.scheme != "file":
         raise _refused(mirror)
@@ -43,12 +52,43 @@ def file_address(mirror: str, name: str) -> str:
 
 
 def public(text: str) -> str:
-    """Text without what may be secret in its addresses: user and password, and the query."""
-    return re.sub(r"(//)[^/\s]*@|(?<!<)\?(?!>)[^\s'\")<]*", r"\1", text)  # <? and ?> are XML's
+    """Text without what may be secret in its addresses: user, password, path parameters (;...), query and fragment.
+
+    `***` stands for the begin of an address if an `@` behind its first `/`, `?` or `#` leaves open what is its host.
+    """
+    return ADDRESS.sub(lambda found: _public_address(found[0]), text)
 
 
-def _refused(mirror: object) -> UserError:
-    return UserError(
-        f"data.mirrors: '{public(str(mirror))}' is no mirror: expected https://HOST/FOLDER, file:///FOLDER or a folder:"
-        " from anywhere else, fetch the archives yourself and name the folder that they are in"
+def public_mirror(mirror: str) -> str:
+    """An entry of `data.mirrors` without what may be secret: all of it is one address, whatever characters it has."""
+    return _public_address(mirror) if re.match(SCHEME, mirror, re.IGNORECASE) else mirror
+
+
+def without_secrets(text: str, mirror: str) -> str:
+    """What a server said, without the user, the password and the values of the query of the mirror that it repeats."""
+    address = urlsplit(mirror)
+    values = [address.username, address.password, *(value for _, value in parse_qsl(address.query))]
+    secrets = {form for value in values if value for form in (value, unquote(value), quote(value, safe=""))}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    # Without the host before it, as in the errors of urllib3 and on error pages. <? and ?> are XML's.
+    return re.sub(r"(?<!<)\?(?!>)[^\s'\")<]+", "", public(text))
+
+
+def _public_address(address: str) -> str:
+    scheme, rest = re.fullmatch(r"((?:[^:/]+:)?/+)(.*)", address, re.DOTALL).groups()
+    secret, _, rest = rest.rpartition("@")
+    mark = "***@" * bool(re.search("[/?#]", secret))
+    place = re.sub(r";[^/]*", "", re.split("[?#]", rest)[0])
+    # Not a port: the begin of a password.
+    return scheme + mark + re.sub(r"^[^/:\[]*:(?!\d*(/|$))[^/]*", "***", place)
+
+
+def _refused(mirror: object, why: str = "") -> UserError:
+    shown = re.sub(r"[\r\n]+", " ", public_mirror(str(mirror)))
+    expected = why or (
+        "expected https://HOST/FOLDER, file:///FOLDER or a folder: from anywhere else, fetch the archives yourself and"
+        " name the folder that they are in"
     )
+    return UserError(f"data.mirrors: '{shown}' is no mirror: {expected}")

@@ -26,6 +26,7 @@ LAYOUT_VERSION = 1
 PATCH_SIZE = 64
 PATCH_BYTES = PATCH_SIZE**2 * 3
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
+PHASES = ("train", "val")
 VOTE_FIELD = {"2afc": "judge", "jnd": "same"}
 # What every card holds, besides the layout version.
 CARD_TYPES = {
@@ -33,7 +34,7 @@ CARD_TYPES = {
     "count": int,
 }
 
-_REMEDY = "delete the folder {} and run the command again to pack it anew"
+_REMEDY = "move the folder {} elsewhere and run the command again to pack it again"
 
 
 class DamagedSplit(UserError):

@@ -4,13 +4,12 @@ import logging
 import os
 import shutil
 from collections import Counter
-from concurrent.futures import BrokenExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lpips_repro.datasets.images import load_patch
 from lpips_repro.datasets.layout import SplitFolder
@@ -28,7 +27,8 @@ from lpips_repro.datasets.packed import (
     write_patches_header,
 )
 from lpips_repro.errors import UserError
-from lpips_repro.parallel import WORKER_KILLED, process_pool
+from lpips_repro.parallel import process_pool
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def pack_split(
         target: folder of the packed split.
         resize: "pil_bilinear" or "exact".
         dataset: name of the dataset, for the card.
-        observers: "human" or "simulated".
+        observers: "human", "simulated" or "unknown".
         workers: processes.
 
     Returns:
@@ -55,14 +55,34 @@ def pack_split(
     Raises:
         UserError: naming the file that is at fault, or for a full disk; nothing is left of the attempt then.
     """
-    fingerprint = folder.fingerprint()
-    card = read_card(target)
-    if card and _is_of(card, fingerprint, resize, observers):
-        packed = open_split(target)
-    else:
-        packed = _pack(folder, target, resize, dataset, observers, workers, fingerprint)
-    warn_of_odd_images(packed, folder.path)
+    packed = open_packed(folder, target, resize, observers)
+    if packed is None:
+        packed = _pack(folder, target, resize, dataset, observers, workers)
+    report(packed, folder.path)
     return packed
+
+
+def open_packed(folder: SplitFolder, target: Path, resize: str, observers: str) -> PackedSplit | None:
+    """The packed split of files and settings (as for `pack_split`), or None if it is missing or they have changed."""
+    card = read_card(target)
+    return open_split(target) if card and _is_of(card, folder.fingerprint(), resize, observers) else None
+
+
+def report(packed: PackedSplit, source: Path) -> None:
+    """Log what became of the images, in what the split was packed from, that are not patches as they are."""
+    stored = packed.card["stored_sizes"]
+    if larger := {size: count for size, count in stored.items() if size != f"{PATCH_SIZE}x{PATCH_SIZE}"}:
+        log.info(
+            "%s: %d of %d images are stored larger (%s pixels): shrunk to %dx%d by data.resize=%s",
+            source,
+            sum(larger.values()),
+            sum(stored.values()),
+            ", ".join(larger),
+            PATCH_SIZE,
+            PATCH_SIZE,
+            packed.card["resize_mode"],
+        )
+    warn_of_odd_images(packed, source)
 
 
 def warn_of_odd_images(packed: PackedSplit, source: Path | str) -> None:
@@ -86,14 +106,10 @@ def _is_of(card: dict[str, Any], fingerprint: str, resize: str, observers: str) 
     return (found, card["resize_mode"], card["observers"]) == (fingerprint, resize, observers)
 
 
-def _pack(
-    folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int, fingerprint: str
-) -> PackedSplit:
+def _pack(folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int) -> PackedSplit:
+    fingerprint = folder.fingerprint()  # before they are read: of what changes meanwhile, the split is packed again
     with partial_split(target) as partial:
-        try:
-            sizes, odd = _fill(partial, folder, resize, workers)
-        except BrokenExecutor as error:
-            raise UserError(f"{folder.path}: {WORKER_KILLED}") from error
+        sizes, odd = _fill(partial, folder, resize, workers)
         card = {
             "kind": folder.kind,
             "phase": folder.phase,
@@ -129,8 +145,8 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
     odd: list[str] = []
     starts = range(0, count, CHUNK)
     with (
-        process_pool(min(workers, len(starts))) as pool,
-        tqdm(
+        process_pool(min(workers, len(starts)), task=str(folder.path)) as pool,
+        Progress(
             total=count * len(fields), desc=f"packing {folder.kind}/{folder.phase}/{folder.split}", unit="image"
         ) as bar,
     ):

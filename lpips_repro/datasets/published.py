@@ -59,14 +59,14 @@ def check_counts(counts: dict[Key, int], source: Path, remedy: str) -> None:
     """Raise UserError, with all counts and a remedy, where one of them is not the published one."""
     if all(count_is_right(key, count) for key, count in counts.items()):
         return
-    lines = [
-        f"  {'/'.join(key)}: expected {COUNTS.get(key, 'no such split')}, found {count}"
-        f"{'' if count_is_right(key, count) else '  <- differs'}"
+    found = [
+        f"{'/'.join(key)}: expected {COUNTS.get(key, 'no such split')}, found {count}"
+        f"{'' if count_is_right(key, count) else ' (differs)'}"
         for key, count in counts.items()
     ]
     raise UserError(
-        f"{source}: not BAPPS as published (counts of train and jnd to the hundred):\n" + "\n".join(lines) + "\n"
-        f"{remedy}, or use it as another dataset: DATA=folder DATA_ROOT=..."
+        f"{source}: not BAPPS as published (counts of train and jnd to the hundred): {'; '.join(found)}: {remedy}, or"
+        " use it as another dataset: DATA=folder DATA_ROOT=..."
     )
 
 

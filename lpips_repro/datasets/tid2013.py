@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from lpips_repro.datasets.decoding import open_image
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
 
 PAGE = "http://www.ponomarenko.info/tid2013.htm"
 WHOLE = (25, 3000)  # references, distorted images
@@ -118,7 +118,7 @@ def digest_images(images: Sequence[DistortedImage]) -> str:
     """SHA-256 over the names and contents of all image files, with a progress bar on a terminal."""
     sha = hashlib.sha256()
     files = {image.reference: image.name[:3] for image in images} | {image.distorted: image.name for image in images}
-    for path, name in tqdm(files.items(), desc="reading TID2013", unit="image", leave=False, disable=None):
+    for path, name in Progress(files.items(), desc="reading TID2013", unit="image", leave=False):
         sha.update(f"{name} {path.stat().st_size}\n".encode())
         sha.update(path.read_bytes())
     return sha.hexdigest()
@@ -131,7 +131,9 @@ def _by_lower_case(folder: Path) -> dict[str, Path]:
         if path.name[0] == ".":
             continue
         if other := found.get(path.name.lower()):
-            raise UserError(f"{path}: differs from {other.name} beside it in upper and lower case alone: remove one")
+            raise UserError(
+                f"{path}: differs from {other.name} beside it in upper and lower case alone: move one elsewhere"
+            )
         found[path.name.lower()] = path
     return found
 

@@ -12,10 +12,9 @@ from tabulate import tabulate
 from lpips_repro.config import BappsConfig, DatasetConfig, FolderConfig, Splits, Tid2013Config, parse
 from lpips_repro.datasets.archive import Key
 from lpips_repro.datasets.bapps import is_packed, target
-from lpips_repro.datasets.layout import PHASES
 from lpips_repro.datasets.local import local_archives, recorded_sha256, remedy, remedy_for_a_change
 from lpips_repro.datasets.members import ArchiveError, HashingReader, read_members
-from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, DamagedSplit, PackedSplit, open_split
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PHASES, VOTE_FIELD, DamagedSplit, PackedSplit, open_split
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.published import (
     ARCHIVES,
@@ -110,7 +109,7 @@ def _verify_splits(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Findin
             yield Finding(name, "", expected, "", "not there", is_there=False)
             continue
         command = f"`make data SPLITS={key[1]}`"
-        mend = f"delete the folder {path} and run {command} to pack it anew"
+        mend = f"move the folder {path} elsewhere and run {command} to pack it again"
         try:
             split = open_split(path)
             split.verify()
@@ -122,7 +121,7 @@ def _verify_splits(cfg: BappsConfig, phases: tuple[str, ...]) -> Iterable[Findin
         if not count_is_right(key, len(split)):
             finding = finding._replace(verdict=f"WRONG COUNT: {mend}", is_bad=True)
         elif not is_packed(cfg, key):
-            finding = finding._replace(verdict=f"OTHER SETTINGS: {command} packs it anew", is_bad=True)
+            finding = finding._replace(verdict=f"OTHER SETTINGS: {command} packs it again", is_bad=True)
         elif differ:
             warning = DIFFERENT_JUDGMENTS.format(name)
             finding = finding._replace(verdict="JUDGMENTS DIFFER from those published", warning=warning)

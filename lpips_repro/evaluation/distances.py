@@ -9,20 +9,21 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.files import dtype_of, set_aside, write_whole
+from lpips_repro.evaluation.files import dtype_of, keep_damaged
+from lpips_repro.files import write_whole
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +36,13 @@ class Engine:
 
     Attributes:
         device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
+        passes: through backbones, each shared by all methods over one backbone and version: see `Distance`.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     compiled: bool = False
+    passes: dict[tuple[str, ...], Callable[..., Tensor]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,15 @@ class Distance:
     """A method ready to run.
 
     Attributes:
-        triplet: (ref, p0, p1) -> (d0, d1); pair: (p0, p1) -> d; images (N, 3, H, W) in [0, 1], N distances each.
+        measure: (images, others...) -> what it measures of the distance of `images` from each of the others; all
+            (N, 3, H, W) in [0, 1]. The distances (len(others), N), if there is no `finish`.
         identity: all that its values depend on, beside the images.
+        finish: makes the distances of that. Methods with the same `measure` share what it gives.
     """
 
-    triplet: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-    pair: Callable[[Tensor, Tensor], Tensor]
+    measure: Callable[..., Tensor]
     identity: dict[str, Any]
+    finish: Callable[[Tensor], Tensor] | None = None
 
 
 class DistanceStore:
@@ -84,7 +89,7 @@ class DistanceStore:
             if values.shape != (len(split), len(columns)):
                 raise ValueError(f"expected {len(split)} rows of {len(columns)}")
         except (OSError, ValueError) as error:
-            set_aside(path, error)
+            keep_damaged(path, error)
             return None
         return {name: values[:, k].astype(dtype) for k, name in enumerate(columns[1:-1], 1)}
 
@@ -134,24 +139,18 @@ def compute_distances(
         of each method that has none because its metric raised an error, or returned anything but N numbers.
     """
     ranks = ranks or Ranks()
-    twoafc = split.card["kind"] == "2afc"
     own = range(ranks.rank * batch_size, len(split), ranks.world * batch_size)
     batches: dict[int, dict[str, Tensor]] = {}
     faults: dict[str, str] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
-    bar = tqdm(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
+    bar = Progress(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
     with bar, fixed_shapes(device):
         for start, patches in _read_batches(split, own, batch_size):
-            batches[start] = {}
             images = [load_batch(field, device) for field in patches]
-            for label in [label for label in distances if label not in faults]:
-                try:
-                    distance = distances[label]
-                    values = distance.triplet(*images) if twoafc else (distance.pair(*images),)
-                    batches[start][label] = checked_values(values, len(images[0]))
-                except Exception as error:  # whatever a metric raises: the others go on
-                    faults[label] = fault_of(error)
+            able = {label: distance for label, distance in distances.items() if label not in faults}
+            batches[start], failed = measure_batch(able, images)
+            faults |= failed
             bar.update(min(ranks.world * batch_size, len(split) - start))
     # Only now to the host, which would wait for a GPU at every batch.
     on_host = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()}
@@ -179,18 +178,55 @@ def _read_batches(split: PackedSplit, starts: Iterable[int], batch_size: int) ->
     return read_ahead(read, starts)
 
 
-def checked_values(found: Sequence[Any], count: int) -> Tensor:
-    """What a metric returned, each a tensor of `count` values, as one (len(found), count), float32 or float64.
+def measure_batch(
+    distances: Mapping[str, Distance], images: Sequence[Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The distances of the first of several batches of images from each of the others, by method.
 
-    Raises:
-        UserError: if anything else was returned.
+    Args:
+        distances: the methods by label; images: (N, 3, H, W) each, in [0, 1].
+
+    Returns:
+        By label: (number of others, N), float32 or the metric's own float64; or the fault of a method whose metric
+        raised an error or returned anything else.
     """
-    for values in found:
-        if not isinstance(values, Tensor) or values.shape != (count,):
-            wrong = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise UserError(f"the metric returned {wrong}: expected a tensor of {count} values")
-    stacked = torch.stack(tuple(found))
-    return stacked.to(torch.promote_types(stacked.dtype, torch.float32))
+    found, faults, measured = {}, {}, {}
+    for label, distance in distances.items():
+        try:
+            if distance.measure not in measured:
+                measured[distance.measure] = _tried(distance.measure, images)
+            values = measured[distance.measure]
+            if isinstance(values, Exception):
+                raise values
+            values = distance.finish(values) if distance.finish else values
+            found[label] = values.to(torch.promote_types(values.dtype, torch.float32))
+        except Exception as error:  # whatever a metric raises: the others go on
+            faults[label] = fault_of(error)
+    return found, faults
+
+
+def _tried(measure: Callable[..., Tensor], images: Sequence[Tensor]) -> Tensor | Exception:
+    try:
+        return measure(*images)
+    except Exception as error:  # of all methods that share it
+        return error
+
+
+def of_pairs(pair: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The `measure` of a metric of two batches of images, (N, 3, H, W) each, that gives N distances.
+
+    It raises UserError if the metric returns anything but a tensor of N values.
+    """
+
+    def measure(images: Tensor, *others: Tensor) -> Tensor:
+        found = [pair(images, other) for other in others]
+        for values in found:
+            if not isinstance(values, Tensor) or values.shape != (len(images),):
+                wrong = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+                raise UserError(f"the metric returned {wrong}: expected a tensor of {len(images)} values")
+        return torch.stack(found)
+
+    return measure
 
 
 def fault_of(error: Exception) -> str:

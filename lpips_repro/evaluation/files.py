@@ -1,23 +1,14 @@
-"""Files of stored distances: written as a whole, and set aside if they are damaged."""
+"""Files of stored distances: the dtype of their values, and what is done if they are damaged."""
 
 import json
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 
+from lpips_repro.files import set_aside
+
 log = logging.getLogger(__name__)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def dtype_of(card: Path) -> np.dtype:
@@ -29,9 +20,7 @@ def dtype_of(card: Path) -> np.dtype:
     return np.dtype(dtype)
 
 
-def set_aside(path: Path, reason: Exception) -> None:
-    """Rename a damaged file, and its JSON, so that it can still be looked at; says so."""
-    for file in (path, path.with_suffix(".json")):
-        if file.is_file():
-            file.replace(file.with_name(f"{file.name}.damaged"))
-    log.warning("%s: damaged distances (%s): set aside as %s.damaged, and computed again", path, reason, path.name)
+def keep_damaged(path: Path, reason: Exception) -> None:
+    """Set a damaged file and its JSON aside, so that they can still be looked at, and say so."""
+    kept = [set_aside(file) for file in (path, path.with_suffix(".json")) if file.is_file()]
+    log.warning("%s: damaged distances (%s): set aside as %s, and computed again", path, reason, kept[0].name)

@@ -17,8 +17,9 @@ from torch import Tensor
 from lpips_repro.datasets.tid2013 import DistortedImage, load_image
 from lpips_repro.devices import read_ahead
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, checked_values, fault_of, load_batch
-from lpips_repro.evaluation.files import dtype_of, set_aside, write_whole
+from lpips_repro.evaluation.distances import Distance, load_batch, measure_batch
+from lpips_repro.evaluation.files import dtype_of, keep_damaged
+from lpips_repro.files import write_whole
 
 COLUMNS = "image,distance"
 # At once where no batch size is given: those of 50 and of 500 patches, as for BAPPS; but two images at least.
@@ -47,7 +48,7 @@ class ImageDistanceStore:
                 raise ValueError(f"expected the columns {COLUMNS}")
             return {name: number(value) for name, value in (line.split(",") for line in lines)}
         except (OSError, ValueError) as error:
-            set_aside(path, error)
+            keep_damaged(path, error)
             return {}
 
     def save(self, label: str, identity: dict[str, Any], distances: Mapping[str, np.floating]) -> None:
@@ -99,12 +100,9 @@ def compute_reference(
 
     for distorted in read_ahead(read, range(0, len(group), at_once)):
         x, y = (load_batch(images, device) for images in (np.stack([reference] * len(distorted)), distorted))
-        for label, parts in list(found.items()):
-            try:
-                parts.append(_from_reference(distances[label], x, y))
-            except Exception as error:  # whatever a metric raises, of a size that it cannot take for example
-                faults[label] = fault_of(error)
-                del found[label]
+        values, failed = _from_reference({label: distances[label] for label in found}, x, y)
+        faults |= failed
+        found = {label: [*found[label], part] for label, part in values.items()}
     values, names = {}, [image.name for image in group]
     for label, parts in found.items():  # only now to the host, which would wait for a GPU at every batch
         numbers = torch.cat(parts).cpu().numpy()
@@ -115,14 +113,18 @@ def compute_reference(
     return values, faults
 
 
-def _from_reference(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
+def _from_reference(
+    distances: Mapping[str, Distance], x: Tensor, y: Tensor
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The distances of images y (N, 3, H, W) from x, N times their reference: two at a time, which is one of x."""
     count = len(y)
-    if count == 1:
-        return checked_values((distance.pair(x, y),), 1)[0]
     half = (count + 1) // 2  # of an odd number the middle one comes twice
-    first, second = checked_values(distance.triplet(x[:half], y[:half], y[count - half :]), half)
-    return torch.cat([first, second[2 * half - count :]])
+    others = (y,) if count == 1 else (y[:half], y[count - half :])
+    found, faults = measure_batch(distances, (x[:half], *others))
+    if count == 1:
+        return {label: values[0] for label, values in found.items()}, faults
+    joined = {label: torch.cat([first, second[2 * half - count :]]) for label, (first, second) in found.items()}
+    return joined, faults
 
 
 def _like(reference: np.ndarray, image: DistortedImage, size: int) -> np.ndarray:

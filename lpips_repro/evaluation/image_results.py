@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lpips_repro.datasets.tid2013 import DistortedImage, digest_images, load_image
 from lpips_repro.distributed import Ranks
@@ -15,6 +14,7 @@ from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.image_distances import ImageDistanceStore, compute_reference
 from lpips_repro.evaluation.methods import Method, code_version
 from lpips_repro.evaluation.results import build_methods
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class ImageResults:
         found = self.ranks.from_first(stored)
         self.reused += sum(map(len, found.values()))
         what, hidden = f"{len(built)} methods at {size} pixels", None if self.ranks.first else True
-        with tqdm(total=len(self.images), desc=what, unit="image", leave=False, disable=hidden) as bar:
+        with Progress(total=len(self.images), desc=what, unit="image", leave=False, disable=hidden) as bar:
             for start in range(0, len(self.groups), self.ranks.world):
                 groups = self.groups[start : start + self.ranks.world]
                 own = groups[self.ranks.rank] if self.ranks.rank < len(groups) else []

@@ -22,13 +22,13 @@ from lpips_repro.backbones.weights import digest_state, imagenet_state, read_wei
 from lpips_repro.color import rgb_to_lab
 from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
+from lpips_repro.evaluation.distances import Distance, Engine, compute_distances, of_pairs
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
-from lpips_repro.metrics.lpips.channels import channel_means
+from lpips_repro.metrics.lpips.channels import channel_means, weighted_sum
 from lpips_repro.metrics.lpips.released import read_lin_state
 from lpips_repro.versions import package_version
 
@@ -134,7 +134,7 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         where = circumstances(Engine(engine.device), function)
         # Nested: a setting may have any name, one of the other keys for example.
         identity = {"function": metric.function, "settings": metric.settings, **where, **how}
-        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, identity)
+        return Distance(of_pairs(pair), identity)
 
     return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
 
@@ -191,13 +191,15 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         "version": metric.version,
         **circumstances(engine, LPIPS, channel_means, read_lin_state, Backbone, backbone.spec.layers),
     }
-    evaluator = metric.to(engine.device)
-    evaluator.validate = False  # images come from bytes
-    if engine.compiled or engine.dtype is not torch.float32:
-        evaluator = evaluator.optimized(engine.dtype, compiled=engine.compiled)
-    return Distance(
-        functools.partial(evaluator.triplet, normalize=True), functools.partial(evaluator, normalize=True), identity
-    )
+    key = (backbone.name, identity["weights"], metric.version)
+    if key not in engine.passes:
+        evaluator = metric.to(engine.device)
+        evaluator.validate = False  # images come from bytes
+        if engine.compiled or engine.dtype is not torch.float32:
+            evaluator = evaluator.optimized(engine.dtype, compiled=engine.compiled)
+        engine.passes[key] = functools.partial(evaluator.channel_means, normalize=True)
+    head = metric.head.to(engine.device)
+    return Distance(engine.passes[key], identity, lambda means: weighted_sum(means, head))
 
 
 def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:
@@ -221,6 +223,21 @@ def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dic
         return Backbone(backbone, state).state_dict()
     except UserError as error:
         return error
+
+
+def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
+    """Why networks that the settings name have no published weights, by their names; downloads what may be."""
+    missing: dict[str, str] = {}
+    for name, net in cfg.net.items():
+        try:
+            if {"off_the_shelf", "lin"} & cfg.variant.keys():
+                backbone_state(net, (net.seeds or [cfg.seed])[0], cfg.download)
+            if "lin" in cfg.variant and net.official_lin:
+                for version in net.versions or cfg.variant["lin"].versions:
+                    official_lin_state(net.backbone, version, cfg.download)
+        except UserError as error:
+            missing[name] = str(error)
+    return missing
 
 
 def circumstances(engine: Engine, *parts: Any) -> dict[str, Any]:

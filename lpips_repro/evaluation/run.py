@@ -7,22 +7,27 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import Dtype, EvaluateConfig, Tid2013Config, parse
+from lpips_repro.config import BappsConfig, Dtype, EvaluateConfig, Tid2013Config, parse
+from lpips_repro.config.checks import check_writable
+from lpips_repro.datasets.bapps import find_packed
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
 from lpips_repro.evaluation.distances import DistanceStore, Engine
-from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods
+from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods, missing_weights
+from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
+from lpips_repro.evaluation.runs import on_these_data, runs_asked_for
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
 from lpips_repro.evaluation.tid2013 import evaluate_tid2013
 from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds, trained_methods
 from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
+from lpips_repro.progress import Progress
 from lpips_repro.run_record import choose_device, record_run
 
 log = logging.getLogger(__name__)
@@ -48,6 +53,7 @@ def evaluate(composed: DictConfig) -> None:
     with started_ranks() as ranks:
         with ranks.first_before_others():  # what is wrong, the first says alone
             cfg = parse(composed, EvaluateConfig)
+            check_writable("experiments", Path(cfg.experiments) / cfg.name)
         log_file = Path(cfg.experiments) / cfg.name / "evaluate.log"
         with logged_in(log_file) if ranks.first else contextlib.nullcontext():
             _evaluate(cfg, composed, ranks)
@@ -58,7 +64,8 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         if cfg.threads is not None:
             torch.set_num_threads(cfg.threads)
         device = ranks.device(choose_device(cfg.device))
-        methods = in_order(list_methods(cfg) + trained_methods(cfg))
+        own, runs = list_methods(cfg), runs_asked_for(cfg)
+        methods = in_order(own + trained_methods(cfg, runs))
         check_labels(methods)
         if not methods:
             raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
@@ -66,8 +73,14 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         evaluate_tid2013(cfg, composed, methods, device, ranks)
         return
     with ranks.first_before_others():
+        if ranks.first:
+            _check_before_fetching(cfg)
         splits = prepare(cfg.data, "val")
         _check(splits if ranks.first else [])
+    runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
+    methods = in_order(own + trained_methods(cfg, runs))
+    if not methods:
+        raise UserError("no run is trained on these data, and no other row is asked for: name a metric or network")
     if ranks.first and cfg.dtype is Dtype.bfloat16 and any(split.card["kind"] == "jnd" for split in splits):
         log.warning(NEAR_PAIRS)
     store = DistanceStore(Path(cfg.experiments) / "distances")
@@ -78,6 +91,24 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     if ranks.first:
         log.info(results.summary())
         _write_all(cfg, composed, splits, methods, results)
+
+
+def _check_before_fetching(cfg: EvaluateConfig) -> None:
+    """Read the published tables, and name the networks without weights, before hours of fetching BAPPS."""
+    if not isinstance(cfg.data, BappsConfig):
+        return
+    for kind in ("2afc", "jnd"):
+        _paper(cfg, kind)
+    _, to_fetch = find_packed(cfg.data, ["val"])
+    if to_fetch and (missing := missing_weights(cfg)):
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
+        log.warning("the rows of these networks will have no scores, for they have no weights:%s", reasons)
+
+
+def _paper(cfg: EvaluateConfig, kind: str) -> dict[tuple[str, str], dict[str, float]]:
+    """The paper's figures, which belong to BAPPS as the released loader reads it; of other data none."""
+    with_paper = cfg.data.name == "bapps" and cfg.data.resize.value == "pil_bilinear"
+    return read_paper(Path(cfg.reference), kind) if with_paper else {}
 
 
 def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
@@ -93,7 +124,7 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
 
 
 def _check(splits: list[PackedSplit]) -> None:
-    for split in splits:
+    for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
         if split.card["kind"] == "jnd" and not split.votes.any():
             raise UserError(f"{split.name}: nobody answered 'same' to any pair, so its mAP is undefined: take it away")
@@ -103,6 +134,7 @@ def _write_all(
     cfg: EvaluateConfig, composed: DictConfig, splits: list[PackedSplit], methods: list[Method], results: Results
 ) -> None:
     folder = Path(cfg.experiments) / cfg.name
+    keep_other_tables(folder, describe_splits(splits))
     record_run(folder, composed)
     for kind in ("2afc", "jnd"):
         remove_tables(folder, kind)  # none of another run may stay beside those of this one
@@ -116,9 +148,7 @@ def _write(
 ) -> None:
     resize = " and ".join(sorted({split.card["resize"] for split in splits}))
     common = f"resize={resize} bootstrap={cfg.bootstrap} seed={cfg.seed}"
-    # The paper's figures belong to BAPPS as the released loader reads it.
-    with_paper = cfg.data.name == "bapps" and cfg.data.resize.value == "pil_bilinear"
-    paper = read_paper(Path(cfg.reference), kind) if with_paper else {}
+    paper = _paper(cfg, kind)
     bootstrap = Bootstrap(splits, cfg.bootstrap, cfg.seed)
     for split, count in bootstrap.redrawn.items():
         log.warning(
@@ -131,7 +161,7 @@ def _write(
     rows: list[Row] = observer_rows(splits, bootstrap, common) if kind == "2afc" else []
     for row in rows:
         row.paper = paper.get((row.method, ""), {})
-    for seeds in by_seeds(methods):
+    for seeds in Progress(by_seeds(methods), f"intervals of the {kind} table", unit="row", leave=False):
         method = seeds[0]
         failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), None)
         if failed:
@@ -143,6 +173,6 @@ def _write(
         row.paper = paper.get(method.paper, {})
         rows.append(row)
     columns = columns_of(kind, [split.card["split"] for split in splits])
-    paths = write_tables(folder, kind, rows, columns, with_paper)
-    print(terminal_table(kind, rows, columns, with_paper))
+    paths = write_tables(folder, kind, rows, columns, bool(paper))
+    print(terminal_table(kind, rows, columns, bool(paper)))
     print(f"written: {', '.join(map(str, paths))}\n")

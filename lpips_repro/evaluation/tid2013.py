@@ -22,6 +22,7 @@ from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.image_distances import ImageDistanceStore
 from lpips_repro.evaluation.image_results import ImageResults
 from lpips_repro.evaluation.methods import Method
+from lpips_repro.evaluation.other_data import keep_other_tables
 from lpips_repro.evaluation.rank_correlation import MEASURES, ReferenceBootstrap, rank_correlation
 from lpips_repro.evaluation.results import words_of
 from lpips_repro.evaluation.tables import QUANTILES, Row, empty_row
@@ -55,6 +56,7 @@ def evaluate_tid2013(
         return
     log.info(results.summary())
     folder = Path(cfg.experiments) / cfg.name
+    keep_other_tables(folder, {"images": f"{len(images)} images {results.common['images_digest'][:12]}"})
     record_run(folder, composed)
     groups = [len(group) for group in results.groups]
     bootstrap = ReferenceBootstrap(np.array([image.mos for image in images]), groups, cfg.bootstrap, cfg.seed)

@@ -1,74 +1,23 @@
-"""Finished training runs as rows of the tables.
+"""Finished training runs as rows of the tables. Runs that differ in nothing but the seed are one method."""
 
-A run's folder has `summary.json` (what was trained on what), written last, and `weights.pth`, a state dict in the
-released format. Runs that differ in nothing but the seed are one method.
-"""
-
-import json
-import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
+from lpips_repro.evaluation.runs import TrainedRun
 from lpips_repro.metrics.lpips import LPIPS
 
-log = logging.getLogger(__name__)
 
+def trained_methods(cfg: EvaluateConfig, runs: Sequence[TrainedRun]) -> list[Method]:
+    """A row for each of some runs, in the order of the settings.
 
-@dataclass(frozen=True)
-class TrainedRun:
-    """A finished training run: its folder, and what its summary says."""
-
-    folder: Path
-    net: str
-    backbone: str
-    variant: str
-    version: str
-    seed: int
-    data: str
-
-    @property
-    def without_seed(self) -> str:
-        """The run's name but for the seed: the same for runs that differ in nothing else."""
-        return self.folder.name.replace(f"-seed{self.seed}", "", 1)
-
-    @property
-    def origin(self) -> str:
-        """What is said of its row: the seed and, where settings are not the default ones, the short hash in its name.
-
-        See `lpips_repro.training.run_name`.
-        """
-        settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
-        return f"trained here, seed {self.seed}" + (f", {settings}" if settings else "")
-
-
-def find_runs(experiments: Path) -> list[TrainedRun]:
-    """The finished runs in a folder, sorted by name and seed; other files of this name are passed over."""
-    runs = []
-    for file in experiments.glob("*/summary.json"):
-        try:
-            summary = json.loads(file.read_text())
-            keys = ("net", "backbone", "variant", "version", "seed", "data")
-            runs.append(TrainedRun(file.parent, **{key: summary[key] for key in keys}))
-        except (OSError, ValueError, KeyError, TypeError):  # of another program, or of something else
-            log.info("%s: not the summary of a finished training run: passed over", file)
-    return sorted(runs, key=lambda run: (run.without_seed, run.seed))
-
-
-def trained_methods(cfg: EvaluateConfig) -> list[Method]:
-    """A row for each finished run on `cfg.trained_on` of the networks and variants that the settings name.
-
-    Where a variant that nobody published weights for (tune, scratch) was trained in no run, a row says so.
+    If a variant that nobody published weights for (tune, scratch) was trained in none of them, a row says so.
     """
     if cfg.trained_on is None:
         return []
-    runs = [run for run in find_runs(Path(cfg.experiments)) if run.data == cfg.trained_on]
     methods = []
     for variant, settings in cfg.variant.items():
         for name, net in cfg.net.items():
@@ -84,7 +33,7 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
     """The row of a run."""
 
     def build(engine: Engine) -> Distance:
-        metric = LPIPS.from_official(run.backbone, run.version, read_state(run.folder / "weights.pth"), run.variant)
+        metric = LPIPS.from_official(run.backbone, run.version, run.state(), run.variant)
         return lpips_distance(metric, engine, trained_here=run.folder.name, trained_on=run.data, seed=run.seed)
 
     return Method(

@@ -17,6 +17,7 @@ SIMULATED = (
     " about human vision."
 )
 HUMAN = "Judgments: human observers."
+UNKNOWN = "Judgments: of whom is not stated: data.observers=human or data.observers=simulated says it."
 SPREAD = "±: standard deviation over the seeds of training."
 WITH_PAPER = (
     "The paper's figures most likely belong to version 0.0; the released v0.1 weights score about one point lower on"
@@ -65,8 +66,13 @@ def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_
 
 def caption_of(rows: Sequence[Row], with_paper: bool) -> str:
     """Who judged, how far the paper's figures compare, and what stands behind a plus-minus sign."""
-    judged = SIMULATED if rows[0].observers == "simulated" else HUMAN
+    judged = judged_by(rows[0].observers)
     return " ".join((judged, *[WITH_PAPER] * with_paper, *[SPREAD] * any(row.spread for row in rows)))
+
+
+def judged_by(observers: str) -> str:
+    """A sentence on who judged: "human", "simulated" or "unknown" observers."""
+    return {"human": HUMAN, "simulated": SIMULATED}.get(observers, UNKNOWN)
 
 
 def _paths(folder: Path, kind: str) -> list[Path]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from lpips_repro.datasets.decoding import open_image
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_utf8
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -58,6 +58,8 @@ def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of photographs")
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _is_shown(file, folder))
+    for file in files:
+        check_utf8(str(file))
     if len(files) < 2:
         raise UserError(
             f"{folder}: {len(files)} photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it: expected"

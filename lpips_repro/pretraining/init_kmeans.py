@@ -1,7 +1,7 @@
 """Weights by stacked k-means, from settings to files (`make init-kmeans`): a state dict, its recipe, its filters."""
 
 import hashlib
-import importlib.metadata
+import json
 import logging
 import math
 from pathlib import Path
@@ -14,18 +14,22 @@ from PIL import Image
 from tabulate import tabulate
 from torch import Tensor, nn
 from torchvision.utils import make_grid
-from tqdm import tqdm
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
+from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import KmeansConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import code_version
+from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
 from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
+from lpips_repro.progress import Progress
 from lpips_repro.training.checkpoint import save_whole
+from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,12 @@ def init_kmeans(composed: DictConfig) -> None:
     # The metric, so that images come to the layers as they will when it is evaluated.
     metric = LPIPS(net.backbone, "off_the_shelf", weights=gaussian_state(net.backbone, cfg.seed))
     check_row(net.backbone, metric.backbone.features)
+    path = Path(net.weights)
+    _keep_damaged(path)
+    known = read_recipe(path)
+    if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
+        raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
+    check_writable(f"net.{name}.weights", path.parent)
     folder = Path(cfg.images) if cfg.images else None
     crops = {"train": draw_crops(folder, "train", cfg.crops), "held_out": draw_crops(folder, "held_out", HELD_OUT)}
     identity = {
@@ -54,27 +64,37 @@ def init_kmeans(composed: DictConfig) -> None:
         "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of)).hexdigest()}" for phase, of in crops.items()},
         "patches": cfg.patches,
         "seed": cfg.seed,
-        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "packages": {package: installed_version(package) for package in PACKAGES},
         "code": code_version(init_kmeans, stack_kmeans, equalise_rates),
     }
-    path = Path(net.weights)
-    known = read_recipe(path)
     if known and {key: known.get(key) for key in identity} == identity:
         log.info("%s: there already, of the same photographs and settings", path)
         return
-    if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
-        raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
+    if known:
+        log.warning("%s: that of other photographs or settings is replaced: its command makes it again", path)
     record = fill(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_whole(path, state)
     write_recipe(path, f"made here of {len(crops['train'])} crops", {**identity, **record})
     picture = path.with_name(f"{path.stem}-filters.png")
     picture_filters(metric).save(picture)
     _report(record)
     print(f"written: {path}, {recipe_file(path)}, {picture}")
+
+
+def _keep_damaged(path: Path) -> None:
+    """Set aside weights that were made here, as their recipe says, and cannot be read."""
+    try:
+        made_here = "patches" in json.loads(recipe_file(path).read_text())
+    except (OSError, ValueError, TypeError):
+        return
+    if made_here and path.is_file():
+        try:
+            read_state(path)
+        except UserError:
+            log.warning("%s: damaged, kept as %s, and made again", path, set_aside(path).name)
 
 
 def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
@@ -93,11 +113,11 @@ def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str,
     layers = metric.backbone.features
     images = _images(metric, in_order(crops))
     filters = []
-    with tqdm(total=sum(isinstance(layer, nn.Conv2d) for layer in layers), desc="k-means", unit="layer") as bar:
+    with Progress(total=sum(isinstance(layer, nn.Conv2d) for layer in layers), desc="k-means", unit="layer") as bar:
         for layer in stack_kmeans(layers, images[::2], images[1::2], patches, seed):
             filters.append(layer)
             bar.update()
-    with tqdm(desc="equal rates of change", unit="round") as bar:
+    with Progress(desc="equal rates of change", unit="round") as bar:
         rates = []
         for now in equalise_rates(layers, images[1::2], seed):
             rates.append(now.tolist())

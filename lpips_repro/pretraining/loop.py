@@ -21,9 +21,10 @@ from lpips_repro.config import PretrainConfig, TaskConfig
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.images import Crops
+from lpips_repro.pretraining.sums import Sums
 from lpips_repro.pretraining.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
-from lpips_repro.training.checkpoint import load_checkpoint, save_checkpoint
+from lpips_repro.training.checkpoint import load_latest, save_checkpoint
 from lpips_repro.training.loop import Stopped, epoch_order
 
 # A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
@@ -82,34 +83,40 @@ def fit(run: Pretraining) -> dict[str, Score]:
         Stopped: where `run.check_stop` raised it; what is needed to go on is saved.
         UserError: where the loss is not finite, or the run in the folder is another one.
     """
-    cfg, task, last = run.cfg, run.task, run.folder / "last.pt"
+    cfg, task = run.cfg, run.task
     steps = cfg.task.steps
     optimiser = make_optimiser(task, cfg.task)
     step, validated, scores = 0, -1, {}
-    sums, summed = {}, 0  # of what is shown, since the last entry
+    entry, period = Sums(run.device), Sums(run.device)  # since the last log entry, and since the last validation
 
-    saved = load_checkpoint(last, run.identity)
+    saved = load_latest(run.folder, run.identity, ("last.pt",))
     if saved is not None:
         task.load_state_dict(saved["task"])
         optimiser.load_state_dict(saved["optimiser"])
         step, validated = saved["step"], saved["validated"]
         scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
-        sums, summed = {name: value.to(run.device) for name, value in saved["sums"].items()}, saved["summed"]
+        entry = Sums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
+        period = Sums(run.device, saved.get("period"))  # which earlier versions of the code did not save
 
     def save() -> None:
-        _check_finite(run, step, sums)
+        _check_finite(run, step, entry)
         watch.flush()
-        content = {"identity": run.identity, "step": step, "validated": validated, "sums": sums, "summed": summed}
+        content = {"identity": run.identity, "step": step, "validated": validated, "sums": entry.values}
+        content |= {"summed": entry.steps, "period": period.state()}
         content |= {"scores": {name: tuple(score) for name, score in scores.items()}}
-        save_checkpoint(last, {**content, "task": task.state_dict(), "optimiser": optimiser.state_dict()})
+        save_checkpoint(
+            run.folder / "last.pt", {**content, "task": task.state_dict(), "optimiser": optimiser.state_dict()}
+        )
 
     saved_at, batches = time.monotonic(), run.batches(step)
     with PretextWatch(run.folder, task, step=step, validated=validated, cfg=cfg.task) as watch:
         try:
             while True:
                 if validated < step and (step % cfg.validate_every == 0 or step == steps):
+                    means = period.means() if period.steps == step - max(validated, 0) else {}
                     scores, validated = score(run, run.crops.held_out), step
-                    watch.validation(step, scores)
+                    watch.validation(step, scores, means)
+                    period = Sums(run.device)
                     save()
                     saved_at = time.monotonic()
                 if step == steps:
@@ -117,15 +124,15 @@ def fit(run: Pretraining) -> dict[str, Score]:
 
                 rate = optimiser.param_groups[0]["lr"] = learning_rate(cfg.task.learning_rate, step, steps)
                 shown = take_step(task, optimiser, send(next(batches), run.device), run.generator(step))
-                for name, value in shown.items():
-                    sums[name] = sums.get(name, 0) + value
-                step, summed = step + 1, summed + 1
+                entry.add(shown)
+                period.add(shown)
+                step += 1
 
                 watch.step()
                 if step % cfg.log_every == 0 or step == steps:
-                    _check_finite(run, step, sums)
-                    watch.training(step, {name: value.item() / summed for name, value in sums.items()}, rate)
-                    sums, summed = {}, 0
+                    _check_finite(run, step, entry)
+                    watch.training(step, entry.means(), rate)
+                    entry = Sums(run.device)
                 if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
                     save()
                     saved_at = time.monotonic()
@@ -182,8 +189,8 @@ def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
     return {name: Score(*(total / count).tolist()) for name, total in sums.items()}
 
 
-def _check_finite(run: Pretraining, step: int, sums: dict[str, Tensor]) -> None:
-    if not all(value.isfinite() for value in sums.values()):
+def _check_finite(run: Pretraining, step: int, sums: Sums) -> None:
+    if not sums.is_finite():
         raise UserError(
             f"{run.folder.name}: the loss is not finite at step {step}: the last checkpoint is as it was: try a lower"
             " task.learning_rate"

@@ -12,20 +12,23 @@ from omegaconf import DictConfig, OmegaConf
 from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.cli import CONFIGS
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
+from lpips_repro.files import set_aside
 from lpips_repro.pretraining.bigan import Bigan
-from lpips_repro.pretraining.images import Crops, split_photographs
+from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.puzzle import Puzzle
 from lpips_repro.pretraining.splitbrain import SplitBrain
 from lpips_repro.pretraining.store import stored_images
 from lpips_repro.pretraining.task import PretextTask
-from lpips_repro.run_record import choose_device, record_run
+from lpips_repro.quoting import literal
+from lpips_repro.run_record import choose_device
 from lpips_repro.training.checkpoint import check_identity, save_whole
-from lpips_repro.training.run_folder import reported_in
+from lpips_repro.training.run_folder import record_settings, reported_in
 from lpips_repro.training.run_name import flat_settings, run_settings, with_hash
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
-from lpips_repro.versions import package_version
+from lpips_repro.versions import OWN, installed_version, package_version
 
 log = logging.getLogger(__name__)
 
@@ -44,25 +47,37 @@ def pretrain(composed: DictConfig) -> None:
         UserError: for a setting, photograph or device that cannot be used.
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
-    if composed.images is not None:  # one run, however the folder is spelt
-        composed.images = str(Path(composed.images).resolve())
     cfg = parse(composed, PretrainConfig)
+    if cfg.images is not None:  # one run, however the folder is spelt
+        cfg.images = str(Path(cfg.images).resolve())
+        composed.images = literal(cfg.images)
     images = None if cfg.images is None else Path(cfg.images)
-    split_photographs(images)
+    photographs = split_photographs(images)["train"]
+    crops = len(photographs) * crops_of_each("train", photographs)
+    if crops < cfg.task.batch_size:
+        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {crops} crops")
+    check_writable("experiments", Path(cfg.experiments) / "weights")
+    check_writable("store", Path(cfg.store))
     device = choose_device(cfg.device)
     folder = Path(cfg.experiments) / _run_name(composed)
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
         crops = stored_images(images, cfg.task.size, Path(cfg.store), cfg.workers)
-        if len(crops.train) < cfg.task.batch_size:
-            raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {len(crops.train)} crops")
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
+            _keep_damaged(folder / "weights.pth")
             _learn(cfg, composed, folder, device, crops, identity)
             recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
+
+
+def _keep_damaged(weights: Path) -> None:
+    """Set aside weights with a recipe that is not theirs: one of the two is damaged. Both are written again."""
+    if recipe_file(weights).is_file():
+        kept = [set_aside(file).name for file in (weights, recipe_file(weights)) if file.is_file()]
+        log.warning("%s: it or its recipe is damaged: kept as %s, and written again", weights, " and ".join(kept))
 
 
 def make_task(cfg: TaskConfig, seed: int) -> PretextTask:
@@ -81,8 +96,7 @@ def _learn(
     crops: Crops,
     identity: dict[str, Any],
 ) -> None:
-    if not (folder / "config.yaml").is_file():
-        record_run(folder, composed)
+    record_settings(folder, composed, ASIDE)
     task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
     started = time.monotonic()
     with stop_on_signals() as check_stop:
@@ -101,7 +115,7 @@ def _learn(
         "train": {name: found._asdict() for name, found in score(run, crops.train).items()},
         "minutes_of_the_last_start": round(minutes, 2),
         "settings": dataclasses.asdict(cfg.task),
-        "versions": {name: package_version(name) for name in ("lpips_repro", "torch", "pillow")},
+        "versions": {OWN: package_version(OWN)} | {name: installed_version(name) for name in ("torch", "pillow")},
         "identity": identity,
     }
     made = f"trained here: {cfg.task.steps} steps on {len(crops.train)} crops"
@@ -114,7 +128,6 @@ def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
         said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
         log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
     file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
-    file.parent.mkdir(exist_ok=True)
     known = read_recipe(file)
     if known is None and file.is_file():
         log.warning("%s: not made here, so left as it is: the network is in %s", file, folder / "weights.pth")

@@ -5,28 +5,31 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lpips_repro.datasets.lock import exclusive
 from lpips_repro.errors import UserError
+from lpips_repro.files import set_aside
 from lpips_repro.parallel import available_cores, process_pool
 from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill, split_photographs
+from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+# What opening stored crops raises if a file is missing or damaged.
+DAMAGE = (FileNotFoundError, ValueError, LookupError, TypeError, EOFError)
 CHUNK = 50  # photographs that a worker decodes in one go
 
 
 def stored_images(folder: Path | None, size: int, store: Path, workers: int | None) -> Crops:
     """What `load_images` gives, out of memory maps that are made where they are not there yet.
 
-    They are made anew where photographs have come, gone or changed (in name, size or time of change).
+    They are made again if photographs have come, gone or changed (in name, size or time of change).
 
     Args:
         folder, size: as of `load_images`.
@@ -38,20 +41,45 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
     """
     phases = split_photographs(folder)
     made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
-    with exclusive(made):
-        if not (made / "card.json").is_file():
-            try:
-                _make(made, phases, size, workers or available_cores())
-            except OSError as error:
-                for phase in phases:
-                    (made / f"{phase}.npy").unlink(missing_ok=True)
-                raise UserError(
-                    f"{made}: {error.strerror}: free some space, or set store=FOLDER on another disk"
-                ) from error
+    if (crops := _stored(made, phases)) is None:  # what is complete is read without the lock
+        with exclusive(made):
+            _keep_damaged(made, phases)
+            _complete(made, phases, size, workers or available_cores())
+        crops = _open(made, phases)
+    counts = len(crops.train), len(crops.held_out)
+    log.info("%s: %d crops to learn from, %d held out, of other photographs", made, *counts)
+    return crops
+
+
+def _stored(made: Path, phases: Iterable[str]) -> Crops | None:
+    """The crops of a folder, or None if they are not complete or damaged."""
+    try:
+        return _open(made, phases)
+    except DAMAGE:
+        return None
+
+
+def _keep_damaged(made: Path, phases: Iterable[str]) -> None:
+    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
+    if (made / "card.json").is_file() and _stored(made, phases) is None:
+        kept = [set_aside(file).name for file in [*sorted(made.glob("*.npy")), made / "card.json"]]
+        log.warning("%s: damaged: kept as %s, and made again", made, ", ".join(kept))
+
+
+def _open(made: Path, phases: Iterable[str]) -> Crops:
     card = json.loads((made / "card.json").read_text())
-    train, held_out = (np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases)
-    log.info("%s: %d crops to learn from, %d held out, of other photographs", made, len(train), len(held_out))
-    return Crops(train, held_out, card["digest"])
+    return Crops(*(np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases), card["digest"])
+
+
+def _complete(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: int) -> None:
+    if (folder / "card.json").is_file():  # by another process, meanwhile
+        return
+    try:
+        _make(folder, phases, size, workers)
+    except OSError as error:
+        for phase in phases:
+            (folder / f"{phase}.npy").unlink(missing_ok=True)
+        raise UserError(f"{folder}: {error.strerror}: free some space, or set store=FOLDER on another disk") from error
 
 
 class _Job(NamedTuple):
@@ -73,8 +101,10 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
         jobs += [_Job(array, files[at : at + CHUNK], at, each) for at in range(0, len(files), CHUNK)]
     digests = []
     with contextlib.ExitStack() as pool:
-        run = pool.enter_context(process_pool(workers)).map if workers > 1 and len(jobs) > workers else map
-        with tqdm(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph", disable=None) as bar:
+        run = map
+        if workers > 1 and len(jobs) > workers:
+            run = pool.enter_context(process_pool(workers, task=str(folder), setting="workers")).map
+        with Progress(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph") as bar:
             for found in run(_fill, jobs):
                 digests += found
                 bar.update(len(found))

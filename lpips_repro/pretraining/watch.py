@@ -3,13 +3,14 @@
 import logging
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from lpips_repro.config import TaskConfig
 from lpips_repro.pretraining.task import PretextTask, Score
+from lpips_repro.progress import Progress
 from lpips_repro.training.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class PretextWatch:
 
         self.csv = MetricsCsv(folder / "metrics.csv", self.columns, counts)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if validated >= 0 else 0)
-        self.bar = tqdm(total=cfg.steps, initial=step, desc=folder.name, unit="step", disable=None, dynamic_ncols=True)
-        self.steps, self.since, self.loss = 0, time.monotonic(), math.nan
+        self.bar = Progress(total=cfg.steps, initial=step, desc=folder.name, unit="step", dynamic_ncols=True)
+        self.steps, self.since = 0, time.monotonic()  # since the last entry, validation left out
 
     def __enter__(self) -> "PretextWatch":
         return self
@@ -57,14 +58,14 @@ class PretextWatch:
         now = time.monotonic()
         values = {**means, "learning_rate": rate}
         values["images_per_second"] = self.steps * self.cfg.batch_size / (now - self.since)
-        self.steps, self.since, self.loss = 0, now, means["loss"]
+        self.steps, self.since = 0, now
         self.csv.row({"step": step, **values})
         for name, value in values.items():
             self.board.add_scalar(f"train/{name}", value, step)
-        self.bar.set_postfix_str(f"loss {self.loss:.4f}", refresh=False)
+        self.bar.set_postfix_str(f"loss {means['loss']:.4f}", refresh=False)
 
-    def validation(self, step: int, scores: dict[str, Score]) -> None:
-        """Scores on held-out photographs, by name."""
+    def validation(self, step: int, scores: dict[str, Score], means: Mapping[str, float]) -> None:
+        """Scores on held-out photographs by name, and the means over the steps since the last validation, if known."""
         row, said = {"step": step}, []
         for name, (value, chance) in scores.items():
             row |= {f"held_out_{name}": value, f"held_out_{name}_chance": chance}
@@ -72,8 +73,8 @@ class PretextWatch:
             self.board.add_scalar(f"held_out/{name}_chance", chance, step)
             said.append(f"{name} {value:.4f} (chance {chance:.4f})")
         self.csv.row(row)
-        loss = "" if math.isnan(self.loss) else f"loss {self.loss:.4f}, "
-        with tqdm.external_write_mode():  # not into the bar's line
+        loss = f"loss {means['loss']:.4f}, " if means else ""
+        with Progress.external_write_mode():  # not into the bar's line
             log.info("step %d/%d: %sheld out: %s", step, self.cfg.steps, loss, ", ".join(said))
         self.since = time.monotonic()
 

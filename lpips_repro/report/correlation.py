@@ -12,12 +12,13 @@ from PIL import Image
 from tabulate import tabulate
 
 from lpips_repro.config import CorrelationConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.correlation import task_correlation
 from lpips_repro.evaluation.read import read_rows
 from lpips_repro.evaluation.reference import read_figure5
 from lpips_repro.evaluation.tables import Row
-from lpips_repro.evaluation.write import FILES, HUMAN, SIMULATED, notes_of
+from lpips_repro.evaluation.write import FILES, judged_by, notes_of
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.scatter import Point, scatter
 
@@ -62,6 +63,7 @@ def write_correlation(composed: DictConfig) -> None:
     folder = Path(cfg.experiments) / cfg.name
     paper = _paper_figure(Path(cfg.reference))
     figure, left_out = _figure(folder, cfg.version)
+    check_writable("experiments", folder)
     in_paper, here = _lines(paper, cfg), _lines(figure, cfg)
     lines = [*in_paper, TABLE4 | {"observers": "human"}, *here]
     with (folder / "correlation.csv").open("w", newline="") as file:
@@ -73,7 +75,7 @@ def write_correlation(composed: DictConfig) -> None:
     picture.paste(panels[0])
     picture.paste(panels[1], (panels[0].width, 0))
     picture.save(folder / "correlation.png")
-    judged = SIMULATED if figure.observers == "simulated" else HUMAN
+    judged = judged_by(figure.observers)
     print(f"{CAPTION}\n{judged}\n\n{_render(lines)}\n{notes_of(left_out)}")
     print(f"written: {folder / 'correlation.csv'}, {folder / 'correlation.png'}")
 
@@ -101,9 +103,9 @@ def _figure(folder: Path, version: str) -> tuple[Figure, list[Row]]:
         Point(row.label, row.group, row.scores[column], tables["jnd"][row.label].scores["all"], is_alexnet_like(row))
         for row in _in_one_version(both, version)
     ]
-    simulated = any(row.observers == "simulated" for found in rows.values() for row in found)
-    source = f"{folder} (SIMULATED judgments)" if simulated else str(folder)
-    observers = "simulated" if simulated else "human"
+    judges = {row.observers for found in rows.values() for row in found}
+    observers = next((name for name in ("simulated", "unknown") if name in judges), "human")
+    source = f"{folder} (SIMULATED judgments)" if observers == "simulated" else str(folder)
     return Figure(source, column, observers, points, f"version={version}"), list(left_out.values())
 
 

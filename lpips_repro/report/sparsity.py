@@ -16,9 +16,10 @@ from torch import Tensor
 
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import Observers, SparsityConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.escape import markdown_with_code, plain
-from lpips_repro.evaluation.trained import TrainedRun, find_runs
+from lpips_repro.evaluation.runs import TrainedRun, find_runs
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.released import lin_key
@@ -58,13 +59,17 @@ def write_sparsity(composed: DictConfig) -> None:
         UserError: for a setting or a file asked for that cannot be used.
     """
     cfg = parse(composed, SparsityConfig)
+    for version in cfg.versions:
+        check_choice("versions", version, VERSIONS)
+    asked_for = [_row(str(path), "file asked for", read_state(Path(path))) for path in cfg.weights]
+    folder = Path(cfg.experiments) / cfg.name
+    check_writable("experiments", folder)
     rows = _official_rows(cfg)
     if cfg.trained:
         rows += [_run_row(run) for run in find_runs(Path(cfg.experiments))]
-    rows += [_row(str(path), "file asked for", read_state(Path(path))) for path in cfg.weights]
+    rows += asked_for
     if not rows:
         raise UserError("net=[]: nothing to describe: name a network, or a file: weights=[FILE]")
-    folder = Path(cfg.experiments) / cfg.name
     record_run(folder, composed)
     table = _cells(rows)
     with (folder / "sparsity.csv").open("w", newline="") as file:
@@ -106,7 +111,6 @@ def _official_rows(cfg: SparsityConfig) -> list[Row]:
         if net.backbone in PAPER:
             rows.append(Row(f"{net.backbone} lin", "paper, Figure 10", PAPER[net.backbone]))
         for version in cfg.versions:
-            check_choice("versions", version, VERSIONS)
             get = functools.partial(official_lin_state, net.backbone, version, cfg.download)
             rows.append(_try_row(f"{net.backbone} lin v{version}", "official", get))
     return rows
@@ -116,7 +120,7 @@ def _run_row(run: TrainedRun) -> Row:
     data = f"{run.data} ({SIMULATED})" if _is_simulated(run) else run.data
     source = f"trained here on {data}, seed {run.seed}, {run.folder.name}"
     label = f"{run.net} {run.variant} v{run.version}"
-    return _try_row(label, source, lambda: read_state(run.folder / "weights.pth"))
+    return _try_row(label, source, run.state)
 
 
 def _is_simulated(run: TrainedRun) -> bool:

@@ -11,13 +11,15 @@ from PIL import Image, ImageDraw
 from tabulate import tabulate
 
 from lpips_repro.config import BappsConfig, DatasetConfig, parse
+from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.bapps import find_packed, packed_folder
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
 from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.escape import markdown
+from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.write import HUMAN, SIMULATED
+from lpips_repro.evaluation.write import judged_by
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +35,17 @@ def write_statistics(composed: DictConfig) -> None:
         UserError: where nothing of the dataset is there.
     """
     cfg = parse(composed, DatasetConfig)
-    splits = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else prepare_phases(cfg)
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    packed = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else []
+    check_writable("experiments", folder)
+    splits = packed or prepare_phases(cfg)
+    keep_other_tables(folder, describe_splits(splits))
     rows = [_row(split) for split in splits]
     with (folder / "stats.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    judged = SIMULATED if splits[0].card["observers"] == "simulated" else HUMAN
+    judged = judged_by(splits[0].card["observers"])
     cells = [{key: markdown(str(value)) for key, value in row.items()} for row in rows]
     table = tabulate(cells, headers="keys", tablefmt="github", disable_numparse=True)
     (folder / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")

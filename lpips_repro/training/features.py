@@ -11,7 +11,8 @@ of that variance, and draws m_c plus normal noise: d, and its gradient in every 
 the variance that dropout on the maps gives them.
 
 A split's features are a folder: mean.npy and (for training) noise.npy, (N, 2, sum of channels), p0 before p1; and
-card.json, the identity, written last. What an interrupted pass had done is gone on from.
+card.json, the identity, written last. What an interrupted pass had done is gone on from; damaged files are set aside
+and computed again.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ import copy
 import hashlib
 import io
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lpips_repro.backbones import BACKBONES, Backbone
 from lpips_repro.backbones.weights import digest_state
@@ -35,9 +36,13 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import code_version
+from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
+from lpips_repro.progress import Progress
 from lpips_repro.training.triplets import SplitFeatures, to_images
+
+log = logging.getLogger(__name__)
 
 # Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
 FLOAT16_SCALE = 4096.0
@@ -61,22 +66,54 @@ def stored_features(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
     folder = root / split.card["dataset"] / name
-    with exclusive(folder):
-        if not (folder / "card.json").is_file():
-            try:
-                _compute(metric, split, folder, dtype, device, noise)
-            except OSError as error:
-                raise UserError(
-                    f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
-                    " space, or set another folder with features=FOLDER"
-                ) from error
-            (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
-            (folder / ".card.json").replace(folder / "card.json")
+    if (found := _stored(folder, dtype, noise)) is None:  # what is complete is read without the lock
+        with exclusive(folder):
+            _keep_damaged(folder, dtype, noise)
+            _complete(metric, split, folder, identity, dtype, device, noise)
+        found = _open(folder, dtype, noise)
+    return found
+
+
+def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
+    """The features of a folder, or None if they are not complete or damaged."""
     try:
-        fields = [np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in _fields(noise)]
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{folder}: {error}: delete this folder, and it is computed anew") from error
+        return _open(folder, dtype, noise) if (folder / "card.json").is_file() else None
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+
+
+def _keep_damaged(folder: Path, dtype: str, noise: bool) -> None:
+    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
+    if (folder / "card.json").is_file() and _stored(folder, dtype, noise) is None:
+        kept = [set_aside(file).name for file in [*sorted(folder.glob("*.npy")), folder / "card.json"]]
+        log.warning("%s: damaged: kept as %s, and computed again", folder, ", ".join(kept))
+
+
+def _open(folder: Path, dtype: str, noise: bool) -> SplitFeatures:
+    fields = [np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False) for field in _fields(noise)]
     return SplitFeatures(fields[0], fields[1] if noise else None, _scale(dtype))
+
+
+def _complete(
+    metric: LPIPS,
+    split: PackedSplit,
+    folder: Path,
+    identity: dict[str, Any],
+    dtype: str,
+    device: torch.device,
+    noise: bool,
+) -> None:
+    if (folder / "card.json").is_file():  # by another process, meanwhile
+        return
+    try:
+        _compute(metric, split, folder, dtype, device, noise)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
+            " space, or set another folder with features=FOLDER"
+        ) from error
+    (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
+    (folder / ".card.json").replace(folder / "card.json")
 
 
 def features_bytes(net: str, triplets: int, dtype: str, *, noise: bool) -> int:
@@ -116,10 +153,9 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
     begin = header.getvalue()
     paths = [folder / f"{field}.npy" for field in _fields(noise)]
     # Appended to, not mapped: the length tells what is complete, and a full disk is an error and not a crash.
-    done = min((path.stat().st_size - len(begin)) // row_bytes if path.is_file() else 0 for path in paths)
-    done = max(done, 0) // batch * batch
+    done = min(_complete_rows(path, begin, row_bytes) for path in paths) // batch * batch
     metric = copy.deepcopy(metric).to(memory_format=torch.channels_last)  # in which convolutions are faster
-    bar = tqdm(total=len(split), initial=done, desc=f"features of {split.name}", unit="triplet", disable=None)
+    bar = Progress(total=len(split), initial=done, desc=f"features of {split.name}", unit="triplet")
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
         stack.enter_context(fixed_shapes(device))
@@ -141,6 +177,15 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
         for file in files:  # on disk before the card says so
             file.flush()
             os.fsync(file.fileno())
+
+
+def _complete_rows(path: Path, begin: bytes, row_bytes: int) -> int:
+    """How many rows of a file are complete, behind the bytes that it must begin with."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        is_begun = file.read(len(begin)) == begin
+    return (path.stat().st_size - len(begin)) // row_bytes if is_begun else 0
 
 
 def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.device, noise: bool) -> dict[str, Any]:

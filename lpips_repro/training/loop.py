@@ -20,7 +20,7 @@ import torch
 from lpips_repro.config import TrainerConfig
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.training.checkpoint import load_checkpoint, save_checkpoint
+from lpips_repro.training.checkpoint import load_latest, save_checkpoint
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.schedule import learning_rate
 from lpips_repro.training.step import TrainingStep, make_optimiser
@@ -29,6 +29,7 @@ from lpips_repro.training.validation import validate
 from lpips_repro.training.watch import Unwatched, Watch
 from lpips_repro.training.window import Window
 
+CPU = torch.device("cpu")
 # Images in TensorBoard, over a whole run: each validation has its own in short runs only.
 MOST_PICTURES = 10
 
@@ -89,14 +90,16 @@ def fit(run: Run) -> dict[str, float]:
     per_epoch, epochs = run.steps_per_epoch, cfg.epochs + cfg.decay_epochs
     optimiser = make_optimiser(model, cfg.learning_rate)
     training_step = TrainingStep(model, optimiser, cfg, run.seed, ranks)
-    window = Window(run.device, ranks=ranks)
+    window = Window(run.device, ranks=ranks)  # since the last log entry
+    epoch_sums = Window(CPU)  # of all ranks, from the beginning of the epoch to the last log entry
     first_step, validations, scores, best = 0, 0, {}, -1.0
 
-    saved = ranks.from_first(load_checkpoint(last, run.identity) if ranks.first else None)
+    saved = ranks.from_first(load_latest(run.folder, run.identity) if ranks.first else None)
     if saved is not None:
         model.load_trained_state(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
         window = Window(run.device, saved["window"], ranks)
+        epoch_sums = Window(CPU, saved.get("epoch"))  # which earlier versions of the code did not save
         first_step, validations, scores, best = (saved[key] for key in ("step", "validations", "scores", "best"))
 
     watch = Unwatched()
@@ -118,6 +121,7 @@ def fit(run: Run) -> dict[str, float]:
         watch.flush()
         content = {"identity": run.identity, "step": step, "validations": validations, "scores": scores, "best": best}
         content |= {"model": model.trained_state(), "optimiser": optimiser.state_dict(), "window": total.values}
+        content["epoch"] = epoch_sums.values
         if is_best:  # before last.pt: a run killed in between does this validation again
             save_checkpoint(run.folder / "best.pt", content)
         save_checkpoint(last, content)
@@ -136,7 +140,9 @@ def fit(run: Run) -> dict[str, float]:
                     best = scores["mean"] if is_best else best
                     if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:
                         watch.disagreements(step, disagreements)
-                    watch.validation(step, epoch, scores, model.lin_by_layer())
+                    means = epoch_sums.means() if epoch_sums.triplets == len(run.train) else {}
+                    watch.validation(step, epoch, scores, model.lin_by_layer(), means)
+                    epoch_sums = Window(CPU)
                     save(step, is_best=is_best)
                     saved_at = time.monotonic()
                 if epoch == epochs:
@@ -155,6 +161,7 @@ def fit(run: Run) -> dict[str, float]:
                 if step % cfg.log_every == 0 or step % per_epoch == 0:
                     total = window.total()
                     _check_finite(run, total)
+                    epoch_sums.include(total)
                     watch.training(step, epoch, {**total.means(), "learning_rate": rate})
                     window = Window(run.device, ranks=ranks)
                 if run.check_stop(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):

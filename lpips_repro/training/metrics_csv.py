@@ -2,8 +2,14 @@
 
 import csv
 import io
+import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from lpips_repro.files import free_name
+
+log = logging.getLogger(__name__)
 
 
 class MetricsCsv:
@@ -42,13 +48,19 @@ class MetricsCsv:
         csv.writer(written).writerow(self.columns)
         lines = [written.getvalue().encode()]
         first, *others = file.read_bytes().splitlines(keepends=True) or [b""]
-        for line in others if first == lines[0] else []:
+        damaged = first not in (lines[0], b"")
+        for line in [] if damaged else others:
             try:
                 row = self._numbers(line)
             except ValueError:
+                damaged = True
                 break  # as a power cut left it, and what follows was appended to that
             if counts(row):
                 lines.append(line)
+        if damaged:
+            kept = free_name(file.with_name(f"{file.name}.damaged"))
+            shutil.copyfile(file, kept)
+            log.warning("%s: damaged, or of other columns: kept as %s: rows before the damage stay", file, kept.name)
         partial = file.with_name(".metrics.csv")
         partial.write_bytes(b"".join(lines))
         partial.replace(file)

@@ -1,8 +1,6 @@
 """A training run from its settings to its exported weights and table row (`make train`)."""
 
 import contextlib
-import dataclasses
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -12,24 +10,27 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from lpips_repro.backbones import check_backbone, gaussian_state, torchvision_state
+from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.config.checks import check_writable
+from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
-from lpips_repro.evaluation.trained import TrainedRun
-from lpips_repro.metrics.lpips import VERSIONS
-from lpips_repro.run_record import choose_device, record_run
-from lpips_repro.training.checkpoint import check_identity, load_checkpoint, save_whole
+from lpips_repro.evaluation.runs import TrainedRun, digests_of
+from lpips_repro.metrics.lpips import versions_of
+from lpips_repro.progress import Progress
+from lpips_repro.run_record import choose_device
+from lpips_repro.training.checkpoint import load_latest
+from lpips_repro.training.export import export_weights, is_finished, keep_orphans, write_summary
 from lpips_repro.training.features import features_bytes, stored_features
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.result import write_result
-from lpips_repro.training.run_folder import reported_in
-from lpips_repro.training.run_name import run_name, run_settings
+from lpips_repro.training.run_folder import record_settings, reported_in
+from lpips_repro.training.run_name import ASIDE, run_name, run_settings
 from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.step import check_device
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
@@ -51,17 +52,23 @@ def train(composed: DictConfig) -> None:
             cfg = parse(composed, TrainConfig)
             (net,), (variant,) = cfg.net, cfg.variant
             check_choice("variant", variant, TRAINED_VARIANTS)
-            check_choice("version", cfg.version, VERSIONS)
             check_backbone(cfg.net[net].backbone, f"net.{net}.backbone", cfg.net[net].module)
+            _check_network(cfg)
             _check_used(cfg)
             device = ranks.device(choose_device(cfg.device))
             check_device(cfg.trainer, device)
-        folder = Path(cfg.experiments) / run_name(composed)
+            folder = Path(cfg.experiments) / run_name(composed)
+            check_writable("experiments", Path(cfg.experiments))
+            weights = None
+            if not (folder / "summary.json").is_file():  # what the run cannot do without, before a dataset is fetched
+                weights = _initial_weights(cfg)
+                if variant == "lin" and cfg.trainer.lin_features:
+                    check_writable("features", Path(cfg.features))
         with reported_in(folder) if ranks.first else contextlib.nullcontext(), ended_by_sigterm():
             log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
             with ranks.first_before_others():
                 train_splits, val_splits = _triplet_splits(cfg)
-            _train(cfg, composed, folder, device, train_splits, val_splits, ranks)
+            _train(cfg, composed, folder, device, weights, train_splits, val_splits, ranks)
 
 
 def _train(
@@ -69,24 +76,20 @@ def _train(
     composed: DictConfig,
     folder: Path,
     device: torch.device,
+    weights: dict[str, Tensor] | None,
     train_splits: list[PackedSplit],
     val_splits: list[PackedSplit],
     ranks: Ranks,
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
-    data = {split.name: f"{len(split)} triplets {split.card['digest'][:12]}" for split in train_splits + val_splits}
-    settings = run_settings(composed)
-    if ranks.from_first(ranks.first and _finished_already(folder, {**data, **settings})):
+    data, settings = digests_of(train_splits + val_splits), run_settings(composed)
+    if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():
-        weights = _initial_weights(cfg)
+        if weights is None:  # what a finished run wrote is damaged
+            weights = _initial_weights(cfg)
         identity = {**data, **settings, "initial weights": digest_state(weights)[:12], "device": device.type}
-        if ranks.first:
-            load_checkpoint(folder / "last.pt", identity)  # before hours of features: is it the run that was begun?
-            for split in train_splits + val_splits:
-                split.verify()
-            if not (folder / "config.yaml").is_file():
-                record_run(folder, composed)
+        scores = _begin(cfg, composed, folder, identity, train_splits + val_splits) if ranks.first else None
 
     torch.manual_seed(cfg.seed)
     model = RankingModel(
@@ -98,30 +101,46 @@ def _train(
         dropout=cfg.trainer.dropout,
         released_clamp=cfg.trainer.released_clamp,
     ).to(device)
-    if variant == "lin" and cfg.trainer.lin_features:
-        with ranks.first_before_others():  # the others find the features stored
-            train, val = _on_features(cfg, model, train_splits, val_splits, device)
-    else:
-        train = ImageTriplets(train_splits, device)
-        val = {split.card["split"]: ImageTriplets([split], device) for split in val_splits}
-    keep_what_fits(device, {"training": [train], "validation": val.values()})
-    with stop_on_signals(ranks) as check_stop:
-        scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop, ranks))
+    scores = ranks.from_first(scores)
+    if scores is None:
+        train, val = _triplets(cfg, model, train_splits, val_splits, device, ranks)
+        with stop_on_signals(ranks) as check_stop:
+            scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop, ranks))
     if not ranks.first:
         return
 
-    for name in ("best", "last"):  # the last one, whose weights are the run's result, at the end
-        model.load_trained_state(load_checkpoint(folder / f"{name}.pt", identity)["model"])
-        exported = "weights.pth" if name == "last" else "weights_best.pth"
-        save_whole(folder / exported, model.trained_metric().cpu().official_state_dict())
+    export_weights(folder, model, identity)
     percent = {name: round(100 * score, 4) for name, score in scores.items()}
-    done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name)
+    done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name, data)
     write_result(cfg, done, weights, device)
-    summary = {key: value for key, value in dataclasses.asdict(done).items() if key != "folder"}
-    summary |= {"splits": data, "settings": settings, "val_2afc": percent}
-    (folder / ".summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    (folder / ".summary.json").replace(folder / "summary.json")
+    write_summary(done, settings, percent)
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
+
+
+def _check_network(cfg: TrainConfig) -> None:
+    """UserError for a network that has not this version, or takes no patches."""
+    ((name, net),) = cfg.net.items()
+    check_choice("version", cfg.version, versions_of(net.backbone))
+    smallest = BACKBONES[net.backbone].min_size
+    if smallest > PATCH_SIZE:
+        raise UserError(
+            f"net={name}: takes images of at least {smallest} pixels a side, and the patches have {PATCH_SIZE}: choose"
+            " another network"
+        )
+
+
+def _begin(
+    cfg: TrainConfig, composed: DictConfig, folder: Path, identity: dict[str, Any], splits: list[PackedSplit]
+) -> dict[str, float] | None:
+    """Check before hours of work that run and data are the right ones; the scores of a run with no step left."""
+    saved = load_latest(folder, identity)
+    if saved is None:
+        keep_orphans(folder)
+    for split in Progress(splits, "checking digests", unit="split", leave=False):
+        split.verify()
+    record_settings(folder, composed, ASIDE)
+    validations = cfg.trainer.epochs + cfg.trainer.decay_epochs + 1
+    return saved["scores"] if saved is not None and saved["validations"] == validations else None
 
 
 def _check_used(cfg: TrainConfig) -> None:
@@ -135,15 +154,6 @@ def _check_used(cfg: TrainConfig) -> None:
                     f"trainer.{key}={text}: a step on stored lin features runs no backbone: leave it out, or set"
                     " trainer.lin_features=false"
                 )
-
-
-def _finished_already(folder: Path, identity: dict[str, Any]) -> bool:
-    if not (folder / "summary.json").is_file():
-        return False
-    summary = json.loads((folder / "summary.json").read_text())
-    check_identity(folder, {**summary["splits"], **summary["settings"]}, identity)
-    log.info("%s: finished already: mean val 2AFC %.2f %%", folder, summary["val_2afc"]["mean"])
-    return True
 
 
 def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
@@ -161,6 +171,25 @@ def _initial_weights(cfg: TrainConfig) -> dict[str, Tensor]:
         return backbone_state(net, (net.seeds or [cfg.seed])[0], cfg.download)
     begin = gaussian_state if cfg.trainer.scratch_init is ScratchInit.gaussian else torchvision_state
     return begin(net.backbone, cfg.seed)
+
+
+def _triplets(
+    cfg: TrainConfig,
+    model: RankingModel,
+    train_splits: list[PackedSplit],
+    val_splits: list[PackedSplit],
+    device: torch.device,
+    ranks: Ranks,
+) -> tuple[ImageTriplets, dict[str, ImageTriplets]]:
+    """To learn from, and of each validation split: stored features if the backbone is frozen, else images."""
+    if "lin" in cfg.variant and cfg.trainer.lin_features:
+        with ranks.first_before_others():  # the others find the features stored
+            train, val = _on_features(cfg, model, train_splits, val_splits, device)
+    else:
+        train = ImageTriplets(train_splits, device)
+        val = {split.card["split"]: ImageTriplets([split], device) for split in val_splits}
+    keep_what_fits(device, {"training": [train], "validation": val.values()})
+    return train, val
 
 
 def _on_features(

@@ -9,6 +9,7 @@ import torch
 from lpips_repro.devices import fixed_shapes
 from lpips_repro.distributed import Ranks
 from lpips_repro.evaluation.scores import twoafc_score
+from lpips_repro.progress import Progress
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
 
@@ -35,7 +36,9 @@ def validate(
     scores, worst = {}, []
     for name, triplets in splits.items():
         parts = {}
-        for start in range(0, len(triplets), BATCH * ranks.world):
+        starts = range(0, len(triplets), BATCH * ranks.world)
+        hidden = None if ranks.first else True
+        for start in Progress(starts, f"validation on {name}", unit="batch", leave=False, disable=hidden):
             check_stop()
             own = start + BATCH * ranks.rank
             if own < len(triplets):

@@ -3,15 +3,15 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS
+from lpips_repro.progress import Progress
 from lpips_repro.training.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
@@ -42,17 +42,16 @@ class Watch:
 
         self.csv = MetricsCsv(folder / "metrics.csv", self.columns, counts)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if validations else 0)
-        self.bar = tqdm(
+        self.bar = Progress(
             total=steps * batch_size,
             initial=step * batch_size,
             desc=folder.name,
             unit="triplet",
             unit_scale=True,
-            disable=None,
             dynamic_ncols=True,
         )
         self.steps, self.since = 0, time.monotonic()  # since the last entry, validation left out
-        self.started, self.last_entry = self.since, ""
+        self.started = self.since
 
     def __enter__(self) -> "Watch":
         return self
@@ -76,11 +75,19 @@ class Watch:
         self.csv.row({"step": step, "epoch": epoch, **values})
         for name, value in values.items():
             self.board.add_scalar(f"train/{name}", value, step)
-        self.last_entry = f"loss {values['loss']:.4f}, train 2AFC {values['train_2afc']:.2f} %"
-        self.bar.set_postfix_str(self.last_entry, refresh=False)
+        self.bar.set_postfix_str(f"loss {values['loss']:.4f}, train 2AFC {values['train_2afc']:.2f} %", refresh=False)
 
-    def validation(self, step: int, epoch: int, scores: dict[str, float], lin: Sequence[Tensor]) -> None:
-        """2AFC scores by split and their mean, in [0, 1], and the lin weights by layer."""
+    def validation(
+        self, step: int, epoch: int, scores: dict[str, float], lin: Sequence[Tensor], means: Mapping[str, float]
+    ) -> None:
+        """After an epoch, or before the first one.
+
+        Args:
+            step, epoch: how many there were.
+            scores: 2AFC by split and their mean, in [0, 1].
+            lin: the lin weights by layer.
+            means: of `Window.means` over the whole epoch; empty before the first one, or if they are not known.
+        """
         percent = {f"val_{name}": 100 * score for name, score in scores.items()}
         self.csv.row({"step": step, "epoch": epoch, **percent})
         for name, score in scores.items():
@@ -88,7 +95,7 @@ class Watch:
         for layer, weights in enumerate(lin):
             self.board.add_histogram(f"lin/{layer}", weights, step)
         self.since = time.monotonic()
-        self._log(step, epoch, scores["mean"])
+        self._log(step, epoch, scores["mean"], means)
 
     def disagreements(self, step: int, triplets: Sequence[tuple[str, dict[str, np.ndarray]]]) -> None:
         """Images of triplets, each with what is said of it."""
@@ -101,16 +108,17 @@ class Watch:
         """Let what was written outlive a kill -9."""
         self.board.flush()
 
-    def _log(self, step: int, epoch: int, score: float) -> None:
+    def _log(self, step: int, epoch: int, score: float, means: Mapping[str, float]) -> None:
         """The bar is seen on a terminal only: this is seen in a file too."""
-        said = [self.last_entry, f"mean val 2AFC {100 * score:.2f} %"]
+        said = [f"loss {means['loss']:.4f}, train 2AFC {100 * means['train_2afc']:.2f} %"] if means else []
+        said.append(f"mean val 2AFC {100 * score:.2f} %")
         if step == self.first_step:  # the validation before the first step is no part of the pace
             self.started = self.since
         elif step < self.all_steps:
             pace = (self.since - self.started) / (step - self.first_step)
-            said.append(f"{tqdm.format_interval(pace * (self.all_steps - step))} left")
-        with tqdm.external_write_mode():  # not into the bar's line
-            log.info("epoch %d, step %d/%d: %s", epoch, step, self.all_steps, ", ".join(filter(None, said)))
+            said.append(f"{Progress.format_interval(pace * (self.all_steps - step))} left")
+        with Progress.external_write_mode():  # not into the bar's line
+            log.info("epoch %d, step %d/%d: %s", epoch, step, self.all_steps, ", ".join(said))
 
 
 class Unwatched:

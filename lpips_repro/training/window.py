@@ -1,4 +1,4 @@
-"""Sums over the steps since the last log entry, kept where the model is: reading them is what makes a GPU wait."""
+"""Sums over the steps of a log entry or an epoch, kept where the model is: reading them is what makes a GPU wait."""
 
 import math
 
@@ -40,12 +40,22 @@ class Window:
         self.values[:_FIRST_BAD] += torch.stack(sums)
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], bad)
 
+    def include(self, other: "Window") -> None:
+        """Add all that another window, on the same device, has counted."""
+        self.values[:_FIRST_BAD] += other.values[:_FIRST_BAD]
+        self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], other.values[_FIRST_BAD])
+
     def total(self) -> "Window":
         """What all ranks have counted together; waits for them."""
         found = torch.tensor(self.ranks.gather(self.values.tolist()), dtype=torch.float64)
         values = found.sum(dim=0)
         values[_FIRST_BAD] = found[:, _FIRST_BAD].min()
         return Window(values.device, values)
+
+    @property
+    def triplets(self) -> int:
+        """How many triplets were counted."""
+        return int(self.values[_TRIPLETS].item())
 
     def first_bad_step(self) -> int | None:
         """The first step whose loss or gradient was not finite, or None."""

@@ -1,6 +1,4 @@
 import csv
-import shlex
-import subprocess
 from dataclasses import fields
 
 import pytest
@@ -16,6 +14,7 @@ from lpips_repro.config import BenchConfig, parse
 from lpips_repro.errors import UserError
 from tests.benchmark.small import small
 from tests.compose import CONFIGS
+from tests.makefile import script
 
 ROOT = CONFIGS.parent
 
@@ -56,6 +55,7 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
         ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex"),
         ("split_triplets=[4,2]", "expected two numbers"),
         ("threads=0", "threads=0: expected an integer of at least 1"),
+        ("experiments=/dev/null/x", "/dev/null/x/benchmarks: Not a directory"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_clear_error(tmp_path, override, message):
@@ -83,10 +83,7 @@ def test_a_split_alone_has_nothing_to_compare(tmp_path):
 
 def test_make_hands_over_a_commit_whatever_characters_it_has(tmp_path):
     for commit in ("HEAD~3", "main@{1}", "696e922"):  # the last one is a number to Hydra
-        command = ["make", "--dry-run", "--no-print-directory", "bench", f"AGAINST={commit}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        (line,) = (line for line in done.stdout.splitlines() if "scripts/bench.py" in line)
-        assert parse(small(tmp_path, *shlex.split(line)[2:]), BenchConfig).against == commit
+        assert parse(small(tmp_path, *script("bench", f"AGAINST={commit}")[1:]), BenchConfig).against == commit
 
 
 @pytest.mark.parametrize(("native", "text"), [(True, "native"), (False, "emulated"), (None, "unknown")])

@@ -18,6 +18,7 @@ from lpips_repro.datasets.packed import open_split
 from lpips_repro.datasets.packing import pack_split
 from lpips_repro.errors import UserError
 from tests.datasets.archives import members, npy, png, write_archive
+from tests.datasets.killed import die
 
 COUNTS = {("2afc", "val", "traditional"): 7, ("2afc", "val", "cnn"): 5}
 
@@ -269,3 +270,14 @@ def test_an_archive_whose_tar_ends_early_is_damaged(tmp_path):
 def test_png_of_the_generator_is_of_the_stored_form():
     with Image.open(io.BytesIO(png(np.random.default_rng(0)))) as image:
         assert image.size == (256, 256)
+
+
+def test_a_killed_worker_is_one_line_and_leaves_nothing_half_made(tmp_path, monkeypatch):
+    path = write_archive(tmp_path / "x.tar.gz", files(size=64), "2afc/")
+    monkeypatch.setattr(archive_module, "_decode", die)
+    with pytest.raises(UserError, match=f"^{path}: a worker process was killed, .*data.workers=1") as caught:
+        pack(path, tmp_path, workers=2)
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "packed").iterdir()) == []
+    monkeypatch.undo()
+    assert len(pack(path, tmp_path)) == 2

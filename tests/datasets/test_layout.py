@@ -109,6 +109,51 @@ def test_a_root_without_splits_is_named(tmp_path, root):
         find_splits(tmp_path / root, "val")
 
 
+def files(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+# By what is there: the files, the folder that is given, and what is said of it; {} for the root of all.
+HAS = "{} has the layout: set DATA_ROOT={} (data.root)"
+MOVE = "it is a split itself: move it to ROOT/KIND/val/NAME and set DATA_ROOT=ROOT"
+FOUND = {
+    "empty": ([], ".", "nothing in it"),
+    "images": ([f"{k}.png" for k in range(8)], ".", "0.png, 1.png, 2.png, 3.png, 4.png, 5.png and 2 more"),
+    "test": (["2afc/test/cnn/ref/0.png"], ".", "2afc/test/: rename {}/2afc/test to {}/2afc/val"),
+    "case": (["2AFC/val/cnn/ref/0.png", "notes.txt"], ".", "2AFC/val/, notes.txt: rename {}/2AFC to {}/2afc"),
+    "phase": (["jnd/Val/cnn/p0/0.png"], ".", "jnd/Val/: rename {}/jnd/Val to {}/jnd/val"),
+    "train": (["2afc/train/cnn/ref/0.png"], ".", "2afc/train/"),
+    "above": (["x/y/2afc/val/cnn/ref/0.png"], ".", f"x/: {HAS}".replace("{}", "{}/x/y")),
+    "kind": (["2afc/val/cnn/ref/0.png"], "2afc", f"val/: {HAS}"),
+    "itself": (["2AFC/test/x/ref/0.png"], "2AFC", "test/: it is a folder 2AFC itself: set DATA_ROOT={} (data.root)"),
+    "below": (["2afc/val/cnn/ref/0.png"], "2afc/val", f"cnn/: {HAS}"),
+    "split": (["2afc/val/cnn/ref/0.png", "2afc/val/cnn/p0/0.png"], "2afc/val/cnn", f"p0/, ref/: {HAS}"),
+    "triplets": (["ref/0.png", "p0/0.png", "p1/0.png"], ".", f"p0/, p1/, ref/: {MOVE.replace('KIND', '2afc')}"),
+    "pairs": (["p0/0.png", "p1/0.png"], ".", f"p0/, p1/: {MOVE.replace('KIND', 'jnd')}"),
+    "level": (["val/cnn/ref/0.png"], ".", "val/: move {}/val into {}/2afc (triplets) or {}/jnd (pairs)"),
+}
+
+
+@pytest.mark.parametrize(("names", "at", "told"), FOUND.values(), ids=FOUND)
+def test_a_root_without_splits_says_what_was_expected_found_and_what_to_do(tmp_path, names, at, told):
+    files(tmp_path, *names)
+    root = tmp_path / at
+    with pytest.raises(UserError) as caught:
+        find_splits(root, "val")
+    told = told.replace("{}", str(tmp_path)).replace("NAME", tmp_path.name)
+    assert str(caught.value) == (
+        f"{root}: no split here: expected folders such as {root}/2afc/val/SPLIT/ref; found {told}"
+    )
+
+
+def test_a_phase_that_holds_fields_and_no_splits_is_named(tmp_path):
+    files(tmp_path, *(f"2afc/val/{field}/0.png" for field in ("ref", "p0", "p1", "judge")))
+    with pytest.raises(UserError, match=r"2afc/val: holds fields, not splits: move judge, p0, p1, ref into"):
+        find_splits(tmp_path, "val")
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -149,3 +194,10 @@ def test_a_vote_may_be_a_bare_number(tmp_path):
     np.save(folder / "judge/000001.npy", np.float64(0.4))
     (split,) = find_splits(tmp_path, "val")
     assert split.vote("000001") == 0.4
+
+
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path):
+    folder, *_ = make_split(tmp_path)
+    (folder / "ref/000002.png").rename(folder / "ref/caf\udce9.png")
+    with pytest.raises(UserError, match=r"ref/caf\\xe9.png: not UTF-8: rename the file or folder"):
+        find_splits(tmp_path, "val")

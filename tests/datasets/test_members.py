@@ -14,8 +14,13 @@ from tests.datasets.memory import memory_at_most
 
 def test_what_is_read_is_hashed_and_counted_on_a_bar_that_ends(tmp_path, monkeypatch):
     bars = []
-    tqdm = members.tqdm
-    monkeypatch.setattr(members, "tqdm", lambda **options: bars.append(tqdm(**options | {"disable": False})) or bars[0])
+    progress = members.Progress
+
+    def bar(**options):
+        bars.append(progress(**options | {"disable": False}))
+        return bars[0]
+
+    monkeypatch.setattr(members, "Progress", bar)
     (tmp_path / "a").write_bytes(b"x" * 5000)
     with (tmp_path / "a").open("rb") as file, HashingReader(file, 5000, "a.tar.gz", "checking") as reader:
         assert len(reader.read(3000)) == 3000

@@ -62,7 +62,7 @@ DAMAGE = {
 def test_a_damaged_split_is_refused_when_opened(tmp_path, damage):
     write_split(tmp_path / "cnn", arrays(), CARD)
     DAMAGE[damage](tmp_path / "cnn" / "p0.npy")
-    with pytest.raises(UserError, match=rf"delete the folder {tmp_path}/cnn and run the command again"):
+    with pytest.raises(UserError, match=rf"move the folder {tmp_path}/cnn elsewhere and run the command again"):
         open_split(tmp_path / "cnn")
 
 
@@ -133,5 +133,5 @@ def test_a_flipped_bit_is_found_by_verify(tmp_path):
     content = bytearray((tmp_path / "cnn" / "p0.npy").read_bytes())
     content[-1] ^= 1
     (tmp_path / "cnn" / "p0.npy").write_bytes(content)
-    with pytest.raises(UserError, match=rf"SHA-256 .* delete the folder {tmp_path}/cnn and"):
+    with pytest.raises(UserError, match=rf"SHA-256 .* move the folder {tmp_path}/cnn elsewhere and"):
         open_split(tmp_path / "cnn").verify()

@@ -5,12 +5,18 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets import packing
 from lpips_repro.datasets.layout import find_splits
+from lpips_repro.datasets.packed import open_split
 from lpips_repro.datasets.packing import pack_split
+from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
+from tests.compose import settings
 from tests.datasets.folders import FIELDS, VOTE, make_split
+from tests.datasets.killed import die
 
 
 def pack(root, target, resize="pil_bilinear", workers=2):
@@ -112,7 +118,7 @@ def test_a_bad_file_leaves_the_older_packed_split(tmp_path):
     folder, _, _ = make_split(tmp_path / "data")
     first = pack(tmp_path / "data", tmp_path / "packed" / "cnn")
     (folder / "p0/000000.png").write_bytes(b"broken")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"p0/000000\.png"):
         pack(tmp_path / "data", tmp_path / "packed" / "cnn")
     first.verify()
 
@@ -131,3 +137,43 @@ def test_images_not_of_the_stored_form_are_counted_and_named(shared, tmp_path, c
     assert packed.card["not_of_stored_form"] == ["p0/000025.png", "p1/000025.png", "ref/000025.png"]
     assert packed.card["stored_sizes"] == {"256x256": 180}
     assert "3 of 180 images are not of the stored form" in caplog.text
+
+
+def test_a_killed_worker_is_one_line_and_leaves_the_older_packed_split(tmp_path, monkeypatch):
+    folder, _, _ = make_split(tmp_path / "data", count=2 * packing.CHUNK)
+    first = pack(tmp_path / "data", tmp_path / "packed")
+    np.save(folder / "judge/000000.npy", np.float32([0.123]))
+    monkeypatch.setattr(packing, "_decode_chunk", die)
+    with pytest.raises(UserError, match=f"^{folder}: a worker process was killed, .*data.workers=1") as caught:
+        pack(tmp_path / "data", tmp_path / "packed", workers=2)
+    assert "\n" not in str(caught.value)
+    assert open_split(first.path).card == first.card
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "packed"}
+
+
+def test_images_that_are_shrunk_are_told_once_per_split(tmp_path, caplog):
+    folder, _, _ = make_split(tmp_path / "data")
+    for file in folder.glob("p0/*.png"):
+        Image.open(file).resize((256, 256)).save(file)
+    make_split(tmp_path / "data", split="small")
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            caplog.clear()
+            prepared = prepare(parse(settings("dataset", *words(tmp_path)), DatasetConfig).data, "val")
+            told = [record.getMessage() for record in caplog.records if "shrunk" in record.getMessage()]
+            assert told == [
+                f"{folder}: 5 of 15 images are stored larger (256x256 pixels): shrunk to 64x64 by"
+                " data.resize=pil_bilinear"
+            ]
+    assert prepared[0].card["stored_sizes"] == {"256x256": 5, "64x64": 10}
+
+
+def words(tmp_path):
+    return ["data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "data.workers=1"]
+
+
+def test_a_folder_whose_observers_are_not_stated_is_not_said_to_be_judged_by_people(tmp_path):
+    make_split(tmp_path / "data")
+    for said, expected in (((), "unknown"), (["data.observers=human"], "human")):
+        (split,) = prepare(parse(settings("dataset", *words(tmp_path), *said), DatasetConfig).data, "val")
+        assert split.card["observers"] == expected

@@ -56,13 +56,15 @@ def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify,
         error=r"not as it should be: 2afc/val/cnn, 2afc/val/deblur, 2afc/val/color, jnd.tar.gz: see the verdicts above",
     )
     assert "DAMAGED" in table["2afc/val/cnn"]
-    mend = f"delete the folder {packed}/2afc-val-{{}} and run `make data SPLITS=val` to pack it anew"
+    mend = f"move the folder {packed}/2afc-val-{{}} elsewhere and run `make data SPLITS=val` to pack it again"
     assert table["2afc/val/cnn"].endswith(mend.format("cnn"))
-    assert table["2afc/val/deblur"].endswith("OTHER SETTINGS: `make data SPLITS=val` packs it anew")
+    assert table["2afc/val/deblur"].endswith("OTHER SETTINGS: `make data SPLITS=val` packs it again")
     assert table["2afc/val/color"].endswith(f"WRONG COUNT: {mend.format('color')}")
-    changed = f"CHANGED since its first use: delete {folder}/archives/jnd.tar.gz and run `make data SPLITS=val` to "
+    changed = (
+        f"CHANGED since its first use: move {folder}/archives/jnd.tar.gz elsewhere and run `make data SPLITS=val` to "
+    )
     assert changed in table["jnd.tar.gz"]
-    assert f"where the new one is meant, delete its line in {folder}/archives/sha256.json" in table["jnd.tar.gz"]
+    assert f"if the new one is meant, take its line out of {folder}/archives/sha256.json" in table["jnd.tar.gz"]
     assert "not there (not needed once packed)" in table["twoafc_val.tar.gz"]
 
 
@@ -107,7 +109,7 @@ def test_a_damaged_split_and_a_damaged_card_are_found(mirror, tmp_path, verify):
     (packed / "2afc-val-color/card.json").write_text('{"layout": 1}')
     table = verify("splits=val", error=r"not as it should be: 2afc/val/cnn, 2afc/val/color: see")
     for split in ("cnn", "color"):
-        mend = f": delete the folder {packed}/2afc-val-{split} and run `make data SPLITS=val` to pack it anew"
+        mend = f": move the folder {packed}/2afc-val-{split} elsewhere and run `make data SPLITS=val` to pack it again"
         assert table[f"2afc/val/{split}"].endswith(mend)
     assert "no packed split of layout" in table["2afc/val/color"]
 

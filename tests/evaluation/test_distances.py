@@ -7,7 +7,7 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
-from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances, load_batch
+from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances, load_batch, of_pairs
 from lpips_repro.evaluation.scores import twoafc_score
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
@@ -28,7 +28,7 @@ def mean_difference(x, y):
     return (x - y).abs().mean(dim=(1, 2, 3))
 
 
-DISTANCE = Distance(lambda r, a, b: (mean_difference(r, a), mean_difference(r, b)), mean_difference, IDENTITY)
+DISTANCE = Distance(of_pairs(mean_difference), IDENTITY)
 
 
 def computed(distance, split, batch_size, label):
@@ -106,9 +106,7 @@ def test_distances_without_their_json_are_not_used(tmp_path):
 @pytest.mark.parametrize("batch_size", [2, 64])
 def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
     metric = LPIPS("alex", "lin", weights=gaussian_state("alex", 0))
-    distance = Distance(
-        lambda *images: metric.triplet(*images, normalize=True), lambda x, y: metric(x, y, normalize=True), IDENTITY
-    )
+    distance = Distance(of_pairs(lambda x, y: metric(x, y, normalize=True)), IDENTITY)
     for kind in ("2afc", "jnd"):
         split = packed(tmp_path, kind)
         images = {
@@ -128,7 +126,7 @@ def test_computed_distances_are_those_of_the_metric(tmp_path, batch_size):
     [(lambda d: d.mean(), "()"), (lambda d: d[:, None], "(2, 1)"), (lambda d: d.numpy(), "ndarray")],
 )
 def test_a_metric_that_does_not_return_n_values_is_at_fault(tmp_path, broken, returned):
-    distance = Distance(DISTANCE.triplet, lambda x, y: broken(mean_difference(x, y)), {})
+    distance = Distance(of_pairs(lambda x, y: broken(mean_difference(x, y))), {})
     wanted = f"the metric returned {returned}: expected a tensor of 2 values"
     assert fault(distance, packed(tmp_path, "jnd")) == wanted
 
@@ -147,17 +145,17 @@ def test_whatever_a_metric_raises_is_its_own_fault_alone(tmp_path, error, said):
             raise error
         return mean_difference(x, y)
 
-    assert fault(Distance(DISTANCE.triplet, broken, {}), packed(tmp_path, "jnd")) == said
+    assert fault(Distance(of_pairs(broken), {}), packed(tmp_path, "jnd")) == said
 
 
 def test_a_float64_metric_keeps_its_digits_to_the_score(tmp_path):
     split, store = packed(tmp_path, "2afc"), DistanceStore(tmp_path / "store")
 
-    def triplet(ref, p0, p1):
+    def measure(ref, p0, p1):
         far = torch.full((len(ref),), 1000000.01, dtype=torch.float64)
-        return far, far + 0.01
+        return torch.stack([far, far + 0.01])
 
-    found = computed(Distance(triplet, mean_difference, {}), split, 2, "far")
+    found = computed(Distance(measure, {}), split, 2, "far")
     store.save("far", {}, split, found)
     for distances in (found, store.load("far", {}, split)):
         assert distances["d0"].dtype == np.float64
@@ -167,7 +165,7 @@ def test_a_float64_metric_keeps_its_digits_to_the_score(tmp_path):
 
 def test_half_precision_is_stored_as_float32(tmp_path):
     split = packed(tmp_path, "jnd")
-    distance = Distance(DISTANCE.triplet, lambda x, y: mean_difference(x, y).bfloat16(), {})
+    distance = Distance(of_pairs(lambda x, y: mean_difference(x, y).bfloat16()), {})
     assert computed(distance, split, 64, "mae")["d"].dtype == np.float32
 
 
@@ -177,7 +175,7 @@ def test_a_distance_that_is_not_a_number_is_a_fault_that_names_the_example(tmp_p
 
     split = packed(tmp_path, "jnd")
     third = computed(DISTANCE, split, 2, "mae")["d"][3]
-    assert fault(Distance(DISTANCE.triplet, broken, {}), split) == "the distance of example 000003 is NaN"
+    assert fault(Distance(of_pairs(broken), {}), split) == "the distance of example 000003 is NaN"
 
 
 def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):
@@ -215,7 +213,7 @@ def test_algorithms_are_timed_for_the_batches_of_a_split(tmp_path):
         return mean_difference(x, y)
 
     with fake_gpu(), pytest.raises(RuntimeError, match="numpy"):  # there are no values
-        compute_distances({"mae": Distance(DISTANCE.triplet, pair, {})}, packed(tmp_path, "jnd"), CUDA, 2)
+        compute_distances({"mae": Distance(of_pairs(pair), {})}, packed(tmp_path, "jnd"), CUDA, 2)
     assert used == [True, True, True]
     assert not torch.backends.cudnn.benchmark
 
@@ -228,5 +226,5 @@ def test_no_distance_goes_to_the_host_before_the_last_batch_is_begun(tmp_path, m
         done.append("batch")
         return mean_difference(x, y)
 
-    compute_distances({"mae": Distance(DISTANCE.triplet, pair, {})}, packed(tmp_path, "jnd"), CPU, 2)
+    compute_distances({"mae": Distance(of_pairs(pair), {})}, packed(tmp_path, "jnd"), CPU, 2)
     assert done == 3 * ["batch"] + 3 * ["to the host"]

@@ -6,7 +6,7 @@ from PIL import Image
 
 from lpips_repro.datasets.tid2013 import DistortedImage
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance
+from lpips_repro.evaluation.distances import Distance, of_pairs
 from lpips_repro.evaluation.image_distances import ImageDistanceStore, compute_reference
 from tests.fake_cuda import note_host_reads
 
@@ -18,7 +18,7 @@ def mean_difference(x, y):
 
 
 def distance(pair=mean_difference):
-    return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {})
+    return Distance(of_pairs(pair), {})
 
 
 @pytest.fixture

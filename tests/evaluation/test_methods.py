@@ -11,7 +11,7 @@ from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, MetricConfig, parse
 from lpips_repro.datasets.distortions.registry import DISTORTIONS, register_distortion
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Engine
+from lpips_repro.evaluation.distances import Distance, Engine, measure_batch
 from lpips_repro.evaluation.methods import _classic, check_labels, code_version, list_methods
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import words_of
@@ -49,7 +49,7 @@ def test_rows_know_their_group_supervision_and_published_row():
 @pytest.mark.parametrize("table", ["data=bapps", "experiment=demo"])
 def test_every_row_of_the_papers_table_is_there(table, tmp_path):
     cfg = parse(settings("evaluate", table, f"experiments={tmp_path}"), EvaluateConfig)
-    rows = {row.paper for row in [*list_methods(cfg), *trained_methods(cfg)] if row.paper}
+    rows = {row.paper for row in [*list_methods(cfg), *trained_methods(cfg, [])] if row.paper}
     paper = set(read_paper(CONFIGS.parent / "experiments/reference", "2afc")) - {("human", "")}
     assert len(paper) == 22
     assert paper <= rows, paper - rows
@@ -119,8 +119,41 @@ def test_distances_grow_with_the_difference_for_every_classic_metric():
     noise = torch.rand(2, 3, 64, 64, generator=generator)
     for method in methods("net=[]", "variant=[]", "metric=[l2_rgb,l2_lab,psnr,ssim,ssim_lab,fsimc]"):
         distance = method.build(CPU)
-        d0, d1 = distance.triplet(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
+        d0, d1 = distance.measure(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
         assert (d0 < d1).all(), method.label
+
+
+def test_rows_over_one_backbone_and_version_share_one_pass(tmp_path, monkeypatch):
+    overrides = ("net=[alex_gaussian,squeeze]", "net.squeeze.init=gaussian", "variant=[off_the_shelf,lin]", "metric=[]")
+    rows = methods(*overrides, "net.alex-gaussian.official_lin=true")
+    assert len(rows) == 8  # two variants in two versions each
+    passes = []
+    forward = Backbone.each_map
+    monkeypatch.setattr(Backbone, "each_map", lambda self, x: passes.append((self.name, len(x))) or forward(self, x))
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(2, 3, 64, 64, generator=generator) for _ in range(3)]
+    engine = Engine(torch.device("cpu"))
+    together, faults = measure_batch({row.label: row.build(engine) for row in rows}, images)
+    assert not faults
+    passes = [(name, count) for name, count in passes if count > 1]  # one image shows how large the maps are
+    assert sorted(passes) == 2 * [("alex", 6)] + 2 * [("squeeze", 6)]  # a pass of three images for each version
+    for row in rows:
+        alone, _ = measure_batch({row.label: row.build(Engine(torch.device("cpu")))}, images)
+        assert torch.equal(alone[row.label], together[row.label])
+    assert len({tuple(values.flatten().tolist()) for values in together.values()}) == 8
+
+
+def test_an_error_of_a_shared_pass_is_that_of_every_row_which_shares_it():
+    calls = []
+
+    def broken(*images):
+        calls.append(len(images))
+        raise RuntimeError("out of memory")
+
+    both = {name: Distance(broken, {}, lambda means: means) for name in ("one", "two")}
+    found, faults = measure_batch(both, [torch.zeros(1, 3, 8, 8)] * 2)
+    assert (found, faults) == ({}, dict.fromkeys(both, "RuntimeError: out of memory"))
+    assert calls == [2]
 
 
 def test_a_row_over_seeds_is_a_network_each():

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.registry import register_metric
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
@@ -56,9 +58,10 @@ def test_both_tables_are_written_in_all_forms_with_the_record_of_the_run(tmp_pat
     names = {path.name for path in (tmp_path / "experiments/tables-folder").iterdir()}
     assert names >= {f"{t}.{s}" for t in ("twoafc", "jnd") for s in ("csv", "md", "tex")} | {"config.yaml", "run.json"}
     assert list(table(tmp_path)) == [
-        "human", "oracle", "l2-rgb", "ssim", "alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"
+        *("unknown-observer", "oracle", "l2-rgb", "ssim"),
+        *("alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"),
     ]  # fmt: skip
-    assert "human" not in table(tmp_path, "jnd")
+    assert "unknown-observer" not in table(tmp_path, "jnd")
     printed = capsys.readouterr().out
     assert "2AFC score (%)" in printed
     assert "JND mAP (%)" in printed
@@ -133,6 +136,19 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
         assert '"observers": "simulated"' in path.read_text()
 
 
+def test_judgments_that_nobody_calls_human_are_not_called_so(tmp_path, capsys):
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    assert {row["observers"] for row in table(tmp_path).values()} == {"unknown"}
+    folder = tmp_path / "experiments/tables-folder"
+    for text in (capsys.readouterr().out, *((folder / f"twoafc.{suffix}").read_text() for suffix in ("md", "tex"))):
+        assert "Judgments: of whom is not stated" in text
+        assert "human observers" not in text
+    run(tmp_path, *CLASSIC, "data.observers=human")
+    assert {row["observers"] for row in table(tmp_path).values()} == {"human"}
+    assert "Judgments: human observers." in capsys.readouterr().out
+
+
 def test_judgments_called_simulated_later_are_called_so(tmp_path):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
@@ -177,7 +193,7 @@ def test_no_table_of_another_run_stays_beside_those_of_this_one(tmp_path):
 def test_a_run_that_fails_leaves_the_record_of_the_one_before(tmp_path):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="absent"):
         run(tmp_path, *CLASSIC, "seed=7", f"data.root={tmp_path}/absent")
     assert "seed: 0" in (tmp_path / "experiments/tables-folder/config.yaml").read_text()
 
@@ -258,3 +274,57 @@ def test_scores_of_the_real_triplets_are_those_of_the_released_code(tmp_path, re
     labels = ("alex lin 0.1", "alex off_the_shelf 0.1", "squeeze lin 0.1", "squeeze off_the_shelf 0.1", "l2-rgb")
     assert tuple(rows[label]["disagreements"] for label in labels) == REAL[resize]
     assert rows["l2-rgb"]["settings"].count(f"resize={resize}") == 1
+
+
+@register_metric()
+def raises_an_error(x, y, *, at: int):
+    """A metric that fails from some number of images at once on: at 1 already where it is tried."""
+    if len(x) >= at:
+        raise RuntimeError("no kernel for this\nand a second line")
+    return (x - y).abs().mean(dim=(1, 2, 3))
+
+
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("kind", ["2afc", "jnd"])
+def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_are_made(tmp_path, caplog, at, kind):
+    make_split(tmp_path / "data", kind=kind, split="cnn")
+    make_split(tmp_path / "data", kind=kind, split="color", seed=1)
+    own = ("metric=[l2_rgb,psnr]", "metric.psnr.function=raises_an_error", f"+metric.psnr.settings.at={at}")
+    run(tmp_path, *own, "net=[]", "bootstrap=20", "device=cpu")
+    rows = table(tmp_path, {"2afc": "twoafc", "jnd": "jnd"}[kind])
+    assert re.fullmatch(rf"not run: on {kind}/val/c\w+: RuntimeError: no kernel for this", rows["psnr"]["note"])
+    assert rows["psnr"]["all"] == "" != rows["l2-rgb"]["all"]
+    told = [record.message for record in caplog.records if "no kernel" in record.message]
+    assert len(told) == 1 and "\n" not in told[0]
+
+
+def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, monkeypatch, caplog):
+    class Fetched(Exception):
+        pass
+
+    def prepare_nothing(data, *phases):
+        raise Fetched(caplog.text)
+
+    monkeypatch.setattr("lpips_repro.evaluation.run.prepare", prepare_nothing)
+    with pytest.raises(Fetched) as before:
+        run(tmp_path, "net=[vgg,alex_gaussian,alex_kmeans]", "download=false", "device=cpu", name="bapps")
+    (warned,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert warned in str(before.value)
+    assert re.search(r"\n  vgg: no ImageNet weights of vgg at hand: .*\n  alex-kmeans: .*no such file", warned)
+    assert "gaussian" not in warned
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("reference=absent", "absent/paper_2afc.csv: No such file"),
+        ("experiments={}/file/x", "file/x/tables-bapps: Not a directory"),
+        ("device=cuda", "device=cuda: "),
+    ],
+)
+def test_what_is_cheap_to_find_is_found_before_bapps_is_fetched(tmp_path, monkeypatch, override, message):
+    monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr("lpips_repro.run_record.why_no_cuda", lambda: "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, "net=[]", override.format(tmp_path), name="bapps")

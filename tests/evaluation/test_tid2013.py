@@ -19,7 +19,7 @@ from lpips_repro.datasets.tid2013 import load_image, read_tid2013
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import image_distances, image_results, methods
 from lpips_repro.evaluation import run as run_module
-from lpips_repro.evaluation.distances import Distance
+from lpips_repro.evaluation.distances import Distance, of_pairs
 from lpips_repro.evaluation.methods import Method
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.metrics import METRICS
@@ -216,7 +216,7 @@ def test_several_seeds_are_one_row_with_mean_and_spread(tmp_path, monkeypatch):
             values = (x - y).abs().mean((1, 2, 3))
             return values + 0.03 * torch.rand(len(x), generator=generator)
 
-        return Distance(lambda ref, p0, p1: (pair(ref, p0), pair(ref, p1)), pair, {"seed": seed})
+        return Distance(of_pairs(pair), {"seed": seed})
 
     runs = [
         Method("lpips", "alex", partial(noisy, seed), "tune", "0.1", origin=f"trained here, seed {seed}",
@@ -225,7 +225,7 @@ def test_several_seeds_are_one_row_with_mean_and_spread(tmp_path, monkeypatch):
     ]  # fmt: skip
     singles = []
     for chosen in ([runs[0]], [runs[1]], runs):
-        monkeypatch.setattr(run_module, "trained_methods", lambda cfg, chosen=chosen: chosen)
+        monkeypatch.setattr(run_module, "trained_methods", lambda *_, chosen=chosen: chosen)
         run(tmp_path, "metric=[psnr]", "net=[]")
         singles.append(table(tmp_path)["alex tune 0.1"])
     first, second = (float(single["spearman"]) for single in singles[:2])
@@ -251,6 +251,16 @@ def test_what_is_wrong_with_the_set_is_one_clear_error(tmp_path):
     scores.write_text("5 I01_01_1.bmp\n5 I01_01_2.bmp\n")
     with pytest.raises(UserError, match="all images have the same mean opinion score"):
         run(tmp_path, *CLASSIC)
+
+
+def test_tables_of_other_images_are_kept(tmp_path):
+    run(tmp_path, *CLASSIC)
+    before = (tmp_path / "experiments/tables-tid2013/tid2013.csv").read_bytes()
+    Image.new("RGB", (64, 48)).save(next((tmp_path / "tid").rglob("i02_01_1.bmp")))
+    run(tmp_path, *CLASSIC)
+    (kept,) = (tmp_path / "experiments").glob("tables-tid2013-*")
+    assert (kept / "tid2013.csv").read_bytes() == before
+    assert (tmp_path / "experiments/tables-tid2013/tid2013.csv").read_bytes() != before
 
 
 def test_damaged_distances_are_computed_again(tmp_path, caplog):

@@ -8,19 +8,33 @@ import pytest
 import torch
 
 from lpips_repro.backbones import gaussian_state
+from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.packed import write_split
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import evaluate
+from lpips_repro.evaluation.runs import digests_of, find_runs
 from lpips_repro.evaluation.tables import Bootstrap, difference
-from lpips_repro.evaluation.trained import find_runs
 from lpips_repro.metrics.lpips import LPIPS
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
+# The summary of some other program, which happens to have our keys.
+TEXTS = dict.fromkeys(("net", "backbone", "variant", "version", "data"), "x")
+WRONG_SEED = json.dumps({**TEXTS, "seed": "0", "splits": {}})
 CHANNELS = (64, 192, 384, 256, 256)
 
 
-def make_run(experiments, seed=0, data="folder", variant="lin", net="alex-gaussian", name=None):
-    """A finished run as `make train` leaves it, with random lin weights."""
+def digests(root, *overrides, phases=("val",)):
+    """What a run on the folder in `root` has in its summary."""
+    words = ("data=folder", f"data.root={root}/data", f"data.packed={root}/packed", *overrides)
+    return digests_of(prepare(parse(settings("evaluate", *words), EvaluateConfig).data, *phases))
+
+
+def make_run(experiments, seed=0, data="folder", variant="lin", net="alex-gaussian", name=None, splits=None):
+    """A finished run as `make train` leaves it, with random lin weights; on the folder next to `experiments`."""
+    if splits is None:
+        splits = digests(experiments.parent) if data == "folder" else {"2afc/val/cnn": "250 triplets 0123456789ab"}
     folder = experiments / (name or f"{data}-{net}-{variant}-v0.1-seed{seed}")
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(seed)
@@ -28,6 +42,7 @@ def make_run(experiments, seed=0, data="folder", variant="lin", net="alex-gaussi
     metric = LPIPS("alex", variant, weights=gaussian_state("alex", seed), lin_weights=lin)
     torch.save(metric.official_state_dict(), folder / "weights.pth")
     about = {"net": net, "backbone": "alex", "variant": variant, "version": "0.1", "seed": seed, "data": data}
+    about["splits"] = splits
     (folder / "summary.json").write_text(json.dumps(about))
     return folder
 
@@ -88,8 +103,9 @@ def test_several_seeds_are_one_row_of_mean_and_spread(data, capsys):
         singles = []
         for seed in (0, 1, 2):
             alone = data / f"alone-{kind}-{seed}"
-            make_run(alone / "experiments", seed=seed)
+            alone.mkdir()
             (alone / "data").symlink_to(data / "data")
+            make_run(alone / "experiments", seed=seed)
             (single,) = table(alone, kind=kind)
             singles.append(float(single[column]))
             assert "mine_sd" not in single
@@ -121,13 +137,103 @@ def test_only_runs_on_the_same_dataset_are_rows_unless_another_is_asked_for(data
     assert table(data, "trained_on=null", "metric=[l2_rgb]")[0]["method"] == "l2-rgb"
 
 
+def test_a_run_on_another_folder_is_no_row_and_it_is_said_why(data, caplog):
+    other = data / "other"
+    make_split(other / "data", split="mine", count=12, seed=1)  # the same name and count, other content
+    theirs = digests(other)
+    folder = make_run(data / "experiments", seed=5, splits=theirs)
+    make_run(data / "experiments", seed=6)
+    (row,) = table(data)
+    assert "trained here, seed 6" in row["settings"]
+    was, now = theirs["2afc/val/mine"], digests(data)["2afc/val/mine"]
+    assert f"{folder}: no row: not trained on these data, though their name is folder, too: " in caplog.text
+    assert f"2afc/val/mine was {was}, is {now}" in caplog.text
+
+
+def test_a_run_that_has_no_split_of_the_table_is_no_row(data, caplog):
+    make_run(data / "experiments", seed=5, splits={"2afc/val/others": "12 triplets 0123456789ab"})
+    assert [row["method"] for row in table(data, "metric=[l2_rgb]")] == ["l2-rgb"]
+    assert "no 2AFC split in common" in caplog.text
+
+
+def test_a_run_with_the_same_validation_and_other_training_triplets_is_no_row_if_these_are_packed(data, caplog):
+    make_split(data / "data", phase="train", split="mine", count=4)
+    both = digests(data, phases=("train", "val"))
+    make_run(data / "experiments", seed=5, splits=both)
+    make_run(data / "experiments", seed=6, splits=both | {"2afc/train/mine": "4 triplets 0123456789ab"})
+    (row,) = table(data)
+    assert "trained here, seed 5" in row["settings"]
+    assert "seed6: no row" in caplog.text
+
+
+def test_a_split_that_came_later_takes_no_row_away(data):
+    make_run(data / "experiments", seed=5)
+    make_split(data / "data", split="new", count=3, seed=2)
+    (row,) = table(data)
+    assert row["new"] != ""
+
+
+def test_if_no_run_is_on_these_data_and_nothing_else_is_asked_for_that_is_said(data):
+    make_run(data / "experiments", splits={"2afc/val/others": "12 triplets 0123456789ab"})
+    with pytest.raises(UserError, match="no run is trained on these data"):
+        table(data)
+
+
+def test_tune_of_other_data_is_absent_with_the_command_that_trains_it(data):
+    make_run(data / "experiments", net="alex", variant="tune", splits={"2afc/val/mine": "12 triplets 0123456789ab"})
+    rows = table(data, "net=[alex]", "variant=[tune]", "metric=[l2_rgb]")
+    assert rows[-1]["note"].endswith("run `make train NET=alex VARIANT=tune DATA=folder`")
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_a_run_without_whole_weights_is_not_run_and_its_command_exports_them_again(data, damage):
+    file = make_run(data / "experiments") / "weights.pth"
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    *_, row = table(data, "metric=[l2_rgb]")
+    what = "damaged" if damage == "cut" else "missing"
+    assert row["note"].startswith(f"not run: {file}: {what}: give the command of the run again")
+    assert "exports the weights again, from last.pt" in row["note"]
+    assert "delete" not in row["note"]
+
+
+def test_tables_of_another_folder_are_kept(data, caplog):
+    def files(folder):
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".csv", ".md", ".yaml")}
+
+    tables = data / "experiments/tables-folder"
+    table(data, "metric=[l2_rgb]")
+    (tables / "correlation.csv").write_text("of these tables")
+    (tables / "evaluate.log").write_text("open in this process")
+    first = files(tables)
+    make_split(data / "second", split="mine", count=12, seed=1)
+    table(data, "metric=[l2_rgb]", f"data.root={data}/second")
+    (kept,) = (data / "experiments").glob("tables-folder-*")
+    assert files(kept) == first
+    assert not (tables / "correlation.csv").exists()
+    assert (tables / "evaluate.log").is_file()
+    assert f"{tables}: its tables are of other data: kept in {kept}" in caplog.text
+    second = files(tables)
+    assert second["twoafc.csv"] != first["twoafc.csv"]
+
+    caplog.clear()
+    table(data, "metric=[l2_rgb]", f"data.root={data}/second")  # the same data again
+    assert "other data" not in caplog.text
+    table(data, "metric=[l2_rgb]")
+    assert sorted(files(folder)["twoafc.csv"] for folder in (data / "experiments").glob("tables-folder*")) == sorted(
+        (first["twoafc.csv"], first["twoafc.csv"], second["twoafc.csv"])
+    )
+
+
 def test_tune_without_a_run_is_not_run_and_says_how_to_train_it(data):
     rows = table(data, "net=[alex]", "variant=[tune]", "metric=[l2_rgb]")
     assert rows[-1]["mine"] == ""
     assert rows[-1]["note"].endswith("run `make train NET=alex VARIANT=tune DATA=folder`")
 
 
-@pytest.mark.parametrize("content", ["{}", "", "[1, 2]", '{"net": "alex"', '"text"', "null", None])
+@pytest.mark.parametrize("content", ["{}", "", "[1, 2]", '{"net": "alex"', '"text"', "null", WRONG_SEED, None])
 def test_what_is_not_the_summary_of_a_run_is_passed_over_and_left_alone(tmp_path, content, caplog):
     (tmp_path / "x").mkdir()
     if content is None:  # a folder of this name
@@ -139,7 +245,18 @@ def test_what_is_not_the_summary_of_a_run_is_passed_over_and_left_alone(tmp_path
         assert find_runs(tmp_path) == []
     assert "x/summary.json: not the summary of a finished training run: passed over" in caplog.text
     assert "delete" not in caplog.text
+    assert "writes it again" not in caplog.text
     assert (tmp_path / "x/weights.pth").is_file()
+
+
+def test_a_damaged_summary_next_to_a_checkpoint_is_passed_over_with_the_remedy(tmp_path, caplog):
+    file = make_run(tmp_path, data="mini") / "summary.json"
+    file.write_text(file.read_text()[:40])
+    file.with_name("last.pt").touch()
+    with caplog.at_level("INFO"):
+        assert find_runs(tmp_path) == []
+    assert f"{file}: not the summary of a finished training run" in caplog.text
+    assert "if it is damaged, the command of the run writes it again" in caplog.text
 
 
 def test_difference_is_paired(tmp_path):

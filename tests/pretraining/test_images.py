@@ -113,3 +113,10 @@ def test_the_digest_tells_other_photographs(tmp_path):
     before = load_images(tmp_path, 16).digest
     Image.new("RGB", (90, 70)).save(files[1])
     assert load_images(tmp_path, 16).digest != before
+
+
+def test_a_photograph_whose_name_is_not_utf8_is_named(tmp_path):
+    file, *_ = write_photographs(tmp_path, 3)
+    file.rename(tmp_path / "caf\udce9.png")
+    with pytest.raises(UserError, match=r"/caf\\xe9.png: not UTF-8: rename the file or folder"):
+        split_photographs(tmp_path)

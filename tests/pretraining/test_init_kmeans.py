@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from lpips_repro.backbones import gaussian_state
+from lpips_repro.backbones.recipe import write_recipe
 from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.config import EvaluateConfig, KmeansConfig, parse
 from lpips_repro.errors import UserError
@@ -69,6 +70,36 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
     cfg.seed = 1
     with pytest.raises(pytest.fail.Exception):
         init_kmeans(cfg)
+
+
+def test_cut_weights_that_were_made_here_are_kept_and_made_again(folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "SIZE", 32)
+    file = tmp_path / "alex-kmeans.pth"
+    file.write_bytes(b"cut")
+    file.with_suffix(".json").write_text('{"patches": 2000, "weights": "", "made": "made here"}')
+
+    class Begun(Exception):
+        pass
+
+    def begin(*_):
+        raise Begun
+
+    monkeypatch.setattr(module, "fill", begin)
+    with pytest.raises(Begun):
+        init_kmeans(settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={file}"))
+    assert file.with_name("alex-kmeans.pth.damaged").read_bytes() == b"cut"
+    assert "alex-kmeans.pth: damaged, kept as alex-kmeans.pth.damaged, and made again" in caplog.text
+
+
+def test_it_is_said_that_weights_of_other_photographs_are_replaced(folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "SIZE", 32)
+    monkeypatch.setattr(module, "fill", lambda *_: pytest.fail("begins"))
+    file = tmp_path / "alex-kmeans.pth"
+    torch.save({"weight": torch.ones(1)}, file)
+    write_recipe(file, "made here of 4 crops", {"patches": 10})
+    with pytest.raises(pytest.fail.Exception, match="begins"):
+        init_kmeans(settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={file}"))
+    assert f"{file}: that of other photographs or settings is replaced" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["published.caffemodel", "mine.pth"])
@@ -135,3 +166,14 @@ def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
     rates = sum(rates_of_change(metric.backbone.features, images, seed) for seed in (7, 8, 9))
     found = relative(rates)
     assert (found - 1).abs().max() < 0.1, found
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [("new.npy", "no .pth file"), ("file/x/new.pth", "file/x: Not a directory: .* set net.alex-kmeans.weights=")],
+)
+def test_a_file_that_cannot_be_written_is_found_before_photographs_are_read(tmp_path, monkeypatch, weights, message):
+    monkeypatch.setattr("lpips_repro.pretraining.init_kmeans.draw_crops", lambda *_: pytest.fail("read"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        init_kmeans(settings("init_kmeans", f"net.alex-kmeans.weights={tmp_path}/{weights}"))

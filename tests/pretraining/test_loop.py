@@ -1,4 +1,5 @@
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -85,6 +86,51 @@ def test_it_is_written_what_was_learned_and_how_it_did(tmp_path):
     events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [2, 4, 6]
     assert [event.step for event in events.Scalars("held_out/accuracy")] == [0, 3, 6]
+
+
+def losses_of_lines(caplog):
+    found = [re.match(r"step (\d)/6: (?:loss ([0-9.]+))?", message) for message in caplog.messages]
+    return {int(line[1]): line[2] and float(line[2]) for line in found if line}
+
+
+def test_the_line_of_a_validation_has_the_mean_loss_since_the_one_before(tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    run, losses, learn = pretraining(tmp_path / "run"), [], loop.take_step
+
+    def spy(*arguments):
+        shown = learn(*arguments)
+        losses.append(shown["loss"].item())
+        return shown
+
+    monkeypatch.setattr(loop, "take_step", spy)
+    with one_thread():
+        fit(run)  # validations at steps 3 and 6, log entries at 2, 4 and 6
+    expected = {0: None, 3: np.mean(losses[:3]), 6: np.mean(losses[3:])}
+    assert losses_of_lines(caplog) == {step: mean and pytest.approx(mean, abs=6e-5) for step, mean in expected.items()}
+    monkeypatch.undo()
+
+    whole = losses_of_lines(caplog)
+    caplog.clear()
+    with one_thread():
+        with pytest.raises(Stopped):
+            fit(pretraining(tmp_path / "parts", stop_after=5))
+        fit(pretraining(tmp_path / "parts"))
+    assert losses_of_lines(caplog) == whole
+
+
+def test_a_cut_checkpoint_is_kept_and_the_run_begins_again(tmp_path, caplog):
+    with one_thread():
+        scores = fit(pretraining(tmp_path / "whole"))
+        with pytest.raises(Stopped):
+            fit(pretraining(tmp_path / "run", stop_after=4))
+        file = tmp_path / "run/last.pt"
+        cut = file.read_bytes()[:1000]
+        file.write_bytes(cut)
+        assert fit(pretraining(tmp_path / "run")) == scores
+    assert file.with_name("last.pt.damaged").read_bytes() == cut
+    assert "last.pt: not a readable checkpoint (" in caplog.text
+    assert "no whole checkpoint is left: the run begins again" in caplog.text
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
 
 
 def test_another_run_in_the_folder_is_refused(tmp_path):

@@ -13,6 +13,7 @@ from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.pretraining import images, loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
+from lpips_repro.quoting import quoted
 from tests.compose import settings
 from tests.pretraining.photographs import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
@@ -101,6 +102,30 @@ def test_a_finished_run_exports_again_and_learns_nothing(tmp_path, monkeypatch):
     assert file.read_bytes() == first
 
 
+@pytest.mark.parametrize("name", ["weights.pth", "weights.json"])
+def test_damaged_weights_of_a_finished_run_are_written_again_without_learning(tmp_path, monkeypatch, name, caplog):
+    first = tiny_run(tmp_path, "puzzle").read_bytes()
+    (file,) = (tmp_path / "experiments").glob(f"pretrain-*/{name}")
+    cut = file.read_bytes()[:100]
+    file.write_bytes(cut)
+    monkeypatch.setattr(loop, "take_step", None)
+    assert tiny_run(tmp_path, "puzzle").read_bytes() == first
+    assert file.with_name(f"{name}.damaged").read_bytes() == cut
+    assert "it or its recipe is damaged: kept as weights.pth.damaged and weights.json.damaged" in caplog.text
+
+
+def test_an_edited_configuration_of_an_unfinished_run_is_kept(tmp_path, caplog):
+    tiny_run(tmp_path, "puzzle")
+    (file,) = (tmp_path / "experiments").glob("pretrain-*/config.yaml")
+    right = file.read_text()
+    file.write_text(right.replace("steps: 6", "steps: 7"))
+    file.with_name("weights.pth").unlink()
+    tiny_run(tmp_path, "puzzle")
+    assert file.read_text() == right
+    assert "steps: 7" in file.with_name("config.yaml.earlier").read_text()
+    assert "not the settings of this run (task.steps: 7, not 6)" in caplog.text
+
+
 def test_weights_of_others_are_left_as_they_are(tmp_path, caplog):
     file = tmp_path / "experiments/weights/alex-puzzle.pth"
     file.parent.mkdir(parents=True)
@@ -162,3 +187,37 @@ def test_each_task_beats_chance_on_held_out_photographs(task, tmp_path, monkeypa
         chance = found[name]["chance"]
         least = 0.01 if task == "splitbrain" else 3 * (chance * (1 - chance) / 1000) ** 0.5
         assert found[name]["value"] > chance + least, found
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task.batch_size=50", "task.batch_size=50: there are only 20 crops"),
+        ("store={}/file/x", "file/x: Not a directory: .* set store=FOLDER"),
+        ("experiments={}/file/x", "file/x/weights: Not a directory: .* set experiments=FOLDER"),
+    ],
+)
+def test_what_is_cheap_to_find_is_found_before_photographs_are_read(tmp_path, monkeypatch, override, message):
+    monkeypatch.setattr(run_module, "stored_images", lambda *_: pytest.fail("read"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        tiny_run(tmp_path, "puzzle", override.format(tmp_path))
+
+
+def test_packages_of_another_name_do_not_end_a_run_at_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("lpips_repro.versions.importlib.metadata.version", not_installed)
+    recipe = json.loads(tiny_run(tmp_path, "puzzle").with_suffix(".json").read_text())
+    assert recipe["versions"]["pillow"] is None
+
+
+def not_installed(package):
+    raise importlib.metadata.PackageNotFoundError(package)
+
+
+def test_the_folder_of_photographs_may_have_any_name(tmp_path):
+    name = "it's ${b} \\${c} $b=,[x"
+    write_photographs(tmp_path / name, 11)
+    places = (f"images={quoted(str(tmp_path / name))}", f"store={tmp_path}/s", f"experiments={tmp_path}/e")
+    pretrain(tiny_settings("puzzle", *places))
+    (recipe,) = (tmp_path / "e/weights").glob("*.json")
+    assert json.loads(recipe.read_text())["photographs"]["folder"] == str(tmp_path / name)

@@ -6,6 +6,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.pretraining import images, store
 from lpips_repro.pretraining.images import load_images
 from lpips_repro.pretraining.store import stored_images
+from tests.datasets.killed import die
 from tests.pretraining.photographs import write_photographs
 
 
@@ -77,3 +78,41 @@ def test_a_worker_names_the_photograph_that_cannot_be_read(few, tmp_path, monkey
     files[5].write_bytes(b"no image")
     with pytest.raises(UserError, match=f"{files[5].name}: not a readable image"):
         stored_images(tmp_path / "photographs", 24, tmp_path / "store2", workers=2)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "card"])
+def test_stored_crops_that_are_damaged_are_kept_and_made_again(few, tmp_path, damage, caplog):
+    write_photographs(tmp_path / "photographs", 12)
+    whole = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    (folder,) = (tmp_path / "store").iterdir()
+    file = folder / ("card.json" if damage == "card" else "held_out.npy")
+    content = file.read_bytes()[:70]
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    found = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert found.digest == load_images(tmp_path / "photographs", 24).digest == whole.digest
+    assert same(found, load_images(tmp_path / "photographs", 24))
+    assert damage == "missing" or (folder / f"{file.name}.damaged").read_bytes() == content
+    assert f"{folder}: damaged: kept as " in caplog.text
+
+
+def test_a_killed_worker_is_one_line_that_names_the_setting_and_leaves_nothing_that_looks_complete(
+    few, tmp_path, monkeypatch
+):
+    write_photographs(tmp_path / "photographs", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "CHUNK", 2)
+        patch.setattr(store, "_fill", die)
+        with pytest.raises(UserError, match=r"a worker process was killed, .*\(workers=1\)$"):
+            stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=2)
+    stored = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert same(stored, load_images(tmp_path / "photographs", 24))
+
+
+def test_complete_crops_are_opened_without_a_lock(few, tmp_path, monkeypatch):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    monkeypatch.setattr(store, "exclusive", None)
+    assert same(stored, stored_images(tmp_path / "photographs", 24, tmp_path / "store", workers=1))

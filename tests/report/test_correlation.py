@@ -1,7 +1,6 @@
 """The correlation over the methods of tables, beside the paper's."""
 
 import csv
-import subprocess
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from lpips_repro.evaluation.write import write_tables
 from lpips_repro.report.correlation import is_alexnet_like, write_correlation
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
+from tests.makefile import script_of_line
 
 REFERENCE = CONFIGS.parent / "experiments/reference"
 # Method, variant, version, 2AFC and JND.
@@ -115,7 +115,7 @@ def test_without_the_papers_splits_the_mean_over_all_is_taken(tmp_path):
     assert (line["2afc"], line["rho"]) == ("all", f"{-float(rho(0, 1, 2, 3, 5)):.3f}")
 
 
-@pytest.mark.parametrize("observers", ["human", "simulated"])
+@pytest.mark.parametrize("observers", ["human", "simulated", "unknown"])
 def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys, monkeypatch, observers):
     titles = []
     draw = "lpips_repro.report.correlation.scatter"
@@ -126,6 +126,7 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
     assert ["SIMULATED" in title for title in titles] == [False, simulated]
     printed = capsys.readouterr().out
     assert ("SIMULATED observers" in printed) == ("tables-mine (SIMULATED judgments)" in printed) == simulated
+    assert ("human observers." in printed) == (observers == "human")
     assert here(lines, "all")["observers"] == observers
     assert ("SIMULATED" in here(lines, "all")["source"]) == simulated
     assert {line["observers"] for (source, _), line in lines.items() if "paper" in source} == {"human"}
@@ -182,9 +183,8 @@ def test_a_wrong_setting_is_refused(tmp_path, override, message):
 
 def test_make_names_the_tables_of_its_data_unless_others_are_named():
     def name(variables):
-        show = f"make correlation {variables} -s -o .venv/.installed RUN=\"printf '%s\\n'\""
-        shown = subprocess.check_output(show, shell=True, cwd=CONFIGS.parent, env={"PATH": "/usr/bin:/bin"}, text=True)
-        return parse(settings("correlation", *shown.splitlines()[1:]), CorrelationConfig).name
+        words = script_of_line(f"make correlation {variables}")
+        return parse(settings("correlation", *words[1:]), CorrelationConfig).name
 
     assert [name(variables) for variables in ("", "DATA=mini", 'DATA=mini ARGS="name=demo"')] == [
         "tables-bapps", "tables-mini", "demo"

@@ -29,6 +29,7 @@ def finished_run(tmp_path, state, data="mini", name="mini-alex-lin-v0.1-seed3", 
     folder.mkdir()
     torch.save(state, folder / "weights.pth")
     summary = {"net": "alex", "backbone": "alex", "variant": "lin", "version": "0.1", "seed": 3, "data": data}
+    summary["splits"] = {"2afc/val/cnn": "12 triplets 0123456789ab"}
     (folder / "summary.json").write_text(json.dumps(summary))
     if config:
         (folder / "config.yaml").write_text(config)
@@ -109,7 +110,7 @@ def test_a_run_on_simulated_judgments_is_called_so_everywhere(tmp_path, state, c
 def test_a_run_without_readable_weights_is_a_line_with_the_reason(tmp_path, state):
     (finished_run(tmp_path, state) / "weights.pth").write_bytes(b"")
     (row,) = (row for (_, source), row in write(tmp_path).items() if "trained here" in source)
-    assert row["note"].startswith(f"not run: {tmp_path}/mini-alex-lin-v0.1-seed3/weights.pth: not a readable weights")
+    assert row["note"].startswith(f"not run: {tmp_path}/mini-alex-lin-v0.1-seed3/weights.pth: damaged: ")
 
 
 def test_any_file_may_be_asked_for(tmp_path, state):
@@ -145,3 +146,18 @@ def test_figure10_is_official_alex_version_0_0_alone(tmp_path, state):
 def test_a_wrong_setting_is_refused(tmp_path, override, message):
     with pytest.raises(UserError, match=message):
         write(tmp_path, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("weights=[/absent.pth]", "/absent.pth: no such weights file"),
+        ("versions=[0.2]", "versions='0.2'"),
+        ("experiments={}/file/x", "file/x/sparsity: Not a directory"),
+    ],
+)
+def test_what_is_cheap_to_find_is_found_before_official_weights_are_fetched(tmp_path, monkeypatch, override, message):
+    monkeypatch.setattr("lpips_repro.report.sparsity.official_lin_state", lambda *_: pytest.fail("fetched"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        write_sparsity(settings("sparsity", f"experiments={tmp_path}", override.format(tmp_path)))

@@ -14,7 +14,7 @@ from tests.datasets.folders import make_split
 from tests.datasets.small_bapps import make_mirror, small_settings
 
 
-@pytest.mark.parametrize("observers", ["human", "simulated"])
+@pytest.mark.parametrize("observers", ["human", "simulated", "null"])
 def test_table_and_sheet_of_a_folder(tmp_path, capsys, observers):
     _, images, votes = make_split(tmp_path / "data", split="mine", count=9)
     _, _, same = make_split(tmp_path / "data", kind="jnd", split="cnn", count=3)
@@ -38,6 +38,8 @@ def test_table_and_sheet_of_a_folder(tmp_path, capsys, observers):
     assert pairs['share "same" %'] == f"{100 * same.mean():.2f}"
     for text in (capsys.readouterr().out, (folder / "stats.md").read_text()):
         assert ("SIMULATED observers" in text) == (observers == "simulated")
+        assert ("human observers." in text) == (observers == "human")
+        assert ("of whom is not stated" in text) == (observers == "null")
     with Image.open(folder / "examples.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     first = images["ref"][0].repeat(2, 0).repeat(2, 1)  # shown at twice its size
@@ -86,3 +88,16 @@ def test_mini_is_built_when_it_is_not_there(tmp_path, capsys):
     assert "SIMULATED observers" in capsys.readouterr().out
     with (tmp_path / "data-stats-mini/stats.csv").open(newline="") as file:
         assert sum(int(row["count"]) for row in csv.DictReader(file)) == 3 * 1 + 6 * 2 + 2 * 2
+
+
+def test_statistics_of_another_folder_are_kept(tmp_path, caplog):
+    where = ("data=folder", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}/experiments")
+    for seed, root in enumerate(("one", "two")):
+        make_split(tmp_path / root, split="mine", count=3, seed=seed)
+    write_statistics(settings("dataset", *where, f"data.root={tmp_path}/one"))
+    first = (tmp_path / "experiments/data-stats-folder/stats.csv").read_bytes()
+    write_statistics(settings("dataset", *where, f"data.root={tmp_path}/two"))
+    (kept,) = (tmp_path / "experiments").glob("data-stats-folder-*")
+    assert (kept / "stats.csv").read_bytes() == first
+    assert (kept / "examples.png").is_file()
+    assert f"its tables are of other data: kept in {kept}" in caplog.text

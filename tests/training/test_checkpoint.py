@@ -7,9 +7,16 @@ import torch
 
 from lpips_repro.errors import UserError
 from lpips_repro.training import checkpoint
-from lpips_repro.training.checkpoint import check_identity, load_checkpoint, save_checkpoint
+from lpips_repro.training.checkpoint import (
+    DamagedCheckpoint,
+    check_identity,
+    load_checkpoint,
+    load_latest,
+    save_checkpoint,
+)
 from tests.training.tiny import assert_same
 
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1000 bytes"
 IDENTITY = {"2afc/train/cnn": "23 triplets aaaa", "initial weights": "bbbb", "device": "cpu"}
 
 
@@ -87,7 +94,7 @@ def test_a_changed_dataset_is_refused_with_every_difference_shown(file):
         "  2afc/train/cnn: was 23 triplets aaaa, is 23 triplets cccc",
         "  initial weights: was bbbb, is absent",
         "  2afc/train/mix: was absent, is 5 triplets dddd",
-        "bring back what it was begun with, or delete the folder to train anew",
+        "bring back what it was begun with, or set experiments=FOLDER for a new run",
     ]
 
 
@@ -96,30 +103,32 @@ def test_the_same_identity_in_another_order_is_the_same(file):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps([1, 2], protocol=2)])
-def test_a_file_of_another_kind_is_an_error_with_the_remedy(file, content):
+def test_a_file_of_another_kind_is_damaged(file, content):
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r"last.pt: not a readable checkpoint \(\w+\): delete .* to train anew"):
+    with pytest.raises(DamagedCheckpoint, match=r"last.pt: not a readable checkpoint \(\w+\)$"):
         load_checkpoint(file, IDENTITY)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
-def test_a_truncated_file_is_an_error_with_the_remedy(file, share):
+def test_a_truncated_file_is_damaged(file, share):
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
-    with pytest.raises(UserError, match="not a readable checkpoint"):
+    with pytest.raises(DamagedCheckpoint, match="not a readable checkpoint"):
         load_checkpoint(file, IDENTITY)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"step": 1}, {"identity": IDENTITY}])
-def test_a_torch_file_that_is_no_checkpoint_is_an_error(file, content):
+def test_a_torch_file_that_is_no_checkpoint_is_damaged(file, content):
     torch.save(content, file)
-    with pytest.raises(UserError, match="not a readable checkpoint"):
+    with pytest.raises(DamagedCheckpoint, match="not a readable checkpoint"):
         load_checkpoint(file, IDENTITY)
 
 
 def test_a_checkpoint_of_another_format_is_an_error_that_names_both(file, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", 99)
-    with pytest.raises(UserError, match=r"last.pt: a checkpoint of format \d+, expected 99: delete"):
-        load_checkpoint(file, IDENTITY)
+    before = file.read_bytes()
+    with pytest.raises(UserError, match=r"last.pt: a checkpoint of format \d+, expected 99: go on with the version of"):
+        load_latest(file.parent, IDENTITY)
+    assert file.read_bytes() == before
 
 
 class _Evil:
@@ -135,6 +144,61 @@ class _Evil:
 def test_no_code_in_a_file_is_run(file):
     marker = file.parent / "was run"
     torch.save({"identity": IDENTITY, "format": checkpoint.FORMAT, "evil": _Evil(marker)}, file)
-    with pytest.raises(UserError, match="not a readable checkpoint"):
+    with pytest.raises(DamagedCheckpoint, match="not a readable checkpoint"):
         load_checkpoint(file, IDENTITY)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_for_a_last_checkpoint_that_is_not_whole_the_best_one_takes_its_place(file, caplog, damage):
+    save_checkpoint(file.with_name("best.pt"), {"identity": IDENTITY, "step": 0})
+    cut = file.read_bytes()[:100]
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(cut)
+    assert load_latest(file.parent, IDENTITY)["step"] == 0
+    assert load_checkpoint(file, IDENTITY)["step"] == load_checkpoint(file.with_name("best.pt"), IDENTITY)["step"] == 0
+    assert "last.pt: missing or damaged: best.pt, of step 0, takes its place" in caplog.text
+    kept = file.with_name("last.pt.damaged")
+    assert kept.is_file() == (damage == "cut")
+    if damage == "cut":
+        assert kept.read_bytes() == cut
+        assert "last.pt: not a readable checkpoint (" in caplog.text
+        assert "kept as last.pt.damaged" in caplog.text
+
+
+def test_a_best_checkpoint_of_another_identity_takes_no_place(file):
+    save_checkpoint(file.with_name("best.pt"), {"identity": IDENTITY | {"device": "cuda"}, "step": 0})
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match="device: was cuda, is cpu"):
+        load_latest(file.parent, IDENTITY)
+    assert file.with_name("last.pt.damaged").is_file()
+
+
+def test_without_a_whole_checkpoint_the_run_begins_again_and_all_are_kept(file, caplog):
+    for name in ("last.pt", "best.pt", "last.pt.damaged"):
+        file.with_name(name).write_bytes(name.encode())
+    assert load_latest(file.parent, IDENTITY) is None
+    kept = {path.name: path.read_bytes() for path in file.parent.iterdir()}
+    assert kept == {
+        "last.pt.damaged": b"last.pt.damaged", "last.pt.damaged-2": b"last.pt", "best.pt.damaged": b"best.pt"
+    }  # fmt: skip
+    assert "no whole checkpoint is left: the run begins again" in caplog.text
+
+
+def test_a_whole_last_checkpoint_is_taken_and_nothing_is_said(file, caplog):
+    save_checkpoint(file.with_name("best.pt"), {"identity": IDENTITY, "step": 0})
+    assert load_latest(file.parent, IDENTITY)["step"] == 1
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError(), RuntimeError(NO_MEMORY)])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(file, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    before = file.read_bytes()
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(UserError, match=r"last.pt: cannot be read now .*: the file is left as it is"):
+        load_latest(file.parent, IDENTITY)
+    assert file.read_bytes() == before

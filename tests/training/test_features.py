@@ -12,7 +12,6 @@ from lpips_repro.backbones import gaussian_state
 from lpips_repro.backbones.weights import imagenet_state
 from lpips_repro.datasets.mini import build_mini
 from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.errors import UserError
 from lpips_repro.training import features
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.features import channel_statistics, features_bytes, stored_features
@@ -369,13 +368,36 @@ def test_a_full_disk_is_one_error_and_what_is_done_stays(splits, tmp_path, calls
 
 
 @pytest.mark.parametrize("left", [0, 100, 5000])
-def test_stored_features_that_are_damaged_are_an_error_with_the_remedy(left, splits, tmp_path):
+def test_stored_features_that_are_damaged_are_kept_and_computed_again(left, splits, tmp_path, caplog):
     store(splits["val"][0], tmp_path)
+    whole = stored_bytes(tmp_path)
     (folder,) = tmp_path.glob("tiny/*")
     with (folder / "noise.npy").open("r+b") as file:
         file.truncate(left)
-    with pytest.raises(UserError, match=f"{folder}: .*: delete this folder, and it is computed anew"):
-        store(splits["val"][0], tmp_path)
+    found = store(splits["val"][0], tmp_path)
+    assert stored_bytes(tmp_path) == whole
+    assert found.noise.shape == (len(splits["val"][0]), 2, 1152)
+    assert (folder / "noise.npy.damaged").stat().st_size == left
+    assert (folder / "mean.npy.damaged").read_bytes() == whole["mean.npy"]
+    assert f"{folder}: " in caplog.text
+    assert "kept as mean.npy.damaged, noise.npy.damaged, card.json.damaged, and computed again" in caplog.text
+
+
+def test_a_pass_does_not_go_on_from_a_file_with_a_damaged_head(splits, tmp_path, calls):
+    store(splits["val"][0], tmp_path)
+    whole = stored_bytes(tmp_path)
+    (folder,) = tmp_path.glob("tiny/*")
+    (folder / "card.json").unlink()
+    with (folder / "noise.npy").open("r+b") as file:
+        file.write(b"\0" * 64)
+    store(splits["val"][0], tmp_path)
+    assert stored_bytes(tmp_path) == whole
+
+
+def test_complete_features_are_read_without_a_lock(splits, tmp_path, monkeypatch):
+    stored = store(splits["val"][0], tmp_path)
+    monkeypatch.setattr(features, "exclusive", None)
+    assert np.array_equal(store(splits["val"][0], tmp_path).mean, stored.mean)
 
 
 def test_another_identity_is_another_folder(splits, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -144,6 +145,84 @@ def test_a_run_that_is_complete_gives_its_scores_again_and_trains_no_more(splits
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
+def epoch_lines(caplog):
+    """By epoch, loss and 2AFC in percent as its line says, and nothing for an epoch without."""
+    found = {}
+    for message in caplog.messages:
+        if message.startswith("epoch "):
+            said = re.search(r"loss ([0-9.]+), train 2AFC ([0-9.]+) %", message)
+            found[int(message.split(",")[0].split()[1])] = said and tuple(map(float, said.groups()))
+    return found
+
+
+def test_the_line_of_an_epoch_has_its_means_over_all_triplets(splits, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    losses, credits = [], []
+    take = TrainingStep.__call__
+
+    def spy(self, *arguments):
+        outcome = take(self, *arguments)
+        losses.append(outcome.loss.item())
+        d0, d1, judge = (values.double().numpy() for values in (outcome.d0, outcome.d1, outcome.judge))
+        credits.extend(np.where(d0 == d1, 0.5, np.where(d1 < d0, judge, 1 - judge)))
+        return outcome
+
+    monkeypatch.setattr(TrainingStep, "__call__", spy)
+    fit(make_run(tmp_path, splits))  # an entry every 3 of 7 steps: the last window is of 4 of 40 triplets
+    expected = {0: None}
+    for epoch in range(EPOCHS):
+        loss = np.mean(losses[epoch * STEPS_PER_EPOCH : (epoch + 1) * STEPS_PER_EPOCH])
+        credit = 100 * np.mean(credits[40 * epoch : 40 * (epoch + 1)])
+        expected[epoch + 1] = (pytest.approx(loss, abs=6e-5), pytest.approx(credit, abs=6e-3))
+    assert epoch_lines(caplog) == expected
+    last_window = 100 * np.mean(credits[-4:])
+    assert expected[EPOCHS][1] != last_window
+
+
+@pytest.mark.parametrize("n", [2 + 4, 2 + 7, 2 + 8])  # in the middle of an epoch, at its end, in its validation
+def test_the_line_of_an_epoch_is_the_same_after_a_stop_in_it(splits, tmp_path, caplog, n):
+    caplog.set_level("INFO")
+    fit(make_run(tmp_path / "whole", splits))
+    whole = epoch_lines(caplog)
+    caplog.clear()
+    with pytest.raises(Stopped):
+        fit(make_run(tmp_path / "parts", splits, check_stop=After(n, Stopped())))
+    fit(make_run(tmp_path / "parts", splits))
+    assert epoch_lines(caplog) == whole
+
+
+def test_a_checkpoint_without_the_sums_of_its_epoch_gives_no_wrong_line(splits, tmp_path, caplog):
+    caplog.set_level("INFO")
+    with pytest.raises(Stopped):
+        fit(make_run(tmp_path, splits, check_stop=After(2 + 4, Stopped())))
+    content = checkpoint(tmp_path)
+    del content["epoch"]  # as earlier versions of the code wrote it
+    torch.save(content, tmp_path / "last.pt")
+    fit(make_run(tmp_path, splits))
+    lines = epoch_lines(caplog)
+    assert lines[1] is None
+    assert lines[2] is not None
+
+
+@pytest.mark.parametrize(("kind", "damage"), [*((kind, "cut") for kind in KINDS), ("lin on features", "missing")])
+def test_from_the_best_checkpoint_a_run_whose_last_one_is_not_whole_ends_the_same(
+    splits, tmp_path, undisturbed, kind, damage
+):
+    with pytest.raises(Killed):  # within the second epoch, at a step that is saved
+        override = "checkpoint_minutes=1e-9"
+        fit(make_run(tmp_path, splits, kind, override, check_stop=After(2 + 7 + 2 + 3, Killed())))
+    assert checkpoint(tmp_path)["step"] > checkpoint(tmp_path, "best.pt")["step"]
+    last = tmp_path / "last.pt"
+    content = last.read_bytes()
+    last.unlink()
+    if damage == "cut":
+        last.write_bytes(content[: len(content) // 2])
+    folder, scores = undisturbed[kind]
+    assert fit(make_run(tmp_path, splits, kind)) == scores
+    assert_same_run(tmp_path, folder)
+    assert (tmp_path / "last.pt.damaged").is_file() == (damage == "cut")
+
+
 @pytest.mark.parametrize("n", range(1, CALLS + 1))
 def test_stopped_at_any_moment_a_run_goes_on_as_if_nothing_had_been(splits, tmp_path, undisturbed, n):
     with pytest.raises(Stopped):
@@ -274,7 +353,7 @@ def test_not_finite_and_asked_to_stop_at_once_saves_nothing_of_it(splits, tmp_pa
 def test_after_what_was_not_finite_the_run_goes_on_once_it_is_mended(splits, tmp_path, undisturbed):
     run = make_run(tmp_path, splits)
     run.train = Poisoned(run.train, 9, "NaN")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="step 9 is not finite"):
         fit(run)
     folder, scores = undisturbed["lin on features"]
     assert fit(make_run(tmp_path, splits)) == scores

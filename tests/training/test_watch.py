@@ -38,7 +38,7 @@ def events(folder):
 
 def test_metrics_csv_has_a_row_for_each_entry_and_each_validation_in_percent(tmp_path):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2)
     first, second = rows(tmp_path)
     assert list(first) == [
@@ -80,10 +80,10 @@ def test_after_a_resume_no_step_appears_twice(tmp_path, step, validations, kept)
     def go_on(step, validations):
         with watch(tmp_path, step, validations) as shown:
             if validations == 0:
-                shown.validation(0, 0, SCORES, LIN)
+                shown.validation(0, 0, SCORES, LIN, {})
             train(shown, *(at for at in (2, 4) if at > step))
             if validations <= 1:
-                shown.validation(4, 1, SCORES, LIN)
+                shown.validation(4, 1, SCORES, LIN, {})
             train(shown, 6)
 
     go_on(0, 0)
@@ -97,7 +97,7 @@ def test_after_a_resume_no_step_appears_twice(tmp_path, step, validations, kept)
 
 def test_rows_that_are_kept_are_kept_as_they_were(tmp_path):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2)
     before = (tmp_path / "metrics.csv").read_bytes()
     watch(tmp_path, 2, 1).__exit__()
@@ -127,9 +127,9 @@ def test_a_file_killed_before_its_header_gets_one(tmp_path):
         b"4,0,0.5,73.4,0,0.5,75,0.0001,2,100,,,\r\n4,0,0.5,75,0.0001,2,100,,,\r\n",  # and one after the damage
     ],
 )
-def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_is_kept(tmp_path, damage):
+def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_stays(tmp_path, damage, caplog):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2)
     file = tmp_path / "metrics.csv"
     before = file.read_bytes()
@@ -137,15 +137,26 @@ def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_is_kept(tmp_p
     with watch(tmp_path, 4, 1) as shown:
         assert file.read_bytes() == before
         train(shown, 6)
+    assert (tmp_path / "metrics.csv.damaged").read_bytes() == before + damage
+    assert f"{file}: damaged, or of other columns: kept as metrics.csv.damaged" in caplog.text
     assert [key(row) for row in rows(tmp_path)] == [(0, True), (2, False), (6, False)]
 
 
 @pytest.mark.parametrize("content", [b"\0" * 300, b"step,epo", b"step,epoch\r\n1,2\r\n"])
-def test_a_damaged_header_is_written_anew(tmp_path, content):
+def test_a_damaged_header_is_written_again_and_the_file_is_kept(tmp_path, content):
     (tmp_path / "metrics.csv").write_bytes(content)
     with watch(tmp_path, 4, 1) as shown:
         train(shown, 6)
     assert [row["step"] for row in rows(tmp_path)] == ["6"]
+    assert (tmp_path / "metrics.csv.damaged").read_bytes() == content
+
+
+def test_what_is_only_taken_back_is_not_called_damaged(tmp_path, caplog):
+    with watch(tmp_path) as shown:
+        train(shown, 2, 4)
+    watch(tmp_path, 2, 1).__exit__()
+    assert caplog.text == ""
+    assert not (tmp_path / "metrics.csv.damaged").exists()
 
 
 @pytest.fixture
@@ -161,25 +172,35 @@ def test_throughput_counts_training_alone(tmp_path, clock):
     with watch(tmp_path) as shown:
         for at in (2, 4):
             clock[0] += 1000
-            shown.validation(at - 2, 0, SCORES, LIN)
+            shown.validation(at - 2, 0, SCORES, LIN, {})
             clock[0] += 2
             train(shown, at)
     assert [row["triplets_per_second"] for row in rows(tmp_path)] == ["", "5", "", "5"]
+
+
+def test_the_line_of_an_epoch_has_the_means_that_it_is_given_and_not_the_last_window(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    with watch(tmp_path) as shown:
+        train(shown, 4)  # a window of 75 %
+        shown.validation(4, 1, SCORES, LIN, {"loss": 0.25, "train_2afc": 0.6, "gradient_norm": 1.0})
+    (message,) = caplog.messages
+    assert message.startswith("epoch 1, step 4/8: loss 0.2500, train 2AFC 60.00 %, mean val 2AFC 70.00 %")
 
 
 def test_each_validation_is_a_line_of_the_log(tmp_path, clock, caplog):
     caplog.set_level(logging.INFO)
     with watch(tmp_path) as shown:
         clock[0] += 1000  # before the first step: no part of the pace
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
         for epoch, at in ((1, 4), (2, 8)):
             clock[0] += 60
             train(shown, at)
             clock[0] += 40
-            shown.validation(at, epoch, SCORES, LIN)
-    with watch(tmp_path, 4, 1) as shown:  # the window before the checkpoint is not known any more
-        shown.validation(4, 1, SCORES, LIN)
-    assert [record.getMessage() for record in caplog.records] == [
+            shown.validation(at, epoch, SCORES, LIN, VALUES)
+    with watch(tmp_path, 4, 1) as shown:  # the means of the epoch are not known
+        shown.validation(4, 1, SCORES, LIN, {})
+    records = [record for record in caplog.records if record.name.endswith("watch")]  # the bar says lines, too
+    assert [record.getMessage() for record in records] == [
         "epoch 0, step 0/8: mean val 2AFC 70.00 %",
         "epoch 1, step 4/8: loss 0.5000, train 2AFC 75.00 %, mean val 2AFC 70.00 %, 01:40 left",
         "epoch 2, step 8/8: loss 0.5000, train 2AFC 75.00 %, mean val 2AFC 70.00 %",
@@ -189,9 +210,9 @@ def test_each_validation_is_a_line_of_the_log(tmp_path, clock, caplog):
 
 def test_scalars_are_in_the_event_file(tmp_path):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2, 4)
-        shown.validation(4, 1, SCORES, LIN)
+        shown.validation(4, 1, SCORES, LIN, {})
     found = events(tmp_path)
     assert sorted(found.Tags()["scalars"]) == [
         *("train/gradient_norm", "train/learning_rate", "train/loss", "train/train_2afc", "train/triplets_per_second"),
@@ -204,7 +225,7 @@ def test_scalars_are_in_the_event_file(tmp_path):
 
 def test_histograms_of_the_lin_weights_are_in_the_event_file(tmp_path):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
     found = events(tmp_path)
     assert found.Tags()["histograms"] == ["lin/0", "lin/1"]
     histogram = found.Histograms("lin/0")[0].histogram_value
@@ -226,16 +247,16 @@ def test_disagreements_are_in_the_event_file_as_an_image_with_words(tmp_path):
 @pytest.mark.parametrize(("step", "validations"), [(0, 0), (0, 1), (2, 1), (4, 2)])
 def test_after_a_resume_tensorboard_shows_no_step_twice(tmp_path, step, validations):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN)
+        shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2, 4)
-        shown.validation(4, 1, SCORES, LIN)
+        shown.validation(4, 1, SCORES, LIN, {})
         train(shown, 6)
     with watch(tmp_path, step, validations) as shown:
         if validations == 0:
-            shown.validation(0, 0, SCORES, LIN)
+            shown.validation(0, 0, SCORES, LIN, {})
         train(shown, *(at for at in (2, 4) if at > step))
         if validations <= 1:
-            shown.validation(4, 1, SCORES, LIN)
+            shown.validation(4, 1, SCORES, LIN, {})
         train(shown, 6)
     found = events(tmp_path)
     assert [event.step for event in found.Scalars("train/loss")] == [2, 4, 6]

@@ -61,6 +61,17 @@ def test_a_window_that_was_saved_goes_on(bad):
     assert second.first_bad_step() == (4 if bad else None)
 
 
+def test_a_window_includes_what_another_one_counted():
+    first, second, whole = Window(CPU), Window(CPU), Window(CPU)
+    for window in (first, whole):
+        fill(window, loss=1, norm=2, step=3)
+    for window in (second, whole):
+        fill(window, loss=math.nan, norm=4, step=4)
+    first.include(second)
+    assert first.values.tolist() == pytest.approx(whole.values.tolist(), nan_ok=True)
+    assert (first.triplets, first.first_bad_step()) == (6, 4)
+
+
 def test_a_step_number_beyond_float32_is_exact():
     window = Window(CPU)
     fill(window, loss=math.nan, step=2**24 + 1)

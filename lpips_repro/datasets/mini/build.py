@@ -13,14 +13,12 @@ import pickle
 import platform
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from lpips_repro.datasets import distortions
 from lpips_repro.datasets.mini.autoencoders import train_autoencoder
@@ -29,6 +27,8 @@ from lpips_repro.datasets.mini.observers import choose_probability, perceptual_d
 from lpips_repro.datasets.mini.workers import map_over_processes
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit, open_split, read_card, write_split
 from lpips_repro.errors import UserError
+from lpips_repro.progress import Progress
+from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -79,29 +79,48 @@ def build_mini(
         or the version of a library differ from those on its card.
 
     Raises:
-        UserError: a number is too small.
+        UserError: a number is too small, or a worker was killed.
     """
-    counts = {"train": train, "val": val, "jnd": jnd}
     _check({"seed": seed}, 0)
-    _check({**counts, "workers": workers, "autoencoder_steps": autoencoder_steps}, 1)
+    _check({"train": train, "val": val, "jnd": jnd, "workers": workers, "autoencoder_steps": autoencoder_steps}, 1)
     _check({"autoencoders": autoencoders}, 2)
+    sources = _sources(seed, train, val, jnd, autoencoders, autoencoder_steps)
+    missing = _missing(root, sources)
+    if missing:
+        log.info("mini: making %d of %d splits in %s, with simulated judgments", len(missing), len(SPLITS), root)
+        with map_over_processes(workers, str(root)) as run:
+            networks = []
+            if any(split.name in NEED_AUTOENCODERS for split in missing):
+                jobs = [(seed, index, autoencoder_steps) for index in range(autoencoders)]
+                networks = list(Progress(run(_train, jobs), "autoencoders", len(jobs), unit="network"))
+            _make_splits(root, {split: sources[split] for split in missing}, networks, run)
+    log.info("mini: %d splits in %s, %d made now. %s", len(SPLITS), root, len(missing), NOTE)
+    return [open_split(root / str(split)) for split in SPLITS]
+
+
+def is_complete(
+    root: Path, *, seed: int, train: int, val: int, jnd: int, autoencoders: int, autoencoder_steps: int
+) -> bool:
+    """Whether `build_mini` would find all splits there and write nothing."""
+    return not _missing(root, _sources(seed, train, val, jnd, autoencoders, autoencoder_steps))
+
+
+def _sources(
+    seed: int, train: int, val: int, jnd: int, autoencoders: int, autoencoder_steps: int
+) -> dict[Split, dict[str, Any]]:
+    """What each split is made from, as it is on its card."""
+    counts = {"train": train, "val": val, "jnd": jnd}
     sources = {}
     for split in SPLITS:
         settings = {"seed": seed, "examples": counts[_group(split)]}
         if split.name in NEED_AUTOENCODERS:
             settings |= {"autoencoders": autoencoders, "autoencoder_steps": autoencoder_steps}
         sources[split] = {**settings, "generator": _generator_digest(), "libraries": _library_versions()}
-    missing = [split for split in SPLITS if (read_card(root / str(split)) or {}).get("source") != sources[split]]
-    if missing:
-        log.info("mini: making %d of %d splits in %s, with simulated judgments", len(missing), len(SPLITS), root)
-        with map_over_processes(workers) as run:
-            networks = []
-            if any(split.name in NEED_AUTOENCODERS for split in missing):
-                jobs = [(seed, index, autoencoder_steps) for index in range(autoencoders)]
-                networks = list(tqdm(run(_train, jobs), "autoencoders", len(jobs), unit="network", disable=None))
-            _make_splits(root, {split: sources[split] for split in missing}, networks, run)
-    log.info("mini: %d splits in %s, %d made now. %s", len(SPLITS), root, len(missing), NOTE)
-    return [open_split(root / str(split)) for split in SPLITS]
+    return sources
+
+
+def _missing(root: Path, sources: dict[Split, dict[str, Any]]) -> list[Split]:
+    return [split for split in SPLITS if (read_card(root / str(split)) or {}).get("source") != sources[split]]
 
 
 def _check(numbers: dict[str, int], least: int) -> None:
@@ -129,7 +148,7 @@ def _make_splits(root: Path, sources: dict[Split, dict[str, Any]], networks: lis
             indices = range(start, min(start + CHUNK, source["examples"]))
             chunks.append(Chunk(split, source["seed"], indices, needed))
     made = run(_make_chunk, chunks)
-    with tqdm(total=sum(len(chunk.indices) for chunk in chunks), desc="mini", unit="example", disable=None) as bar:
+    with Progress(total=sum(len(chunk.indices) for chunk in chunks), desc="mini", unit="example") as bar:
         for split, source in sources.items():
             bar.set_postfix_str(str(split))
             images, distances = [], []
@@ -188,8 +207,8 @@ def _generator_digest() -> str:
     return sha.hexdigest()
 
 
-def _library_versions() -> dict[str, str]:
-    versions = {library: version(library) for library in LIBRARIES}
+def _library_versions() -> dict[str, str | None]:
+    versions = {library: installed_version(library) for library in LIBRARIES}
     return {**versions, "opencv": cv2.__version__}
 
 

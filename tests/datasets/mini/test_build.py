@@ -1,14 +1,16 @@
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lpips_repro.datasets.mini import build_mini
+from lpips_repro.datasets.mini import build, build_mini
 from lpips_repro.datasets.packed import open_split, read_card
 from lpips_repro.errors import UserError
 
@@ -142,6 +144,32 @@ def test_a_changed_generator_rebuilds(root):
 def test_a_number_that_is_too_small_is_named(tmp_path, name, number):
     with pytest.raises(UserError, match=f"{name} {number}"):
         build_mini(tmp_path, **{**SETTINGS, name: number}, workers=1)
+
+
+def make_chunk_or_die(chunk):
+    """As in a worker, which is killed at the second split when the first is written."""
+    if str(chunk.split) != "2afc-train-traditional":
+        while not read_card(Path(os.environ["FIRST"])):
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGKILL)
+    return MAKE_CHUNK(chunk)
+
+
+MAKE_CHUNK = build._make_chunk
+
+
+def test_a_killed_worker_is_one_line_and_leaves_whole_splits_that_the_next_run_keeps(splits, tmp_path, monkeypatch):
+    first = tmp_path / "2afc-train-traditional"
+    monkeypatch.setenv("FIRST", str(first))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "_make_chunk", make_chunk_or_die)
+        with pytest.raises(UserError, match=f"^{tmp_path}: a worker process was killed, .*data.workers=1") as caught:
+            build_mini(tmp_path, **SETTINGS, workers=2)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == [first.name]
+    kept = first.stat().st_mtime_ns
+    assert digests(build_mini(tmp_path, **SETTINGS, workers=1)) == digests(splits)
+    assert first.stat().st_mtime_ns == kept
 
 
 def test_killed_in_the_middle_it_leaves_whole_splits_that_the_next_run_keeps(splits, tmp_path):

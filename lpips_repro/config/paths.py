@@ -1,0 +1,37 @@
+"""Settings that are paths: `~` in them is the user's home, as in a shell."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from lpips_repro.errors import UserError
+
+# The last part of their names; mirrors, which can be addresses, expand `~` themselves.
+PATHS = {
+    *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),
+    *("images", "weights", "module", "distances"),
+}
+
+
+def at_home(path: str) -> str:
+    """A path whose `~` is expanded; UserError for the home of an unknown user."""
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise UserError(f"{path}: no such user: a folder of this name is ./{path}") from None
+
+
+# For Hydra's own folders, which it makes before the settings are parsed.
+OmegaConf.register_new_resolver("home", at_home, replace=True)
+
+
+def expand_home(node: DictConfig | ListConfig) -> None:
+    """Replace `~` at the beginning of every path of the composed settings, in place."""
+    raw = OmegaConf.to_container(node, resolve=False)
+    for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
+        if isinstance(value, dict) or (isinstance(value, list) and key in PATHS):
+            expand_home(node[key])
+        elif isinstance(value, str) and (isinstance(raw, list) or key in PATHS):
+            node[key] = at_home(value)

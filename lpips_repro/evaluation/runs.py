@@ -1,0 +1,146 @@
+"""Finished training runs: what they were trained on, and which of them a table has as rows.
+
+A run's folder has `summary.json` (what was trained on what), written last, and `weights.pth`, a state dict in the
+released format.
+
+One name, such as folder or mini, stands for many data. So the digests in the summary decide whether a run on a dataset
+of the table's name is a row: of the 2AFC splits that both have, the run's and the table's, all are the same, and there
+is at least one. The table's are the validation splits that it scores, and the training splits if they are packed:
+a table needs none, so they are not made or fetched for this.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lpips_repro.backbones.weights import read_state
+from lpips_repro.config import EvaluateConfig
+from lpips_repro.datasets.packed import PackedSplit, read_card
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SUMMARY_TYPES = {**dict.fromkeys(("net", "backbone", "variant", "version", "data"), str), "seed": int, "splits": dict}
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training run: its folder, and what its summary says.
+
+    Attributes:
+        splits: what it was trained and validated on: see `digests_of`.
+    """
+
+    folder: Path
+    net: str
+    backbone: str
+    variant: str
+    version: str
+    seed: int
+    data: str
+    splits: dict[str, str]
+
+    def state(self) -> dict[str, Tensor]:
+        """The exported weights; UserError if their file is missing or damaged."""
+        file = self.folder / "weights.pth"
+        try:
+            return read_state(file)
+        except UserError as error:
+            what = "damaged" if file.is_file() else "missing"
+            raise UserError(
+                f"{file}: {what}: give the command of the run again (it is in {self.folder / 'run.json'}): it exports"
+                " the weights again, from last.pt"
+            ) from error
+
+    @property
+    def without_seed(self) -> str:
+        """The run's name but for the seed: the same for runs that differ in nothing else."""
+        return self.folder.name.replace(f"-seed{self.seed}", "", 1)
+
+    @property
+    def origin(self) -> str:
+        """What is said of its row: the seed and, where settings are not the default ones, the short hash in its name.
+
+        See `lpips_repro.training.run_name`.
+        """
+        settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
+        return f"trained here, seed {self.seed}" + (f", {settings}" if settings else "")
+
+
+def find_runs(experiments: Path) -> list[TrainedRun]:
+    """The finished runs in a folder, sorted by name and seed; other files of this name are passed over."""
+    runs = []
+    for file in experiments.glob("*/summary.json"):
+        try:
+            runs.append(read_run(file))
+        except (OSError, ValueError, LookupError, TypeError):  # of another program, or of something else
+            is_ours = (file.parent / "last.pt").is_file()
+            remedy = ": if it is damaged, the command of the run writes it again" * is_ours
+            log.info("%s: not the summary of a finished training run: passed over%s", file, remedy)
+    return sorted(runs, key=lambda run: (run.without_seed, run.seed))
+
+
+def read_run(file: Path) -> TrainedRun:
+    """The run of a summary.
+
+    Raises:
+        OSError, ValueError, LookupError, TypeError: if it is not the summary of a finished run.
+    """
+    summary = json.loads(file.read_text())
+    found = {key: summary[key] for key in SUMMARY_TYPES}
+    for key, kind in SUMMARY_TYPES.items():
+        if type(found[key]) is not kind:
+            raise TypeError(f"{key}={found[key]!r}: expected {kind.__name__}")
+    return TrainedRun(file.parent, **found)
+
+
+def digests_of(splits: Iterable[PackedSplit]) -> dict[str, str]:
+    """The count and digest of 2AFC splits by name, as a run's identity and summary have them."""
+    return dict(_digest(split.card) for split in splits if split.card["kind"] == "2afc")
+
+
+def runs_asked_for(cfg: EvaluateConfig) -> list[TrainedRun]:
+    """The finished runs on a dataset of the name `cfg.trained_on`, of the networks and variants that settings name."""
+    return [
+        run
+        for run in (find_runs(Path(cfg.experiments)) if cfg.trained_on else [])
+        if run.data == cfg.trained_on and run.net in cfg.net and run.variant in cfg.variant
+    ]
+
+
+def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Sequence[PackedSplit]) -> list[TrainedRun]:
+    """The runs that are rows of a table of these splits; warns of each that is not.
+
+    If `cfg.trained_on` is another dataset than the table's, all are.
+    """
+    if cfg.trained_on != cfg.data.name:
+        return list(runs)
+    here = _digests_here(splits)
+    return [run for run in runs if _is_on(run, here)]
+
+
+def _digests_here(splits: Sequence[PackedSplit]) -> dict[str, str]:
+    """Of the 2AFC splits of a table, and of the training splits that are packed next to them."""
+    folders = {split.path.parent for split in splits}
+    cards = [read_card(path) for folder in folders for path in folder.glob("2afc-train-*")]
+    return dict(_digest(card) for card in cards if card is not None) | digests_of(splits)
+
+
+def _digest(card: Mapping[str, Any]) -> tuple[str, str]:
+    return "{kind}/{phase}/{split}".format(**card), f"{card['count']} triplets {card['digest'][:12]}"
+
+
+def _is_on(run: TrainedRun, here: Mapping[str, str]) -> bool:
+    """Whether a run is on these splits; warns if not."""
+    both = [name for name in here if name in run.splits]
+    different = [f"{name} was {run.splits[name]}, is {here[name]}" for name in both if run.splits[name] != here[name]]
+    if both and not different:
+        return True
+    reason = "; ".join(different) or "no 2AFC split in common"
+    log.warning("%s: no row: not trained on these data, though their name is %s, too: %s", run.folder, run.data, reason)
+    return False

@@ -1,0 +1,75 @@
+"""The step between make and a script: the values of make's variables become Hydra overrides, unchanged.
+
+    export NET=alex DATA_ROOT='/my $data'
+    python -m lpips_repro.launch scripts/train.py net={NET} data.root={DATA_ROOT} -- seed=1
+
+runs `scripts/train.py net=alex 'data.root="/my $data"' seed=1`. The values come through the environment: make and the
+shell would read some of their characters as their own. A setting whose variable is empty is left out. Words after `--`
+are handed over as they are.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lpips_repro.errors import UserError
+from lpips_repro.quoting import quoted
+
+VARIABLE = re.compile(r"\{([A-Z_]+)\}")
+
+
+def command_of(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """The words of the command that runs a script.
+
+    Args:
+        words: the script, settings with variables in them, `--`, and words that are handed over.
+        values: of the variables.
+    """
+    end = words.index("--")
+    settings = [_filled(word, values) for word in words[:end]]
+    return [*filter(None, settings), *words[end + 1 :]]
+
+
+def _filled(word: str, values: Mapping[str, str]) -> str | None:
+    """A setting with the value of its variable, or None without a value."""
+    match = VARIABLE.search(word)
+    if match is None:
+        return word
+    value = values.get(match[1], "")
+    key, equals, rest = word.partition("=")
+    if not value:
+        return None
+    if rest == match[0] or rest == f"[{match[0]}]":
+        return key + equals + rest.replace(match[0], quoted(value))
+    return key + equals + quoted(rest.replace(match[0], value))
+
+
+def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
+    """Raise UserError for a DATA_ROOT of BAPPS that holds nothing of it: BAPPS would be downloaded instead."""
+    root = values.get("DATA_ROOT", "")
+    used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and "data.unpack=true" not in words
+    if not root or not used:
+        return
+    from lpips_repro.datasets.layout import PAPER_SPLITS
+
+    folder = Path(root).expanduser()
+    if not any(path.name in PAPER_SPLITS for kind in ("2afc", "jnd") for path in folder.glob(f"{kind}/*/*")):
+        raise UserError(
+            f"DATA_ROOT={root}: holds no split of BAPPS, such as {root}/2afc/val/cnn: a dataset of your own is"
+            f" DATA=folder DATA_ROOT={root}; without DATA_ROOT, BAPPS is downloaded"
+        )
+
+
+def main() -> None:
+    """Start the script in place of this process."""
+    try:
+        check_root(sys.argv[1:], os.environ)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    os.execv(sys.executable, [sys.executable, *command_of(sys.argv[1:], os.environ)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What a finished run leaves: weights in the released format, and the summary that says that it is finished."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lpips_repro.backbones.weights import read_state
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.runs import TrainedRun, read_run
+from lpips_repro.files import set_aside
+from lpips_repro.training.checkpoint import check_identity, load_latest, save_whole
+from lpips_repro.training.model import RankingModel
+
+log = logging.getLogger(__name__)
+
+SUMMARY = "summary.json"
+# The weights of the last step are the run's result; those of the best validation may be missing.
+WEIGHTS = {"best": "weights_best.pth", "last": "weights.pth"}
+
+
+def is_finished(folder: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether a run in a folder left all that a finished run leaves.
+
+    Files of it that are damaged are set aside with a warning: the run writes them again, from its last checkpoint.
+
+    Args:
+        identity: the digests of its splits, and its settings.
+
+    Raises:
+        UserError: if the run there is another one.
+    """
+    whole = [_is_whole_or_set_aside(folder / name) for name in WEIGHTS.values()]
+    file = folder / SUMMARY
+    if not file.is_file():
+        return False
+    try:
+        run, summary = read_run(file), json.loads(file.read_text())
+        known, mean = {**run.splits, **summary["settings"]}, summary["val_2afc"]["mean"]
+    except (ValueError, LookupError, TypeError):
+        log.warning("%s: damaged, kept as %s: it is written again", file, set_aside(file).name)
+        return False
+    check_identity(folder, known, dict(identity))
+    if not all(whole) or not (folder / WEIGHTS["last"]).is_file():
+        return False
+    log.info("%s: finished already: mean val 2AFC %.2f %%", folder, mean)
+    return True
+
+
+def export_weights(folder: Path, model: RankingModel, identity: dict[str, Any]) -> None:
+    """Write the weights of the best and of the last checkpoint; the model has those of the last one afterwards."""
+    for name, exported in WEIGHTS.items():
+        saved = load_latest(folder, identity, (f"{name}.pt",))
+        if saved is None:
+            log.warning("%s: not written: there is no whole %s.pt", folder / exported, name)
+            continue
+        model.load_trained_state(saved["model"])
+        save_whole(folder / exported, model.trained_metric().cpu().official_state_dict())
+
+
+def write_summary(run: TrainedRun, settings: Mapping[str, Any], val_2afc: Mapping[str, float]) -> None:
+    """Write that a run is finished: what was trained on what, and its scores in percent."""
+    summary = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}
+    summary |= {"settings": dict(settings), "val_2afc": dict(val_2afc)}
+    partial = run.folder / f".{SUMMARY}"
+    partial.write_text(json.dumps(summary, indent=2) + "\n")
+    partial.replace(run.folder / SUMMARY)
+
+
+def keep_orphans(folder: Path) -> None:
+    """Set aside the weights of a run whose checkpoints no longer exist, before it is trained again."""
+    for file in (folder / name for name in WEIGHTS.values()):
+        if file.is_file():
+            log.warning("%s: no checkpoint of it is left: kept as %s", file, set_aside(file, "earlier").name)
+
+
+def _is_whole_or_set_aside(file: Path) -> bool:
+    """Whether a file of weights is missing or whole."""
+    if not file.is_file():
+        return True
+    try:
+        read_state(file)
+    except UserError:
+        log.warning("%s: damaged, kept as %s: it is written again", file, set_aside(file).name)
+        return False
+    return True

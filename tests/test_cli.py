@@ -1,0 +1,104 @@
+"""What the user's errors say at the command line: one line each, with the remedy."""
+
+import io
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from lpips_repro.cli import run
+from tests.compose import CONFIGS, settings
+
+ROOT = CONFIGS.parent
+
+
+def ended(monkeypatch, config, *words):
+    """The line with which a script ends."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *words])
+    with pytest.raises(SystemExit) as end:
+        run(lambda: settings(config, *words))
+    message = str(end.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("config", "override", "message"),
+    [
+        ("train", "data=null", "data=null: expected one of bapps, folder, mini, tid2013"),
+        ("train", "net=null", "net=null: expected one of alex"),
+        ("train", "variant=null", "variant=null: expected one of lin"),
+        ("train", "trainer=null", "trainer=null: expected one of mini_lin"),
+        ("evaluate", "data=null", "data=null: expected one of bapps"),
+        ("evaluate", "metric=null", "metric=null: expected one of fsimc"),
+        ("pretrain", "task=null", "task=null: expected one of bigan"),
+        ("dataset", "data=5", "data=5: expected one of bapps"),
+        ("train", "net=vgg16", "net=vgg16: expected one of alex, "),
+        ("evaluate", "net=[alex,vgg16]", "net=vgg16: expected some of alex, "),
+        ("train", "net=a/b", "net=a/b: expected one of alex, "),
+        ("train", "hydra/launcher=joblb", "hydra/launcher=joblb: expected one of basic, joblib"),
+        ("sparsity", "weights=[/a/b=c.pth]", "weights=[/a/b=c.pth]: Hydra cannot read this value"),
+        ("train", "net.alex.weights=/x=y.pth", "net.alex.weights=/x=y.pth: Hydra cannot read this value"),
+        ("train", "data.root=/a,b", "data.root=/a,b: Hydra cannot read this value"),
+        ("train", "data.root='x", "data.root='x: Hydra cannot read this value"),
+        ("train", "seed", "seed: expected KEY=VALUE"),
+        ("train", "sed=1", "sed: Key 'sed' is not in struct: expected one of "),
+    ],
+)
+def test_an_override_that_hydra_refuses_is_one_line(monkeypatch, config, override, message):
+    assert ended(monkeypatch, config, override).startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("config", "override", "message"),
+    [
+        ("train", "net=vgg16", "timm/NAME: did you mean vgg?"),
+        ("train", "net=resnet", "did you mean resnet18 or resnet50 or resnet50_mocov3?"),
+        ("train", "variant=linear", "did you mean lin?"),
+        ("train", "sed=1", "did you mean seed?"),
+        ("train", "net.alex.weights=/x", "or +net.alex.weights=VALUE to add it"),
+    ],
+)
+def test_the_likely_name_is_the_end_of_the_line(monkeypatch, config, override, message):
+    assert ended(monkeypatch, config, override).endswith(message)
+
+
+@pytest.mark.parametrize("override", ["weights=[/a/b=c.pth]", "weights=[/a,/b=c]", "name=a=b"])
+def test_the_quotes_that_the_line_advises_are_the_right_ones(monkeypatch, override):
+    *_, advised = ended(monkeypatch, "sparsity", override).partition("for the shell: ")
+    words = subprocess.check_output(["sh", "-c", f"printf %s {advised}"], text=True)
+    key, _, value = override.partition("=")
+    found = settings("sparsity", words)[key]
+    assert (list(found) if key == "weights" else found) == (value[1:-1].split(",") if key == "weights" else value)
+
+
+def test_a_value_that_is_not_utf8_is_one_line():
+    done = subprocess.run(
+        [sys.executable, "scripts/data.py", "data=folder", b"data.root=/caf\xe9"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == b"error: data.root=/caf\\xe9: not UTF-8: rename the file or folder\n"
+
+
+def test_any_other_name_that_is_not_utf8_is_one_line():
+    with pytest.raises(SystemExit, match=r"^error: /a/caf\\xe9: not UTF-8: rename the file or folder$"):
+        run(lambda: "/a/caf\udce9".encode())
+
+
+@pytest.mark.parametrize("text", ["/é", "/caf\udce9"])
+def test_a_terminal_without_a_character_is_no_error(monkeypatch, text):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+
+    def say():
+        print(text)
+        logging.StreamHandler(sys.stdout).emit(logging.makeLogRecord({"msg": text}))
+
+    run(say)
+    out.flush()
+    assert out.buffer.getvalue().count(b"\\") == 2
