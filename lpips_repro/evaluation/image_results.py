@@ -7,16 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.tid2013 import DistortedImage, digest_images, load_image
+from lpips_repro.datasets.tid2013 import DistortedImage, digest_images
 from lpips_repro.distributed import Ranks
 from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.image_distances import ImageDistanceStore, compute_reference
-from lpips_repro.evaluation.methods import Method, code_version
+from lpips_repro.evaluation.methods import Method
 from lpips_repro.evaluation.results import build_methods
 from lpips_repro.progress import Progress
+from lpips_repro.provenance import digest_of
 
 log = logging.getLogger(__name__)
+
+# What turns image files into what methods see.
+READER = ("datasets/decoding.py", "datasets/tid2013.py", "evaluation/image_distances.py")
 
 
 class ImageResults:
@@ -47,7 +51,7 @@ class ImageResults:
         self.ranks = ranks or Ranks()
         self.groups = [list(group) for _, group in groupby(images, key=lambda image: image.reference)]
         digest = self.ranks.from_first(digest_images(images) if self.ranks.first else "")
-        self.common = {"images_digest": digest, "reader": code_version(load_image, compute_reference)}
+        self.common = {"images_digest": digest, "reader": digest_of(READER)}
         self.distances: dict[str, dict[int, np.ndarray]] = {}
         self.identity: dict[str, dict[str, Any]] = {}
         self.not_run: dict[str, str] = {}

@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import inspect
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +17,16 @@ from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
 from lpips_repro.backbones.recipe import read_recipe
 from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.backbones.weights import digest_state, imagenet_state, read_weights
-from lpips_repro.color import rgb_to_lab
 from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.distances import Distance, Engine, compute_distances, of_pairs
+from lpips_repro.evaluation.distances import Distance, Engine, of_pairs
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.metrics import METRICS
-from lpips_repro.metrics.inputs import check_images
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
-from lpips_repro.metrics.lpips.channels import channel_means, weighted_sum
-from lpips_repro.metrics.lpips.released import read_lin_state
-from lpips_repro.versions import package_version
+from lpips_repro.metrics.lpips.channels import weighted_sum
+from lpips_repro.provenance import LIBRARIES, provenance
+from lpips_repro.provenance import METRICS as METRICS_CODE
 
 # Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
 TRIAL_SIZES = (64, 512)
@@ -189,7 +185,7 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         "lin": digest_state(dict(metric.lin.named_parameters())) if len(metric.lin) else None,
         "variant": metric.variant,
         "version": metric.version,
-        **circumstances(engine, LPIPS, channel_means, read_lin_state, Backbone, backbone.spec.layers),
+        **circumstances(engine, libraries=(*LIBRARIES, *["timm"] * backbone.name.startswith("timm/"))),
     }
     key = (backbone.name, identity["weights"], metric.version)
     if key not in engine.passes:
@@ -240,20 +236,11 @@ def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
     return missing
 
 
-def circumstances(engine: Engine, *parts: Any) -> dict[str, Any]:
-    """What else the values depend on: dtype, device, whether compiled, and the code that defines `parts`."""
+def circumstances(
+    engine: Engine, own: Callable[..., Any] | None = None, libraries: tuple[str, ...] = LIBRARIES
+) -> dict[str, Any]:
+    """What else the values depend on: dtype, device, whether compiled, code and libraries; arguments as below."""
     dtype = str(engine.dtype).removeprefix("torch.")
     compiled = {"compiled": True} if engine.compiled else {}
-    return {"dtype": dtype, **compiled, "device": engine.device.type, "code": code_version(*parts)}
-
-
-def code_version(*parts: Any) -> str:
-    """The package's version and a digest of the files that define `parts`, and of those that all metrics share.
-
-    Distances stored by other code are not used again; another metric's code does not count.
-    """
-    sha = hashlib.sha256()
-    modules = {part.__module__ for part in (*parts, check_images, rgb_to_lab, compute_distances)}
-    for module in sorted(modules):
-        sha.update(Path(sys.modules[module].__file__).read_bytes())
-    return f"{package_version('lpips_repro')}+{sha.hexdigest()[:12]}"
+    made_by = provenance(*METRICS_CODE, libraries=libraries, own=own)
+    return {"dtype": dtype, **compiled, "device": engine.device.type, **made_by}

@@ -132,8 +132,7 @@ def words_of(method: Method, identity: Mapping[str, Any]) -> str:
     """The origin of a method and what its distances depend on, as key=value words."""
     flat: dict[str, Any] = {}
     for key, value in identity.items():
-        settings = value if key == "settings" else {}
-        flat |= {f"settings.{name}" if name in identity else name: of for name, of in settings.items()}
-        flat |= {} if key == "settings" else {key: value}
+        nested = value if key in ("settings", "libraries") else {key: value}
+        flat |= {f"{key}.{name}" if nested is value and name in identity else name: of for name, of in nested.items()}
     words = [f"{key}={value}" for key, value in flat.items() if value is not None]
     return " ".join([f"{method.origin}:"] * bool(method.origin) + words)

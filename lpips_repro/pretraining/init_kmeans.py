@@ -21,20 +21,20 @@ from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.methods import code_version
 from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
 from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
 from lpips_repro.progress import Progress
+from lpips_repro.provenance import METRICS, provenance
 from lpips_repro.training.checkpoint import save_whole
-from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
 
 SIZE = 227  # of the crops: Caffe's own
 HELD_OUT = 64  # crops of photographs that give nothing else, for the rates on them
+CODE = tuple(f"pretraining/{name}.py" for name in ("images", "init_kmeans", "kmeans", "rates"))
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")
 ZOOM = 4  # of the filters in their picture
 
@@ -64,8 +64,7 @@ def init_kmeans(composed: DictConfig) -> None:
         "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of)).hexdigest()}" for phase, of in crops.items()},
         "patches": cfg.patches,
         "seed": cfg.seed,
-        "packages": {package: installed_version(package) for package in PACKAGES},
-        "code": code_version(init_kmeans, stack_kmeans, equalise_rates),
+        **provenance(*METRICS, *CODE, libraries=PACKAGES),
     }
     if known and {key: known.get(key) for key in identity} == identity:
         log.info("%s: there already, of the same photographs and settings", path)

@@ -29,17 +29,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.backbones import BACKBONES, Backbone
+from lpips_repro.backbones import BACKBONES
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods import code_version
 from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
+from lpips_repro.provenance import METRICS, provenance
 from lpips_repro.training.triplets import SplitFeatures, to_images
 
 log = logging.getLogger(__name__)
@@ -200,9 +200,7 @@ def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.devic
         "dtype": dtype,
         "noise": noise,
         "device": device.type,
-        "code": code_version(
-            LPIPS, squared_differences, Backbone, BACKBONES[metric.backbone.name].layers, channel_statistics
-        ),
+        **provenance(*METRICS, "training/features.py"),
     }
 
 

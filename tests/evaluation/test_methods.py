@@ -1,5 +1,4 @@
 import dataclasses
-import importlib
 import json
 import re
 
@@ -12,7 +11,7 @@ from lpips_repro.config import EvaluateConfig, MetricConfig, parse
 from lpips_repro.datasets.distortions.registry import DISTORTIONS, register_distortion
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine, measure_batch
-from lpips_repro.evaluation.methods import _classic, check_labels, code_version, list_methods
+from lpips_repro.evaluation.methods import _classic, check_labels, list_methods
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import words_of
 from lpips_repro.evaluation.trained import trained_methods
@@ -222,14 +221,3 @@ def test_seed_is_part_of_the_identity_of_random_weights():
     assert identity(0) == identity(0)
     assert identity(0)["weights"] != identity(1)["weights"]
     assert identity(1)["init"] == "gaussian(seed=1)"
-
-
-def test_code_version_changes_with_the_metrics_own_file_alone(tmp_path, monkeypatch):
-    for name in ("mine", "other"):
-        (tmp_path / f"{name}.py").write_text("def distance(x, y):\n    return x - y\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    mine, other = importlib.import_module("mine").distance, importlib.import_module("other").distance
-    before = code_version(mine), code_version(other)
-    (tmp_path / "mine.py").write_text("def distance(x, y):\n    return y - x\n")
-    assert code_version(mine) != before[0]
-    assert code_version(other) == before[1]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from lpips_repro import provenance
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.bapps import COUNTS
 from lpips_repro.datasets.prepare import prepare
@@ -105,7 +106,7 @@ def test_only_what_is_missing_is_computed(tmp_path, caplog):
 def test_changed_metric_code_is_computed_again(tmp_path, caplog, monkeypatch):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
-    monkeypatch.setattr(methods, "code_version", lambda *parts: "other")
+    monkeypatch.setattr(provenance, "digest_of", lambda sources: "other")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
     assert "distances: 4 computed, 0 there already" in caplog.text

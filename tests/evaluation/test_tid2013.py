@@ -17,7 +17,7 @@ from scipy import stats
 
 from lpips_repro.datasets.tid2013 import load_image, read_tid2013
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import image_distances, image_results, methods
+from lpips_repro.evaluation import image_distances, methods
 from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances import Distance, of_pairs
 from lpips_repro.evaluation.methods import Method
@@ -125,7 +125,6 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, caplog, monkeypatch):
             raise KeyboardInterrupt
         return load_image(path, size)
 
-    monkeypatch.setattr(image_results, "code_version", lambda *parts: "code")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(image_distances, "load_image", interrupted)
         run(tmp_path, *CLASSIC, sizes="[24,48]")
@@ -145,7 +144,6 @@ def test_all_methods_share_one_read_of_a_sizes_images(tmp_path, monkeypatch):
         return load_image(path, size)
 
     monkeypatch.setattr(image_distances, "load_image", counted)
-    monkeypatch.setattr(image_results, "code_version", lambda *parts: "code")
     run(tmp_path, "metric=[l2_rgb,psnr,ssim]", "net=[]", sizes="[24,48]")
     assert len(read) == len(set(read)) == 2 * (3 + 18)
 

@@ -1,0 +1,64 @@
+import importlib
+import shutil
+
+import pytest
+
+from lpips_repro import provenance as module
+from lpips_repro.metrics import l2
+from lpips_repro.provenance import METRICS, PACKAGE, digest_of, provenance
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of what the distances of any method depend on."""
+    for source in METRICS:
+        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (shutil.copytree if (PACKAGE / source).is_dir() else shutil.copy)(PACKAGE / source, tmp_path / source)
+    monkeypatch.setattr(module, "PACKAGE", tmp_path)
+    digest_of.cache_clear()
+    yield tmp_path
+    digest_of.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "metrics/lpips/optimized.py",
+        "metrics/lpips/short_convolution.py",
+        "metrics/compilation.py",
+        "metrics/fsim.py",
+        "backbones/tapped.py",
+        "evaluation/distances.py",
+        "color.py",
+    ],
+)
+def test_every_file_that_computes_counts(package, file):
+    before = digest_of(METRICS)
+    path = package / file
+    path.write_text(path.read_text() + "# changed\n")
+    digest_of.cache_clear()
+    assert digest_of(METRICS) != before
+
+
+def test_a_file_that_was_moved_counts(package):
+    before = digest_of(METRICS)
+    (package / "metrics/fsim.py").rename(package / "metrics/other.py")
+    digest_of.cache_clear()
+    assert digest_of(METRICS) != before
+
+
+def test_the_file_of_the_users_own_metric_counts(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("def distance(x, y):\n    return x - y\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mine = importlib.import_module("mine").distance
+    before = provenance(*METRICS, own=mine)
+    (tmp_path / "mine.py").write_text("def distance(x, y):\n    return y - x\n")
+    assert provenance(*METRICS, own=mine) != before
+    assert provenance(*METRICS, own=l2) == provenance(*METRICS)
+
+
+def test_libraries_are_named_with_their_versions(monkeypatch):
+    before = provenance("color.py")["libraries"]
+    assert before.keys() == {"torch", "torchvision", "numpy"}
+    monkeypatch.setattr(module, "installed_version", lambda name: "0")
+    assert provenance("color.py")["libraries"] == dict.fromkeys(before, "0")
