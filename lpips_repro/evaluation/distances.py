@@ -1,33 +1,21 @@
-"""Distances of a method on a split, computed once and kept on disk.
+"""Methods ready to run, and what they compute on a split: several at once, with one read of the images for all."""
 
-A CSV a method and split (index, d0, d1, judge; or index, d, same), index counting the split's files in sorted order,
-and a JSON beside it with the identity: all that the values depend on. Its hash is part of the file name, so another
-setting, weights file, dataset or code version is another file.
-"""
-
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.files import dtype_of, keep_damaged
-from lpips_repro.files import write_whole
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
-
-COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
 
 
 @dataclass(frozen=True)
@@ -61,64 +49,6 @@ class Distance:
     finish: Callable[[Tensor], Tensor] | None = None
 
 
-class DistanceStore:
-    """The distances under a folder.
-
-    Args:
-        root: the folder; made when first written to.
-    """
-
-    def __init__(self, root: Path):
-        self.root = root
-
-    def load(self, label: str, identity: dict[str, Any], split: PackedSplit) -> dict[str, np.ndarray] | None:
-        """The stored distances of a method on a split by column, (N,) of the saved dtype, or None if there are none.
-
-        A damaged file is set aside with a warning, and counts as none.
-        """
-        path = self.path(label, identity, split)
-        card = path.with_suffix(".json")
-        if not card.is_file():
-            return None
-        columns = ("index", *COLUMNS[split.card["kind"]], VOTE_FIELD[split.card["kind"]])
-        try:
-            dtype = dtype_of(card)
-            if path.read_text().partition("\n")[0] != ",".join(columns):
-                raise ValueError(f"expected the columns {','.join(columns)}")
-            values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
-            if values.shape != (len(split), len(columns)):
-                raise ValueError(f"expected {len(split)} rows of {len(columns)}")
-        except (OSError, ValueError) as error:
-            keep_damaged(path, error)
-            return None
-        return {name: values[:, k].astype(dtype) for k, name in enumerate(columns[1:-1], 1)}
-
-    def save(self, label: str, identity: dict[str, Any], split: PackedSplit, distances: dict[str, np.ndarray]) -> None:
-        """Write distances; the JSON comes last and tells that the CSV is whole."""
-        path = self.path(label, identity, split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        vote = VOTE_FIELD[split.card["kind"]]
-        (dtype,) = {values.dtype for values in distances.values()}
-        lines = [",".join(("index", *distances, vote))]
-        for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
-            # str of a NumPy number is the shortest text from which it is read back to the bit.
-            lines.append(",".join((f"{index:06d}", *map(str, row))))
-        write_whole(path, "\n".join(lines) + "\n")
-        card = {**self._identity(identity, split), "method": label, "count": len(split), "torch": torch.__version__}
-        card["values"] = str(dtype)
-        write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
-
-    def path(self, label: str, identity: dict[str, Any], split: PackedSplit) -> Path:
-        """The CSV for this method, identity and split."""
-        key = hashlib.sha256(json.dumps(self._identity(identity, split), sort_keys=True).encode()).hexdigest()[:12]
-        return self.root / split.card["dataset"] / split.name.replace("/", "-") / f"{label}-{key}.csv"
-
-    def _identity(self, identity: dict[str, Any], split: PackedSplit) -> dict[str, Any]:
-        card = split.card
-        where = {"split": split.name, "split_digest": card["digest"], "resize": card["resize"]}
-        return {**identity, **where, "observers": card["observers"]}
-
-
 @torch.inference_mode()
 def compute_distances(
     distances: Mapping[str, Distance],
@@ -126,32 +56,41 @@ def compute_distances(
     device: torch.device,
     batch_size: int,
     ranks: Ranks | None = None,
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    examples: range | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Run several methods over a split, with one read of it for all.
 
     Args:
         distances: the methods by label.
         split: what they run over, `batch_size` examples at a time, on `device`.
         ranks: the processes that share the work: each takes every n-th batch, so that a batch is what it is in one.
+        examples: which of the split, without gaps; all by default.
 
     Returns:
-        On every rank, by label: d0 and d1 (2AFC) or d (JND), (N,), float32 or the metric's own float64; and the fault
-        of each method that has none because its metric raised an error, or returned anything but N numbers.
+        On every rank, by label: d0 and d1 (2AFC) or d (JND), (2 or 1, examples), float32 or the metric's own float64;
+        and the fault of each method that has none because its metric raised an error, or returned anything but numbers.
     """
-    ranks = ranks or Ranks()
-    own = range(ranks.rank * batch_size, len(split), ranks.world * batch_size)
+    ranks, examples = ranks or Ranks(), examples or range(len(split))
+    own = examples[ranks.rank * batch_size :: ranks.world * batch_size]
     batches: dict[int, dict[str, Tensor]] = {}
     faults: dict[str, str] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
     hidden = None if ranks.first else True
-    bar = Progress(total=len(split), desc=f"{what} on {split.name}", unit="example", leave=False, disable=hidden)
+    bar = Progress(
+        desc=f"{what} on {split.name}",
+        total=len(split),
+        initial=examples.start,
+        unit="example",
+        leave=False,
+        disable=hidden,
+    )
     with bar, fixed_shapes(device):
-        for start, patches in _read_batches(split, own, batch_size):
+        for start, patches in _read_batches(split, own, examples.stop, batch_size):
             images = [load_batch(field, device) for field in patches]
             able = {label: distance for label, distance in distances.items() if label not in faults}
             batches[start], failed = measure_batch(able, images)
             faults |= failed
-            bar.update(min(ranks.world * batch_size, len(split) - start))
+            bar.update(min(ranks.world * batch_size, examples.stop - start))
     # Only now to the host, which would wait for a GPU at every batch.
     on_host = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()}
     of_ranks = ranks.gather((on_host, faults))
@@ -162,18 +101,20 @@ def compute_distances(
         joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
         missing = np.isnan(joined).any(axis=0)
         if missing.any():
-            faults[label] = f"the distance of example {missing.argmax():06d} is NaN"
+            faults[label] = f"the distance of example {examples.start + missing.argmax():06d} is NaN"
         else:
-            values[label] = dict(zip(COLUMNS[split.card["kind"]], joined, strict=True))
+            values[label] = joined
     return values, faults
 
 
-def _read_batches(split: PackedSplit, starts: Iterable[int], batch_size: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+def _read_batches(
+    split: PackedSplit, starts: Iterable[int], stop: int, batch_size: int
+) -> Iterator[tuple[int, list[np.ndarray]]]:
     """The images of the batches that start at these examples, by field; read while the one before is worked on."""
 
     def read(start: int) -> tuple[int, list[np.ndarray]]:
         fields = IMAGE_FIELDS[split.card["kind"]]
-        return start, [np.array(split.arrays[name][start : start + batch_size]) for name in fields]
+        return start, [np.array(split.arrays[name][start : min(start + batch_size, stop)]) for name in fields]
 
     return read_ahead(read, starts)
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
-
-COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
+from lpips_repro.evaluation.store import COLUMNS
 
 
 class ForeignDistances:

@@ -9,11 +9,15 @@ import numpy as np
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine, compute_distances
+from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import Method
+from lpips_repro.evaluation.store import COLUMNS, DistanceStore
 
 log = logging.getLogger(__name__)
+
+# Examples after which distances are on disk: a minute of VGG on two cores, so that a kill costs little.
+PART = 2000
 
 
 class Results:
@@ -91,16 +95,41 @@ class Results:
             log.warning("%s %s", label, self.not_run[label])
 
     def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
-        computed, faults = compute_distances(distances, split, self.engine.device, self.batch_size, self.ranks)
-        for label, values in computed.items():
-            self.distances[label][split.name] = values
+        """Compute distances in parts, from where an interrupted run left them, and store each part."""
+        known: dict[str, np.ndarray] = {}
+        if self.ranks.first:
+            begun = {label: self.store.begun(label, one.identity, split) for label, one in distances.items()}
+            known = {label: values for label, values in begun.items() if values is not None}
+        counts = {label: values.shape[1] for label, values in known.items()}
+        counts = self.ranks.from_first({label: counts.get(label, 0) for label in distances})
+        for count in sorted(set(counts.values())):
+            labels = [label for label in distances if counts[label] == count]
+            self._from(count, {label: distances[label] for label in labels}, split, known)
+
+    def _from(
+        self, count: int, distances: Mapping[str, Distance], split: PackedSplit, known: dict[str, np.ndarray]
+    ) -> None:
+        """Compute and store the distances of the examples after the first `count`, which are known."""
+        together = self.batch_size * self.ranks.world
+        size = -(-PART // together) * together
+        for start in range(count, len(split), size):
+            part = range(start, min(start + size, len(split)))
+            able = {label: distance for label, distance in distances.items() if label not in self.not_run}
+            if not able:
+                return
+            computed, faults = compute_distances(able, split, self.engine.device, self.batch_size, self.ranks, part)
+            for label, fault in faults.items():
+                self.not_run[label] = f"not run: on {split.name}: {fault}"
+                if self.ranks.first:
+                    log.warning("%s %s", label, self.not_run[label])
+            for label, values in computed.items() if self.ranks.first else ():
+                known[label] = np.concatenate([known[label], values], axis=1) if label in known else values
+                self.store.add(label, distances[label].identity, split, known[label], len(part))
+        for label in distances.keys() - self.not_run.keys():
+            self.computed += 1
             if self.ranks.first:
-                self.store.save(label, distances[label].identity, split, values)
-        for label, fault in faults.items():
-            self.not_run[label] = f"not run: on {split.name}: {fault}"
-            if self.ranks.first:
-                log.warning("%s %s", label, self.not_run[label])
-        self.computed += len(computed)
+                names = COLUMNS[split.card["kind"]]
+                self.distances[label][split.name] = dict(zip(names, known[label], strict=True))
 
 
 def build_methods(

@@ -15,12 +15,13 @@ from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
-from lpips_repro.evaluation.distances import DistanceStore, Engine
+from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods, missing_weights
 from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.runs import on_these_data, runs_asked_for
+from lpips_repro.evaluation.store import DistanceStore
 from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
 from lpips_repro.evaluation.tid2013 import evaluate_tid2013
 from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds, trained_methods

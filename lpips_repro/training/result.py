@@ -12,10 +12,11 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.columns import columns_of
-from lpips_repro.evaluation.distances import Distance, DistanceStore, Engine
+from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.runs import TrainedRun
+from lpips_repro.evaluation.store import DistanceStore
 from lpips_repro.evaluation.tables import Bootstrap, difference, method_row
 from lpips_repro.evaluation.trained import method_of_run
 from lpips_repro.evaluation.write import terminal_table, write_tables

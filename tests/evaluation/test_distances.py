@@ -1,5 +1,3 @@
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -7,8 +5,9 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
-from lpips_repro.evaluation.distances import Distance, DistanceStore, compute_distances, load_batch, of_pairs
+from lpips_repro.evaluation.distances import Distance, compute_distances, load_batch, of_pairs
 from lpips_repro.evaluation.scores import twoafc_score
+from lpips_repro.evaluation.store import COLUMNS, DistanceStore
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
 CPU = torch.device("cpu")
@@ -34,73 +33,15 @@ DISTANCE = Distance(of_pairs(mean_difference), IDENTITY)
 def computed(distance, split, batch_size, label):
     values, faults = compute_distances({label: distance}, split, CPU, batch_size)
     assert not faults
-    return values[label]
+    return dict(zip(COLUMNS[split.card["kind"]], values[label], strict=True))
 
 
 def fault(distance, split):
     """What is said of a metric at fault; a good one next to it has its distances."""
     values, faults = compute_distances({"good": DISTANCE, "bad": distance}, split, CPU, 2)
     assert values.keys() == {"good"}
-    np.testing.assert_array_equal(values["good"]["d"], computed(DISTANCE, split, 2, "good")["d"])
+    np.testing.assert_array_equal(values["good"][0], computed(DISTANCE, split, 2, "good")["d"])
     return faults["bad"]
-
-
-def test_stored_distances_come_back_to_the_bit(tmp_path):
-    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    assert store.load("l2", IDENTITY, split) is None
-    for dtype in (np.float32, np.float64):
-        values = {"d0": np.array([0.1, 1e-30, 3e8, np.inf, -np.inf], dtype), "d1": np.arange(5, dtype=dtype) / 3}
-        store.save("l2", IDENTITY, split, values)
-        found = store.load("l2", IDENTITY, split)
-        assert all(np.array_equal(found[name], values[name]) and found[name].dtype == dtype for name in values)
-
-
-def test_file_has_the_documented_columns(tmp_path):
-    store = DistanceStore(tmp_path / "store")
-    for kind, header in (("2afc", "index,d0,d1,judge"), ("jnd", "index,d,same")):
-        split = packed(tmp_path, kind)
-        store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
-        lines = store.path("l2", IDENTITY, split).read_text().splitlines()
-        assert lines[0] == header
-        assert lines[1].startswith("000000,")
-        assert len(lines) == 1 + len(split)
-
-
-def test_another_identity_or_dataset_is_another_file(tmp_path):
-    split, other, store = packed(tmp_path), packed(tmp_path, seed=1), DistanceStore(tmp_path / "store")
-    paths = {
-        store.path("l2", IDENTITY, split),
-        store.path("l2", {**IDENTITY, "code": "2"}, split),
-        store.path("l2", IDENTITY, other),
-    }
-    assert len(paths) == 3
-
-
-@pytest.mark.parametrize("damage", ["index,d0,d1,judge\n000000,0.1", "nonsense", "index,d0,d1,judge\n000000,a,b,c\n"])
-def test_damaged_distances_are_set_aside_and_said(tmp_path, damage, caplog):
-    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
-    path = store.path("l2", IDENTITY, split)
-    path.write_text(damage)
-    assert store.load("l2", IDENTITY, split) is None
-    assert re.search(r"l2-[0-9a-f]{12}\.csv: damaged distances \(.+\): set aside as l2-\w+\.csv\.damaged", caplog.text)
-    assert path.with_name(f"{path.name}.damaged").read_text() == damage
-    assert not path.with_suffix(".json").exists()
-
-
-@pytest.mark.parametrize("card", ["{", "[]", "{}", '{"values": "float16"}'])
-def test_distances_with_a_damaged_json_are_set_aside(tmp_path, card):
-    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
-    store.path("l2", IDENTITY, split).with_suffix(".json").write_text(card)
-    assert store.load("l2", IDENTITY, split) is None
-
-
-def test_distances_without_their_json_are_not_used(tmp_path):
-    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
-    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
-    store.path("l2", IDENTITY, split).with_suffix(".json").unlink()
-    assert store.load("l2", IDENTITY, split) is None
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])

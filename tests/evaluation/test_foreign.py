@@ -4,11 +4,12 @@ import torch
 
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import DistanceStore, Engine
+from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import list_methods
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.scores import twoafc_score
+from lpips_repro.evaluation.store import DistanceStore
 from tests.compose import settings
 from tests.evaluation.test_distances import packed
 

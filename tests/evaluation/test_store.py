@@ -1,0 +1,172 @@
+"""What is stored of distances: written to the bit, checked at every read, kept while it is computed."""
+
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from lpips_repro.evaluation.distances import Distance, Engine, of_pairs
+from lpips_repro.evaluation.methods import Method
+from lpips_repro.evaluation.results import Results
+from lpips_repro.evaluation.store import DistanceStore
+from tests.evaluation.test_distances import DISTANCE, IDENTITY, computed, mean_difference, packed
+
+
+def test_stored_distances_come_back_to_the_bit(tmp_path):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    assert store.load("l2", IDENTITY, split) is None
+    for dtype in (np.float32, np.float64):
+        values = {"d0": np.array([0.1, 1e-30, 3e8, np.inf, -np.inf], dtype), "d1": np.arange(5, dtype=dtype) / 3}
+        store.save("l2", IDENTITY, split, values)
+        found = store.load("l2", IDENTITY, split)
+        assert all(np.array_equal(found[name], values[name]) and found[name].dtype == dtype for name in values)
+
+
+def test_file_has_the_documented_columns(tmp_path):
+    store = DistanceStore(tmp_path / "store")
+    for kind, header in (("2afc", "index,d0,d1,judge"), ("jnd", "index,d,same")):
+        split = packed(tmp_path, kind)
+        store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+        lines = store.path("l2", IDENTITY, split).read_text().splitlines()
+        assert lines[0] == header
+        assert lines[1].startswith("000000,")
+        assert len(lines) == 1 + len(split)
+
+
+def test_another_identity_or_dataset_is_another_file(tmp_path):
+    split, other, store = packed(tmp_path), packed(tmp_path, seed=1), DistanceStore(tmp_path / "store")
+    paths = {
+        store.path("l2", IDENTITY, split),
+        store.path("l2", {**IDENTITY, "code": "2"}, split),
+        store.path("l2", IDENTITY, other),
+    }
+    assert len(paths) == 3
+
+
+def shuffled(text):
+    """The rows in another order, as a spreadsheet sorts them."""
+    head, *rows = text.splitlines()
+    return "\n".join([head, *rows[::-1]]) + "\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:40],
+        lambda text: "",
+        lambda text: "nonsense",
+        shuffled,
+        lambda text: text.replace("000001,", "000000,"),
+        lambda text: re.sub(r"(?m)^(\d+),[^,]+", r"\1,nan", text),
+        lambda text: text.replace("\n", "\r\n"),
+    ],
+)
+def test_damaged_distances_are_set_aside_and_said(tmp_path, damage, caplog):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    path = store.path("l2", IDENTITY, split)
+    damaged = damage(path.read_text())
+    path.write_text(damaged, newline="")
+    assert store.load("l2", IDENTITY, split) is None
+    assert re.search(r"l2-[0-9a-f]{12}\.csv: damaged distances \(.+\): set aside as l2-\w+\.csv\.damaged", caplog.text)
+    assert path.with_name(f"{path.name}.damaged").read_bytes().decode() == damaged
+    assert not path.with_suffix(".json").exists()
+
+
+@pytest.mark.parametrize("card", ["{", "[]", "{}", '{"values": "float16"}'])
+def test_distances_with_a_damaged_json_are_set_aside(tmp_path, card):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    store.path("l2", IDENTITY, split).with_suffix(".json").write_text(card)
+    assert store.load("l2", IDENTITY, split) is None
+
+
+def test_distances_without_their_json_are_not_used(tmp_path):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    store.path("l2", IDENTITY, split).with_suffix(".json").unlink()
+    assert store.load("l2", IDENTITY, split) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (shuffled, "the index is not 0, 1, 2 and so on"),
+        (lambda text: re.sub(r"(?m)^000002,.*\n", "", text), "expected 5 rows of 4"),
+        (lambda text: re.sub(r"(?m),[^,]+$", ",0.5", text).replace(",0.5", ",judge", 1), "the votes are not those"),
+        (lambda text: re.sub(r"(?m)^(000003),[^,]+", r"\1,nan", text), "a value is not a number"),
+        (lambda text: text.replace("d0,d1", "d1,d0"), "expected the columns index,d0,d1,judge"),
+    ],
+)
+def test_what_is_wrong_is_said_even_if_the_digest_was_made_again(tmp_path, change, said, caplog):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    path = store.path("l2", IDENTITY, split)
+    path.write_text(change(path.read_text()))
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(card))
+    assert store.load("l2", IDENTITY, split) is None
+    assert said in caplog.text
+
+
+def results_of(distances, split, root):
+    """Results with these methods, and what was raised while they were added."""
+    methods = [Method("low-level", name, lambda engine, one=one: one) for name, one in distances.items()]
+    results = Results(Engine(torch.device("cpu")), DistanceStore(root), [split], 2)
+    raised = None
+    try:
+        results.add(methods)
+    except KeyboardInterrupt as error:
+        raised = error
+    return results, raised
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_run_that_is_killed_goes_on_from_its_last_part(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4)
+    split, seen = packed(tmp_path, count=15), []
+
+    def counted(x, y):
+        if len(seen) == 2 * 5:  # both distances of the batches of two; the kill comes in the third part
+            raise KeyboardInterrupt
+        seen.append(len(x))
+        return mean_difference(x, y).to(dtype)
+
+    _, raised = results_of({"mae": Distance(of_pairs(counted), {})}, split, tmp_path / "store")
+    assert raised
+    (part,) = (tmp_path / "store").rglob(f"mae-*.{str(dtype).removeprefix('torch.')}.part")
+    assert part.stat().st_size == 8 * 2 * dtype.itemsize
+    with part.open("ab") as file:
+        file.write(b"half")  # as a power cut leaves it
+    seen[:] = [0]
+    found, raised = results_of({"mae": Distance(of_pairs(counted), {})}, split, tmp_path / "store")
+    assert not raised
+    assert seen == [0] + 2 * [2] + 2 * [2] + 2 * [2] + 2 * [1]
+    whole, _ = results_of({"mae": Distance(of_pairs(mean_difference), {})}, split, tmp_path / "other")
+    for name, values in whole.distances["mae"][split.name].items():
+        np.testing.assert_array_equal(found.distances["mae"][split.name][name], values)
+    assert not part.exists()
+
+
+def test_a_metric_that_fails_late_costs_neither_its_own_first_parts_nor_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4)
+    split, calls = packed(tmp_path, count=15), []
+
+    def late(x, y):
+        calls.append(len(x))
+        if len(calls) > 2 * 6:
+            raise RuntimeError("late")
+        return mean_difference(x, y)
+
+    both = {"mae": DISTANCE, "late": Distance(of_pairs(late), {})}
+    results, _ = results_of(both, split, tmp_path / "store")
+    assert results.not_run == {"late": f"not run: on {split.name}: RuntimeError: late"}
+    assert len(results.distances["mae"][split.name]["d0"]) == 15
+    calls.clear()
+    results, _ = results_of(both, split, tmp_path / "store")
+    assert not results.not_run
+    assert calls == 2 * [2] + 2 * [1]
