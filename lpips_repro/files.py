@@ -1,7 +1,10 @@
 """Files that are written as a whole, and kept under another name instead of being overwritten or deleted."""
 
+import contextlib
 import itertools
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -13,6 +16,42 @@ def write_whole(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_together(folder: Path) -> Iterator[Path]:
+    """A folder for new files of `folder`, which all appear there at the end of the block, or none of them.
+
+    A file that is empty at the end of the block is removed from `folder`. If the process is killed while the files are
+    moved, `finish_writing` moves the others.
+    """
+    finish_writing(folder)
+    new, complete = folder / ".new", folder / ".complete"
+    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    new.mkdir(parents=True)
+    try:
+        yield new
+        for file in new.iterdir():
+            with file.open("rb") as content:
+                os.fsync(content.fileno())
+        new.rename(complete)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    finish_writing(folder)
+
+
+def finish_writing(folder: Path) -> None:
+    """Move what `written_together` has completed and not moved yet; readers of such files call it first."""
+    complete = folder / ".complete"
+    if not complete.is_dir():
+        return
+    for file in complete.iterdir():
+        if file.stat().st_size:
+            file.replace(folder / file.name)
+        else:
+            (folder / file.name).unlink(missing_ok=True)
+            file.unlink()
+    complete.rmdir()
 
 
 def set_aside(path: Path, suffix: str = "damaged") -> Path:

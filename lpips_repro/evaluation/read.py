@@ -8,6 +8,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.tables import Row
 from lpips_repro.evaluation.trained import origin_of_seeds
 from lpips_repro.evaluation.write import FILES, KEYS
+from lpips_repro.files import finish_writing
 
 
 def read_rows(folder: Path, kind: str) -> list[Row]:
@@ -19,6 +20,7 @@ def read_rows(folder: Path, kind: str) -> list[Row]:
     Raises:
         UserError: where there is no such table, or it is none.
     """
+    finish_writing(folder)
     path = folder / f"{FILES[kind]}.csv"
     if not path.is_file():
         raise UserError(f"{path}: no such table: run `make eval-tables` first, on data with 2AFC and JND judgments")

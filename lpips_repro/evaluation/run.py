@@ -26,6 +26,7 @@ from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row,
 from lpips_repro.evaluation.tid2013 import evaluate_tid2013
 from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds, trained_methods
 from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
+from lpips_repro.files import written_together
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.progress import Progress
@@ -136,17 +137,23 @@ def _write_all(
 ) -> None:
     folder = Path(cfg.experiments) / cfg.name
     keep_other_tables(folder, describe_splits(splits))
-    record_run(folder, composed)
-    for kind in ("2afc", "jnd"):
-        remove_tables(folder, kind)  # none of another run may stay beside those of this one
-        chosen = [split for split in splits if split.card["kind"] == kind]
-        if chosen:
-            _write(cfg, folder, kind, chosen, methods, results)
+    texts = []
+    with written_together(folder) as new:
+        record_run(new, composed)
+        for kind in ("2afc", "jnd"):
+            chosen = [split for split in splits if split.card["kind"] == kind]
+            if chosen:
+                text, files = _write(cfg, new, kind, chosen, methods, results)
+                texts.append(f"{text}\nwritten: {', '.join(str(folder / file.name) for file in files)}\n")
+            else:
+                remove_tables(new, kind)  # none of another run may stay next to those of this one
+    print("\n".join(texts))
 
 
 def _write(
     cfg: EvaluateConfig, folder: Path, kind: str, splits: list[PackedSplit], methods: list[Method], results: Results
-) -> None:
+) -> tuple[str, list[Path]]:
+    """Write the tables of a kind; returns the one for the terminal, and the files."""
     resize = " and ".join(sorted({split.card["resize"] for split in splits}))
     common = f"resize={resize} bootstrap={cfg.bootstrap} seed={cfg.seed}"
     paper = _paper(cfg, kind)
@@ -175,5 +182,4 @@ def _write(
         rows.append(row)
     columns = columns_of(kind, [split.card["split"] for split in splits])
     paths = write_tables(folder, kind, rows, columns, bool(paper))
-    print(terminal_table(kind, rows, columns, bool(paper)))
-    print(f"written: {', '.join(map(str, paths))}\n")
+    return terminal_table(kind, rows, columns, bool(paper)), paths

@@ -28,6 +28,7 @@ from lpips_repro.evaluation.results import words_of
 from lpips_repro.evaluation.tables import QUANTILES, Row, empty_row
 from lpips_repro.evaluation.tid2013_table import terminal_table, write_table
 from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds
+from lpips_repro.files import written_together
 from lpips_repro.run_record import record_run
 
 log = logging.getLogger(__name__)
@@ -57,14 +58,15 @@ def evaluate_tid2013(
     log.info(results.summary())
     folder = Path(cfg.experiments) / cfg.name
     keep_other_tables(folder, {"images": f"{len(images)} images {results.common['images_digest'][:12]}"})
-    record_run(folder, composed)
     groups = [len(group) for group in results.groups]
     bootstrap = ReferenceBootstrap(np.array([image.mos for image in images]), groups, cfg.bootstrap, cfg.seed)
     common = f"images={len(images)} references={len(groups)} resize=pil_bilinear bootstrap={cfg.bootstrap}"
     rows = [_row(seeds, results, bootstrap, cfg.data.sizes, f"{common} seed={cfg.seed}") for seeds in by_seeds(methods)]
-    paths = write_table(folder, rows, cfg.data.sizes, caption_of(images))
+    with written_together(folder) as new:
+        record_run(new, composed)
+        files = write_table(new, rows, cfg.data.sizes, caption_of(images))
     print(terminal_table(rows, cfg.data.sizes, caption_of(images)))
-    print(f"written: {', '.join(map(str, paths))}\n")
+    print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
 def caption_of(images: Sequence[DistortedImage]) -> str:

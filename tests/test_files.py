@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from lpips_repro.files import finish_writing, set_aside, written_together
+
+
+def test_what_is_set_aside_overwrites_nothing(tmp_path):
+    names = []
+    for text in ("one", "two", "three"):
+        (tmp_path / "a").write_text(text)
+        names.append(set_aside(tmp_path / "a").name)
+    assert names == ["a.damaged", "a.damaged-2", "a.damaged-3"]
+    assert [(tmp_path / name).read_text() for name in names] == ["one", "two", "three"]
+
+
+def old(folder):
+    folder.mkdir()
+    (folder / "a.csv").write_text("old")
+    (folder / "b.csv").write_text("old")
+    (folder / "log").write_text("log")
+    return folder
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_written_together_all_appear(tmp_path):
+    folder = old(tmp_path / "tables")
+    with written_together(folder) as new:
+        (new / "a.csv").write_text("new")
+        (new / "c.csv").write_text("new")
+        (new / "b.csv").touch()  # is removed
+    assert texts(folder) == {"a.csv": "new", "c.csv": "new", "log": "log"}
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+def test_files_written_together_do_not_appear_after_an_error(tmp_path):
+    folder = old(tmp_path / "tables")
+    with pytest.raises(OSError, match="full"), written_together(folder) as new:
+        (new / "a.csv").write_text("new")
+        raise OSError("full")
+    assert texts(folder) == {"a.csv": "old", "b.csv": "old", "log": "log"}
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_a_kill_while_they_are_moved_is_made_good_by_the_next_reader(tmp_path, moved, monkeypatch):
+    folder, count = old(tmp_path / "tables"), []
+    replace = Path.replace
+
+    def killed(self, target):
+        if len(count) == moved:
+            raise KeyboardInterrupt
+        count.append(self)
+        return replace(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), written_together(folder) as new:
+        for name in ("a.csv", "b.csv", "c.csv"):
+            (new / name).write_text("new")
+        patch.setattr(Path, "replace", killed)
+    finish_writing(folder)
+    assert texts(folder) == {"a.csv": "new", "b.csv": "new", "c.csv": "new", "log": "log"}
