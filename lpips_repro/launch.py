@@ -10,10 +10,12 @@ are handed over as they are.
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lpips_repro.datasets.mirrors import public
 from lpips_repro.errors import UserError
 from lpips_repro.quoting import quoted
 
@@ -68,7 +70,9 @@ def main() -> None:
         check_root(sys.argv[1:], os.environ)
     except UserError as error:
         sys.exit(f"error: {error}")
-    os.execv(sys.executable, [sys.executable, *command_of(sys.argv[1:], os.environ)])
+    command = command_of(sys.argv[1:], os.environ)
+    print(public(shlex.join([os.path.relpath(sys.executable), *command])), flush=True)
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 if __name__ == "__main__":

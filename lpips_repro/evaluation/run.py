@@ -78,7 +78,9 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         if ranks.first:
             _check_before_fetching(cfg)
         splits = prepare(cfg.data, "val")
-        _check(splits if ranks.first else [])
+        usable = {split.name for split in _usable(splits)} if ranks.first else set()
+    usable = ranks.from_first(usable)
+    splits = [split for split in splits if split.name in usable]
     runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
     methods = in_order(own + trained_methods(cfg, runs))
     if not methods:
@@ -125,11 +127,18 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
     return True
 
 
-def _check(splits: list[PackedSplit]) -> None:
+def _usable(splits: list[PackedSplit]) -> list[PackedSplit]:
+    """The splits that have a score; what they hold is as it was packed."""
+    usable = []
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
         if split.card["kind"] == "jnd" and not split.votes.any():
-            raise UserError(f"{split.name}: nobody answered 'same' to any pair, so its mAP is undefined: take it away")
+            log.warning("%s: nobody answered 'same' to any pair, so its mAP is undefined: left out", split.name)
+        else:
+            usable.append(split)
+    if not usable:
+        raise UserError("no split has a score: nobody answered 'same' to any pair of any")
+    return usable
 
 
 def _write_all(

@@ -23,6 +23,7 @@ from lpips_repro.errors import UserError
         ("http:/u:secret@host/x", "http:/host/x"),
         ("//u:secret@host/x", "//host/x"),
         ("ftp://u:secret@host/x", "ftp://host/x"),
+        ("data.root=//srv/share;v2/x: no such folder", "data.root=//srv/share;v2/x: no such folder"),
         ("https://u:secret@[::1]:80/x?secret", "https://[::1]:80/x"),
         ("https://host/x?to=https://other/y%secret", "https://host/x"),
         ("https://a/x?secret,https://u:secret@b/y and (https://secret@c:1/z).", "https://a/x,https://b/y and (https://c:1/z)."),
