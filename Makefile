@@ -43,7 +43,7 @@ UNUSED := $(strip $(foreach name,$(filter $(VALUES) ARGS,$(GIVEN)),$(if $(findst
 EMPTY := $(strip $(foreach name,$(filter $(VALUES),$(GIVEN)),$(if $(strip $(value $(name))),,$(name))))
 ifneq ($(UNKNOWN),)
 UPPER := $(filter $(VARIABLES),$(shell printf %s '$(subst ','\'',$(UNKNOWN))' | tr a-z- A-Z_))
-$(error $(UNKNOWN): $(if $(UPPER),variables are in upper case: $(UPPER)=$(value $(UNKNOWN)),no such \
+$(error $(UNKNOWN)=$(value $(UNKNOWN)): $(if $(UPPER),variables are in upper case: $(UPPER)=$(value $(UNKNOWN)),no such \
   variable: expected one of $(VARIABLES); settings go into ARGS, as in ARGS="seed=1", and variables of other programs before make))
 endif
 ifneq ($(UNUSED),)

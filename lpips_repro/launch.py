@@ -71,7 +71,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     command = command_of(sys.argv[1:], os.environ)
-    print(public(shlex.join([os.path.relpath(sys.executable), *command])), flush=True)
+    print(public(shlex.join([os.path.relpath(sys.executable), *command])), file=sys.stderr)
     os.execv(sys.executable, [sys.executable, *command])
 
 

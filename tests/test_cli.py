@@ -43,7 +43,7 @@ def ended(monkeypatch, config, *words):
         ("train", "data.root=/a,b", "data.root=/a,b: Hydra cannot read this value"),
         ("train", "data.root='x", "data.root='x: Hydra cannot read this value"),
         ("train", "seed", "seed: expected KEY=VALUE"),
-        ("train", "sed=1", "sed: Key 'sed' is not in struct: expected one of "),
+        ("train", "sed=1", "sed: unknown setting: expected one of "),
     ],
 )
 def test_an_override_that_hydra_refuses_is_one_line(monkeypatch, config, override, message):

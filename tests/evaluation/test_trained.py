@@ -210,7 +210,7 @@ def test_tables_of_another_folder_are_kept(data, caplog):
     others = {
         "evaluate.log": "open in this process",
         "notes.txt": "mine",
-        "weights.pth": "",
+        "alex.pth": "",
         "paper_2afc.csv": "theirs",
     }
     for name, text in others.items():
