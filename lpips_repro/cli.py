@@ -141,8 +141,12 @@ def _explain_grammar(word: str) -> str:
         value = f"[{','.join(map(_quoted_once, value[1:-1].split(',')))}]"
     else:
         value = _quoted_once(value)
-    advised = public(shlex.quote(f"{key}={value}"))
-    return f"{public(word)}: Hydra cannot read this value: it takes quotes for Hydra and for the shell: {advised}"
+    advised = shlex.quote(f"{key}={value}")
+    in_make = re.sub(r'([\\"$`])', r"\\\1", advised)
+    return public(
+        f"{word}: Hydra cannot read this value: it takes quotes for Hydra and for the shell: {advised}, and once more"
+        f' for make: ARGS="{in_make}"'
+    )
 
 
 def _quoted_once(text: str) -> str:

@@ -51,7 +51,8 @@ def _filled(word: str, values: Mapping[str, str]) -> str | None:
 def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
     """Raise UserError for a DATA_ROOT of BAPPS that holds nothing of it: BAPPS would be downloaded instead."""
     root = values.get("DATA_ROOT", "")
-    used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and "data.unpack=true" not in words
+    others = any(word.startswith("data=") or word.lower() == "data.unpack=true" for word in words[words.index("--") :])
+    used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and not others
     if not root or not used:
         return
     from lpips_repro.datasets.layout import PAPER_SPLITS
