@@ -9,13 +9,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config import explain
+from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.datasets.mirrors import public
 from lpips_repro.datasets.secrets import PublicRecord, hide_arguments
@@ -24,7 +24,6 @@ from lpips_repro.quoting import quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # whose errors are told as they are: no SLURM here, a partition that is not there
-CONFIGS = Path(__file__).parents[1] / "configs"
 SWEEP = "not every run of the sweep finished"
 KEPT = "what is complete is kept, and the same command goes on from there"
 

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lpips_repro.errors import UserError
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 # The last part of their names; mirrors, which can be addresses, expand `~` themselves.
 PATHS = {
     *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),
