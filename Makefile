@@ -142,6 +142,8 @@ test: setup  ## All tests but the slow ones [ARGS="-k lpips"]
 test-all: setup  ## All tests, the slow ones too
 	$(RUN) -m pytest -m "slow or not slow" $(ARGS)
 
-lint: setup  ## Style and static checks
+lint: setup  ## Style, spelling and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m codespell_lib
+	$(RUN) -m mypy

@@ -1,6 +1,7 @@
 """How a script runs its entry point: errors of the user's end it in one line."""
 
 import errno
+import io
 import logging
 import os
 import re
@@ -35,7 +36,8 @@ def run(main: Callable[[], None]) -> None:
     logging.setLogRecordFactory(PublicRecord)
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
     try:
         for word in sys.argv[1:]:
             check_utf8(word)
