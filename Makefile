@@ -57,6 +57,8 @@ endif
 # As they were given: make expands no $ in them, and no shell reads the values.
 $(foreach name,$(VALUES) ARGS,$(eval override $(name) := $$(value $(name))))
 export $(VALUES)
+# The files of tests go to two processes of one thread each; ARGS="-n 0" runs all in one.
+PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 SCRIPT = $(RUN) -m lpips_repro.launch scripts/$(subst -,_,$@).py
 
 ifeq ($(DATA)$(if $(DATA_ROOT),/),mini/)
@@ -137,11 +139,13 @@ demo: setup  ## Everything once, offline, on a small dataset with simulated judg
 	$(RUN) scripts/evaluate.py experiment=demo $(ARGS)
 
 test: setup  ## All tests but the slow ones [ARGS="-k lpips"]
-	$(RUN) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-all: setup  ## All tests, the slow ones too
-	$(RUN) -m pytest -m "slow or not slow" $(ARGS)
+	$(PYTEST) -m "slow or not slow" $(ARGS)
 
-lint: setup  ## Style and static checks
+lint: setup  ## Style, spelling and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m codespell_lib
+	$(RUN) -m mypy

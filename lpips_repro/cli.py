@@ -1,6 +1,7 @@
 """How a script runs its entry point: errors of the user's end it in one line."""
 
 import errno
+import io
 import logging
 import os
 import re
@@ -9,14 +10,14 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from lpips_repro.config import explain
+from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.datasets.mirrors import public
 from lpips_repro.datasets.secrets import PublicRecord, hide_arguments
@@ -25,7 +26,6 @@ from lpips_repro.quoting import quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # whose errors are told as they are: no SLURM here, a partition that is not there
-CONFIGS = Path(__file__).parents[1] / "configs"
 SWEEP = "not every run of the sweep finished"
 KEPT = "what is complete is kept, and the same command goes on from there"
 
@@ -37,8 +37,9 @@ def run(main: Callable[[], None]) -> None:
     logging.setLogRecordFactory(PublicRecord)
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
-    sys.stderr = _WithoutOverrides(sys.stderr)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
+    sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
     try:
         for word in sys.argv[1:]:
             check_utf8(word)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Item, Value = TypeVar("Item"), TypeVar("Value")
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 # Instructions that multiply bfloat16 numbers, as /proc/cpuinfo names them (x86, then Arm).
 BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -100,7 +100,8 @@ class Ranks:
         # No buffer ever changes; newer versions of torch have another name for leaving them alone.
         names = ("forward_sync_buffers", "broadcast_buffers")
         name = next(name for name in names if name in inspect.signature(DistributedDataParallel).parameters)
-        return DistributedDataParallel(module, gradient_as_bucket_view=True, **{name: False})
+        settings: dict[str, Any] = {"gradient_as_bucket_view": True, name: False}
+        return DistributedDataParallel(module, **settings)
 
     @contextlib.contextmanager
     def first_before_others(self) -> Iterator[None]:

@@ -57,5 +57,7 @@ def _start(initializer: Callable[[], None] | None) -> None:
 
 def _end_with_parent() -> None:
     # A killed parent closes no queue: its workers would wait for the next call for ever.
-    connection.wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
     os._exit(1)

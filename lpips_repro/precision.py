@@ -11,16 +11,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
 Restore = Callable[[], None]
 
 # torch >= 2.9 has a second set of switches. They are called "fp32_precision".
-_NEW_CONVOLUTIONS = getattr(torch.backends.cudnn, "conv", None)
+_NEW_CONVOLUTIONS: Any = getattr(torch.backends.cudnn, "conv", None)
 _NEW_PRODUCTS = _NEW_CONVOLUTIONS and torch.backends.cuda.matmul
 # Those of the CPU follow the old switch of products.
-_CPU_PRODUCTS = _NEW_CONVOLUTIONS and torch.backends.mkldnn.matmul
+_CPU_PRODUCTS = _NEW_CONVOLUTIONS and getattr(torch.backends.mkldnn, "matmul", None)
 
 _lock = threading.Lock()
 # The open blocks in their order, and what each wants.
@@ -92,7 +93,7 @@ def _set_convolutions(value: bool) -> None:
     torch.backends.cudnn.allow_tf32 = value
 
 
-def _set(read: Callable, write: Callable, value: object, new_switch: object | None, wanted: bool) -> Restore:
+def _set(read: Callable, write: Callable, value: object, new_switch: Any, wanted: bool) -> Restore:
     new_before = new_switch and new_switch.fp32_precision
     try:
         before = read()

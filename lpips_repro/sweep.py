@@ -70,7 +70,7 @@ def unfinished() -> list[str]:
 
 def _prepare_joblib_worker() -> None:
     multiprocessing.set_start_method("spawn", force=True)  # joblib's own is unknown to processes that a run starts
-    sys.stderr.isatty = lambda: False  # no progress bars, which would write over those of the other workers
+    sys.stderr.isatty = lambda: False  # type: ignore[method-assign]  # no progress bars, which would write over those of the other workers
     threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
 
 

@@ -70,7 +70,7 @@ def test_the_quotes_that_the_line_advises_are_the_right_ones(monkeypatch, overri
     *_, advised = ended(monkeypatch, "sparsity", override).partition("for the shell: ")
     in_shell, _, in_make = advised.partition(", and once more for make: ")
     words = subprocess.check_output(["sh", "-c", f"printf %s {in_shell}"], text=True)
-    args = subprocess.check_output(["sh", "-c", f"{in_make}; printf %s \"$ARGS\""], text=True)
+    args = subprocess.check_output(["sh", "-c", f'{in_make}; printf %s "$ARGS"'], text=True)
     assert shlex.split(args) == [words]  # make hands it to a shell as it is
     key, _, value = override.partition("=")
     found = settings("sparsity", words)[key]

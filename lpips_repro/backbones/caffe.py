@@ -63,8 +63,8 @@ def read_caffe(path: Path, net: str) -> dict[str, Tensor]:
             raise UserError(f"{where}: a BatchNorm or Scale follows it: {net} has none: expected a network without")
         if any(layer.slope for layer in block.get("ReLU", ())):
             raise UserError(f"{where}: a ReLU of slope {block['ReLU'][0].slope:g} follows it: {net} has slope 0")
-    found = {key: torch.from_numpy(np.array(value, dtype=np.float32)) for key, value in arrays.items()}
-    return {**backbone.state_dict(), **found}
+    read = {key: torch.from_numpy(np.array(value, dtype=np.float32)) for key, value in arrays.items()}
+    return {**backbone.state_dict(), **read}
 
 
 def _blocks(path: Path, layers: Iterable[Layer], *, split: bool) -> dict[int, Block]:

@@ -80,6 +80,8 @@ def register_file(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file: `module` of a network is the Python file that registers it")
     module_spec = importlib.util.spec_from_file_location(module_name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise UserError(f"{path}: not the name of a Python file: rename it to {path.stem}.py")
     module = sys.modules[module_name] = importlib.util.module_from_spec(module_spec)
     try:
         module_spec.loader.exec_module(module)
@@ -113,6 +115,8 @@ class Backbone(nn.Module):
             the spec's `left_out` is passed over. Missing, unexpected, wrong-shaped or non-finite entries raise
             UserError. Without a state the parameters are left as they are initialised.
     """
+
+    features: Any  # layers in a row, or a module that returns its maps
 
     def __init__(self, name: str, state: dict[str, Tensor] | None = None):
         super().__init__()

@@ -12,6 +12,7 @@ from lpips_repro.backbones.registry import register_backbone
 
 def _initialise(layer: nn.Conv2d) -> None:
     nn.init.kaiming_uniform_(layer.weight)
+    assert layer.bias is not None  # all of them have one
     nn.init.zeros_(layer.bias)
 
 

@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 BEGIN = "timm/"
 # What makes networks with position embeddings take images of any size; others know none or one of the settings.
-ANY_SIZE = ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"dynamic_img_size": True}, {})
+ANY_SIZE: tuple[dict[str, Any], ...] = (
+    {"dynamic_img_size": True, "dynamic_img_pad": True},
+    {"dynamic_img_size": True},
+    {},
+)
 MULTIPLES = (1, 2, 3, 4)
 # What stands in checkpoints of self-supervised learning beside the network.
 HEADS = ("head.", "fc.", "mask_token", "decoder_")
@@ -35,6 +39,8 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 class TimmMaps(nn.Module):
     """timm's network, cut after its last feature map."""
+
+    net: Any  # of timm: its `feature_info` describes the maps
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -119,6 +125,7 @@ def _settings(timm: ModuleType, name: str, model: str) -> dict[str, Any]:
         if len(strides) == 1 and blocks > 4:
             settings = settings | {"out_indices": [blocks * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]}
         return settings
+    raise UserError(f"net={name!r}: timm gives no feature maps of it")
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 def _initialise(layer: nn.Conv2d) -> None:
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    assert layer.bias is not None  # all of them have one
     nn.init.zeros_(layer.bias)
 
 

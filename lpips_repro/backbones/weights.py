@@ -9,11 +9,13 @@ import contextlib
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
 import torch
 from torch import Tensor
+from torchvision.models import WeightsEnum
 
 from lpips_repro.backbones.caffe import READERS, read_caffe
 from lpips_repro.backbones.checkpoints import encoder_state
@@ -49,36 +51,45 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
     """
     if path is not None:
         return read_weights(Path(path), name)
-    if BACKBONES[name].fetch is not None:
-        return _fetched(name, download)
-    if BACKBONES[name].imagenet is None:
-        raise WeightsNotFoundError(
-            f"no ImageNet weights of {name} are published where torchvision has them: give a file"
-        )
+    if (fetch := BACKBONES[name].fetch) is not None:
+        return _fetched(name, fetch, download)
+    weights = _published(name)
     found = find_imagenet_file(name)
     if found is not None:
         state = read_state(found)
         check_imagenet(name, found, state)
         return state
-    weights = BACKBONES[name].imagenet
     # The second way needs no checkout.
     remedy = f"run `{_fetching(name)}`, or download {weights.url} and set {FOLDER_VARIABLE} to the folder it is in"
     if not download:
         raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
     try:
-        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True, map_location="cpu")
+        downloaded: dict[str, Tensor] = weights.get_state_dict(
+            progress=True, check_hash=True, weights_only=True, map_location="cpu"
+        )
+        return downloaded
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsNotFoundError(f"no ImageNet weights of {name}: {weights.url}: {error}: {remedy}") from None
 
 
-def _fetched(name: str, allowed: bool) -> dict[str, Tensor]:
+def _published(name: str) -> WeightsEnum:
+    """Torchvision's ImageNet weights of a network."""
+    weights = BACKBONES[name].imagenet
+    if weights is None:
+        raise WeightsNotFoundError(
+            f"no ImageNet weights of {name} are published where torchvision has them: give a file"
+        )
+    return weights
+
+
+def _fetched(name: str, fetch: Callable[[], dict[str, Tensor]], allowed: bool) -> dict[str, Tensor]:
     """What the network's own package downloads."""
     remedy = "give a file (init=file weights=FILE)"
     if not allowed:
         raise WeightsNotFoundError(f"weights of {name} may not be downloaded (download=false): allow it, or {remedy}")
     try:
-        return BACKBONES[name].fetch()
+        return fetch()
     except Exception as error:  # of many kinds: no network, no such weights
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise WeightsNotFoundError(f"no weights of {name} could be downloaded: {reason}: {remedy}") from None
@@ -86,19 +97,18 @@ def _fetched(name: str, allowed: bool) -> dict[str, Tensor]:
 
 def find_imagenet_file(name: str) -> Path | None:
     """The file on this computer that holds torchvision's ImageNet weights of a network, or None."""
-    spec = BACKBONES[name]
-    torchvision_file = Path(spec.imagenet.url).name
+    torchvision_file = Path(_published(name).url).name
     candidates = [Path(torch.hub.get_dir()) / "checkpoints" / torchvision_file]
     folder = weights_folder()
     if folder is not None:
-        names = filter(None, (spec.features_file, torchvision_file))
+        names = filter(None, (BACKBONES[name].features_file, torchvision_file))
         candidates = [*(folder / name for name in names), *candidates]
     return next((file for file in candidates if file.is_file()), None)
 
 
 def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
     """Raise UserError where a file does not hold torchvision's ImageNet weights; warn where that cannot be told."""
-    published = Path(BACKBONES[name].imagenet.url)
+    published = Path(_published(name).url)
     if name in FEATURES_SHA256:
         wanted = FEATURES_SHA256[name]
         found = digest_state({key: value for key, value in state.items() if key.startswith("features.")})

@@ -18,8 +18,8 @@ from lpips_repro.benchmark.machine import precisions_of
 from lpips_repro.benchmark.peers import quiet
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import rounds
-from lpips_repro.cli import CONFIGS
 from lpips_repro.config import BenchConfig, TrainerConfig
+from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.training.model import RankingModel

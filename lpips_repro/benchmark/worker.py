@@ -122,7 +122,7 @@ def _model(inputs: Inputs, net: str, variant: str) -> torch.nn.Module:
 def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: Callable) -> Call:
     from omegaconf import OmegaConf
 
-    from lpips_repro.cli import CONFIGS
+    import lpips_repro
     from lpips_repro.config import TrainerConfig
     from lpips_repro.datasets.packed import PackedSplit
     from lpips_repro.training.step import TrainingStep, make_optimiser
@@ -132,7 +132,8 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
     card = {"kind": "2afc", "phase": "train", "split": "noise", "count": count}
     model = _model(inputs, net, variant)
     triplets = triplets_of([PackedSplit(Path(), card, arrays)], model.lin.device)
-    trainer = OmegaConf.load(CONFIGS / "train.yaml").trainer  # the tree's own defaults
+    configs = Path(lpips_repro.__file__).parents[1] / "configs"  # the tree's own
+    trainer = OmegaConf.load(configs / "train.yaml").trainer
     changed = {"precision": precision, "batch_size": count}
     trainer = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), trainer, changed))
     step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import fields
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,7 +15,10 @@ from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.mirrors import public
 from lpips_repro.errors import UserError, check_choice, expected
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 # Groups whose choices have some of the settings of a schema.
 ROWS = {"net": NetConfig, "metric": MetricConfig}
@@ -28,7 +31,7 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         UserError: naming the setting that is unknown, missing, of the wrong type or out of range, and what is allowed.
     """
     expand_home(cfg)
-    found = OmegaConf.to_container(cfg, resolve=False)
+    found: Any = OmegaConf.to_container(cfg, resolve=False)
     chosen = {}
     for group in ("data", "task"):
         if group in {item.name for item in fields(schema)}:
@@ -38,16 +41,16 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         _check_keys(found[group], group_schema, f"{group}.")
     _check_keys(found, schema, "")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), cfg)
+        merged: Any = OmegaConf.merge(OmegaConf.structured(schema), cfg)
         for group, group_schema in chosen.items():
             # Nested, so that errors carry the full name of the setting.
-            nested = OmegaConf.merge({group: OmegaConf.structured(group_schema)}, {group: cfg[group]})
+            nested: Any = OmegaConf.merge({group: OmegaConf.structured(group_schema)}, {group: cfg[group]})
             merged[group] = nested[group]
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
             remedy = "DATA_ROOT=FOLDER" if missing[0] == "data.root" else f"{missing[0]}=VALUE"
             raise UserError(f"{missing[0]}: no value: give it one: {remedy}")
-        return OmegaConf.to_object(merged)
+        return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
 

@@ -1,11 +1,13 @@
 """Settings that are paths: `~` in them is the user's home, as in a shell."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lpips_repro.errors import UserError
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 # The last part of their names; mirrors, which can be addresses, expand `~` themselves.
 PATHS = {
     *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),
@@ -29,7 +31,7 @@ OmegaConf.register_new_resolver("home", at_home, replace=True)
 
 def expand_home(node: DictConfig | ListConfig) -> None:
     """Replace `~` at the beginning of every path of the composed settings, in place."""
-    raw = OmegaConf.to_container(node, resolve=False)
+    raw: Any = OmegaConf.to_container(node, resolve=False)
     for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
         if isinstance(value, dict) or (isinstance(value, list) and key in PATHS):
             expand_home(node[key])

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from lpips_repro.backbones import gaussian_state, torchvision_state
 from lpips_repro.benchmark.inputs import noise_split
 from lpips_repro.benchmark.training import trainer_settings
-from lpips_repro.cli import CONFIGS
 from lpips_repro.config import PretrainConfig
+from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks

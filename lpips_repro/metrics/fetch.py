@@ -1,6 +1,8 @@
 """Fetching and checking every weights file that the tables use (`make weights`)."""
 
+import functools
 import logging
+from collections.abc import Callable
 
 from omegaconf import DictConfig
 
@@ -28,8 +30,8 @@ def fetch_weights(composed: DictConfig) -> None:
             where = f": {net.weights}: {net.remedy}" if net.weights and net.remedy else ""
             log.info("%s: nothing to fetch (init=%s)%s", name, net.init.value, where)
     for backbone in dict.fromkeys(net.backbone for net in cfg.net.values() if net.init is Init.imagenet):
-        jobs = [(f"{backbone} ImageNet", lambda b=backbone: _imagenet(b))]
-        jobs += [(f"{n} lin v{v}", lambda n=n, v=v: _lin(n, v)) for n, v in SHA256 if n == backbone]
+        jobs: list[tuple[str, Callable[[], str]]] = [(f"{backbone} ImageNet", functools.partial(_imagenet, backbone))]
+        jobs += [(f"{n} lin v{v}", functools.partial(_lin, n, v)) for n, v in SHA256 if n == backbone]
         for what, fetch in jobs:
             try:
                 log.info("%s: %s", what, fetch())
@@ -45,6 +47,7 @@ def _imagenet(backbone: str) -> str:
     if BACKBONES[backbone].fetch is not None:
         return "in the cache of the package that has them"
     file = find_imagenet_file(backbone)
+    assert file is not None  # where the state was read from
     check_imagenet(backbone, file, read_state(file))  # also what was downloaded just now
     return f"{file}, checked"
 

@@ -88,9 +88,7 @@ def _feature_similarity(x: Tensor, y: Tensor, chromatic: bool) -> Tensor:
     luma = weighted_sum(rgb, Y_WEIGHTS)
     congruency = _pair(_phase_congruency(luma))
     weight = torch.maximum(*congruency)
-    similarity = _similarity(*congruency, T1) * _similarity(
-        *_gradient_magnitude(luma).unflatten(0, (2, -1)).unbind(), T2
-    )
+    similarity = _similarity(*congruency, T1) * _similarity(*_pair(_gradient_magnitude(luma)), T2)
     if chromatic:
         s_i = _similarity(*_pair(weighted_sum(rgb, I_WEIGHTS)), T3)
         s_q = _similarity(*_pair(weighted_sum(rgb, Q_WEIGHTS)), T4)
@@ -102,7 +100,8 @@ def _feature_similarity(x: Tensor, y: Tensor, chromatic: bool) -> Tensor:
 
 def _pair(values: Tensor) -> tuple[Tensor, Tensor]:
     """Those of x and those of y, which are one after the other."""
-    return values.unflatten(0, (2, -1)).unbind()  # not chunk(2), which torch.export takes for a condition on N
+    of_x, of_y = values.unflatten(0, (2, -1)).unbind()  # not chunk(2), which torch.export takes for a condition on N
+    return of_x, of_y
 
 
 def _downsample(image: Tensor) -> Tensor:
@@ -179,7 +178,8 @@ def _filters(height: int, width: int, dtype: torch.dtype, device: torch.device) 
 def _frequencies(size: int) -> Tensor:
     """Kovesi's frequencies of an FFT in its own order; odd sizes run to +-0.5 where the FFT's do not."""
     steps = torch.arange(size, dtype=torch.float64, device="cpu") - size // 2
-    return torch.fft.ifftshift(steps / (size - size % 2))
+    frequencies: Tensor = torch.fft.ifftshift(steps / (size - size % 2))
+    return frequencies
 
 
 def _noise_gain(filters: Tensor, symmetric: Tensor) -> Tensor:

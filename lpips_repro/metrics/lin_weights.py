@@ -59,7 +59,7 @@ def find_lin_file(net: str, version: str) -> Path | None:
     """The file on this computer that should hold the official lin weights, or None."""
     candidates = []
     package = importlib.util.find_spec("lpips")
-    if package is not None:
+    if package is not None and package.origin is not None:
         candidates.append(Path(package.origin).parent / "weights" / f"v{version}" / f"{net}.pth")
     folder = weights_folder()
     if folder is not None:

@@ -18,7 +18,9 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {}
 
 
-def register_metric(to_distance: Callable[[Tensor], Tensor] = lambda value: value) -> Callable[[Callable], Callable]:
+def register_metric(
+    to_distance: Callable[[Tensor], Tensor] = lambda value: value,
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Register a function of (x, y, **settings) under its own name.
 
     Args:

@@ -81,7 +81,7 @@ def ssim(
         blocks, compiled = [channels], False
     else:
         count = max(1, BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"] // x[0, 0].numel())
-        blocks = zip(*(images.split(count) for images in channels), strict=True)
+        blocks = list(zip(*(images.split(count) for images in channels), strict=True))
     if compiled:
         with compiling():
             done = [
@@ -89,7 +89,8 @@ def ssim(
             ]
     else:
         done = [_channel_ssim(a, b, *settings) for a, b in blocks]
-    return torch.cat(done).unflatten(0, x.shape[:2]).mean(dim=1).to(x.dtype)
+    values: Tensor = torch.cat(done).unflatten(0, x.shape[:2]).mean(dim=1)
+    return values.to(x.dtype)
 
 
 def dssim(

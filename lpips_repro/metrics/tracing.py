@@ -24,7 +24,7 @@ def is_recorded(tensor: Tensor) -> bool:
     return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
-def quiet_checks() -> contextlib.AbstractContextManager:
+def quiet_checks() -> contextlib.AbstractContextManager[object]:
     """A block that checks shapes. torch.jit.trace warns of every such check: that it is not part of the trace."""
     if torch.compiler.is_compiling() or not torch.jit.is_tracing():
         return contextlib.nullcontext()

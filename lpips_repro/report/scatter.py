@@ -81,7 +81,8 @@ class _Canvas:
         self.draw = ImageDraw.Draw(picture)
 
     def text(self, where: Sequence[float], text: str, anchor: str = "lt", size: int = 12) -> None:
-        self.draw.text(_finer(where), text, "black", ImageFont.load_default(size * FINER), anchor)
+        x, y = _finer(where)
+        self.draw.text((x, y), text, "black", ImageFont.load_default(size * FINER), anchor)
 
     def width(self, text: str) -> float:
         return ImageFont.load_default(12 * FINER).getlength(text) / FINER
@@ -114,7 +115,7 @@ def _axis(values: Sequence[float]) -> tuple[float, float, np.ndarray]:
 
 
 def _legend(canvas: _Canvas, points: Sequence[Point], colors: Mapping[str, str]) -> None:
-    x, y = LEFT, SIZE[1] - 20
+    x, y = float(LEFT), SIZE[1] - 20
     for group, color in colors.items():
         if any(point.group == group for point in points):
             canvas.marker(x + RADIUS, y, color, True)

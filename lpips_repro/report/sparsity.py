@@ -94,7 +94,7 @@ def shares_below(state: Mapping[str, Tensor], bound: float = ZERO) -> tuple[list
     Raises:
         UserError: where it holds none of them.
     """
-    small = []
+    small: list[Tensor] = []
     while lin_key(len(small)) in state:
         small.append(state[lin_key(len(small))].flatten() < bound)
     if not small:

@@ -1,8 +1,10 @@
 """How much memory Python's objects take at the most."""
 
 import contextlib
+import multiprocessing
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 
 @contextlib.contextmanager
@@ -15,3 +17,9 @@ def memory_at_most(size: int) -> Iterator[None]:
     finally:
         tracemalloc.stop()
     assert peak < size, f"{peak} bytes at the most"
+
+
+def in_new_process(function: Callable[[], None]) -> None:
+    """Call a function of a module where no other test has left threads or settings of logging."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        executor.submit(function).result()

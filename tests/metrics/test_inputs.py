@@ -187,5 +187,5 @@ def test_our_own_images_from_bytes_are_not_checked(reads):
 
     distance = lpips_distance(metric_of(), Engine(torch.device("cpu")))
     reads.clear()
-    distance.triplet(*((image + 1) / 2 for image in images(2, 3, 64, 64)))
+    distance.measure(*((image + 1) / 2 for image in images(2, 3, 64, 64)))
     assert not reads

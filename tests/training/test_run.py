@@ -12,7 +12,9 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES, gaussian_state, torchvision_state
+from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.config.timm_nets import register_timm_nets
+from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods
 from lpips_repro.training import run as run_module
@@ -35,7 +37,9 @@ def mini(tmp_path_factory):
     """Overrides for mini with 60 triplets to learn from, packed once for all runs."""
     root = tmp_path_factory.mktemp("mini")
     few = ("data.train=20", "data.val=10", "data.jnd=10", "data.autoencoders=2", "data.autoencoder_steps=2")
-    return ("data=mini", f"data.root={root}", "data.workers=1", *few)
+    overrides = ("data=mini", f"data.root={root}", "data.workers=1", *few)
+    prepare(parse(settings("dataset", *overrides), DatasetConfig).data, "train", "val")
+    return overrides
 
 
 def run(folder, net, variant, *overrides):

@@ -16,7 +16,7 @@ def unit_normalize(feature_map: Tensor) -> Tensor:
     """A feature map (N, C, H, W) with vectors of channels of length 1, at least float32."""
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
     feature_map = at_least_float32(feature_map)
-    norm = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
+    norm: Tensor = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
     return feature_map * norm.reciprocal()  # one division per place, not one per channel
 
 
@@ -63,7 +63,7 @@ def weighted_sum(means: Tensor, head: Tensor) -> Tensor:
     return (means * head).sum(dim=-1)
 
 
-def place_distances(feature_map: Tensor, batches: int, head: Tensor, size: tuple[int, int]) -> Tensor:
+def place_distances(feature_map: Tensor, batches: int, head: Tensor, size: torch.Size) -> Tensor:
     """What a layer adds to the distances at every place, scaled to the size (H, W) of the images.
 
     Args:
@@ -74,12 +74,13 @@ def place_distances(feature_map: Tensor, batches: int, head: Tensor, size: tuple
         (batches - 1, N, 1, H, W), at least float32.
     """
     with without_autocast(feature_map):
-        maps = [values @ head.to(values.dtype) for values in squared_differences(feature_map, batches)]
-        maps = torch.cat(maps).unflatten(1, feature_map.shape[2:])[:, None]
+        each = [values @ head.to(values.dtype) for values in squared_differences(feature_map, batches)]
+        maps: Tensor = torch.cat(each).unflatten(1, feature_map.shape[2:])[:, None]
         maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-        return maps.unflatten(0, (batches - 1, -1))
+        maps = maps.unflatten(0, (batches - 1, -1))
+        return maps
 
 
-def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager:
+def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
     """A block in which operations on a tensor's device compute in the dtypes given, whatever autocast says."""
     return torch.autocast(tensor.device.type, enabled=False) if is_autocast(tensor) else contextlib.nullcontext()

@@ -38,6 +38,10 @@ class Core(FrozenModule):
         validate, persistent: as for `LPIPS`.
     """
 
+    backbone: Backbone
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, backbone: Backbone, version: str, *, validate: bool = True, persistent: bool = True):
         super().__init__(persistent)
         self.backbone, self.version, self.validate = backbone, version, validate
@@ -45,7 +49,7 @@ class Core(FrozenModule):
         for name in CONSTANTS:
             self.register_buffer(name, None, persistent=False)
         self._set_constants(next(backbone.parameters()))
-        self.register_load_state_dict_post_hook(_set_constants_after_load)
+        self.register_load_state_dict_post_hook(_set_constants_after_load)  # type: ignore[no-untyped-call]
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # in which convolutions are faster
         self.eval()
@@ -85,8 +89,8 @@ class Core(FrozenModule):
         if self.backbone.spec.preprocess is None and self.version == "0.1":
             # In one pass, by rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
             rows = (factor / self.scale, (offset - self.shift) / self.scale)
-            factor, offset = (values.flatten().repeat(images.shape[2]) for values in rows)
-            images = torch.addcmul(offset, images.flatten(2), factor).view_as(images)
+            factors, offsets = (values.flatten().repeat(images.shape[2]) for values in rows)
+            images = torch.addcmul(offsets, images.flatten(2), factors).view_as(images)
         elif normalize:
             images = factor * images + offset
         if self.backbone.spec.preprocess is not None:
@@ -181,7 +185,7 @@ class Core(FrozenModule):
 
     def _apply(self, *args: object, **kwargs: object) -> "Core":
         """Convert or move all tensors; the constants are made again, not rounded twice or left without values."""
-        super()._apply(*args, **kwargs)
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._set_constants(self.shift)
         return self
 

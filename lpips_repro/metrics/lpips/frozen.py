@@ -35,7 +35,7 @@ class FrozenModule(nn.Module):
         """A state dict under the module's own keys; raises UserError for values that it does not take."""
         return dict(state)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As of torch.nn.Module; for a parent empty unless the module is persistent."""
         destination = args[0] if args else kwargs.get("destination")
         if destination is not None and not self.persistent:

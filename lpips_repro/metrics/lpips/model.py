@@ -152,7 +152,8 @@ class LPIPS(Core):
     ) -> tuple[Tensor, Tensor]:
         """The distances (ref, p0) and (ref, p1), with one pass over the reference; arguments as for `forward`."""
         refuse_arguments("forward", unknown)
-        return self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize, per_layer, mask)
+        d0, d1 = self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize, per_layer, mask)
+        return d0, d1
 
     @classmethod
     def from_official(
@@ -194,7 +195,7 @@ class LPIPS(Core):
         """
         return own_state(self.backbone, list(self.lin), state, SHIFT, SCALE)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As of `FrozenModule`; lin weights that an optimizer made negative are 0, which they count as."""
         state, prefix = super().state_dict(*args, **kwargs), kwargs.get("prefix", "")
         for layer in range(len(self.lin)):
@@ -228,16 +229,16 @@ class LPIPS(Core):
         if self.spatial:
             head = self.head
             by_layer = self.in_blocks(images, normalize, None, lambda block, count, _: self.maps_of(block, count, head))
-            found = [maps.movedim(1, 0) for maps in by_layer]
+            found = [maps.movedim(1, 0) for maps in by_layer.unbind()]
             found = found if per_layer else [maps.sum(dim=0) for maps in found]
         else:
             means = self.in_blocks(images, normalize, mask, self.means_of)
             head = self.head.to(means.dtype)
             if per_layer:
-                layers = list(zip(means.split(channels, dim=2), head.split(channels), strict=True))
-                found = [torch.stack([weighted_sum(m[k], h) for m, h in layers]) for k in range(len(means))]
+                layers = [zip(m.split(channels, dim=1), head.split(channels), strict=True) for m in means.unbind()]
+                found = [torch.stack([weighted_sum(*pair) for pair in pairs]) for pairs in layers]
             else:
-                found = [weighted_sum(m, head) for m in means]
+                found = [weighted_sum(m, head) for m in means.unbind()]
         return tuple(distance.to(dtype) for distance in found)
 
 

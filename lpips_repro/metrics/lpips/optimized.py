@@ -7,7 +7,7 @@ processor wants (inductor's "freezing"). Compilation takes about ten seconds per
 import contextlib
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -48,6 +48,8 @@ class OptimizedLPIPS(FrozenModule):
         UserError: for another dtype, a metric that is not in float32, or, when called, if compilation fails.
     """
 
+    head: Tensor
+
     def __init__(
         self,
         core: Core,
@@ -70,7 +72,7 @@ class OptimizedLPIPS(FrozenModule):
             shorten(self.core.backbone)
         self.register_buffer("head", head.detach().clone())
         self.dtype, self.compiled, self.spatial = dtype, compiled, spatial
-        self._compiled: dict[tuple, dict[int, nn.Module]] = {}
+        self._compiled: dict[tuple[int, torch.Size, bool], dict[int, Callable[[Tensor], Tensor]]] = {}
         self._asked: set[int] = set()
         self.eval()
 
@@ -96,7 +98,8 @@ class OptimizedLPIPS(FrozenModule):
     ) -> tuple[Tensor, Tensor]:
         """As `LPIPS.triplet`, on float32 images; distances alone, without `per_layer` and `mask`."""
         refuse_arguments("evaluator", unknown)
-        return self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize)
+        d0, d1 = self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize)
+        return d0, d1
 
     def channel_means(self, ref: Tensor, *others: Tensor, normalize: bool = False) -> Tensor:
         """As `LPIPS.channel_means`, on float32 images."""
@@ -140,7 +143,7 @@ class OptimizedLPIPS(FrozenModule):
                 )
         self.core.check(images, normalize)
 
-    def _for_shape(self, batches: tuple[Tensor, ...], spatial: bool) -> tuple[int, nn.Module]:
+    def _for_shape(self, batches: tuple[Tensor, ...], spatial: bool) -> tuple[int, Callable[[Tensor], Tensor]]:
         """How many examples at a time, and what is computed of them."""
         block = _Block(self.core, len(batches), self.head if spatial else None)
         at_once = self.core.at_once(batches[0], len(batches), self.dtype)
@@ -165,6 +168,8 @@ def rounded_up(count: int) -> int:
 
 class _Block(nn.Module):
     """What is compiled: means in every channel, or with a head maps of distances."""
+
+    head: Tensor | None
 
     def __init__(self, core: Core, batches: int, head: Tensor | None):
         super().__init__()

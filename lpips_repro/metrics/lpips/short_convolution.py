@@ -28,7 +28,8 @@ class ShortConv2d(nn.Module):
         """(N, C, H, W) to (N, C', H, W)."""
         if x.shape[2:] == (3, 3) and x.device.type == "cpu":  # a GPU's library finds its own way
             return convolve_3x3(x, self.direct.weight, self.direct.bias)
-        return self.direct(x)
+        values: Tensor = self.direct(x)
+        return values
 
 
 def shorten(network: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """How fast BAPPS's val archives are packed, in how much memory, and how fast an epoch is then read.
 
-    python -m tests.datasets.bench_packing FOLDER
+    python -m lpips_repro.benchmark.packing FOLDER
 
 Makes archives of BAPPS's exact val counts and layout in FOLDER/mirror (2.3 GB) and packs them into FOLDER/data with one
 worker a core; either is left out where it is there already. Then reads a 2AFC split as the released loader decodes it
@@ -22,25 +22,25 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from lpips_repro.benchmark.stand_ins import png, write_archives
+from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.members import read_members
 from lpips_repro.datasets.published import ARCHIVES, COUNTS
 from lpips_repro.datasets.torch_datasets import BAPPS2AFC
 from lpips_repro.parallel import available_cores
-from tests.datasets.archives import png, write_archives
 
 SPLIT = ("2afc", "val", "traditional")
 RUNS = 3
 PACKED_EPOCHS = 5  # in a run: one is too short to time
+FOLDERS = {"root": "files", "packed": "packed", "archives": "archives"}  # in FOLDER/data, by setting
 PACK = """
 import sys
-from pathlib import Path
+from lpips_repro.benchmark.settings import composed
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.bapps import prepare_bapps
 from lpips_repro.parallel import available_cores
-from tests.datasets.small_bapps import small_settings
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    cfg = parse(small_settings(folder / "mirror", folder / "data"), DatasetConfig)
+    cfg = parse(composed("dataset", *sys.argv[1:]), DatasetConfig)
     prepare_bapps(cfg.data, "val", available_cores())
 """
 
@@ -52,10 +52,10 @@ class ReleasedLoader(Dataset):
         self.folder, self.names = folder, sorted(path.stem for path in (folder / "ref").iterdir())
         self.transform = transforms.Compose([transforms.Resize(64), transforms.ToTensor()])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
         name = self.names[index]
         images = (Image.open(self.folder / field / f"{name}.png").convert("RGB") for field in ("ref", "p0", "p1"))
         judge = torch.from_numpy(np.load(self.folder / "judge" / f"{name}.npy"))
@@ -63,7 +63,7 @@ class ReleasedLoader(Dataset):
 
 
 def peak_memory(process: subprocess.Popen, found: dict[str, int]) -> None:
-    """The largest sum of private (not file-backed) memory over a process and its children, in bytes."""
+    """Note the largest sum of private (not file-backed) memory over a process and its children, in bytes."""
     while process.poll() is None:
         total = 0
         for status in Path("/proc").glob("[0-9]*/status"):
@@ -79,10 +79,13 @@ def peak_memory(process: subprocess.Popen, found: dict[str, int]) -> None:
 
 def pack(folder: Path, workers: int) -> None:
     """Pack the archives in a process of its own and print how fast and in how much memory."""
-    script = folder / "pack.py"
+    script, data = folder / "pack.py", folder / "data"
     script.write_text(PACK)
-    start, found = time.perf_counter(), {}
-    process = subprocess.Popen([sys.executable, str(script), str(folder)], env={"PYTHONPATH": "."}, cwd=Path.cwd())
+    settings = [f"data.mirrors=['{folder / 'mirror'}']", f"experiments={data / 'experiments'}", "data.resize=exact"]
+    settings += [f"data.{key}={data / name}" for key, name in FOLDERS.items()]
+    found: dict[str, int] = {}
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, str(script), *settings], env={"PYTHONPATH": "."}, cwd=CONFIGS.parent)
     watcher = threading.Thread(target=peak_memory, args=(process, found))
     watcher.start()
     if process.wait():
@@ -107,6 +110,7 @@ def unpack(archive: Path, files: Path) -> None:
 
 
 def epoch_seconds(dataset: Dataset, workers: int, epochs: int) -> float:
+    """The mean time of an epoch, over several."""
     loader = DataLoader(dataset, batch_size=50, num_workers=workers)
     start = time.perf_counter()
     for _ in range(epochs):
@@ -126,6 +130,7 @@ def compare(released: Dataset, packed: Dataset, workers: int) -> None:
 
 
 def main(folder: Path) -> None:
+    """Make, pack and read what is not there yet."""
     mirror, files = folder / "mirror", folder / "files"
     packed = folder / "data" / "packed" / "bapps" / "exact" / "-".join(SPLIT)
     if not mirror.is_dir():
@@ -134,7 +139,7 @@ def main(folder: Path) -> None:
         write_archives(mirror, COUNTS, images=[png(generator, detail=64) for _ in range(500)])
     workers = available_cores()
     if packed.is_dir():
-        print(f"{packed}: packed already; delete {folder / 'data'} to time the packing")
+        print(f"{packed}: packed already: name another folder to time the packing")
     else:
         pack(folder, workers)
     if not files.is_dir():
@@ -144,4 +149,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]).absolute())

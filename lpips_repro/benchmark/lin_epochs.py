@@ -1,6 +1,6 @@
 """How much faster lin trains on stored features than the released trainer does on images.
 
-    python -m tests.training.bench_lin [--nets alex squeeze vgg] [--rounds 3]
+    python -m lpips_repro.benchmark.lin_epochs [--nets alex squeeze vgg] [--rounds 3]
 
 All in one process, alternating; medians of the rounds. What is measured on what:
 
@@ -35,6 +35,8 @@ import numpy as np
 import torch
 
 from lpips_repro.backbones import gaussian_state
+from lpips_repro.benchmark.settings import composed
+from lpips_repro.benchmark.training import trainer_settings
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
@@ -43,8 +45,6 @@ from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep, make_optimiser
 from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures, to_images
 from lpips_repro.training.window import Window
-from tests.compose import settings
-from tests.training.tiny import trainer
 
 TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
 CPU = torch.device("cpu")
@@ -53,6 +53,7 @@ RELEASED_STEPS = 4  # a round
 
 
 def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -98,7 +99,7 @@ def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> Fe
 
 def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
     """An epoch as the loop does it."""
-    training_step, window = TrainingStep(model, make_optimiser(model, 1e-4), trainer(), seed=0), Window(CPU)
+    training_step, window = TrainingStep(model, make_optimiser(model, 1e-4), trainer_settings(), seed=0), Window(CPU)
     order = np.random.default_rng([0, epoch]).permutation(len(triplets))
     for step in range(EPOCH_STEPS):
         window.add(step, *training_step(triplets, order[step * BATCH : (step + 1) * BATCH], step))
@@ -134,11 +135,12 @@ def wall_time(net: str) -> str:
 
 
 def main() -> None:
+    """Measure the networks named on the command line, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="+", default=["alex", "squeeze", "vgg"])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    split = prepare(parse(settings("dataset", "data=mini"), DatasetConfig).data, "train")[0]
+    split = prepare(parse(composed("dataset", "data=mini"), DatasetConfig).data, "train")[0]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split)} triplets of {split.name}")
     for net in options.nets:
         needed, free = (

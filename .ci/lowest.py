@@ -1,0 +1,25 @@
+"""Print the lower bounds of pyproject.toml as exact versions, one requirement per line: linters are left out."""
+
+import re
+import tomllib
+from pathlib import Path
+
+LINTERS = ("codespell", "mypy", "ruff", "types-")
+
+
+def lowest(requirement: str) -> str:
+    """`numpy>=1.26` as `numpy==1.26`."""
+    return requirement.replace(">=", "==")
+
+
+def main() -> None:
+    """Print them."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    own = re.compile(rf"{project['name']}\b")
+    found = {lowest(line) for group in groups for line in group if not own.match(line) and not line.startswith(LINTERS)}
+    print(*sorted(found), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
