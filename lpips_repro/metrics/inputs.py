@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lpips_repro.metrics.tracing import is_recorded, quiet_checks
+from lpips_repro.metrics.tracing import is_recorded, is_transformed, quiet_checks
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 GREY_OR_RGB = (1, 3)  # channels
@@ -100,8 +100,10 @@ def read_extremes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[float, float
     # Converted before they are put together: autocast refuses to combine some halves. MPS has no float64.
     dtypes = {name: torch.float32 if tensor.device.type == "mps" else torch.float64 for name, tensor in tensors.items()}
     pairs = [[value.to(dtypes[name]) for value in tensor.detach().aminmax()] for name, tensor in tensors.items()]
-    extremes = torch.stack([torch.stack(pair) for pair in pairs]).tolist()
-    return dict(zip(tensors, map(tuple, extremes), strict=True))
+    found = torch.stack([torch.stack(pair) for pair in pairs])
+    # Of a transformed tensor torch 2.6 reads single numbers only.
+    extremes = [[value.item() for value in pair] for pair in found] if is_transformed(found) else found.tolist()
+    return {name: (least, most) for name, (least, most) in zip(tensors, extremes, strict=True)}
 
 
 def check_ranges(
@@ -128,7 +130,8 @@ def check_ranges(
 def is_autocast(image: Tensor) -> bool:
     """Whether autocast is on for the device of an image."""
     kind = image.device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    # torch 2.6 cannot compile the question whether a device has autocast; those that are compiled for have it.
+    return (torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)) and torch.is_autocast_enabled(kind)
 
 
 def as_rgb(image: Tensor) -> Tensor:

@@ -31,6 +31,11 @@ def quiet_checks() -> contextlib.AbstractContextManager[object]:
     return warnings.catch_warnings(action="ignore", category=torch.jit.TracerWarning)
 
 
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether a tensor is inside a transform such as torch.func.grad or torch.func.vmap."""
+    return bool(_functorch.is_functorch_wrapped_tensor(tensor))
+
+
 def _is_proxied() -> bool:
     # Whoever traces with make_fx has imported it.
     module = sys.modules.get("torch.fx.experimental.proxy_tensor")

@@ -319,7 +319,7 @@ def test_a_row_from_a_caffemodel_has_its_weights(state, tmp_path):
     distance = row.build(Engine(torch.device("cpu")))
     ref, p0, p1 = torch.rand(3, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     wanted = LPIPS("caffenet", "off_the_shelf", weights=state)(ref, p0, normalize=True)
-    torch.testing.assert_close(distance.triplet(ref, p0, p1)[0], wanted)
+    torch.testing.assert_close(distance.finish(distance.measure(ref, p0, p1))[0], wanted)
 
 
 def test_the_places_above_are_those_of_the_convolutions():

@@ -171,6 +171,6 @@ def test_bootstrap_interval_agrees_with_scipys():
     credit = twoafc_credits(d0, d1, judge)
     counts = bootstrap_counts(400, 5000, seed=0, split="x")
     found = np.quantile(counts @ credit / 400, (0.025, 0.975))
-    theirs = scipy.stats.bootstrap((credit,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
+    drawn = scipy.stats.bootstrap((credit,), np.mean, n_resamples=5000, method="percentile", random_state=1)
     # The standard error of an end of the interval with 5000 resamples is about 0.0005 here.
-    np.testing.assert_allclose(found, theirs, atol=0.002)
+    np.testing.assert_allclose(found, drawn.confidence_interval, atol=0.002)

@@ -18,7 +18,7 @@ from tests.metrics.test_lpips import WEIGHTS, images, random_lin, released_metri
 
 # The same operations in another order.
 CLOSE = {"atol": 1e-6, "rtol": 1e-5}
-BATCH = torch.export.Dim("batch")
+BATCH = torch.export.Dim("batch", max=2**20)  # torch 2.6 wants a largest one
 
 
 def metric_of(net="alex", **settings) -> LPIPS:
