@@ -7,6 +7,7 @@ import markdown
 import pytest
 
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.mos import MOS
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
@@ -61,7 +62,7 @@ def test_names_are_shown_as_they_are_in_latex_and_markdown(tmp_path):
 
 def test_the_best_method_of_each_column_is_bold_in_latex_and_rules_are_those_of_booktabs(tmp_path):
     rows = [
-        row("human", "observers", one=90.0, all=90.0),
+        row("human", "observers", one=61.0, all=90.0),
         row("ssim", one=60.0, all=70.001),
         row("alex", "lpips", one=61.0, all=70.0),
         Row("lpips", "vgg", note="not run"),
@@ -75,6 +76,12 @@ def test_the_best_method_of_each_column_is_bold_in_latex_and_rules_are_those_of_
     bold = {method: re.findall(r"\\textbf{([\d.]+)}", line) for method, line in lines.items()}
     assert bold == {"method": [], "human": [], "ssim": ["70.00"], "alex": ["61.00", "70.00"], "vgg": []}
     assert r"\textbf{61.00} {\scriptsize 60.0--62.0}" in lines["alex"]
+
+
+def test_the_best_likelihood_is_the_least(tmp_path):
+    of = table(row("ssim", all=0.4), row("alex", "lpips", all=0.3), protocol=PROTOCOLS["2afc-likelihood"])
+    *_, tex, _ = write_tables(tmp_path, [of])
+    assert re.findall(r"\\textbf{([\d.]+)}", tex.read_text()) == ["0.300"]
 
 
 def test_columns_tell_what_a_row_is_and_settings_are_json(tmp_path):

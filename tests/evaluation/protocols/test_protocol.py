@@ -139,7 +139,7 @@ def test_a_protocol_takes_one_file(tmp_path, own_file, capsys):
     assert float(row["all_lo"]) <= float(row["all"]) <= float(row["all_hi"])
     assert "Odd one out (permille)" in capsys.readouterr().out
     assert table(tmp_path, "first").keys() == table(tmp_path, "twoafc").keys() >= {"oracle", "l2-rgb", "ssim"}
-    assert {row["kind"] for row in read_long(tmp_path)} == {"2afc", "odd", "2afc-first"}
+    assert {row["kind"] for row in read_long(tmp_path)} >= {"2afc", "odd", "2afc-first"}
 
 
 def read_long(folder):
