@@ -86,28 +86,28 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 data: setup  ## Fetch, check and pack a dataset, BAPPS by default [SPLITS=all|train|val] [DATA=...]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 data-verify: setup  ## Check what is on disk of BAPPS: counts, digests, archives [SPLITS=all|train|val]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 data-stats: setup  ## Counts, votes, observers' agreement and a sheet of examples (PNG) [DATA=...] [SPLITS=...]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
 	$(RUN) scripts/$@.py $(ARGS)
 
 train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; the same command resumes
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 train-all: setup  ## Train the nine: every NET in every VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
-	$(RUN) -m lpips_repro.launch scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch $(SETS_$@) -- $(ARGS)
+	@$(RUN) -m lpips_repro.launch scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch $(SETS_$@) -- $(ARGS)
 
 init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training [IMAGES=folder, default: those of mini]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
@@ -116,19 +116,19 @@ eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013 [DATA
 	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/$@.py $(ARGS)
 
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
-	$(SCRIPT) $(SETS_$@) -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 gpu-check: setup  ## Check everything on a GPU, in some minutes [RUN=python3] [ARGS="names of groups"]
 	$(RUN) scripts/gpu_check.py $(ARGS)
 
 gpu-bench: setup  ## Rates of NET=alex|squeeze|vgg on a GPU; the same command goes on [RUN=python3] [ARGS=... of bench]
-	$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
+	@$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
 
 demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
 	$(RUN) scripts/init_kmeans.py

@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TextIO
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -37,6 +38,7 @@ def run(main: Callable[[], None]) -> None:
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
+    sys.stderr = _WithoutOverrides(sys.stderr)
     try:
         for word in sys.argv[1:]:
             check_utf8(word)
@@ -51,6 +53,20 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         sys.exit(f"error: {message}")
+
+
+class _WithoutOverrides:
+    """Standard error without Hydra's line before an error, "Error executing job with overrides: [...]"."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, unless it is that line."""
+        return len(text) if text.startswith("Error executing job with overrides") else self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def _explain(error: Exception) -> str | None:
@@ -125,8 +141,12 @@ def _explain_grammar(word: str) -> str:
         value = f"[{','.join(map(_quoted_once, value[1:-1].split(',')))}]"
     else:
         value = _quoted_once(value)
-    advised = public(shlex.quote(f"{key}={value}"))
-    return f"{public(word)}: Hydra cannot read this value: it takes quotes for Hydra and for the shell: {advised}"
+    advised = shlex.quote(f"{key}={value}")
+    in_make = re.sub(r'([\\"$`])', r"\\\1", advised)
+    return public(
+        f"{word}: Hydra cannot read this value: it takes quotes for Hydra and for the shell: {advised}, and once more"
+        f' for make: ARGS="{in_make}"'
+    )
 
 
 def _quoted_once(text: str) -> str:

@@ -10,10 +10,12 @@ are handed over as they are.
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lpips_repro.datasets.mirrors import public
 from lpips_repro.errors import UserError
 from lpips_repro.quoting import quoted
 
@@ -49,7 +51,8 @@ def _filled(word: str, values: Mapping[str, str]) -> str | None:
 def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
     """Raise UserError for a DATA_ROOT of BAPPS that holds nothing of it: BAPPS would be downloaded instead."""
     root = values.get("DATA_ROOT", "")
-    used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and "data.unpack=true" not in words
+    others = any(word.startswith("data=") or word.lower() == "data.unpack=true" for word in words[words.index("--") :])
+    used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and not others
     if not root or not used:
         return
     from lpips_repro.datasets.layout import PAPER_SPLITS
@@ -69,7 +72,9 @@ def main() -> None:
         check_root(sys.argv[1:], os.environ)
     except UserError as error:
         sys.exit(f"error: {error}")
-    os.execv(sys.executable, [sys.executable, *command_of(sys.argv[1:], os.environ)])
+    command = command_of(sys.argv[1:], os.environ)
+    print(public(shlex.join([os.path.relpath(sys.executable), *command])), file=sys.stderr)
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 if __name__ == "__main__":

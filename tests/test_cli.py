@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shlex
 import subprocess
 import sys
 
@@ -43,7 +44,7 @@ def ended(monkeypatch, config, *words):
         ("train", "data.root=/a,b", "data.root=/a,b: Hydra cannot read this value"),
         ("train", "data.root='x", "data.root='x: Hydra cannot read this value"),
         ("train", "seed", "seed: expected KEY=VALUE"),
-        ("train", "sed=1", "sed: Key 'sed' is not in struct: expected one of "),
+        ("train", "sed=1", "sed: unknown setting: expected one of "),
     ],
 )
 def test_an_override_that_hydra_refuses_is_one_line(monkeypatch, config, override, message):
@@ -67,7 +68,10 @@ def test_the_likely_name_is_the_end_of_the_line(monkeypatch, config, override, m
 @pytest.mark.parametrize("override", ["weights=[/a/b=c.pth]", "weights=[/a,/b=c]", "name=a=b"])
 def test_the_quotes_that_the_line_advises_are_the_right_ones(monkeypatch, override):
     *_, advised = ended(monkeypatch, "sparsity", override).partition("for the shell: ")
-    words = subprocess.check_output(["sh", "-c", f"printf %s {advised}"], text=True)
+    in_shell, _, in_make = advised.partition(", and once more for make: ")
+    words = subprocess.check_output(["sh", "-c", f"printf %s {in_shell}"], text=True)
+    args = subprocess.check_output(["sh", "-c", f'{in_make}; printf %s "$ARGS"'], text=True)
+    assert shlex.split(args) == [words]  # make hands it to a shell as it is
     key, _, value = override.partition("=")
     found = settings("sparsity", words)[key]
     assert (list(found) if key == "weights" else found) == (value[1:-1].split(",") if key == "weights" else value)

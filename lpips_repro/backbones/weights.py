@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import pickle
 from pathlib import Path
 from urllib.error import URLError
 
@@ -113,7 +112,7 @@ def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
     if not found.startswith(wanted):
         raise UserError(
             f"{file}: not torchvision's ImageNet weights of {name} (digest {found[:12]}, expected {wanted[:12]}):"
-            f" delete it and run `{_fetching(name)}`"
+            f" move it away and run `{_fetching(name)}`"
         )
 
 
@@ -153,10 +152,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # settings in checkpoints: plain data
             state = encoder_state(torch.load(path, map_location="cpu", weights_only=True))
-    # What the unpickler raises on a file of another kind can be any of these.
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # the unpickler can raise nearly anything on a file of another kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable weights file ({reason}): delete it and fetch it again") from None
+        raise UserError(f"{path}: not a readable weights file ({reason}): move it away and fetch it again") from None
     is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
     if not is_state:
         raise UserError(f"{path}: holds a {type(state).__name__}: expected a state dict, tensors by key")

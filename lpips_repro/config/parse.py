@@ -13,7 +13,7 @@ from lpips_repro.config.evaluate import MetricConfig, NetConfig
 from lpips_repro.config.paths import expand_home
 from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.mirrors import public
-from lpips_repro.errors import UserError, check_choice, expected, likely_names
+from lpips_repro.errors import UserError, check_choice, expected
 
 Config = TypeVar("Config")
 
@@ -45,7 +45,8 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
             merged[group] = nested[group]
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
-            raise UserError(f"{missing[0]}: no value: give it one, such as {missing[0]}=VALUE")
+            remedy = "DATA_ROOT=FOLDER" if missing[0] == "data.root" else f"{missing[0]}=VALUE"
+            raise UserError(f"{missing[0]}: no value: give it one: {remedy}")
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
@@ -74,13 +75,17 @@ def explain(error: OmegaConfBaseException) -> str:
         return f"{error.full_key}=null: expected a value"
     text = f"{error.full_key}: {message}" if error.full_key else message
     if error.parent_node is not None and isinstance(error.parent_node, DictConfig) and "not in" in message:
-        text += f": {expected(str(error.key), map(str, error.parent_node))}"
+        names = [str(name) for name in error.parent_node if name != "hydra"]
+        text = f"{error.full_key}: unknown setting: {expected(str(error.key), names)}"
         schema = ROWS.get(str(error.full_key).partition(".")[0])
         if schema and error.key in {item.name for item in fields(schema)}:
             text += f", or +{error.full_key}=VALUE to add it"
     if choice := re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
-        likely = likely_names(choice[1], choice[2].split(", "))
-        text += f": did you mean {' or '.join(likely)}?" if likely else ""
+        return f"{error.full_key}={public(choice[1])}: {expected(choice[1], choice[2].split(', '))}"
+    if kind := re.search(r"Value '(.*?)'.* could not be converted to (\w+)", message):
+        return f"{error.full_key}={public(kind[1])}: expected a value of type {kind[2].lower()}"
+    if "Cannot merge DictConfig with ListConfig" in message:
+        return f"{error.full_key}: expected a list: {error.full_key}=[VALUE]"
     return text
 
 

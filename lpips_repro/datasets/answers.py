@@ -1,5 +1,6 @@
 """What the answer of a mirror says: where its bytes belong, whether they can be the archive's, and why it failed."""
 
+import http.client
 import re
 from collections.abc import Iterator
 
@@ -24,11 +25,13 @@ class Failed(Exception):
 def accept(response: requests.Response, size: int, card: Card, address: str) -> tuple[int, Card]:
     """Where the bytes of a response belong, and the card of its file; raises where it does not bring the file."""
     status, headers = response.status_code, response.headers
+    # Not the server's own words, which may repeat secrets.
+    phrase = f"{status} {http.client.responses.get(status, '')}".strip()
     if status in (408, 429) or status >= 500:
         pause = headers.get("Retry-After", "")
-        raise Failed(f"{status} {response.reason}", pause=float(pause) if pause.isdecimal() else 0.0)
+        raise Failed(phrase, pause=float(pause) if pause.isdecimal() else 0.0)
     if status not in (200, 206, 416):
-        raise Failed(f"{status} {response.reason}", again=False)
+        raise Failed(phrase, again=False)
 
     length = int(headers["Content-Length"]) if headers.get("Content-Length", "").isdecimal() else None
     etag = headers.get("ETag")
@@ -48,7 +51,7 @@ def accept(response: requests.Response, size: int, card: Card, address: str) -> 
     fits = status == 206 and start == size and (length is None or start + length <= new["total"])
     if not fits or (size and not _same_file(card, new)):
         instead = "another file than the one begun" if fits else headers.get("Content-Range", "no Content-Range")
-        raise Failed(f"{status} {response.reason}: {instead} where bytes {size}- were asked for", anew=True)
+        raise Failed(f"{phrase}: {instead} where bytes {size}- were asked for", anew=True)
     # An answer to If-Range may leave out what its sender has been told.
     return start, card if size and card["address"] == address else new
 

@@ -1,6 +1,7 @@
 """Image files, opened safely: documented formats only, 8 bits per channel."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -9,6 +10,7 @@ from PIL import Image
 
 from lpips_repro.errors import UserError
 
+BOMB = Image.DecompressionBombWarning  # callers check the size, before anything is decoded
 # How Pillow calls the layout of channels of 16 bits or more in a file, which it cuts to 8 bits without a word. "BGR;16"
 # is none of them: its pixels, not its channels, have 16 bits.
 DEEP = (";16B", ";16L", ";16N", "I;", "F;")
@@ -38,7 +40,10 @@ def open_image(
     if content is None and path.exists() and not path.is_file():
         raise UserError(f"{path}: not a regular file{advice}")  # to open a FIFO would be to wait for its writer
     try:
-        with Image.open(content or path, formats=formats) as image:
+        with (
+            warnings.catch_warnings(action="ignore", category=BOMB),
+            Image.open(content or path, formats=formats) as image,
+        ):
             if any(name in str(tile[3]) for tile in image.tile for name in DEEP):
                 raise UserError(f"{path}: more than 8 bits per channel: expected 8{advice}")
             yield image

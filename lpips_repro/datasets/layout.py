@@ -120,6 +120,8 @@ def find_splits(root: Path, phase: str) -> list[SplitFolder]:
 
 def _check_name(split: Path) -> None:
     """UserError for a split whose column in a table would be taken for another one."""
+    if not split.name.isprintable():
+        raise UserError(f"{str(split)!r}: a name with unprintable characters: rename the split")
     name = split.name.lower()  # as Excel and databases compare columns
     if name in MEANS:
         raise UserError(f"{split}: the tables call their mean {name!r}: rename the split")

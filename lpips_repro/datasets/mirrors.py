@@ -1,5 +1,6 @@
 """Where archives may be had: what an entry of `data.mirrors` can be."""
 
+import base64
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -9,8 +10,10 @@ from lpips_repro.errors import UserError
 
 # How an address on the web begins; file:///FOLDER has nothing secret.
 SCHEME = r"(?<![a-z0-9+.-])(?!file:)[a-z][a-z0-9+.-]+:/"
+# Without a scheme, // begins a path, unless an @ follows.
+BEGIN = rf"(?:{SCHEME}|(?<![a-z0-9+.:/-])//(?=[^\s'\"<>]*@))"
 # In text an address ends at a blank or quote, or at the comma before the next one.
-ADDRESS = re.compile(rf"(?:{SCHEME}|(?<![a-z0-9+.:/-])//)(?:(?!,{SCHEME})[^\s'\"<>])*(?<![).,:;\]}}])", re.IGNORECASE)
+ADDRESS = re.compile(rf"{BEGIN}(?:(?!,{SCHEME})[^\s'\"<>])*(?<![).,:;\]}}])", re.IGNORECASE)
 SHORTEST_SECRET = 4  # characters: shorter ones are in any text
 
 
@@ -19,6 +22,8 @@ def local_folder(mirror: str) -> Path | None:
     if not isinstance(mirror, str) or not mirror or mirror != mirror.strip():  # OmegaConf lets lists in lists pass
         raise _refused(mirror)
     if not re.match(r"[a-z][a-z0-9+.-]+:/", mirror, re.IGNORECASE):
+        if re.match(r"(//)?[^/@]+:[^/@]*@", mirror):
+            raise _refused("***@" + mirror.rpartition("@")[2], "write https:// before the address")
         try:
             return Path(mirror).expanduser()
         except RuntimeError as error:  # ~ of an unknown user
@@ -68,6 +73,10 @@ def without_secrets(text: str, mirror: str) -> str:
     """What a server said, without the user, the password and the values of the query of the mirror that it repeats."""
     address = urlsplit(mirror)
     values = [address.username, address.password, *(value for _, value in parse_qsl(address.query))]
+    values += [part for part in re.findall(r";([^/;]*)", address.path) for part in (part, part.rpartition("=")[2])]
+    if address.username:
+        pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
+        values.append(base64.b64encode(pair.encode()).decode())  # as the request has them
     secrets = {form for value in values if value for form in (value, unquote(value), quote(value, safe=""))}
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:

@@ -1,5 +1,6 @@
 """Packing: decode every image of a split once, in several processes, into a packed split."""
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -63,9 +64,15 @@ def pack_split(
 
 
 def open_packed(folder: SplitFolder, target: Path, resize: str, observers: str) -> PackedSplit | None:
-    """The packed split of files and settings (as for `pack_split`), or None if it is missing or they have changed."""
+    """The packed split of files and settings (as for `pack_split`), or None if it is missing or they have changed.
+
+    Its card has the observers that are stated now: they change nothing that is packed.
+    """
     card = read_card(target)
-    return open_split(target) if card and _is_of(card, folder.fingerprint(), resize, observers) else None
+    if not card or not _is_of(card, folder.fingerprint(), resize):
+        return None
+    packed = open_split(target)
+    return dataclasses.replace(packed, card={**packed.card, "observers": observers})
 
 
 def report(packed: PackedSplit, source: Path) -> None:
@@ -98,12 +105,12 @@ def warn_of_odd_images(packed: PackedSplit, source: Path | str) -> None:
         )
 
 
-def _is_of(card: dict[str, Any], fingerprint: str, resize: str, observers: str) -> bool:
+def _is_of(card: dict[str, Any], fingerprint: str, resize: str) -> bool:
     """Whether a card is of these files and settings; one that lacks something is of none."""
     if not {"source", "resize_mode", "stored_sizes", "not_of_stored_form"} <= card.keys():
         return False
     found = isinstance(card["source"], dict) and card["source"].get("fingerprint")
-    return (found, card["resize_mode"], card["observers"]) == (fingerprint, resize, observers)
+    return (found, card["resize_mode"]) == (fingerprint, resize)
 
 
 def _pack(folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int) -> PackedSplit:

@@ -48,7 +48,10 @@ def open_address(url: str, headers: dict[str, str], timeout: float) -> Iterator[
 
 def _checked_target(session: requests.Session, url: str, target: str) -> str:
     """The whole address that a redirect leads to; raises Failed if it is refused."""
-    new = urljoin(url, target)
+    try:
+        new = urljoin(url, target)
+    except ValueError:
+        raise Failed("redirects to no address on the web: refused", again=False) from None
     why = _why_refused(url, new)
     if why:
         raise Failed(f"redirects to {public(new)}: refused: {why}", again=False)

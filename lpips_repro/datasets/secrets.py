@@ -87,9 +87,11 @@ def _hide_element(found: re.Match) -> str:
 
 def _hide(mirror: str) -> str:
     """The public address of a mirror; the whole one is remembered."""
+    known = _known()
+    if mirror in known:  # hidden already, before Hydra
+        return mirror
     hidden = public_mirror(mirror)
     if hidden != mirror:
-        known = _known()
         known[hidden] = [*dict.fromkeys([*known.get(hidden, []), mirror])]
         os.environ[VARIABLE] = json.dumps(known)
     return hidden

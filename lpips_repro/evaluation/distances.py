@@ -138,19 +138,19 @@ def measure_batch(
             if distance.measure not in measured:
                 measured[distance.measure] = _tried(distance.measure, images)
             values = measured[distance.measure]
-            if isinstance(values, Exception):
+            if isinstance(values, BaseException):
                 raise values
             values = distance.finish(values) if distance.finish else values
             found[label] = values.to(torch.promote_types(values.dtype, torch.float32))
-        except Exception as error:  # whatever a metric raises: the others go on
+        except (Exception, SystemExit) as error:  # whatever a metric raises: the others go on
             faults[label] = fault_of(error)
     return found, faults
 
 
-def _tried(measure: Callable[..., Tensor], images: Sequence[Tensor]) -> Tensor | Exception:
+def _tried(measure: Callable[..., Tensor], images: Sequence[Tensor]) -> Tensor | BaseException:
     try:
         return measure(*images)
-    except Exception as error:  # of all methods that share it
+    except (Exception, SystemExit) as error:  # of all methods that share it
         return error
 
 
@@ -163,15 +163,23 @@ def of_pairs(pair: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
     def measure(images: Tensor, *others: Tensor) -> Tensor:
         found = [pair(images, other) for other in others]
         for values in found:
-            if not isinstance(values, Tensor) or values.shape != (len(images),):
-                wrong = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-                raise UserError(f"the metric returned {wrong}: expected a tensor of {len(images)} values")
+            _check_values(values, len(images))
         return torch.stack(found)
 
     return measure
 
 
-def fault_of(error: Exception) -> str:
+def _check_values(values: Any, count: int) -> None:
+    """UserError unless what a metric returned is a tensor of so many numbers."""
+    is_tensor = isinstance(values, Tensor)
+    if not is_tensor or values.shape != (count,):
+        wrong = tuple(values.shape) if is_tensor else type(values).__name__
+        raise UserError(f"the metric returned {wrong}: expected a tensor of {count} values")
+    if values.is_complex() or values.is_meta:
+        raise UserError(f"the metric returned {values.dtype} on {values.device}: expected real numbers")
+
+
+def fault_of(error: BaseException) -> str:
     """One line on an error that a metric raised; its traceback goes to the log of level DEBUG."""
     log.debug("the metric raised:", exc_info=error)
     text = str(error).strip().partition("\n")[0]

@@ -129,7 +129,10 @@ def _classic(name: str, metric: MetricConfig) -> Method:
         how = {"compiled": True} if engine.compiled and "compiled" in known else {}
         unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
 
+        is_own = function.__module__.startswith("lpips_repro.")  # another one may change its images in place
+
         def pair(x: Tensor, y: Tensor) -> Tensor:
+            x, y = (x, y) if is_own else (x.clone(), y.clone())
             return to_distance(function(x, y, **{**unchecked, **metric.settings, **how}))
 
         where = circumstances(Engine(engine.device), function)

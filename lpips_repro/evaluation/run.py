@@ -73,7 +73,9 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         if ranks.first:
             _check_before_fetching(cfg)
         splits = prepare(cfg.data, "val")
-        _check(splits if ranks.first else [])
+        usable = {split.name for split in _usable(splits)} if ranks.first else set()
+    usable = ranks.from_first(usable)
+    splits = [split for split in splits if split.name in usable]
     runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
     methods = in_order(own + trained_methods(cfg, runs))
     if not methods:
@@ -121,13 +123,21 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
     return True
 
 
-def _check(splits: list[PackedSplit]) -> None:
+def _usable(splits: list[PackedSplit]) -> list[PackedSplit]:
+    """The splits that have a score; what they hold is as it was packed."""
+    usable = []
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
         protocol = protocol_of(split)
         needed = protocol.needed(split.votes)
         if needed is not None and not needed.any():
-            raise UserError(f"{split.name}: {protocol.needs}, so its {protocol.score_name} is undefined: take it away")
+            reason = f"{protocol.needs}, so its {protocol.score_name} is undefined"
+            log.warning("%s: %s: left out", split.name, reason)
+        else:
+            usable.append(split)
+    if not usable:
+        raise UserError(f"no split has a score: {protocol.needs} of any")
+    return usable
 
 
 def _write_all(

@@ -24,7 +24,7 @@ from yaml import YAMLError
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.datasets.packed import PackedSplit, read_card
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 
 log = logging.getLogger(__name__)
@@ -117,12 +117,19 @@ def digests_of(splits: Iterable[PackedSplit]) -> dict[str, str]:
 
 
 def runs_asked_for(cfg: EvaluateConfig) -> list[TrainedRun]:
-    """The finished runs on a dataset of the name `cfg.trained_on`, of the networks and variants that settings name."""
-    return [
-        run
-        for run in (find_runs(Path(cfg.experiments)) if cfg.trained_on else [])
-        if run.data == cfg.trained_on and run.net in cfg.net and run.variant in cfg.variant
-    ]
+    """The finished runs on a dataset of the name `cfg.trained_on`, of the networks and variants that settings name.
+
+    Raises:
+        UserError: if it is not the table's own dataset, and no run is on it.
+    """
+    runs = find_runs(Path(cfg.experiments)) if cfg.trained_on else []
+    names = {run.data for run in runs}
+    of_the_table = {cfg.data.name, getattr(cfg.data, "trained_on", None)}
+    if cfg.trained_on and cfg.trained_on not in names | of_the_table:
+        raise UserError(
+            f"trained_on={cfg.trained_on}: no finished run is on it: {expected(cfg.trained_on, sorted(names))}"
+        )
+    return [run for run in runs if run.data == cfg.trained_on and run.net in cfg.net and run.variant in cfg.variant]
 
 
 def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Sequence[PackedSplit]) -> list[TrainedRun]:
@@ -153,6 +160,11 @@ def _is_on(run: TrainedRun, here: Mapping[str, str]) -> bool:
     different = [f"{name} was {run.splits[name]}, is {here[name]}" for name in both if run.splits[name] != here[name]]
     if both and not different:
         return True
-    reason = "; ".join(different) or "no 2AFC split in common"
-    log.warning("%s: no row: not trained on these data, though their name is %s, too: %s", run.folder, run.data, reason)
+    reason = different[0] if different else "no 2AFC split in common"
+    more = f" and {len(different) - 1} more" if len(different) > 1 else ""
+    log.warning(
+        "%s: no row: not trained on these data, though their name is %s, too: %s%s: to have it as a row of other data,"
+        " give these a name of their own (configs/data/NAME.yaml) and set trained_on=%s",
+        *(run.folder, run.data, reason, more, run.data),
+    )
     return False

@@ -41,10 +41,12 @@ class DistanceStore:
         if not path.with_suffix(".json").is_file():
             return None
         try:
-            return _read(path, split)
+            values = _read(path, split)
         except (OSError, ValueError) as error:
             keep_damaged(path, error)
             return None
+        _state_observers(path.with_suffix(".json"), split)
+        return values
 
     def begun(self, label: str, identity: dict[str, Any], split: PackedSplit) -> np.ndarray | None:
         """The distances of the first examples that an interrupted run left, (columns, n), or None."""
@@ -87,7 +89,8 @@ class DistanceStore:
             lines.append(",".join((f"{index:06d}", *map(str, row))))
         text = "\n".join(lines) + "\n"
         write_whole(path, text)
-        card = {**_identity(identity, split), "method": label, "count": len(split), "values": str(dtype)}
+        card = {**_identity(identity, split), "observers": split.card["observers"], "method": label}
+        card |= {"count": len(split), "values": str(dtype)}
         card["sha256"] = hashlib.sha256(text.encode()).hexdigest()
         write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
@@ -107,7 +110,14 @@ def _columns(split: PackedSplit) -> tuple[str, ...]:
 def _identity(identity: dict[str, Any], split: PackedSplit) -> dict[str, Any]:
     card = split.card
     where = {"split": split.name, "split_digest": card["digest"], "resize": card["resize"]}
-    return {**identity, **where, "observers": card["observers"]}
+    return {**identity, **where}
+
+
+def _state_observers(file: Path, split: PackedSplit) -> None:
+    """Say who judged, as it is stated now: nothing that is stored depends on it."""
+    card = json.loads(file.read_text())
+    if card["observers"] != split.card["observers"]:
+        write_whole(file, json.dumps({**card, "observers": split.card["observers"]}, indent=2) + "\n")
 
 
 def _read(path: Path, split: PackedSplit) -> dict[str, np.ndarray]:

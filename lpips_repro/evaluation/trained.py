@@ -32,7 +32,11 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
     """The row of a run."""
 
     def build(engine: Engine) -> Distance:
-        metric = LPIPS.from_official(run.backbone, run.version, run.state(), run.variant)
+        state = run.state()
+        try:
+            metric = LPIPS.from_official(run.backbone, run.version, state, run.variant)
+        except UserError as error:
+            raise UserError(f"{run.folder}: its weights cannot be used: {error}") from error
         return lpips_distance(metric, engine, trained_here=run.folder.name, trained_on=run.data, seed=run.seed)
 
     return Method(

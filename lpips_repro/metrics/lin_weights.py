@@ -49,7 +49,8 @@ def official_lin_state(net: str, version: str, download: bool = True) -> dict[st
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != SHA256[net, version]:
         raise UserError(
-            f"{file}: SHA-256 {found}: the official weights have {SHA256[net, version]}: delete or replace the file"
+            f"{file}: SHA-256 {found}: the official weights have {SHA256[net, version]}: move the file away, and it is"
+            " fetched again"
         )
     return read_state(file)
 

@@ -23,6 +23,7 @@ from lpips_repro.errors import UserError
         ("http:/u:secret@host/x", "http:/host/x"),
         ("//u:secret@host/x", "//host/x"),
         ("ftp://u:secret@host/x", "ftp://host/x"),
+        ("data.root=//srv/share;v2/x: no such folder", "data.root=//srv/share;v2/x: no such folder"),
         ("https://u:secret@[::1]:80/x?secret", "https://[::1]:80/x"),
         ("https://host/x?to=https://other/y%secret", "https://host/x"),
         ("https://a/x?secret,https://u:secret@b/y and (https://secret@c:1/z).", "https://a/x,https://b/y and (https://c:1/z)."),
@@ -71,3 +72,16 @@ def test_what_a_server_repeats_of_the_secrets_is_not_shown():
     mirror = "https://user:pass%2Fword@host/x?key=abcdef&part=2"
     said = "403 user: 'pass/word' and pass%2Fword with abcdef for /x?key=abcdef are no good: part 2, <?xml?>"
     assert without_secrets(said, mirror) == "403 ***: '***' and *** with *** for /x are no good: part 2, <?xml?>"
+
+
+@pytest.mark.parametrize("mirror", ["user:secret@host/x", "//user:secret@host/x", "u:secret@127.0.0.1:80/x"])
+def test_an_address_without_a_scheme_is_refused_and_hidden(mirror):
+    with pytest.raises(UserError, match=r"is no mirror: write https:// before the address") as caught:
+        local_folder(mirror)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_server_repeats_of_parameters_and_credentials_is_hidden():
+    mirror = "https://user:secr%40t@host/x;token=t0ken1;plain2"
+    said = "no t0ken1, plain2 or Basic dXNlcjpzZWNyQHQ= for /x;token=t0ken1"
+    assert without_secrets(said, mirror) == "no ***, *** or Basic *** for /x;***"

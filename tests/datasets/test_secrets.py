@@ -86,6 +86,25 @@ def test_secrets_reach_the_mirror_and_nothing_that_a_script_writes_or_prints(tmp
     assert f"no mirror gave it: {server.url}/jnd.tar.gz: 403 Forbidden;" in ended.stderr
 
 
+def test_a_password_that_is_read_in_two_ways_reaches_no_server_and_is_refused(tmp_path):
+    with serve(b"", after=Step(403)) as server:
+        mirror = server.url.replace("//", "//n0body:12/pass@")
+        script = tmp_path / "script.py"
+        script.write_text(SCRIPT.format(configs=CONFIGS, folder=tmp_path / "archives"))
+        ended = subprocess.run(
+            [sys.executable, script, f"experiments={tmp_path}", f'data.mirrors=["{mirror}"]'],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_PROXY": "127.0.0.1"},
+        )
+        assert not server.requests
+    assert ended.returncode == 1
+    assert "data.mirrors: 'http://***@127.0.0.1" in ended.stderr
+    assert "12/pass" not in ended.stdout + ended.stderr
+
+
 def test_the_record_of_a_run_has_the_public_addresses(tmp_path, monkeypatch):
     mirrors = 'data.mirrors=["https://me:secret@host/x?key=secret","/folder"]'
     monkeypatch.setattr(sys, "argv", ["train.py", mirrors, "seed=1"])

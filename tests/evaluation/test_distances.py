@@ -79,6 +79,7 @@ def test_a_metric_that_does_not_return_n_values_is_at_fault(tmp_path, broken, re
         (RuntimeError("too small\nand more"), "RuntimeError: too small"),
         (ValueError("needs 161 pixels"), "needs 161 pixels"),
         (ZeroDivisionError(), "ZeroDivisionError"),
+        (SystemExit("bye"), "SystemExit: bye"),
     ],
 )
 def test_whatever_a_metric_raises_is_its_own_fault_alone(tmp_path, error, said):
@@ -88,6 +89,15 @@ def test_whatever_a_metric_raises_is_its_own_fault_alone(tmp_path, error, said):
         return mean_difference(x, y)
 
     assert fault(Distance(of_pairs(broken), {}), packed(tmp_path, "jnd")) == said
+
+
+@pytest.mark.parametrize(
+    ("broken", "returned"),
+    [(lambda d: d.to(torch.complex64), "torch.complex64 on cpu"), (lambda d: d.to("meta"), "torch.float32 on meta")],
+)
+def test_what_is_no_real_number_is_a_fault(tmp_path, broken, returned):
+    distance = Distance(of_pairs(lambda x, y: broken(mean_difference(x, y))), {})
+    assert fault(distance, packed(tmp_path, "jnd")) == f"the metric returned {returned}: expected real numbers"
 
 
 def test_a_float64_metric_keeps_its_digits_to_the_score(tmp_path):

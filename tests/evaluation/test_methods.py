@@ -89,6 +89,28 @@ def test_a_metric_for_larger_images_is_no_error_and_leaves_the_random_state(monk
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_users_metric_that_changes_its_images_spoils_no_other_row(monkeypatch):
+    def spoils(x, y):
+        return (x.zero_() - y.zero_()).mean(dim=(1, 2, 3))
+
+    monkeypatch.setitem(METRICS, "spoils", Metric(spoils, lambda value: value))
+    images = [torch.rand(2, 3, 64, 64) for _ in range(3)]
+    rows = {name: _classic(name, MetricConfig(name)).build(CPU) for name in ("spoils", "l2")}
+    found, faults = measure_batch(rows, images)
+    assert not faults
+    alone, _ = measure_batch({"l2": rows["l2"]}, images)
+    assert torch.equal(found["l2"], alone["l2"]) and found["l2"].min() > 0
+
+
+def test_no_metric_of_ours_changes_its_images():
+    images = [torch.rand(2, 3, 64, 64) for _ in range(3)]
+    before = [image.clone() for image in images]
+    rows = methods("net=[alex_gaussian]", "variant=[off_the_shelf]", "metric=[l2_rgb,l2_lab,psnr,ssim,ssim_lab,fsimc]")
+    _, faults = measure_batch({row.label: row.build(CPU) for row in rows}, images)
+    assert not faults
+    assert all(map(torch.equal, images, before))
+
+
 def test_two_methods_of_one_name_are_refused():
     (one,) = methods("net=[]", "variant=[]", "metric=[l2_rgb]")
     check_labels([one])

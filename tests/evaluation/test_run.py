@@ -246,12 +246,49 @@ def test_nothing_to_evaluate_is_an_error(tmp_path):
         run(tmp_path, "metric=[]", "net=[]")
 
 
-def test_pairs_that_nobody_called_the_same_are_an_error_that_names_the_split(tmp_path):
+def test_pairs_that_nobody_called_the_same_are_left_out_and_it_is_said(tmp_path, caplog):
+    folder, _, _ = make_split(tmp_path / "data", kind="jnd")
+    make_split(tmp_path / "data", kind="jnd", split="other", seed=1)
+    for file in (folder / "same").iterdir():
+        np.save(file, np.zeros(1, np.float32))
+    run(tmp_path, *CLASSIC)
+    assert "jnd/val/cnn: nobody answered 'same' to any pair, so its mAP is undefined: left out" in caplog.text
+    row = table(tmp_path, "jnd")["l2-rgb"]
+    assert "cnn" not in row and row["other"] == row["all"] != ""
+
+
+def test_data_without_any_score_are_an_error(tmp_path):
     folder, _, _ = make_split(tmp_path / "data", kind="jnd")
     for file in (folder / "same").iterdir():
         np.save(file, np.zeros(1, np.float32))
-    with pytest.raises(UserError, match="jnd/val/cnn: nobody answered 'same'"):
+    with pytest.raises(UserError, match="no split has a score: nobody answered 'same' to any pair"):
         run(tmp_path, *CLASSIC)
+
+
+def test_stating_who_judged_computes_nothing_again(tmp_path, caplog):
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    (card,) = (tmp_path / "packed").rglob("card.json")
+    packed_at = card.stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, *CLASSIC, "data.observers=human")
+    assert "distances: all 4 there already" in caplog.text
+    assert card.stat().st_mtime_ns == packed_at
+    assert "human" in table(tmp_path)
+
+
+def test_tables_are_not_written_into_the_folder_of_a_run(tmp_path):
+    make_split(tmp_path / "data")
+    (tmp_path / "experiments/mine").mkdir(parents=True)
+    (tmp_path / "experiments/mine/last.pt").touch()
+    with pytest.raises(UserError, match="mine: the folder of a training run: choose another one for tables"):
+        run(tmp_path, *CLASSIC, "name=mine")
+
+
+def test_a_misspelt_dataset_of_runs_is_refused(tmp_path):
+    make_split(tmp_path / "data")
+    with pytest.raises(UserError, match="trained_on=foldr: no finished run is on it"):
+        run(tmp_path, *CLASSIC, "trained_on=foldr")
 
 
 def test_two_seeds_of_mini_stand_side_by_side(tmp_path):

@@ -223,14 +223,22 @@ def test_tables_of_another_folder_are_kept(data, caplog):
     tables = data / "experiments/tables-folder"
     table(data, "metric=[l2_rgb]")
     (tables / "correlation.csv").write_text("of these tables")
-    (tables / "evaluate.log").write_text("open in this process")
     first = files(tables)
+    others = {
+        "evaluate.log": "open in this process",
+        "notes.txt": "mine",
+        "alex.pth": "",
+        "paper_2afc.csv": "theirs",
+    }
+    for name, text in others.items():
+        (tables / name).write_text(text)
     make_split(data / "second", split="mine", count=12, seed=1)
     table(data, "metric=[l2_rgb]", f"data.root={data}/second")
     (kept,) = (data / "experiments").glob("tables-folder-*")
     assert files(kept) == first
     assert not (tables / "correlation.csv").exists()
-    assert (tables / "evaluate.log").is_file()
+    assert {name: (tables / name).read_text() for name in others if name != "evaluate.log"}.items() <= others.items()
+    assert not others.keys() & {path.name for path in kept.iterdir()}
     assert f"{tables}: its tables are of other data: kept in {kept}" in caplog.text
     second = files(tables)
     assert second["twoafc.csv"] != first["twoafc.csv"]
@@ -242,6 +250,17 @@ def test_tables_of_another_folder_are_kept(data, caplog):
     assert sorted(files(folder)["twoafc.csv"] for folder in (data / "experiments").glob("tables-folder*")) == sorted(
         (first["twoafc.csv"], first["twoafc.csv"], second["twoafc.csv"])
     )
+    table(data, "metric=[l2_rgb]", f"data.root={data}/second")
+    assert len(list((data / "experiments").glob("tables-folder*"))) == 3  # one of each data, and the last one's
+
+
+def test_tables_of_unknown_data_are_called_so(data, caplog):
+    tables = data / "experiments/tables-folder"
+    for _ in range(3):
+        table(data, "metric=[l2_rgb]")
+        (tables / "data.json").unlink(missing_ok=True)
+    assert f"{tables}: of which data its tables are is not known: they are kept in {tables}-earlier" in caplog.text
+    assert (tables.with_name(f"{tables.name}-earlier-2") / "twoafc.csv").is_file()
 
 
 def test_tune_without_a_run_is_not_run_and_says_how_to_train_it(data):
