@@ -56,9 +56,10 @@ def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
     if not root or not used:
         return
     from lpips_repro.datasets.layout import PAPER_SPLITS
+    from lpips_repro.datasets.packed import IMAGE_FIELDS
 
     folder = Path(root).expanduser()
-    if not any(path.name in PAPER_SPLITS for kind in ("2afc", "jnd") for path in folder.glob(f"{kind}/*/*")):
+    if not any(path.name in PAPER_SPLITS for kind in IMAGE_FIELDS for path in folder.glob(f"{kind}/*/*")):
         raise UserError(
             f"DATA_ROOT={root}: holds no split of BAPPS, such as {root}/2afc/val/cnn: a dataset of your own is"
             f" DATA=folder DATA_ROOT={root}; without DATA_ROOT, BAPPS is downloaded"

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, PackedSplit
+from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key
@@ -56,13 +57,13 @@ def noise_split(folder: Path, count: int) -> PackedSplit:
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     arrays = {}
-    for name in IMAGE_FIELDS["2afc"]:
+    for name in TWOAFC.images:
         shape = (count, PATCH_SIZE, PATCH_SIZE, 3)
         file = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
         for start in range(0, count, BLOCK):
             file[start : start + BLOCK] = rng.integers(0, 256, file[start : start + BLOCK].shape, np.uint8)
         file.flush()
         arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
-    card = {"kind": "2afc", "phase": "val", "split": "noise", "dataset": "noise", "resize": "none"}
+    card = {"kind": TWOAFC.kind, "phase": "val", "split": "noise", "dataset": "noise", "resize": "none"}
     card |= {"observers": "simulated", "digest": f"noise of {count}", "count": count}
     return PackedSplit(folder, card, arrays | {"judge": rng.random(count, np.float32)})

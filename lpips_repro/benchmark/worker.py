@@ -125,11 +125,12 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
     import lpips_repro
     from lpips_repro.config import TrainerConfig
     from lpips_repro.datasets.packed import PackedSplit
+    from lpips_repro.evaluation.protocols.twoafc import TWOAFC
     from lpips_repro.training.step import TrainingStep, make_optimiser
 
     arrays = _arrays(inputs("split"))
     count = len(arrays["judge"])
-    card = {"kind": "2afc", "phase": "train", "split": "noise", "count": count}
+    card = {"kind": TWOAFC.kind, "phase": "train", "split": "noise", "count": count}
     model = _model(inputs, net, variant)
     triplets = triplets_of([PackedSplit(Path(), card, arrays)], model.lin.device)
     configs = Path(lpips_repro.__file__).parents[1] / "configs"  # the tree's own

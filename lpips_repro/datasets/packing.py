@@ -158,7 +158,7 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
         ) as bar,
     ):
         chunks = {start: replace(folder, names=folder.names[start : start + CHUNK]) for start in starts}
-        tasks = [pool.submit(_decode_chunk, partial, chunk, resize, start) for start, chunk in chunks.items()]
+        tasks = [pool.submit(_decode_chunk, partial, chunk, fields, resize, start) for start, chunk in chunks.items()]
         for task in as_completed(tasks):
             chunk_sizes, chunk_odd = task.result()
             sizes += chunk_sizes
@@ -167,10 +167,12 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
     return sizes, sorted(odd)
 
 
-def _decode_chunk(partial: Path, chunk: SplitFolder, resize: str, start: int) -> tuple[Counter, list[str]]:
+def _decode_chunk(
+    partial: Path, chunk: SplitFolder, fields: tuple[str, ...], resize: str, start: int
+) -> tuple[Counter, list[str]]:
     sizes: Counter = Counter()
     odd = []
-    for field in IMAGE_FIELDS[chunk.kind]:
+    for field in fields:
         # Not a memory map: the write to one that the disk has no room for kills the process.
         with (partial / f"{field}.npy").open("r+b") as file:
             np.lib.format.read_magic(file)

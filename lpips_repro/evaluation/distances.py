@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -113,8 +114,8 @@ def _read_batches(
     """The images of the batches that start at these examples, by field; read while the one before is worked on."""
 
     def read(start: int) -> tuple[int, list[np.ndarray]]:
-        fields = IMAGE_FIELDS[split.card["kind"]]
-        return start, [np.array(split.arrays[name][start : min(start + batch_size, stop)]) for name in fields]
+        stops = min(start + batch_size, stop)
+        return start, [np.array(split.arrays[name][start:stops]) for name in protocol_of(split).images]
 
     return read_ahead(read, starts)
 

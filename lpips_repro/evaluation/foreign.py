@@ -11,7 +11,7 @@ import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.store import COLUMNS
+from lpips_repro.evaluation.protocols import protocol_of
 
 
 class ForeignDistances:
@@ -35,7 +35,7 @@ class ForeignDistances:
             UserError: where there is no file for the split, or it does not hold a distance for each of its examples.
         """
         path = self.folder / f"{split.name.replace('/', '-')}.csv"
-        columns = ("index", *COLUMNS[split.card["kind"]])
+        columns = ("index", *protocol_of(split).distances)
         try:
             content = path.read_text(encoding="utf-8-sig")  # with or without Excel's byte order mark
             if [name.strip() for name in content.partition("\n")[0].split(",")] != list(columns):

@@ -42,8 +42,9 @@ class Method:
         group, name, variant, version, supervision: as in the tables.
         paper: (method, variant) of the row in the published tables to compare with, if any.
         build: makes the distance for an engine; raises UserError where weights are missing.
-        origin: where weights come from, if not from the authors; run: the training run they come from;
-            seeds_of: what all runs share that differ from it in the seed alone.
+        origin: where weights come from, if not from the authors; seed: of the network, if it has one; run: the training
+            run they come from; training: its settings.
+        seeds_of: the label that all methods share that differ from it in the seed alone, if there may be others.
     """
 
     group: str
@@ -54,13 +55,17 @@ class Method:
     supervision: str = ""
     paper: tuple[str, str] | None = None
     origin: str = ""
+    seed: int | None = None
     run: str = ""
+    training: dict[str, Any] = field(default_factory=dict, repr=False)
     seeds_of: str = ""
 
     @property
     def label(self) -> str:
-        """Name, variant and version in one word, as in `alex-lin-v0.1`; of a training run its name."""
-        return self.run or "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
+        """Name, variant and version, as in `alex-lin-v0.1`, with the seed if there are several; or the run's name."""
+        if self.run or self.seeds_of:
+            return self.run or f"{self.seeds_of}-seed{self.seed}"
+        return "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
 
 
 def list_methods(cfg: EvaluateConfig) -> list[Method]:
@@ -171,11 +176,10 @@ def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, d
     recipe = read_recipe(Path(net.weights)) if net.weights else None
     paper = net.paper and (net.paper, paper_variant)
     origin = recipe["made"] if recipe else ""
-    method = Method(group, name, build, variant, version, net.supervision, paper, origin)
-    if len(net.seeds or ()) < 2:
-        return method
-    label = method.label
-    return dataclasses.replace(method, run=f"{label}-seed{seed}", seeds_of=label, origin=f"seed {seed}")
+    several = len(net.seeds or ()) > 1
+    of = seed if several or net.init is Init.gaussian else None
+    method = Method(group, name, build, variant, version, net.supervision, paper, origin, of)
+    return dataclasses.replace(method, seeds_of=method.label) if several else method
 
 
 def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:

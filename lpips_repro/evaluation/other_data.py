@@ -8,13 +8,14 @@ from pathlib import Path
 
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.files import free_name
 
 log = logging.getLogger(__name__)
 
 FILE = "data.json"  # what the tables of a folder are of
-# All that is written about some data into a folder of tables. Anything else there stays where it is.
-STEMS = ("twoafc", "jnd", "tid2013", "scores", "stats", "examples", "correlation", "config", "run", "data")
+# With the tables, all that is written about some data into a folder of tables. Anything else there stays where it is.
+STEMS = ("scores", "stats", "examples", "correlation", "config", "run", "data")
 OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
 SUFFIXES = (".csv", ".md", ".tex", ".png", ".yaml", ".json")
 
@@ -43,7 +44,8 @@ def keep_other_tables(folder: Path, data: Mapping[str, str]) -> None:
     known = _read(folder / FILE)
     if known == dict(data):
         return
-    files = [path for path in folder.iterdir() if path.stem in STEMS and path.suffix in SUFFIXES and path.is_file()]
+    stems = {*STEMS, *(protocol.file for protocol in PROTOCOLS.values())}
+    files = [path for path in folder.iterdir() if path.stem in stems and path.suffix in SUFFIXES and path.is_file()]
     if files:
         _move(folder, files, known)
     (folder / FILE).write_text(json.dumps(dict(data), indent=2) + "\n")

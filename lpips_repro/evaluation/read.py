@@ -1,27 +1,24 @@
 """The rows of tables that were written."""
 
 import csv
-import re
+import json
 from pathlib import Path
 
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables import Row
-from lpips_repro.evaluation.trained import origin_of_seeds
-from lpips_repro.evaluation.write import FILES, KEYS
+from lpips_repro.evaluation.write import KEYS
 from lpips_repro.files import finish_writing
 
 
-def read_rows(folder: Path, kind: str) -> list[Row]:
-    """The rows of `twoafc.csv` or `jnd.csv`, with their scores; intervals and the paper's figures are left there.
-
-    Args:
-        folder: of the tables; kind: "2afc" or "jnd".
+def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
+    """The rows of a protocol's CSV in a folder of tables, with scores, intervals, spread and the paper's figures.
 
     Raises:
-        UserError: where there is no such table, or it is none.
+        UserError: if there is no such table, or the file is something else.
     """
     finish_writing(folder)
-    path = folder / f"{FILES[kind]}.csv"
+    path = folder / f"{protocol.file}.csv"
     if not path.is_file():
         raise UserError(f"{path}: no such table: run `make eval-tables` first, on data with 2AFC and JND judgments")
     with path.open(newline="") as file:
@@ -33,12 +30,19 @@ def read_rows(folder: Path, kind: str) -> list[Row]:
 
 
 def _row(line: dict[str, str]) -> Row:
-    scores = {column: float(line[column]) for column in line if f"{column}_lo" in line and line[column]}
-    found = {key: line[key] for key in (*KEYS, "observers", "settings", "note")}
-    return Row(**found, scores=scores, origin=_origin(line["settings"]))
+    if None in line.values():
+        raise ValueError("a row has fewer cells than the first line")
+    columns = [column for column in line if f"{column}_lo" in line]
 
+    def numbers(suffix: str) -> dict[str, float]:
+        return {column: float(line[column + suffix]) for column in columns if line.get(column + suffix)}
 
-def _origin(settings: str) -> str:
-    """What stands before the key=value words of each training run that a row is made of (see `Results.words`)."""
-    origins = re.findall(r"(?:^|; )([^=;]+): ", settings)
-    return origin_of_seeds(origins) if origins else ""
+    low, high = numbers("_lo"), numbers("_hi")
+    return Row(
+        **{key: line[key] for key in (*KEYS, "observers", "note")},
+        settings=json.loads(line["settings"]) if line["settings"] else {},
+        scores=numbers(""),
+        interval={column: (low[column], high[column]) for column in low},
+        paper=numbers("_paper"),
+        spread=numbers("_sd"),
+    )

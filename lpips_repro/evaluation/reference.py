@@ -4,21 +4,19 @@ import csv
 from pathlib import Path
 
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import Protocol
 
-FILES = {"2afc": "paper_2afc.csv", "jnd": "paper_jnd.csv"}
 FIGURE5 = "paper_figure5.csv"
 
 
-def read_paper(folder: Path, kind: str) -> dict[tuple[str, str], dict[str, float]]:
-    """The published scores of a kind, in percent: by (method, variant), then by column.
-
-    JND mAP was published only as the mean over the splits, here under "all".
-    """
-    keys = ("group", "method", "variant")
-    names = {"jnd_map": "all"}
+def read_paper(folder: Path, protocol: Protocol) -> dict[tuple[str, str], dict[str, float]]:
+    """The published scores of a protocol, as its table has them: by (method, variant), then by column."""
+    if not protocol.paper:
+        return {}
+    keys, names = ("group", "method", "variant"), protocol.paper_columns
     return {
         (row["method"], row["variant"]): {names.get(k, k): float(v) for k, v in row.items() if k not in keys and v}
-        for row in _read(folder / FILES[kind])
+        for row in _read(folder / protocol.paper)
     }
 
 

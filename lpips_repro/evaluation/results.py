@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
 from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import Method
-from lpips_repro.evaluation.store import COLUMNS, DistanceStore
+from lpips_repro.evaluation.protocols import protocol_of
+from lpips_repro.evaluation.store import DistanceStore
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,6 @@ class Results:
         """The distances of a method by the short names of splits."""
         return {split.card["split"]: self.distances[method.label][split.name] for split in splits}
 
-    def words(self, method: Method) -> str:
-        """The origin of a method and the identity of its distances, as key=value words."""
-        return words_of(method, self.identity[method.label])
-
     def summary(self) -> str:
         """One line: how many were computed, how many were there."""
         if self.computed == 0:
@@ -128,7 +124,7 @@ class Results:
         for label in distances.keys() - self.not_run.keys():
             self.computed += 1
             if self.ranks.first:
-                names = COLUMNS[split.card["kind"]]
+                names = protocol_of(split).distances
                 self.distances[label][split.name] = dict(zip(names, known[label], strict=True))
 
 
@@ -155,13 +151,3 @@ def build_methods(
         if label not in built:
             raise UserError(f"{label}: {not_run[label]}: the first process has them: give all of them the same")
     return built, not_run
-
-
-def words_of(method: Method, identity: Mapping[str, Any]) -> str:
-    """The origin of a method and what its distances depend on, as key=value words."""
-    flat: dict[str, Any] = {}
-    for key, value in identity.items():
-        nested = value if key in ("settings", "libraries") else {key: value}
-        flat |= {f"{key}.{name}" if nested is value and name in identity else name: of for name, of in nested.items()}
-    words = [f"{key}={value}" for key, value in flat.items() if value is not None]
-    return " ".join([f"{method.origin}:"] * bool(method.origin) + words)

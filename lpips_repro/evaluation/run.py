@@ -14,18 +14,19 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.columns import columns_of
+from lpips_repro.evaluation.bootstrap import Bootstrap
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods, missing_weights
 from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
+from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.runs import on_these_data, runs_asked_for
 from lpips_repro.evaluation.store import DistanceStore
-from lpips_repro.evaluation.tables import Bootstrap, Row, empty_row, method_row, observer_rows
+from lpips_repro.evaluation.tables import Table, make_table
 from lpips_repro.evaluation.tid2013 import evaluate_tid2013
-from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds, trained_methods
-from lpips_repro.evaluation.write import remove_tables, terminal_table, write_tables
+from lpips_repro.evaluation.trained import trained_methods
+from lpips_repro.evaluation.write import caption_of, remove_tables, terminal_table, write_tables
 from lpips_repro.files import written_together
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
@@ -38,12 +39,6 @@ log = logging.getLogger(__name__)
 BATCH_SIZE = {"cpu": 50, "cuda": 500}
 # Examples in a table: a compilation takes up to ten seconds for each network, and again for pairs.
 COMPILE_FROM = 20_000
-# Measured: see "The tables" in the README.
-NEAR_PAIRS = (
-    "dtype=bfloat16: the distances of images that are nearly the same, as in JND pairs, are not exact in it: at half a"
-    " grey level of noise they are 12 to 17 % longer, and 10 to 12 % of the comparisons change: use dtype=float32 for"
-    " the JND table"
-)
 
 
 def evaluate(composed: DictConfig) -> None:
@@ -85,8 +80,9 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     methods = in_order(own + trained_methods(cfg, runs))
     if not methods:
         raise UserError("no run is trained on these data, and no other row is asked for: name a metric or network")
-    if ranks.first and cfg.dtype is Dtype.bfloat16 and any(split.card["kind"] == "jnd" for split in splits):
-        log.warning(NEAR_PAIRS)
+    if ranks.first and cfg.dtype is Dtype.bfloat16:
+        for warning in {protocol_of(split).bfloat16 for split in splits} - {""}:
+            log.warning(warning)
     store = DistanceStore(Path(cfg.experiments) / "distances")
     compiled = ranks.from_first(ranks.first and _compiled(cfg, device, sum(map(len, splits))))
     engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
@@ -101,18 +97,18 @@ def _check_before_fetching(cfg: EvaluateConfig) -> None:
     """Read the published tables, and name the networks without weights, before hours of fetching BAPPS."""
     if not isinstance(cfg.data, BappsConfig):
         return
-    for kind in ("2afc", "jnd"):
-        _paper(cfg, kind)
+    for protocol in PROTOCOLS.values():
+        _paper(cfg, protocol)
     _, to_fetch = find_packed(cfg.data, ["val"])
     if to_fetch and (missing := missing_weights(cfg)):
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
         log.warning("the rows of these networks will have no scores, for they have no weights:%s", reasons)
 
 
-def _paper(cfg: EvaluateConfig, kind: str) -> dict[tuple[str, str], dict[str, float]]:
+def _paper(cfg: EvaluateConfig, protocol: Protocol) -> dict[tuple[str, str], dict[str, float]]:
     """The paper's figures, which belong to BAPPS as the released loader reads it; of other data none."""
     with_paper = cfg.data.name == "bapps" and cfg.data.resize.value == "pil_bilinear"
-    return read_paper(Path(cfg.reference), kind) if with_paper else {}
+    return read_paper(Path(cfg.reference), protocol) if with_paper else {}
 
 
 def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
@@ -132,12 +128,15 @@ def _usable(splits: list[PackedSplit]) -> list[PackedSplit]:
     usable = []
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
-        if split.card["kind"] == "jnd" and not split.votes.any():
-            log.warning("%s: nobody answered 'same' to any pair, so its mAP is undefined: left out", split.name)
+        protocol = protocol_of(split)
+        needed = protocol.needed(split.votes)
+        if needed is not None and not needed.any():
+            reason = f"{protocol.needs}, so its {protocol.score_name} is undefined"
+            log.warning("%s: %s: left out", split.name, reason)
         else:
             usable.append(split)
     if not usable:
-        raise UserError("no split has a score: nobody answered 'same' to any pair of any")
+        raise UserError(f"no split has a score: {protocol.needs} of any")
     return usable
 
 
@@ -146,49 +145,29 @@ def _write_all(
 ) -> None:
     folder = Path(cfg.experiments) / cfg.name
     keep_other_tables(folder, describe_splits(splits))
-    texts = []
+    tables = []
     with written_together(folder) as new:
         record_run(new, composed)
-        for kind in ("2afc", "jnd"):
-            chosen = [split for split in splits if split.card["kind"] == kind]
+        for protocol in PROTOCOLS.values():
+            chosen = [split for split in splits if split.card["kind"] == protocol.kind]
             if chosen:
-                text, files = _write(cfg, new, kind, chosen, methods, results)
-                texts.append(f"{text}\nwritten: {', '.join(str(folder / file.name) for file in files)}\n")
+                tables.append(_table(cfg, protocol, chosen, methods, results))
             else:
-                remove_tables(new, kind)  # none of another run may stay next to those of this one
-    print("\n".join(texts))
+                remove_tables(new, protocol)  # none of another run may stay next to those of this one
+        files = write_tables(new, tables)
+    print("\n".join(map(terminal_table, tables)))
+    print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
-def _write(
-    cfg: EvaluateConfig, folder: Path, kind: str, splits: list[PackedSplit], methods: list[Method], results: Results
-) -> tuple[str, list[Path]]:
-    """Write the tables of a kind; returns the one for the terminal, and the files."""
-    resize = " and ".join(sorted({split.card["resize"] for split in splits}))
-    common = f"resize={resize} bootstrap={cfg.bootstrap} seed={cfg.seed}"
-    paper = _paper(cfg, kind)
-    bootstrap = Bootstrap(splits, cfg.bootstrap, cfg.seed)
+def _table(
+    cfg: EvaluateConfig, protocol: Protocol, splits: list[PackedSplit], methods: list[Method], results: Results
+) -> Table:
+    bootstrap = Bootstrap(protocol, splits, cfg.bootstrap, cfg.seed)
     for split, count in bootstrap.redrawn.items():
         log.warning(
-            "%s: %d of its %d resamples were drawn again: nobody answered 'same' to any pair of them, so that their"
-            " mAP is undefined",
-            split,
-            count,
-            cfg.bootstrap,
+            "%s: %d of its %d resamples were drawn again: %s of them, so that their %s is undefined",
+            *(split, count, cfg.bootstrap, protocol.needs, protocol.score_name),
         )
-    rows: list[Row] = observer_rows(splits, bootstrap, common) if kind == "2afc" else []
-    for row in rows:
-        row.paper = paper.get((row.method, ""), {})
-    for seeds in Progress(by_seeds(methods), f"intervals of the {kind} table", unit="row", leave=False):
-        method = seeds[0]
-        failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), None)
-        if failed:
-            row = empty_row(method, splits[0].card["observers"], failed)
-        else:
-            words = "; ".join(results.words(one) for one in seeds)
-            row = method_row(method, [results.on(one, splits) for one in seeds], splits, bootstrap, f"{words} {common}")
-            row.origin = origin_of_seeds([one.origin for one in seeds])
-        row.paper = paper.get(method.paper, {})
-        rows.append(row)
-    columns = columns_of(kind, [split.card["split"] for split in splits])
-    paths = write_tables(folder, kind, rows, columns, bool(paper))
-    return terminal_table(kind, rows, columns, bool(paper)), paths
+    paper = _paper(cfg, protocol)
+    caption = caption_of(splits[0].card["observers"], bool(paper))
+    return make_table(methods, splits, results, bootstrap, caption, paper, with_observers=True)

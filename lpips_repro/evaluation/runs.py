@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
+from yaml import YAMLError
 
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.datasets.packed import PackedSplit, read_card
 from lpips_repro.errors import UserError, expected
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +68,20 @@ class TrainedRun:
 
     @property
     def origin(self) -> str:
-        """What is said of its row: the seed and, where settings are not the default ones, the short hash in its name.
+        """What is said of its row: if settings are not the default ones, with the short hash in its name.
 
         See `lpips_repro.training.run_name`.
         """
         settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
-        return f"trained here, seed {self.seed}" + (f", {settings}" if settings else "")
+        return "trained here" + (f", {settings}" if settings else "")
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The settings of the training, such as epochs and learning_rate; empty if `config.yaml` cannot be read."""
+        try:
+            return OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml").trainer, resolve=True)
+        except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+            return {}
 
 
 def find_runs(experiments: Path) -> list[TrainedRun]:
@@ -101,7 +113,7 @@ def read_run(file: Path) -> TrainedRun:
 
 def digests_of(splits: Iterable[PackedSplit]) -> dict[str, str]:
     """The count and digest of 2AFC splits by name, as a run's identity and summary have them."""
-    return dict(_digest(split.card) for split in splits if split.card["kind"] == "2afc")
+    return dict(_digest(split.card) for split in splits if split.card["kind"] == TWOAFC.kind)
 
 
 def runs_asked_for(cfg: EvaluateConfig) -> list[TrainedRun]:
@@ -134,7 +146,7 @@ def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Seque
 def _digests_here(splits: Sequence[PackedSplit]) -> dict[str, str]:
     """Of the 2AFC splits of a table, and of the training splits that are packed next to them."""
     folders = {split.path.parent for split in splits}
-    cards = [read_card(path) for folder in folders for path in folder.glob("2afc-train-*")]
+    cards = [read_card(path) for folder in folders for path in folder.glob(f"{TWOAFC.kind}-train-*")]
     return dict(_digest(card) for card in cards if card is not None) | digests_of(splits)
 
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.packed import VOTE_FIELD, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.evaluation.files import keep_damaged
+from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.files import write_whole
 
-COLUMNS = {"2afc": ("d0", "d1"), "jnd": ("d",)}
 DTYPES = ("float32", "float64")
 
 
@@ -83,7 +83,7 @@ class DistanceStore:
         path = self.path(label, identity, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         (dtype,) = {values.dtype for values in distances.values()}
-        lines = [",".join(("index", *distances, VOTE_FIELD[split.card["kind"]]))]
+        lines = [",".join(("index", *distances, protocol_of(split).vote))]
         for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
             # str of a NumPy number is the shortest text from which it is read back to the bit.
             lines.append(",".join((f"{index:06d}", *map(str, row))))
@@ -104,7 +104,7 @@ class DistanceStore:
 
 
 def _columns(split: PackedSplit) -> tuple[str, ...]:
-    return COLUMNS[split.card["kind"]]
+    return protocol_of(split).distances
 
 
 def _identity(identity: dict[str, Any], split: PackedSplit) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _read(path: Path, split: PackedSplit) -> dict[str, np.ndarray]:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.get("sha256"):
         raise ValueError("its digest is not the one in its .json")
-    names = ("index", *_columns(split), VOTE_FIELD[split.card["kind"]])
+    names = ("index", *_columns(split), protocol_of(split).vote)
     head, *lines = content.decode().splitlines()
     if head != ",".join(names):
         raise ValueError(f"expected the columns {','.join(names)}")

@@ -1,39 +1,34 @@
-"""From distances to the rows of `twoafc.csv` and `jnd.csv`: scores, bootstrap intervals, the paper's figures."""
+"""From distances to the rows of a table: scores, bootstrap intervals, the paper's figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.evaluation.columns import add_averages
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.bootstrap import Bootstrap
 from lpips_repro.evaluation.methods import Method
-from lpips_repro.evaluation.scores import (
-    bootstrap_counts,
-    human_credits,
-    jnd_map,
-    jnd_map_replicates,
-    oracle_credits,
-    redraw_without,
-    twoafc_credits,
-)
-
-# Ends of the 95 % percentile interval.
-QUANTILES = (0.025, 0.975)
-
-Distances = Mapping[str, np.ndarray]  # d0 and d1, or d
+from lpips_repro.evaluation.protocols import Distances, Protocol
+from lpips_repro.evaluation.results import Results
+from lpips_repro.evaluation.trained import by_seeds
+from lpips_repro.progress import Progress
 
 
 @dataclass
 class Row:
-    """A row of a table; scores in percent by column, empty where the row could not be made.
+    """A row of a table; scores by column, empty if the row could not be made.
 
     Attributes:
         interval: (low, high) ends of the 95 % bootstrap interval by column.
-        paper: the published figures by column, empty where there are none.
-        settings: what made the row, as key=value words; note: why it could not be made, else "".
-        origin: where calibrated weights come from, if not from the authors.
-        spread: standard deviation over seeds by column, in percent; empty for a single one.
+        paper: the published figures by column, empty if there are none.
+        observers: who judged; note: why the row could not be made, else "".
+        settings: what made the row.
+        spread: standard deviation over seeds by column; empty for a single one.
+        label: the row's name, which no other row of the table has; by default method, variant and version.
+        origin: where weights come from, if not from the authors; seed: of the network, or several with spaces between.
+        run: the training run, or several with spaces between.
     """
 
     group: str
@@ -45,132 +40,105 @@ class Row:
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     paper: dict[str, float] = field(default_factory=dict)
     observers: str = ""
-    settings: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
     note: str = ""
-    origin: str = ""
     spread: dict[str, float] = field(default_factory=dict)
+    label: str = ""
+    origin: str = ""
+    seed: str = ""
+    run: str = ""
+
+    def __post_init__(self):
+        self.label = self.label or "-".join(
+            filter(None, (self.method, self.variant, self.version and f"v{self.version}"))
+        )
 
     @property
-    def label(self) -> str:
-        """Method, variant, version and origin, as they are shown."""
-        version, origin = self.version and f"v{self.version}", self.origin and f"({self.origin})"
-        return " ".join(filter(None, (self.method, self.variant.replace("_", " "), version, origin)))
+    def shown(self) -> str:
+        """Method, variant, version, origin and seeds, as people read them."""
+        seeds = len(self.seed.split())
+        words = f"{seeds} seeds" if seeds > 1 else f"seed {self.seed}" if seeds and self.origin else ""
+        made = ", ".join(filter(None, (self.origin, words)))
+        version = self.version and f"v{self.version}"
+        return " ".join(filter(None, (self.method, self.variant.replace("_", " "), version, made and f"({made})")))
 
 
-class Bootstrap:
-    """The resamples of every split, the same for all rows.
-
-    Args:
-        splits: the splits of one kind.
-        replicates: number of resamples; seed: of their generator.
+@dataclass(frozen=True)
+class Table:
+    """The rows of a protocol.
 
     Attributes:
-        redrawn: by the name of a JND split, how many resamples were drawn again because nobody answered "same" to any
-            of their pairs, which leaves the mAP undefined.
+        columns: in order; counts: how many examples each has.
+        caption: who judged, and the like; with_paper: whether the published figures are shown, too.
     """
 
-    def __init__(self, splits: Sequence[PackedSplit], replicates: int, seed: int):
-        self.kind = splits[0].card["kind"]
-        self.counts: dict[str, np.ndarray] = {}
-        self.redrawn: dict[str, int] = {}
-        for split in splits:
-            counts = bootstrap_counts(len(split), replicates, seed, split.name)
-            if self.kind == "jnd" and (redrawn := redraw_without(counts, split.votes > 0, seed, split.name)):
-                self.redrawn[split.name] = redrawn
-            self.counts[split.card["split"]] = counts
+    protocol: Protocol
+    rows: Sequence[Row]
+    columns: Sequence[str]
+    counts: Mapping[str, int]
+    caption: str
+    with_paper: bool = False
 
-    def means(self, credits_: Mapping[str, np.ndarray]) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-        """Scores and intervals, in percent, of a score that is the mean of credits (N,), given by split."""
-        scores = {split: values.mean() for split, values in credits_.items()}
-        replicates = {split: self.counts[split] @ values / len(values) for split, values in credits_.items()}
-        return self._percent(scores, replicates)
-
-    def jnd(self, runs: Sequence[Distances], same: Mapping[str, np.ndarray]):
-        """Scores and intervals, in percent, of the JND mAP of distances, the mean over runs; returns as `means`.
-
-        Args:
-            runs: for each run the distances d (N,) by split.
-            same: share who answered "same" (N,) by split.
-        """
-        scores, replicates = {}, {}
-        for split, votes in same.items():
-            distances = [run[split]["d"] for run in runs]
-            scores[split] = np.mean([jnd_map(d, votes) for d in distances])
-            counts = self.counts[split]
-            replicates[split] = np.mean([jnd_map_replicates(d, votes, counts) for d in distances], axis=0)
-        return self._percent(scores, replicates)
-
-    def _percent(self, scores: Mapping[str, float], replicates: Mapping[str, np.ndarray]):
-        ends = {k: 100 * np.quantile(v, QUANTILES) for k, v in add_averages(self.kind, replicates).items()}
-        percent = {column: 100 * float(value) for column, value in add_averages(self.kind, scores).items()}
-        return percent, {column: (float(low), float(high)) for column, (low, high) in ends.items()}
+    def __post_init__(self):
+        labels = [row.label for row in self.rows]
+        if twice := next((label for label in labels if labels.count(label) > 1), None):
+            raise UserError(f"{self.protocol.file}: two rows are called {twice}: give one of them another name")
 
 
-def observer_rows(splits: Sequence[PackedSplit], bootstrap: Bootstrap, settings: str) -> list[Row]:
-    """The rows of the observers themselves: one against the others, and the oracle that sides with the majority."""
-    judges = {split.card["split"]: split.votes for split in splits}
+def make_table(
+    methods: Sequence[Method],
+    splits: Sequence[PackedSplit],
+    results: Results,
+    bootstrap: Bootstrap,
+    caption: str,
+    paper: Mapping[tuple[str, str], dict[str, float]] | None = None,
+    *,
+    with_observers: bool = False,
+) -> Table:
+    """The table of the protocol of a bootstrap: a row per method, of those that differ in the seed alone together.
+
+    Args:
+        splits: what the protocol scores; results: distances of the methods on these.
+        paper: the published figures, see `read_paper`; with_observers: whether rows of the observers come first.
+    """
+    protocol, paper = bootstrap.protocol, paper or {}
+    common = {
+        "resize": " and ".join(sorted({split.card["resize"] for split in splits})),
+        "bootstrap": {"replicates": bootstrap.size, "seed": bootstrap.seed},
+    }
+    rows = observer_rows(splits, bootstrap, common) if with_observers else []
+    for row in rows:
+        row.paper = paper.get((row.method, ""), {})
+    for seeds in Progress(by_seeds(methods), f"intervals of the {protocol.name} table", unit="row", leave=False):
+        failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), "")
+        row = method_row(seeds, splits[0].card["observers"], failed)
+        if not failed:
+            add_scores(row, [results.on(one, splits) for one in seeds], bootstrap)
+            row.settings = settings_of(seeds, [results.identity[one.label] for one in seeds], common)
+        row.paper = paper.get(seeds[0].paper, {})
+        rows.append(row)
+    counts = {split.card["split"]: len(split) for split in splits}
+    columns = protocol.columns(tuple(counts))
+    return Table(protocol, rows, columns, protocol.add_averages(counts, sum), caption, bool(paper))
+
+
+def observer_rows(splits: Sequence[PackedSplit], bootstrap: Bootstrap, settings: Mapping[str, Any]) -> list[Row]:
+    """The rows of the observers themselves, such as one against the others."""
     observers = splits[0].card["observers"]
+    of_split = {split: bootstrap.protocol.observers(votes) for split, votes in bootstrap.votes.items()}
     rows = []
-    for name, credit in (
-        (observers if observers == "human" else f"{observers}-observer", human_credits),
-        ("oracle", oracle_credits),
-    ):
-        scores, interval = bootstrap.means({split: credit(judge) for split, judge in judges.items()})
-        rows.append(Row("observers", name, scores=scores, interval=interval, observers=observers, settings=settings))
+    for name in next(iter(of_split.values())):
+        scores, interval = bootstrap.means({split: credits_[name] for split, credits_ in of_split.items()})
+        who = observers if observers == "human" else f"{observers}-observer"
+        shown = who if name == "observer" else name
+        row = Row("observers", shown, scores=scores, interval=interval, observers=observers, settings=dict(settings))
+        rows.append(row)
     return rows
 
 
-def method_row(
-    method: Method,
-    runs: Sequence[Mapping[str, Distances]],
-    splits: Sequence[PackedSplit],
-    bootstrap: Bootstrap,
-    settings: str,
-) -> Row:
-    """The row of a method, from its distances by split; of a method trained with several seeds, the mean over them.
-
-    Args:
-        runs: the distances by split, once for each seed; once for a method that has none.
-    """
-    votes = {split.card["split"]: split.votes for split in splits}
-
-    def row_of(chosen: Sequence[Mapping[str, Distances]]):
-        if bootstrap.kind == "jnd":
-            return bootstrap.jnd(chosen, votes)
-        return bootstrap.means({split: _mean_credits(chosen, split, judge) for split, judge in votes.items()})
-
-    row = empty_row(method, splits[0].card["observers"], "")
-    row.scores, row.interval = row_of(runs)
-    row.settings = settings
-    if len(runs) > 1:
-        singles = [row_of([run])[0] for run in runs]
-        row.spread = {column: float(np.std([single[column] for single in singles], ddof=1)) for column in row.scores}
-    return row
-
-
-def difference(
-    runs: Sequence[Mapping[str, Distances]],
-    others: Sequence[Mapping[str, Distances]],
-    splits: Sequence[PackedSplit],
-    bootstrap: Bootstrap,
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """How much higher the 2AFC scores of a method are than another's, on the same resamples; returns as `means`.
-
-    Args:
-        runs, others: distances of both, as for `method_row`.
-    """
-    votes = {split.card["split"]: split.votes for split in splits}
-    return bootstrap.means(
-        {split: _mean_credits(runs, split, v) - _mean_credits(others, split, v) for split, v in votes.items()}
-    )
-
-
-def _mean_credits(runs: Sequence[Mapping[str, Distances]], split: str, judge: np.ndarray) -> np.ndarray:
-    return np.mean([twoafc_credits(run[split]["d0"], run[split]["d1"], judge) for run in runs], axis=0)
-
-
-def empty_row(method: Method, observers: str, note: str) -> Row:
-    """The row of a method without scores, and the reason."""
+def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
+    """The row of methods that differ in the seed alone, without scores; note: the reason, if it will have none."""
+    method = seeds[0]
     return Row(
         method.group,
         method.name,
@@ -179,5 +147,34 @@ def empty_row(method: Method, observers: str, note: str) -> Row:
         method.supervision,
         observers=observers,
         note=note,
+        label=method.label if len(seeds) == 1 else method.seeds_of,
         origin=method.origin,
+        seed=" ".join(str(one.seed) for one in seeds if one.seed is not None),
+        run=" ".join(one.run for one in seeds if one.run),
     )
+
+
+def add_scores(row: Row, runs: Sequence[Mapping[str, Distances]], bootstrap: Bootstrap) -> None:
+    """Add the scores of distances by split, given once per seed: their mean over seeds, its interval, their spread."""
+    row.scores, row.interval = bootstrap.scores(runs)
+    if len(runs) > 1:
+        singles = [bootstrap.scores([run])[0] for run in runs]
+        row.spread = {column: float(np.std([single[column] for single in singles], ddof=1)) for column in row.scores}
+
+
+def settings_of(
+    seeds: Sequence[Method], identities: Sequence[Mapping[str, Any]], common: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What made a row: what its distances depend on, the settings of training, and what is common to all rows.
+
+    A value that differs between the seeds is a list, one entry per seed.
+    """
+    every = [
+        {**identity, **({"training": one.training} if one.training else {})}
+        for one, identity in zip(seeds, identities, strict=True)
+    ]
+    merged = {}
+    for key in dict.fromkeys(key for each in every for key in each):
+        values = [each.get(key) for each in every]
+        merged[key] = values[0] if all(value == values[0] for value in values) else values
+    return {key: value for key, value in merged.items() if value is not None} | dict(common)

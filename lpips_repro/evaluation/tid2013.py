@@ -18,16 +18,17 @@ from lpips_repro.config import EvaluateConfig
 from lpips_repro.datasets.tid2013 import DistortedImage, describe, is_whole, read_tid2013
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.bootstrap import QUANTILES
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.image_distances import ImageDistanceStore
 from lpips_repro.evaluation.image_results import ImageResults
 from lpips_repro.evaluation.methods import Method
 from lpips_repro.evaluation.other_data import keep_other_tables
+from lpips_repro.evaluation.protocols.mos import MOS
 from lpips_repro.evaluation.rank_correlation import MEASURES, ReferenceBootstrap, rank_correlation
-from lpips_repro.evaluation.results import words_of
-from lpips_repro.evaluation.tables import QUANTILES, Row, empty_row
-from lpips_repro.evaluation.tid2013_table import terminal_table, write_table
-from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds
+from lpips_repro.evaluation.tables import Row, Table, method_row, settings_of
+from lpips_repro.evaluation.trained import by_seeds
+from lpips_repro.evaluation.write import terminal_table, write_tables
 from lpips_repro.files import written_together
 from lpips_repro.run_record import record_run
 
@@ -60,12 +61,17 @@ def evaluate_tid2013(
     keep_other_tables(folder, {"images": f"{len(images)} images {results.common['images_digest'][:12]}"})
     groups = [len(group) for group in results.groups]
     bootstrap = ReferenceBootstrap(np.array([image.mos for image in images]), groups, cfg.bootstrap, cfg.seed)
-    common = f"images={len(images)} references={len(groups)} resize=pil_bilinear bootstrap={cfg.bootstrap}"
-    rows = [_row(seeds, results, bootstrap, cfg.data.sizes, f"{common} seed={cfg.seed}") for seeds in by_seeds(methods)]
+    common = {
+        **{"images": len(images), "references": len(groups), "resize": "pil_bilinear"},
+        "bootstrap": {"replicates": cfg.bootstrap, "seed": cfg.seed},
+    }
+    rows = [_row(seeds, results, bootstrap, cfg.data.sizes, common) for seeds in by_seeds(methods)]
+    columns = MOS.columns([str(size) for size in cfg.data.sizes])
+    table = Table(MOS, rows, columns, dict.fromkeys(columns, len(images)), caption_of(images))
     with written_together(folder) as new:
         record_run(new, composed)
-        files = write_table(new, rows, cfg.data.sizes, caption_of(images))
-    print(terminal_table(rows, cfg.data.sizes, caption_of(images)))
+        files = write_tables(new, [table])
+    print(terminal_table(table))
     print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
@@ -83,15 +89,14 @@ def caption_of(images: Sequence[DistortedImage]) -> str:
 
 
 def _row(
-    seeds: Sequence[Method], results: ImageResults, bootstrap: ReferenceBootstrap, sizes: Sequence[int], settings: str
+    seeds: Sequence[Method], results: ImageResults, bootstrap: ReferenceBootstrap, sizes: Sequence[int], common: Mapping
 ) -> Row:
     """The row of a method; of one trained with several seeds, the mean over them."""
     failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), "")
-    row = empty_row(seeds[0], "", failed)
+    row = method_row(seeds, "human", failed)
     if failed:
         return row
-    row.origin = origin_of_seeds([one.origin for one in seeds])
-    row.settings = f"{'; '.join(words_of(one, results.identity[one.label]) for one in seeds)} {settings}"
+    row.settings = settings_of(seeds, [results.identity[one.label] for one in seeds], common)
     scores: dict[str, list[float]] = {}
     replicates: dict[str, np.ndarray] = {}
     reasons: dict[str, list[int]] = {}

@@ -1,6 +1,5 @@
 """Finished training runs as rows of the tables. Runs that differ in nothing but the seed are one method."""
 
-import re
 from collections.abc import Sequence
 
 from lpips_repro.config import EvaluateConfig
@@ -49,14 +48,11 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
         supervision,
         paper,
         origin=run.origin,
+        seed=run.seed,
         run=run.folder.name,
+        training=run.training,
         seeds_of=run.without_seed,
     )
-
-
-def origin_of_seeds(origins: Sequence[str]) -> str:
-    """What is said of a row over several seeds, given what is said of each."""
-    return re.sub(r"seed \d+", f"{len(origins)} seeds", origins[0], count=1) if len(origins) > 1 else origins[0]
 
 
 def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:

@@ -1,17 +1,18 @@
-"""The tables as CSV, Markdown, LaTeX and text for the terminal."""
+"""The tables of all protocols as CSV, Markdown, LaTeX and text for the terminal, and their scores in long form."""
 
 import csv
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
 from lpips_repro.evaluation.escape import latex, markdown, markdown_with_code, plain
-from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.protocols import Protocol
+from lpips_repro.evaluation.tables import Row, Table
 
-KEYS = ("group", "method", "variant", "version", "supervision")
-TITLES = {"2afc": "2AFC score (%)", "jnd": "JND mAP (%)"}
-FILES = {"2afc": "twoafc", "jnd": "jnd"}
+KEYS = ("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run")
+SCORES = "scores.csv"
 SIMULATED = (
     "Judgments: SIMULATED observers (a model, no people). These figures show that the pipeline runs; they tell nothing"
     " about human vision."
@@ -24,50 +25,46 @@ WITH_PAPER = (
     " 2AFC in third-party runs (experiments/reference/later_2afc.csv)."
 )
 
+Cells = list[dict[str, str]]
 
-def write_tables(folder: Path, kind: str, rows: Sequence[Row], columns: Sequence[str], with_paper: bool) -> list[Path]:
-    """Write NAME.csv, NAME.md and NAME.tex into a folder.
 
-    Args:
-        kind: "2afc" or "jnd"; columns: splits and averages in order.
-        with_paper: whether the published figures stand beside.
-
-    Returns:
-        The files.
-    """
+def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
+    """Write NAME.csv, NAME.md and NAME.tex of each table into a folder, and scores.csv of all; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = _paths(folder, kind)
-    _write_csv(paths[0], rows, columns, with_paper)
-    caption = caption_of(rows, with_paper)
-    cells = _cells(rows, columns, with_paper, markdown, lambda low, high: f" <sub>{low:.1f}–{high:.1f}</sub>")
-    table = render(cells, "github")
-    intro = f"# {TITLES[kind]}\n\n{caption}\nSmall: 95 % bootstrap intervals."
-    paths[1].write_text(f"{intro}\n\n{table}\n{notes_of(rows, markdown_with_code)}")
-    cells = _cells(rows, columns, with_paper, latex, lambda low, high: rf" {{\scriptsize {low:.1f}--{high:.1f}}}")
-    table = render(cells, "latex_raw")
-    notes = notes_of(rows).strip().replace("\n", "\n% ")
-    paths[2].write_text(f"% {TITLES[kind]}. {caption}\n{table}\n" + (f"% {notes}\n" if notes else ""))
-    return paths
+    paths = []
+    for table in tables:
+        csv_file, md_file, tex_file = files = _paths(folder, table.protocol)
+        _write_csv(csv_file, _lines(table))
+        md_file.write_text(_markdown(table))
+        tex_file.write_text(_latex(table))
+        paths += files
+    _write_csv(folder / SCORES, [line for table in tables for line in _scores(table)])
+    return [*paths, folder / SCORES]
 
 
-def remove_tables(folder: Path, kind: str) -> None:
-    """Have the files removed that `write_tables` writes for a kind; `folder` is one of `written_together`."""
-    for path in _paths(folder, kind):
+def remove_tables(folder: Path, protocol: Protocol) -> None:
+    """Have the tables of a protocol removed; `folder` is one of `written_together`."""
+    for path in _paths(folder, protocol):
         path.touch()
 
 
-def terminal_table(kind: str, rows: Sequence[Row], columns: Sequence[str], with_paper: bool) -> str:
-    """The table as aligned text: scores, and the interval of "all"."""
-    table = _cells(rows, columns, with_paper, plain, None)
-    for line, row in zip(table, rows, strict=True):
-        line["all 95 % CI"] = "{:.1f}–{:.1f}".format(*row.interval["all"]) if row.scores else ""
-    return f"{TITLES[kind]}\n{caption_of(rows, with_paper)}\n\n{render(table, 'simple')}\n{notes_of(rows)}"
+def terminal_table(table: Table) -> str:
+    """The table as aligned text: scores, and the interval of the last column."""
+    texts = []
+    for heading, columns in table.protocol.blocks(table.columns).items():
+        cells = _cells(table, columns, plain)
+        *_, (shown, last) = columns.items()
+        for line, row in zip(cells, table.rows, strict=True):
+            line[f"{shown} 95 % CI"] = (
+                table.protocol.interval.format(*row.interval[last]) if last in row.interval else ""
+            )
+        texts.append(f"{heading}\n\n" * bool(heading) + _render(cells, "simple"))
+    return f"{table.protocol.title}\n{_caption(table)}\n\n" + "\n\n".join(texts) + f"\n{notes_of(table.rows)}"
 
 
-def caption_of(rows: Sequence[Row], with_paper: bool) -> str:
-    """Who judged, how far the paper's figures compare, and what stands behind a plus-minus sign."""
-    judged = judged_by(rows[0].observers)
-    return " ".join((judged, *[WITH_PAPER] * with_paper, *[SPREAD] * any(row.spread for row in rows)))
+def caption_of(observers: str, with_paper: bool) -> str:
+    """Who judged, and how far the paper's figures compare."""
+    return " ".join((judged_by(observers), *[WITH_PAPER] * with_paper))
 
 
 def judged_by(observers: str) -> str:
@@ -75,74 +72,152 @@ def judged_by(observers: str) -> str:
     return {"human": HUMAN, "simulated": SIMULATED}.get(observers, UNKNOWN)
 
 
-def _paths(folder: Path, kind: str) -> list[Path]:
-    return [folder / f"{FILES[kind]}.{suffix}" for suffix in ("csv", "md", "tex")]
-
-
-def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str], with_paper: bool) -> None:
-    with path.open("w", newline="") as file:
-        writer = None
-        for row in rows:
-            line = {key: getattr(row, key) for key in KEYS}
-            for column in columns:
-                low, high = row.interval.get(column, (None, None))
-                line |= {
-                    column: _number(row.scores.get(column)),
-                    f"{column}_lo": _number(low),
-                    f"{column}_hi": _number(high),
-                }
-            if with_paper:
-                for column in columns:
-                    paper, score = row.paper.get(column), row.scores.get(column)
-                    line[f"{column}_paper"] = "" if paper is None else f"{paper:.1f}"
-                    line[f"{column}_diff"] = "" if paper is None or score is None else f"{score - paper:+.2f}"
-            if any(other.spread for other in rows):
-                line |= {f"{column}_sd": _number(row.spread.get(column)) for column in columns}
-            line |= {"observers": row.observers, "settings": row.settings, "note": row.note}
-            if writer is None:
-                writer = csv.DictWriter(file, line)
-                writer.writeheader()
-            writer.writerow(line)
-
-
-def _cells(
-    rows: Sequence[Row], columns: Sequence[str], with_paper: bool, escape: Callable[[str], str], interval
-) -> list[dict[str, str]]:
-    """A dictionary of cells a row, names escaped; `interval(low, high)` is set behind each score where given."""
-    table = []
-    for row in rows:
-        line = {"group": escape(row.group), "method": escape(row.label)}
-        for column in columns:
-            score = "–" if column not in row.scores else f"{row.scores[column]:.2f}"
-            if column in row.spread:
-                score += f" ±{row.spread[column]:.2f}"
-            if interval and column in row.scores:
-                score += interval(*row.interval[column])
-            line[escape(column)] = score
-        if with_paper:
-            paper, score = row.paper.get("all"), row.scores.get("all")
-            line["paper, all"] = "" if paper is None else f"{paper:.1f}"
-            line["difference"] = "" if paper is None or score is None else f"{score - paper:+.2f}"
-        table.append(line)
-    return table
-
-
-def render(table: list[dict[str, str]], style: str) -> str:
-    """A table in a style of tabulate, the first two columns to the left."""
-    aligned = ("left", "left", *("right",) * (len(table[0]) - 2))
-    return tabulate(table, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
-
-
 def notes_of(rows: Sequence[Row], escape: Callable[[str], str] = plain) -> str:
     """The rows that could not be made, one reason a line, the methods that share it together."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.note:
-            reasons.setdefault(row.note, []).append(row.label)
-    return "".join(f"\n- {escape(', '.join(labels))}: {escape(note)}" for note, labels in reasons.items()) + (
+            reasons.setdefault(row.note, []).append(row.shown)
+    return "".join(f"\n- {escape(', '.join(shown))}: {escape(note)}" for note, shown in reasons.items()) + (
         "\n" if reasons else ""
     )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _paths(folder: Path, protocol: Protocol) -> list[Path]:
+    return [folder / f"{protocol.file}.{suffix}" for suffix in ("csv", "md", "tex")]
+
+
+def _caption(table: Table) -> str:
+    return " ".join((table.caption, *[SPREAD] * any(row.spread for row in table.rows)))
+
+
+def _lines(table: Table) -> Iterator[dict[str, str]]:
+    """The rows of the CSV."""
+    number = _number_format(table.protocol)
+    with_spread = any(row.spread for row in table.rows)
+    for row in table.rows:
+        line = {key: getattr(row, key) for key in KEYS}
+        for column in table.columns:
+            low, high = row.interval.get(column, (None, None))
+            line |= {column: number(row.scores.get(column)), f"{column}_lo": number(low), f"{column}_hi": number(high)}
+        for column in table.columns if table.with_paper else ():
+            line |= {f"{column}_paper": _paper(row, column), f"{column}_diff": _difference(table.protocol, row, column)}
+        if with_spread:
+            line |= {f"{column}_sd": number(row.spread.get(column)) for column in table.columns}
+        settings = json.dumps(row.settings, default=str) if row.settings else ""
+        yield {**line, "observers": row.observers, "settings": settings, "note": row.note}
+
+
+def _scores(table: Table) -> Iterator[dict[str, str]]:
+    """The rows of scores.csv: one per number."""
+    number = _number_format(table.protocol)
+    for row in table.rows:
+        for column in table.columns:
+            low, high = row.interval.get(column, (None, None))
+            found = {
+                "score": number(row.scores.get(column)),
+                "low": number(low),
+                "high": number(high),
+                "sd": number(row.spread.get(column)),
+                "paper": _paper(row, column),
+                "difference": _difference(table.protocol, row, column),
+                "n": str(table.counts[column]) if column in row.scores else "",
+            }
+            about = {"kind": table.protocol.name, "label": row.label, "split": column}
+            yield from (about | {"statistic": key, "value": value} for key, value in found.items() if value)
+
+
+def _write_csv(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
+    lines = list(lines)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0] if lines else ())
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _markdown(table: Table) -> str:
+    intro = f"# {table.protocol.title}\n\n{_caption(table)}\nSmall: 95 % bootstrap intervals."
+    texts = []
+    for heading, columns in table.protocol.blocks(table.columns).items():
+        cells = _cells(table, columns, markdown, " <sub>{}</sub>")
+        texts.append(f"## {heading}\n\n" * bool(heading) + _render(cells, "github"))
+    return f"{intro}\n\n" + "\n\n".join(texts) + f"\n{notes_of(table.rows, markdown_with_code)}"
+
+
+def _latex(table: Table) -> str:
+    """The table for a document with the package booktabs; the best method of each column is bold."""
+    lines = [f"% {table.protocol.title}. {_caption(table)}", r"% Needs \usepackage{booktabs}. Bold: the best method."]
+    for heading, columns in table.protocol.blocks(table.columns).items():
+        cells = _cells(table, columns, latex, r" {{\scriptsize {}}}", _best(table))
+        names = list(cells[0])
+        lines += [f"% {heading}"] * bool(heading)
+        lines += [
+            rf"\begin{{tabular}}{{ll{'r' * (len(names) - 2)}}}",
+            r"\toprule",
+            rf"{' & '.join(names)} \\",
+            r"\midrule",
+        ]
+        lines += [rf"{' & '.join(line.values())} \\" for line in cells]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+    notes = notes_of(table.rows).strip()
+    return "\n".join([*lines, *(f"% {note}" for note in notes.splitlines())]) + "\n"
+
+
+def _best(table: Table) -> dict[str, str]:
+    """The best score of a method in each column, as it is shown; observers are no methods."""
+    scores = [row.scores for row in table.rows if row.group != "observers"]
+    found = {column: [one[column] for one in scores if column in one] for column in table.columns}
+    best = table.protocol.best
+    return {column: f"{best(values):.{table.protocol.shown}f}" for column, values in found.items() if values}
+
+
+def _cells(
+    table: Table,
+    columns: Mapping[str, str],
+    escape: Callable[[str], str],
+    interval: str = "",
+    bold: Mapping[str, str] | None = None,
+) -> Cells:
+    """A dictionary of cells per row, names escaped.
+
+    Args:
+        columns: by the name that is shown; interval: the format of one behind a score, if any.
+        bold: scores in LaTeX's bold, by column.
+    """
+    protocol, last = table.protocol, [*columns.values()][-1]
+    cells = []
+    for row in table.rows:
+        line = {"group": escape(row.group), "method": escape(row.shown)}
+        for shown, column in columns.items():
+            score = "–" if column not in row.scores else f"{row.scores[column]:.{protocol.shown}f}"
+            if bold and row.group != "observers" and bold.get(column) == score:
+                score = rf"\textbf{{{score}}}"
+            if column in row.spread:
+                score += f" ±{row.spread[column]:.{protocol.shown}f}"
+            if interval and column in row.interval and (protocol.interval_in_each or column == last):
+                ends = protocol.interval.format(*row.interval[column])
+                score += interval.format(ends.replace("–", "--") if bold is not None else ends)
+            line[escape(shown)] = score
+        if table.with_paper:
+            line |= {"paper, all": _paper(row, last), "difference": _difference(protocol, row, last)}
+        cells.append(line)
+    return cells
+
+
+def _render(cells: Cells, style: str) -> str:
+    """A table in a style of tabulate, the first two columns to the left."""
+    aligned = ("left", "left", *("right",) * (len(cells[0]) - 2))
+    return tabulate(cells, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
+
+
+def _number_format(protocol: Protocol) -> Callable[[float | None], str]:
+    return lambda value: "" if value is None else f"{value:.{protocol.decimals}f}"
+
+
+def _paper(row: Row, column: str) -> str:
+    return f"{row.paper[column]:.1f}" if column in row.paper else ""
+
+
+def _difference(protocol: Protocol, row: Row, column: str) -> str:
+    both = column in row.paper and column in row.scores
+    return f"{row.scores[column] - row.paper[column]:+.{protocol.decimals}f}" if both else ""

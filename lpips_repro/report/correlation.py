@@ -15,17 +15,20 @@ from lpips_repro.config import CorrelationConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.correlation import task_correlation
+from lpips_repro.evaluation.protocols.jnd import JND
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.read import read_rows
 from lpips_repro.evaluation.reference import read_figure5
 from lpips_repro.evaluation.tables import Row
-from lpips_repro.evaluation.write import FILES, judged_by, notes_of
+from lpips_repro.evaluation.write import judged_by, notes_of
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.scatter import Point, scatter
 
-COLUMNS = ("source", "methods", "number", "rho", "rho_lo", "rho_hi", "2afc", "jnd", "observers", "settings", "note")
+X, Y = TWOAFC, JND
+COLUMNS = ("source", "methods", "number", "rho", "rho_lo", "rho_hi", X.name, Y.name, "observers", "settings", "note")
 ALL, ALEXNET_LIKE = "all", "AlexNet-like"
 # Table 4 gives one number for 2AFC with JND, over "AlexNet-like architectures".
-TABLE4 = {"source": "paper, Table 4", "methods": ALEXNET_LIKE, "rho": "0.928", "2afc": "distortions", "jnd": "all"}
+TABLE4 = {"source": "paper, Table 4", "methods": ALEXNET_LIKE, "rho": "0.928", X.name: "distortions", Y.name: "all"}
 CAPTION = (
     "Pearson's rho of 2AFC score and JND mAP over methods. 95 % intervals: bootstrap over the methods; the noise of"
     " each score is not in them. AlexNet-like: off the shelf, as in the paper."
@@ -90,17 +93,17 @@ def _paper_figure(reference: Path) -> Figure:
 
 def _figure(folder: Path, version: str) -> tuple[Figure, list[Row]]:
     """The methods with scores in both tables of a folder, and the rows that are left out, with the reason in `note`."""
-    rows = {kind: [row for row in read_rows(folder, kind) if row.group != "observers"] for kind in FILES}
+    rows = {kind: [row for row in read_rows(folder, kind) if row.group != "observers"] for kind in (X, Y)}
     tables = {kind: {row.label: row for row in found if row.scores} for kind, found in rows.items()}
     left_out = {row.label: row for found in rows.values() for row in found if not row.scores}
-    for kind, other in (("2afc", "jnd"), ("jnd", "2afc")):
+    for kind, other in ((X, Y), (Y, X)):
         for label in tables[kind].keys() - tables[other].keys() - left_out.keys():
-            note = f"left out: has no row in {FILES[other]}.csv"
+            note = f"left out: has no row in {other.file}.csv"
             left_out[label] = dataclasses.replace(tables[kind][label], note=note)
-    both = [row for label, row in tables["2afc"].items() if label in tables["jnd"]]
+    both = [row for label, row in tables[X].items() if label in tables[Y]]
     column = "distortions" if any("distortions" in row.scores for row in both) else "all"
     points = [
-        Point(row.label, row.group, row.scores[column], tables["jnd"][row.label].scores["all"], is_alexnet_like(row))
+        Point(row.shown, row.group, row.scores[column], tables[Y][row.label].scores["all"], is_alexnet_like(row))
         for row in _in_one_version(both, version)
     ]
     judges = {row.observers for found in rows.values() for row in found}
@@ -113,7 +116,7 @@ def _in_one_version(rows: Sequence[Row], version: str) -> list[Row]:
     """The rows, but each network once: in this version where it has it."""
     chosen: dict[tuple[str, ...], Row] = {}
     for row in rows:
-        key = (row.method, row.variant, row.origin)
+        key = (row.method, row.variant, row.origin, row.seed)
         if key not in chosen or row.version == version:
             chosen[key] = row
     return list(chosen.values())
@@ -128,8 +131,8 @@ def _lines(figure: Figure, cfg: CorrelationConfig) -> list[dict[str, str]]:
     """The lines of the table on a figure: over all methods, and over the AlexNet-like ones, where they are enough."""
     lines = []
     for methods, points in ((ALL, figure.points), (ALEXNET_LIKE, [point for point in figure.points if point.round])):
-        line = {"source": figure.source, "methods": methods, "number": str(len(points)), "2afc": figure.column}
-        line |= {"jnd": "all", "observers": figure.observers}
+        line = {"source": figure.source, "methods": methods, "number": str(len(points)), X.name: figure.column}
+        line |= {Y.name: "all", "observers": figure.observers}
         try:
             found = task_correlation([p.x for p in points], [p.y for p in points], cfg.bootstrap, cfg.seed)
         except UserError as error:
@@ -148,7 +151,7 @@ def _render(lines: Sequence[Mapping[str, str]]) -> str:
     for line in lines:
         cells = {key: line.get(key, "") for key in ("source", "methods", "number", "rho")}
         cells["95 % interval"] = f"{line['rho_lo']} to {line['rho_hi']}" if "rho_lo" in line else ""
-        shown.append(cells | {"2AFC": line["2afc"], "JND": line["jnd"]})
+        shown.append(cells | {"2AFC": line[X.name], "JND": line[Y.name]})
     table = tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True)
     notes = [f"- {line['source']}, {line['methods']}: {line['note']}" for line in lines if "note" in line]
     return "\n".join([table, *([""] if notes else []), *notes])
@@ -159,4 +162,4 @@ def _panel(figure: Figure, lines: Sequence[Mapping[str, str]]) -> Image.Image:
     rho = f"rho = {every['rho']} over all {every['number']} methods"
     if "rho" in alexnet_like:
         rho += f", {alexnet_like['rho']} over the {alexnet_like['number']} AlexNet-like ones (round)"
-    return scatter(figure.points, (figure.source, rho), (f"2AFC score, {figure.column} (%)", "JND mAP (%)"), COLORS)
+    return scatter(figure.points, (figure.source, rho), (f"2AFC score, {figure.column} (%)", Y.title), COLORS)

@@ -13,12 +13,12 @@ from tabulate import tabulate
 from lpips_repro.config import BappsConfig, DatasetConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.bapps import find_packed, packed_folder
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PATCH_SIZE, VOTE_FIELD, PackedSplit
+from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.datasets.verify import phases_of, prepare_phases
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.escape import markdown
 from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
-from lpips_repro.evaluation.scores import human_twoafc, oracle_twoafc
+from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
 from lpips_repro.evaluation.write import judged_by
 
 log = logging.getLogger(__name__)
@@ -77,27 +77,30 @@ def contact_sheet(splits: Sequence[PackedSplit], title: str) -> Image.Image:
     for line, split in enumerate(splits):
         top = LABEL + line * height
         draw.text((GAP, top), f"{split.name}  ({len(split)}, {split.card['observers']} observers)", fill="black")
-        fields, vote = IMAGE_FIELDS[split.card["kind"]], VOTE_FIELD[split.card["kind"]]
+        protocol = protocol_of(split)
         places = np.linspace(0, len(split) - 1, min(EXAMPLES, len(split))).astype(int)
         for column, index in enumerate(places):
             left = GAP + column * (3 * PATCH_SIZE * ZOOM + GAP)
-            strip = Image.fromarray(np.concatenate([split.arrays[name][index] for name in fields], axis=1))
+            strip = Image.fromarray(np.concatenate([split.arrays[name][index] for name in protocol.images], axis=1))
             strip = strip.resize((strip.width * ZOOM, strip.height * ZOOM), Image.Resampling.NEAREST)
             sheet.paste(strip, (left, top + LABEL))
-            text = f"{index:06d}  {' | '.join(fields)}   {vote} {split.votes[index]:.2f}"
+            text = f"{index:06d}  {' | '.join(protocol.images)}   {protocol.vote} {split.votes[index]:.2f}"
             draw.text((left, top + LABEL + strip.height), text, fill="black")
     return sheet
 
 
 def _row(split: PackedSplit) -> dict[str, str]:
-    twoafc = split.card["kind"] == "2afc"
+    own = protocol_of(split)
+    of_votes = {
+        name: f"{100 * figure(split.votes):.2f}" if protocol is own else ""
+        for protocol in PROTOCOLS.values()
+        for name, figure in protocol.statistics.items()
+    }
     values, counts = np.unique(np.round(split.votes.astype(np.float64), 3), return_counts=True)
     return {
         "split": split.name,
         "count": str(len(split)),
         "observers": split.card["observers"],
-        "agreement 2AFC %": f"{100 * human_twoafc(split.votes):.2f}" if twoafc else "",
-        "oracle 2AFC %": f"{100 * oracle_twoafc(split.votes):.2f}" if twoafc else "",
-        'share "same" %': "" if twoafc else f"{100 * split.votes.mean(dtype=np.float64):.2f}",
+        **of_votes,
         "votes (share: examples)": " ".join(f"{v:g}: {c}" for v, c in zip(values, counts, strict=True)),
     }

@@ -32,9 +32,10 @@ from torch import Tensor
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.datasets.lock import exclusive
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
@@ -167,7 +168,7 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
             file.truncate()
 
         def read(start: int) -> list[np.ndarray]:
-            return [np.array(split.arrays[name][start : start + batch]) for name in IMAGE_FIELDS["2afc"]]
+            return [np.array(split.arrays[name][start : start + batch]) for name in TWOAFC.images]
 
         for patches in read_ahead(read, range(done, len(split), batch)):
             images = [to_images(field, device) for field in patches]

@@ -8,18 +8,19 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from lpips_repro.config import TrainConfig
-from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.columns import columns_of
+from lpips_repro.evaluation.bootstrap import Bootstrap, Scores
 from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.methods import Method, lpips_distance
+from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.runs import TrainedRun
 from lpips_repro.evaluation.store import DistanceStore
-from lpips_repro.evaluation.tables import Bootstrap, difference, method_row
+from lpips_repro.evaluation.tables import make_table
 from lpips_repro.evaluation.trained import method_of_run
-from lpips_repro.evaluation.write import terminal_table, write_tables
+from lpips_repro.evaluation.write import caption_of, terminal_table, write_tables
+from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import LPIPS
 
 BATCH = 64
@@ -47,39 +48,24 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
     results.add((before, after))
     for label, reason in results.not_run.items():
         raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")
-    texts = []
-    for kind in ("2afc", "jnd"):
-        chosen = [split for split in splits if split.card["kind"] == kind]
+    tables, texts = [], []
+    for protocol in PROTOCOLS.values():
+        chosen = [split for split in splits if split.card["kind"] == protocol.kind]
         if chosen:
-            texts.append(_write(cfg, run.folder, kind, chosen, before, after, results))
+            bootstrap = Bootstrap(protocol, chosen, cfg.bootstrap, cfg.seed)
+            caption = caption_of(chosen[0].card["observers"], with_paper=False)
+            tables.append(make_table((before, after), chosen, results, bootstrap, caption))
+            difference = bootstrap.difference(*([results.on(method, chosen)] for method in (after, before)))
+            texts.append(terminal_table(tables[-1]) + _words_of(difference, protocol.decimals))
+    with written_together(run.folder) as new:
+        files = write_tables(new, tables)
+    texts.append(f"written: {', '.join(str(run.folder / file.name) for file in files)}\n")
     print("\n".join(texts))
     with SummaryWriter(str(run.folder / "tensorboard")) as board:
         board.add_text("result", "\n\n".join("    " + text.replace("\n", "\n    ") for text in texts))
 
 
-def _write(
-    cfg: TrainConfig,
-    folder: Path,
-    kind: str,
-    splits: list[PackedSplit],
-    before: Method,
-    after: Method,
-    results: Results,
-) -> str:
-    bootstrap = Bootstrap(splits, cfg.bootstrap, cfg.seed)
-    common = f"resize={splits[0].card['resize']} bootstrap={cfg.bootstrap} seed={cfg.seed}"
-    rows = [
-        method_row(method, [results.on(method, splits)], splits, bootstrap, f"{results.words(method)} {common}")
-        for method in (before, after)
-    ]
-    columns = columns_of(kind, [split.card["split"] for split in splits])
-    paths = write_tables(folder, kind, rows, columns, with_paper=False)
-    text = terminal_table(kind, rows, columns, with_paper=False)
-    if kind == "2afc":
-        distances = [[results.on(method, splits)] for method in (after, before)]
-        scores, interval = difference(*distances, splits, bootstrap)
-        low, high = interval["all"]
-        text += (
-            f"\ndifference in all: {scores['all']:+.2f}, 95 % interval (paired bootstrap) {low:+.2f} to {high:+.2f}\n"
-        )
-    return f"{text}written: {', '.join(map(str, paths))}\n"
+def _words_of(difference: Scores, decimals: int) -> str:
+    scores, interval = difference
+    of_all, low, high = (f"{value:+.{decimals}f}" for value in (scores["all"], *interval["all"]))
+    return f"\ndifference in all: {of_all}, 95 % interval (paired bootstrap) {low} to {high}\n"

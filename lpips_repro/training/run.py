@@ -19,6 +19,7 @@ from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.runs import TrainedRun, digests_of
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
@@ -158,7 +159,7 @@ def _check_used(cfg: TrainConfig) -> None:
 
 def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
     """Of the train and of the val phase."""
-    splits = [split for split in prepare(cfg.data, "train", "val") if split.card["kind"] == "2afc"]
+    splits = [split for split in prepare(cfg.data, "train", "val") if split.card["kind"] == TWOAFC.kind]
     by_phase = [[split for split in splits if split.card["phase"] == phase] for phase in ("train", "val")]
     if not all(by_phase):
         raise UserError(f"data={cfg.data.name}: 2afc/train and 2afc/val splits are needed for training")

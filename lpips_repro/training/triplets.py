@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.devices import send
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.rows import Rows
@@ -59,7 +60,7 @@ class ImageTriplets:
         self.votes_by_number = Rows([self.judge], device, resident=device.type == "cuda")
 
     def _fields(self, resident: bool) -> list[Rows]:
-        names = IMAGE_FIELDS["2afc"]
+        names = TWOAFC.images
         return [Rows([split.arrays[name] for split in self.splits], self.device, resident=resident) for name in names]
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ class ImageTriplets:
     def images(self, index: int) -> dict[str, np.ndarray]:
         """The stored patches of a triplet: ref, p0, p1, uint8 (64, 64, 3)."""
         split, place = self.locate(index)
-        return {name: split.arrays[name][place] for name in IMAGE_FIELDS["2afc"]}
+        return {name: split.arrays[name][place] for name in TWOAFC.images}
 
     def locate(self, index: int) -> tuple[PackedSplit, int]:
         """The split of a numbered triplet, and its number there."""

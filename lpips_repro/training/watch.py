@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from lpips_repro.datasets.packed import IMAGE_FIELDS
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.progress import Progress
 from lpips_repro.training.metrics_csv import MetricsCsv
 
@@ -99,7 +99,7 @@ class Watch:
 
     def disagreements(self, step: int, triplets: Sequence[tuple[str, dict[str, np.ndarray]]]) -> None:
         """Images of triplets, each with what is said of it."""
-        strips = [np.concatenate([arrays[name] for name in IMAGE_FIELDS["2afc"]], axis=1) for _, arrays in triplets]
+        strips = [np.concatenate([arrays[name] for name in TWOAFC.images], axis=1) for _, arrays in triplets]
         self.board.add_image("disagreements", np.concatenate(strips, axis=0), step, dataformats="HWC")
         table = "\n".join(f"| {text} |" for text, _ in triplets)
         self.board.add_text("disagreements", f"| ref, p0, p1 from above |\n|---|\n{table}", step)

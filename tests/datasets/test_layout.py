@@ -6,7 +6,8 @@ import pytest
 from lpips_repro.datasets import layout
 from lpips_repro.datasets.layout import find_splits, read_vote
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.evaluation.tables import Row, Table
 from lpips_repro.evaluation.write import write_tables
 from tests.datasets.folders import make_split
 
@@ -53,7 +54,8 @@ def test_a_split_whose_column_would_be_taken_for_another_is_refused(tmp_path, na
 def test_every_column_of_a_table_is_reserved(tmp_path):
     row = Row("low-level", "x", scores={"noise": 1.0}, interval={"noise": (0, 2)}, paper={"noise": 1.0})
     row.spread = {"noise": 0.1}
-    file, *_ = write_tables(tmp_path, "2afc", [row], ("noise",), with_paper=True)
+    table = Table(TWOAFC, [row], ("noise",), {"noise": 9}, "Judgments.", with_paper=True)
+    file, *_ = write_tables(tmp_path, [table])
     columns = file.read_text().partition("\n")[0].strip().split(",")
     assert {"noise", "noise_lo", "noise_hi", "noise_paper", "noise_diff", "noise_sd"} < set(columns)
     for column in set(columns) - {"noise"}:

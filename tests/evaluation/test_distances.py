@@ -6,8 +6,9 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.evaluation.distances import Distance, compute_distances, load_batch, of_pairs
+from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.evaluation.scores import twoafc_score
-from lpips_repro.evaluation.store import COLUMNS, DistanceStore
+from lpips_repro.evaluation.store import DistanceStore
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ DISTANCE = Distance(of_pairs(mean_difference), IDENTITY)
 def computed(distance, split, batch_size, label):
     values, faults = compute_distances({label: distance}, split, CPU, batch_size)
     assert not faults
-    return dict(zip(COLUMNS[split.card["kind"]], values[label], strict=True))
+    return dict(zip(protocol_of(split).distances, values[label], strict=True))
 
 
 def fault(distance, split):

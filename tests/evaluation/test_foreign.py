@@ -25,7 +25,7 @@ def test_distances_of_another_program_are_read_as_they_are(tmp_path):
     found = results.on(method, [split])[split.card["split"]]
     np.testing.assert_array_equal(found["d0"], np.arange(len(split)) / 4)
     np.testing.assert_array_equal(found["d1"], 1 - np.arange(len(split)) / 4)
-    assert f"distances={tmp_path}" in results.words(method)
+    assert results.identity[method.label]["distances"] == str(tmp_path)
 
 
 def test_digits_of_another_program_are_kept(tmp_path):

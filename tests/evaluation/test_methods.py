@@ -12,8 +12,9 @@ from lpips_repro.datasets.distortions.registry import DISTORTIONS, register_dist
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine, measure_batch
 from lpips_repro.evaluation.methods import _classic, check_labels, list_methods
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.reference import read_paper
-from lpips_repro.evaluation.results import words_of
+from lpips_repro.evaluation.tables import settings_of
 from lpips_repro.evaluation.trained import trained_methods
 from lpips_repro.metrics.registry import METRICS, Metric, register_metric
 from tests.compose import CONFIGS, settings
@@ -49,7 +50,7 @@ def test_rows_know_their_group_supervision_and_published_row():
 def test_every_row_of_the_papers_table_is_there(table, tmp_path):
     cfg = parse(settings("evaluate", table, f"experiments={tmp_path}"), EvaluateConfig)
     rows = {row.paper for row in [*list_methods(cfg), *trained_methods(cfg, [])] if row.paper}
-    paper = set(read_paper(CONFIGS.parent / "experiments/reference", "2afc")) - {("human", "")}
+    paper = set(read_paper(CONFIGS.parent / "experiments/reference", TWOAFC)) - {("human", "")}
     assert len(paper) == 22
     assert paper <= rows, paper - rows
 
@@ -67,8 +68,7 @@ def test_a_setting_of_any_name_makes_another_identity(monkeypatch):
         identity = _classic("strange", config).build(CPU).identity
         assert identity["dtype"] == "float32" and identity["function"] == "strange"
         seen.append(json.dumps(identity, sort_keys=True))
-        words = words_of(_classic("strange", config), identity)
-        assert all(f"settings.{key}={value}" in words for key, value in chosen.items())
+        assert settings_of([_classic("strange", config)], [identity], {})["settings"] == chosen
     assert len(set(seen)) == 5
 
 

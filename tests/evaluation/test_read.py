@@ -1,51 +1,57 @@
 import pytest
 
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols.jnd import JND
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.read import read_rows
-from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.tables import Row, Table
 from lpips_repro.evaluation.write import write_tables
 
 
-def row(origin="", settings="", **scores):
+def row(label, origin="", seed="", run="", **scores):
     """A row as the evaluation makes it."""
     interval = {column: (score - 1, score + 1) for column, score in scores.items()}
-    made = Row("lpips", "alex", "lin", "0.1", "supervised", scores, interval, observers="human", settings=settings)
-    made.origin = origin
+    made = Row("lpips", "alex", "lin", "0.1", "supervised", scores, interval, observers="human", label=label)
+    made.origin, made.seed, made.run = origin, seed, run
     return made
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
-    seeds = "trained here, seed 3, ab12: trained_here=r3 lin=c; trained here, seed 4, ab12: trained_here=r4 lin=d"
     rows = [
-        row(settings="backbone=alex resize=none (stored at 64x64)", mine=60.25, all=61.0),
-        row("trained here, seed 3", "trained here, seed 3: trained_here=r3 backbone=alex", mine=62.0, all=63.0),
-        row("trained here, 2 seeds, ab12", seeds, mine=64.0, all=65.0),
+        row("alex-lin-v0.1", mine=60.25, all=61.0),
+        row("mini-seed3", "trained here, seed of 4", "3", "mini-seed3", mine=62.0, all=63.0),
+        row("mini", "trained here, ab12", "3 4", "mini-seed3 mini-seed4", mine=64.0, all=65.0),
         Row(
             "supervised", "vgg", "off_the_shelf", "0.0", "supervised", observers="human", note="not run: no weights: x"
         ),
     ]
-    rows[2].spread = {"mine": 0.5, "all": 0.25}
     rows[0].paper = {"all": 63.2}
-    write_tables(tmp_path, "2afc", rows, ("mine", "all"), with_paper=True)
-    for found, written in zip(read_rows(tmp_path, "2afc"), rows, strict=True):
-        assert (found.label, found.group, found.note) == (written.label, written.group, written.note)
-        assert (found.scores, found.observers) == (written.scores, "human")
+    rows[0].settings = {"backbone": "alex", "resize": "none (stored at 64x64)", "libraries": {"torch": "2"}}
+    rows[2].spread = {"mine": 0.5, "all": 0.25}
+    columns = ("mine", "all")
+    write_tables(tmp_path, [Table(TWOAFC, rows, columns, dict.fromkeys(columns, 9), "Judgments.", with_paper=True)])
+    assert read_rows(tmp_path, TWOAFC) == rows
 
 
 def test_a_table_that_is_not_there_is_an_error_with_the_command(tmp_path):
     with pytest.raises(UserError, match=r"jnd.csv: no such table: run `make eval-tables` first"):
-        read_rows(tmp_path, "jnd")
+        read_rows(tmp_path, JND)
+
+
+KEYS = "label,group,method,variant,version,supervision,origin,seed,run"
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "method,all\nalex,1\n",
-        "group,method,variant,version,supervision,all,all_lo,observers,settings,note\na,b,,,,x,1,,,\n",
-        "group,method,variant,version,supervision,observers,settings,note\na,b\n",
+        f"{KEYS},all,all_lo,all_hi,observers,settings,note\na,a,b,,,,,,,x,1,1,,,\n",
+        f"{KEYS},all,all_lo,observers,settings,note\na,a,b,,,,,,,1,1,,,\n",
+        f"{KEYS},observers,settings,note\na,a,b,,,,,,,,backbone=alex,\n",
+        f"{KEYS},observers,settings,note\na,a,b\n",
     ],
 )
 def test_what_is_no_table_is_an_error_that_names_the_file(tmp_path, text):
     (tmp_path / "twoafc.csv").write_text(text)
     with pytest.raises(UserError, match=r"twoafc.csv: not a table of `make eval-tables` \(.*\): run that again"):
-        read_rows(tmp_path, "2afc")
+        read_rows(tmp_path, TWOAFC)

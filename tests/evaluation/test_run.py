@@ -1,6 +1,7 @@
 """The evaluation end to end, on small folders and on the real triplets."""
 
 import csv
+import json
 import logging
 import re
 import subprocess
@@ -58,6 +59,17 @@ def test_both_tables_are_written_in_all_forms_with_the_record_of_the_run(tmp_pat
     run(tmp_path, *CLASSIC)
     names = {path.name for path in (tmp_path / "experiments/tables-folder").iterdir()}
     assert names >= {f"{t}.{s}" for t in ("twoafc", "jnd") for s in ("csv", "md", "tex")} | {"config.yaml", "run.json"}
+    with (tmp_path / "experiments/tables-folder/scores.csv").open(newline="") as file:
+        scores = [tuple(line.values()) for line in csv.DictReader(file)]
+    assert ("jnd", "ssim", "cnn", "score", table(tmp_path, "jnd")["ssim"]["cnn"]) in scores
+    assert (
+        "2afc",
+        "alex-gaussian-off_the_shelf-v0.0",
+        "all",
+        "low",
+        table(tmp_path)["alex-gaussian off_the_shelf 0.0"]["all_lo"],
+    ) in scores
+    assert ("2afc", "oracle", "all", "n", "5") in scores
     assert list(table(tmp_path)) == [
         *("unknown-observer", "oracle", "l2-rgb", "ssim"),
         *("alex-gaussian off_the_shelf 0.0", "alex-gaussian off_the_shelf 0.1"),
@@ -73,14 +85,15 @@ def test_columns_and_numbers_of_a_row(tmp_path):
     make_split(tmp_path / "data", split="cnn", count=12, seed=1)
     run(tmp_path, *CLASSIC)
     row = table(tmp_path)["l2-rgb"]
-    assert list(row)[5:] == [
+    assert list(row)[9:] == [
         *(f"{c}{e}" for c in ("cnn", "mine", "all") for e in ("", "_lo", "_hi")), "observers", "settings", "note"
     ]  # fmt: skip
     assert float(row["all"]) == pytest.approx((float(row["cnn"]) + float(row["mine"])) / 2, abs=0.01)
     for column in ("cnn", "mine", "all"):
         assert float(row[f"{column}_lo"]) <= float(row[column]) <= float(row[f"{column}_hi"])
-    assert "function=l2 colorspace=rgb" in row["settings"]
-    assert "resize=none (stored at 64x64)" in row["settings"]
+    made = json.loads(row["settings"])
+    assert (made["function"], made["settings"]) == ("l2", {"colorspace": "rgb"})
+    assert (made["resize"], made["bootstrap"]) == ("none (stored at 64x64)", {"replicates": 50, "seed": 0})
 
 
 def test_a_second_run_recomputes_nothing_and_says_so(tmp_path, caplog):
@@ -311,7 +324,7 @@ def test_scores_of_the_real_triplets_are_those_of_the_released_code(tmp_path, re
     rows = table(tmp_path)
     labels = ("alex lin 0.1", "alex off_the_shelf 0.1", "squeeze lin 0.1", "squeeze off_the_shelf 0.1", "l2-rgb")
     assert tuple(rows[label]["disagreements"] for label in labels) == REAL[resize]
-    assert rows["l2-rgb"]["settings"].count(f"resize={resize}") == 1
+    assert json.loads(rows["l2-rgb"]["settings"])["resize"] == resize
 
 
 @register_metric()

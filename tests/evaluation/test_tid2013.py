@@ -22,6 +22,7 @@ from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances import Distance, of_pairs
 from lpips_repro.evaluation.methods import Method
 from lpips_repro.evaluation.run import evaluate
+from lpips_repro.evaluation.write import KEYS
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.tid import make_tid2013
@@ -67,16 +68,20 @@ def test_columns_of_a_row_and_the_mean_over_sizes(tmp_path):
     run(tmp_path, *CLASSIC, sizes="[24,40,48]")
     row = table(tmp_path)["psnr"]
     assert list(row) == [
-        "group", "method", "variant", "version", "supervision",
+        *KEYS,
         *(f"{m}{c}{e}" for m in ("spearman", "kendall") for c in ("_24", "_40", "_48", "") for e in ("", "_lo", "_hi")),
-        "settings", "note",
+        "observers", "settings", "note",
     ]  # fmt: skip
     for measure in ("spearman", "kendall"):
         by_size = [float(row[f"{measure}_{size}"]) for size in (24, 40, 48)]
         assert len(set(by_size)) > 1
         assert float(row[measure]) == pytest.approx(np.mean(by_size), abs=1e-4)
         assert float(row[f"{measure}_lo"]) <= float(row[measure]) <= float(row[f"{measure}_hi"])
-    assert "images=18 references=3 resize=pil_bilinear bootstrap=50 seed=0" in row["settings"]
+    made = json.loads(row["settings"])
+    assert {key: made[key] for key in ("images", "references", "resize", "bootstrap")} == {
+        **{"images": 18, "references": 3, "resize": "pil_bilinear"},
+        "bootstrap": {"replicates": 50, "seed": 0},
+    }
     assert row["note"] == ""
 
 
@@ -106,7 +111,7 @@ def test_the_table_says_what_it_is_and_that_the_set_is_not_whole(tmp_path, capsy
         assert "3 reference images, 18 distorted: NOT all of TID2013" in text
     assert "NOT all of TID2013" in caplog.text
     names = {path.name for path in (tmp_path / "experiments/tables-tid2013").iterdir()}
-    assert names >= {"tid2013.csv", "tid2013.md", "config.yaml", "run.json"}
+    assert names >= {"tid2013.csv", "tid2013.md", "tid2013.tex", "scores.csv", "config.yaml", "run.json"}
 
 
 def test_a_second_run_recomputes_nothing_and_says_so(tmp_path, caplog, monkeypatch):
@@ -217,7 +222,7 @@ def test_several_seeds_are_one_row_with_mean_and_spread(tmp_path, monkeypatch):
         return Distance(of_pairs(pair), {"seed": seed})
 
     runs = [
-        Method("lpips", "alex", partial(noisy, seed), "tune", "0.1", origin=f"trained here, seed {seed}",
+        Method("lpips", "alex", partial(noisy, seed), "tune", "0.1", origin="trained here", seed=seed,
                run=f"run-seed{seed}", seeds_of="run")
         for seed in (0, 1)
     ]  # fmt: skip

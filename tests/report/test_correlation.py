@@ -9,9 +9,11 @@ from PIL import Image
 
 from lpips_repro.config import CorrelationConfig, parse
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols.jnd import JND
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.reference import read_figure5
 from lpips_repro.evaluation.run import evaluate
-from lpips_repro.evaluation.tables import Row
+from lpips_repro.evaluation.tables import Row, Table
 from lpips_repro.evaluation.write import write_tables
 from lpips_repro.report.correlation import is_alexnet_like, write_correlation
 from tests.compose import CONFIGS, settings
@@ -32,10 +34,10 @@ SCORES = [
 
 def rows_of(kind, observers, scores=SCORES):
     """A row for each method, and one of the observers and of a network without weights."""
-    rows = [Row("observers", observers, scores={"all": 80.0})] if kind == "2afc" else []
+    rows = [Row("observers", observers, scores={"all": 80.0})] if kind is TWOAFC else []
     for method, variant, version, twoafc, jnd in scores:
         group = "lpips" if variant == "lin" else "supervised" if variant else "low-level"
-        found = {"traditional": 1.0, "distortions": twoafc, "all": 100 - twoafc} if kind == "2afc" else {"all": jnd}
+        found = {"traditional": 1.0, "distortions": twoafc, "all": 100 - twoafc} if kind is TWOAFC else {"all": jnd}
         rows.append(Row(group, method, variant, version, scores=found))
     rows.append(Row("supervised", "vgg", "off_the_shelf", "0.0", note="not run: no weights of vgg at hand"))
     for row in rows:
@@ -44,8 +46,11 @@ def rows_of(kind, observers, scores=SCORES):
 
 
 def make_tables(tmp_path, observers="human", jnd=SCORES, columns=("traditional", "distortions", "all")):
-    write_tables(tmp_path / "tables-mine", "2afc", rows_of("2afc", observers), columns, with_paper=False)
-    write_tables(tmp_path / "tables-mine", "jnd", rows_of("jnd", observers, jnd), ("all",), with_paper=False)
+    tables = [
+        Table(protocol, rows_of(protocol, observers, of), of_columns, dict.fromkeys(of_columns, 9), "Judgments.")
+        for protocol, of, of_columns in ((TWOAFC, SCORES, columns), (JND, jnd, ("all",)))
+    ]
+    write_tables(tmp_path / "tables-mine", tables)
 
 
 def run(tmp_path, *overrides):

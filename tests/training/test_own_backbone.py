@@ -1,6 +1,7 @@
 """A network of the user's own, from a file to its row in the tables."""
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def test_a_network_in_a_file_is_registered_trained_and_gets_a_row(own, tmp_path)
         row = rows[name, variant, version]
         assert row["group"] == group
         assert 0 <= float(row["mine"]) <= 100
-    assert "trained here, seed 0" in rows[name, "lin", "0.1"]["settings"]
+    trained = rows[name, "lin", "0.1"]
+    assert (trained["run"], trained["seed"]) == (run.name, "0")
+    assert json.loads(trained["settings"])["training"]["batch_size"] == 3
 
 
 def test_a_file_is_read_once(own, tmp_path):

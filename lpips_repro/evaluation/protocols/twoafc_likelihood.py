@@ -1,0 +1,104 @@
+"""The likelihood of all 2AFC votes under a binomial decision model, after Hepburn, Santos-Rodriguez and Portilla:
+"Evaluating Perceptual Distance Models by Fitting Binomial Distributions to Two-Alternative Forced Choice Data",
+arXiv 2403.10390.
+
+Of n judges of a triplet, k chose p1, with the probability Binomial(k; n, P(d0, d1)). Distances are made uniform by
+their empirical distribution, and P is the share of votes for p1 in the neighborhood on the unit square, by kernel
+smoothing, with P(d0, d1) = 1 - P(d1, d0). Unlike the 2AFC score, it counts how large the majority is, and
+how far the two distances are apart; whether the nearer or the farther image is chosen, the votes tell.
+
+Here the kernel is Gaussian, and its width follows Scott's rule. A triplet's P comes from the triplets of other folds,
+so that it does not depend on its own votes.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.special import gammaln, xlog1py, xlogy
+from scipy.stats import rankdata
+
+from lpips_repro.evaluation.protocols.protocol import Distances, register_protocol
+from lpips_repro.evaluation.protocols.twoafc import TwoAFC
+
+FOLDS = 10
+GRID = 64  # cells per side of the unit square
+PRIOR = 1.0  # judgment, half for each image, wherever there are none: no P is 0 or 1
+MAX_VOTES = 100  # shares that are no fraction of so many votes are rounded to one
+
+
+@register_protocol
+class BinomialLikelihood(TwoAFC):
+    """The mean negative log-likelihood per judgment, in nats."""
+
+    name = "2afc-likelihood"
+    title = "2AFC negative log-likelihood per judgment (nats, lower is better)"
+    file = "twoafc_likelihood"
+    paper = ""
+    scale = 1
+    decimals = 4
+    shown = 3
+    interval = "{:.3f}–{:.3f}"
+    best = min
+    statistics: ClassVar = {}
+
+    def credits(self, distances: Distances, votes: np.ndarray) -> np.ndarray:
+        """The negative log-likelihood per judgment of each triplet."""
+        probability = decision_probability(distances["d0"], distances["d1"], votes)
+        return negative_log_likelihood(probability, votes)
+
+    def observers(self, votes: np.ndarray) -> dict[str, np.ndarray]:
+        """A model that knows the share of each triplet, which is the best possible, and one that knows nothing."""
+        known = {"oracle": votes.astype(np.float64), "chance": np.full(len(votes), 0.5)}
+        return {name: negative_log_likelihood(probability, votes) for name, probability in known.items()}
+
+
+def negative_log_likelihood(probability: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """-log Binomial(k; n, P) / n of each triplet, float64 (N,), in nats.
+
+    Args:
+        probability: P that a judge chooses p1 (N,), in [0, 1]; judge: share of judges who did (N,), a fraction of n.
+    """
+    n = number_of_votes(judge)
+    k = np.round(n * judge.astype(np.float64))
+    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return -(ways + xlogy(k, probability) + xlog1py(n - k, -probability)) / n
+
+
+def number_of_votes(judge: np.ndarray) -> int:
+    """The least number of judges per triplet that all shares (N,) are fractions of: 5 in BAPPS's validation splits."""
+    shares = judge.astype(np.float64)
+    whole = (n for n in range(1, MAX_VOTES) if np.abs(n * shares - np.round(n * shares)).max() < 1e-3)
+    return next(whole, MAX_VOTES)
+
+
+def decision_probability(d0: np.ndarray, d1: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """The probability that a judge chooses p1 in each triplet, fitted to the votes of the others; float64 (N,).
+
+    Args:
+        d0, d1: distances of p0 and p1 (N,); judge: share of judges who chose p1 (N,).
+    """
+    count = len(judge)
+    cells = (rankdata(np.concatenate([d0, d1])).reshape(2, count) - 0.5) / (
+        2 * count
+    ) * GRID - 0.5  # their centers: 0, 1
+    width = GRID / np.sqrt(12) * count ** (-1 / 6)  # Scott's rule for a uniform distribution in two dimensions
+    fold, votes = np.arange(count) % FOLDS, number_of_votes(judge)
+    probability = np.empty(count)
+    for held_out in range(min(FOLDS, count)):
+        others, own = fold != held_out, fold == held_out
+        surface = _smooth_share(cells[:, others], judge[others], votes, width)
+        probability[own] = map_coordinates(surface, cells[:, own], order=1, mode="nearest")
+    return probability
+
+
+def _smooth_share(cells: np.ndarray, judge: np.ndarray, votes: int, width: float) -> np.ndarray:
+    """The share of votes for p1 around each place of the grid, (GRID, GRID), of triplets at `cells` (2, N)."""
+    mirrored = np.concatenate([cells, cells[::-1]], axis=1)
+    place = tuple(np.clip(np.round(mirrored), 0, GRID - 1).astype(int))
+    chosen, judged = np.zeros((2, GRID, GRID))
+    np.add.at(chosen, place, votes * np.concatenate([judge, 1 - judge]))
+    np.add.at(judged, place, votes)
+    kernel = 2 * np.pi * width**2  # so that a judgment at the place itself counts 1
+    chosen, judged = (kernel * gaussian_filter(each, width, mode="reflect") for each in (chosen, judged))
+    return (chosen + PRIOR / 2) / (judged + PRIOR)
