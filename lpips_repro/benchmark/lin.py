@@ -13,7 +13,7 @@ from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import alternate, rounds
 from lpips_repro.benchmark.training import make_model, trainer_settings
 from lpips_repro.config import BenchConfig
-from lpips_repro.training.features import SplitFeatures, stored_features
+from lpips_repro.features.stored import SplitFeatures, stored_features
 from lpips_repro.training.step import TrainingStep, make_optimiser
 from lpips_repro.training.triplets import FeatureTriplets
 

@@ -22,9 +22,10 @@ from lpips_repro.cli import CONFIGS
 from lpips_repro.config import BenchConfig, TrainerConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
+from lpips_repro.features.patches import to_images
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import ImageTriplets, to_images
+from lpips_repro.training.triplets import ImageTriplets
 
 TASK = "tune or scratch step"
 FLOOR = "bare backbone, forth and back"

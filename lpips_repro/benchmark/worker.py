@@ -70,7 +70,10 @@ def lin_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
 
 def lin_features(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
     """Features of images, as a step on them reads them."""
-    from lpips_repro.training.features import channel_statistics
+    try:
+        from lpips_repro.features.stored import channel_statistics
+    except ImportError:  # of an older tree
+        from lpips_repro.training.features import channel_statistics
 
     images, metric = inputs("triplet"), _model(inputs, net, "lin").metric
     statistics = torch.inference_mode()(channel_statistics)

@@ -66,7 +66,7 @@ class TrainedRun:
     def origin(self) -> str:
         """What is said of its row: the seed and, where settings are not the default ones, the short hash in its name.
 
-        See `lpips_repro.training.run_name`.
+        See `lpips_repro.training.name`.
         """
         settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
         return f"trained here, seed {self.seed}" + (f", {settings}" if settings else "")

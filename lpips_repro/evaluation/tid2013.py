@@ -29,7 +29,7 @@ from lpips_repro.evaluation.tables import QUANTILES, Row, empty_row
 from lpips_repro.evaluation.tid2013_table import terminal_table, write_table
 from lpips_repro.evaluation.trained import by_seeds, origin_of_seeds
 from lpips_repro.files import written_together
-from lpips_repro.run_record import record_run
+from lpips_repro.runs.record import record_run
 
 log = logging.getLogger(__name__)
 

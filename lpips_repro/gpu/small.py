@@ -18,10 +18,10 @@ from lpips_repro.config import PretrainConfig
 from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
+from lpips_repro.features.stored import stored_features
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.loop import Pretraining
 from lpips_repro.pretraining.run import make_task
-from lpips_repro.training.features import stored_features
 from lpips_repro.training.loop import Run
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets

@@ -24,8 +24,9 @@ from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.sums import Sums
 from lpips_repro.pretraining.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
-from lpips_repro.training.checkpoint import load_latest, save_checkpoint
-from lpips_repro.training.loop import Stopped, epoch_order
+from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.order import epoch_order, mixed_seed
+from lpips_repro.runs.signals import Stopped
 
 # A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
 SCORED = 1000
@@ -69,8 +70,7 @@ class Pretraining:
 
     def generator(self, *numbers: int) -> torch.Generator:
         """What is drawn from depends on the seed and numbers alone, so there is no state to save."""
-        (mixed,) = np.random.SeedSequence([self.cfg.seed, *numbers]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(mixed))
+        return torch.Generator().manual_seed(mixed_seed(self.cfg.seed, *numbers))
 
 
 def fit(run: Pretraining) -> dict[str, Score]:

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lpips_repro.config import TaskConfig
 from lpips_repro.pretraining.task import PretextTask, Score
 from lpips_repro.progress import Progress
-from lpips_repro.training.metrics_csv import MetricsCsv
+from lpips_repro.runs.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
 

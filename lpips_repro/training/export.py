@@ -11,7 +11,7 @@ from lpips_repro.backbones.weights import read_state
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.runs import TrainedRun, read_run
 from lpips_repro.files import set_aside
-from lpips_repro.training.checkpoint import check_identity, load_latest, save_whole
+from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ before the first epoch and after each:
     2AFC on the validation splits -> checkpoint last.pt, and best.pt where it is the best so far
 """
 
-import functools
 import json
 import time
 from collections.abc import Callable
@@ -20,7 +19,9 @@ import torch
 from lpips_repro.config import TrainerConfig
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.training.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.order import epoch_order
+from lpips_repro.runs.signals import Stopped
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.schedule import learning_rate
 from lpips_repro.training.step import TrainingStep, make_optimiser
@@ -70,10 +71,6 @@ class Run:
         epoch, within = divmod(step, self.steps_per_epoch)
         order = epoch_order(self.seed, epoch, len(self.train))
         return order[within * self.cfg.batch_size : (within + 1) * self.cfg.batch_size]
-
-
-class Stopped(Exception):
-    """The run was asked to stop."""
 
 
 def fit(run: Run) -> dict[str, float]:
@@ -170,12 +167,6 @@ def fit(run: Run) -> dict[str, float]:
         except Stopped:
             save(step)
             raise
-
-
-@functools.lru_cache(maxsize=1)
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order in which an epoch takes so many examples."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _check_finite(run: Run, window: Window) -> None:

@@ -82,7 +82,7 @@ class RankingModel(nn.Module):
     def distances_from_features(
         self, mean: Tensor, noise: Tensor | None, dropout: Dropout | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The same from stored features: see `lpips_repro.training.features`.
+        """The same from stored features: see `lpips_repro.features.stored`.
 
         Args:
             mean, noise: (N, 2, sum of channels), for p0 and p1: each channel's mean squared difference, and the

@@ -20,18 +20,19 @@ from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.evaluation.runs import TrainedRun, digests_of
+from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
-from lpips_repro.run_record import choose_device
-from lpips_repro.training.checkpoint import load_latest
+from lpips_repro.runs.checkpoint import load_latest
+from lpips_repro.runs.folder import record_settings, reported_in
+from lpips_repro.runs.name import run_settings
+from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.export import export_weights, is_finished, keep_orphans, write_summary
-from lpips_repro.training.features import features_bytes, stored_features
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.name import ASIDE, run_name
 from lpips_repro.training.result import write_result
-from lpips_repro.training.run_folder import record_settings, reported_in
-from lpips_repro.training.run_name import ASIDE, run_name, run_settings
-from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.step import check_device
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
 
@@ -82,7 +83,7 @@ def _train(
     ranks: Ranks,
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
-    data, settings = digests_of(train_splits + val_splits), run_settings(composed)
+    data, settings = digests_of(train_splits + val_splits), run_settings(composed, ASIDE)
     if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():

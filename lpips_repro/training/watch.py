@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS
 from lpips_repro.progress import Progress
-from lpips_repro.training.metrics_csv import MetricsCsv
+from lpips_repro.runs.metrics_csv import MetricsCsv
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.loop import Pretraining, fit, learning_rate, score
 from lpips_repro.pretraining.run import make_task
 from lpips_repro.pretraining.task import Score
-from lpips_repro.training.loop import Stopped
+from lpips_repro.runs.signals import Stopped
 from tests.pretraining.learning import patches
 from tests.pretraining.tiny import TINY, tiny_config
 from tests.processes import one_thread

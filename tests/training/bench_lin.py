@@ -38,10 +38,11 @@ from lpips_repro.backbones import gaussian_state
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
-from lpips_repro.training.features import features_bytes, stored_features
+from lpips_repro.features.patches import to_images
+from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures, to_images
+from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures
 from lpips_repro.training.window import Window
 from tests.compose import settings
 from tests.training.tiny import trainer

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state
+from lpips_repro.features.patches import to_images
 from lpips_repro.training import validation
 from lpips_repro.training.differences import _ChannelMeans
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures, to_images
+from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures
 from lpips_repro.training.window import Window
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read, note_host_reads
 from tests.processes import one_thread

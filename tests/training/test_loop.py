@@ -11,9 +11,9 @@ import torch
 
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.runs.signals import Stopped, stop_on_signals
 from lpips_repro.training import loop
-from lpips_repro.training.loop import Stopped, fit
-from lpips_repro.training.signals import stop_on_signals
+from lpips_repro.training.loop import fit
 from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.validation import Validation
 from lpips_repro.training.watch import Watch

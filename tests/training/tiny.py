@@ -11,7 +11,7 @@ import torch
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.config import TrainConfig, TrainerConfig, parse
 from lpips_repro.datasets.packed import PackedSplit, write_split
-from lpips_repro.training.features import stored_features
+from lpips_repro.features.stored import stored_features
 from lpips_repro.training.loop import Run
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lpips_repro.errors import UserError
-from lpips_repro.training import checkpoint
-from lpips_repro.training.checkpoint import (
+from lpips_repro.runs import checkpoint
+from lpips_repro.runs.checkpoint import (
     DamagedCheckpoint,
     check_identity,
     load_checkpoint,
