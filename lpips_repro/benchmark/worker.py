@@ -128,7 +128,12 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
     from lpips_repro.cli import CONFIGS
     from lpips_repro.config import TrainerConfig
     from lpips_repro.datasets.packed import PackedSplit
-    from lpips_repro.training.step import TrainingStep, make_optimiser
+    from lpips_repro.training.step import TrainingStep
+
+    try:
+        from lpips_repro.runs.optimizer import make_optimizer
+    except ImportError:  # of an older tree
+        from lpips_repro.training.step import make_optimiser as make_optimizer
 
     arrays = _arrays(inputs("split"))
     count = len(arrays["judge"])
@@ -138,7 +143,7 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
     trainer = OmegaConf.load(CONFIGS / "train.yaml").trainer  # the tree's own defaults
     changed = {"precision": precision, "batch_size": count}
     trainer = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), trainer, changed))
-    step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)
+    step = TrainingStep(model, make_optimizer(model, trainer.learning_rate), trainer, seed=0)
     order, number = np.arange(count), itertools.count()
 
     def call() -> Tensor:

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from lpips_repro.pretraining.splitbrain import SplitBrain
 from lpips_repro.pretraining.store import stored_images
 from lpips_repro.pretraining.task import PretextTask
 from lpips_repro.quoting import literal
+from lpips_repro.runs.backbone import check_device
 from lpips_repro.runs.checkpoint import check_identity, save_whole
 from lpips_repro.runs.folder import record_settings, reported_in
 from lpips_repro.runs.name import run_settings
@@ -48,12 +50,13 @@ def pretrain(composed: DictConfig) -> None:
         composed.images = literal(cfg.images)
     images = None if cfg.images is None else Path(cfg.images)
     photographs = split_photographs(images)["train"]
-    crops = len(photographs) * crops_of_each("train", photographs)
-    if crops < cfg.task.batch_size:
-        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {crops} crops")
+    count = len(photographs) * crops_of_each("train", photographs)
+    if count < cfg.task.batch_size:
+        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {count} crops")
     check_writable("experiments", Path(cfg.experiments) / "weights")
     check_writable("store", Path(cfg.store))
     device = choose_device(cfg.device)
+    check_device(cfg.precision, cfg.compile, device)
     folder = Path(cfg.experiments) / run_name(composed)
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
@@ -62,7 +65,7 @@ def pretrain(composed: DictConfig) -> None:
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
             _keep_damaged(folder / "weights.pth")
-            _learn(cfg, composed, folder, device, crops, identity)
+            _learn(cfg, composed, folder, device, crops, photographs, identity)
             recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
@@ -89,13 +92,14 @@ def _learn(
     folder: Path,
     device: torch.device,
     crops: Crops,
+    photographs: Sequence[Path],
     identity: dict[str, Any],
 ) -> None:
     record_settings(folder, composed, ASIDE)
     task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
     started = time.monotonic()
     with stop_on_signals() as check_stop:
-        run = Pretraining(folder, identity, task, crops, cfg, device, check_stop)
+        run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
         held_out = fit(run)
     minutes = (time.monotonic() - started) / 60
     state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}

@@ -1,4 +1,7 @@
-"""metrics.csv of a run: a row for each entry, and none of what a killed start had done beyond its last checkpoint."""
+"""metrics.csv and validation.csv of a run: a row for each entry, and none of what a killed start had done in vain.
+
+Earlier versions of the code wrote both kinds of rows to metrics.csv. Such a file is divided when the run goes on.
+"""
 
 import csv
 import io
@@ -11,20 +14,32 @@ from lpips_repro.files import free_name
 
 log = logging.getLogger(__name__)
 
+# Columns that say what a row is of.
+KEYS = ("step", "epoch")
+
 
 class MetricsCsv:
     """The file, open for more rows.
 
     Args:
-        file: made, or gone on with where its columns are these.
+        file: made, or gone on with if it has these columns.
         columns: names; all values are numbers.
-        counts: whether a row that is there, nan for what it says nothing of, is of what the run goes on from; others,
-            and what is no whole row, are taken back.
+        counts: whether a row that is there (nan for an empty column) is part of what the run goes on from. Others, and
+            all from the first damaged row on, are taken back.
+        earlier: a file with these columns among others: its rows are taken over if `file` does not exist.
     """
 
-    def __init__(self, file: Path, columns: Sequence[str], counts: Callable[[dict[str, float]], bool]):
+    def __init__(
+        self,
+        file: Path,
+        columns: Sequence[str],
+        counts: Callable[[dict[str, float]], bool],
+        earlier: Path | None = None,
+    ):
         self.columns = tuple(columns)
-        self._take_back(file, counts)
+        source = file if file.is_file() or earlier is None else earlier
+        if source.is_file():
+            self._take_back(file, source, counts)
         self.file = file.open("a", newline="")
         self.writer = csv.DictWriter(self.file, self.columns)
         if file.stat().st_size == 0:
@@ -41,33 +56,44 @@ class MetricsCsv:
         """Close the file."""
         self.file.close()
 
-    def _take_back(self, file: Path, counts: Callable[[dict[str, float]], bool]) -> None:
-        if not file.is_file():
-            return
-        written = io.StringIO()
-        csv.writer(written).writerow(self.columns)
-        lines = [written.getvalue().encode()]
-        first, *others = file.read_bytes().splitlines(keepends=True) or [b""]
-        damaged = first not in (lines[0], b"")
-        for line in [] if damaged else others:
-            try:
-                row = self._numbers(line)
-            except ValueError:
-                damaged = True
-                break  # as a power cut left it, and what follows was appended to that
-            if counts(row):
-                lines.append(line)
-        if damaged:
+    def _take_back(self, file: Path, source: Path, counts: Callable[[dict[str, float]], bool]) -> None:
+        content = source.read_bytes()
+        names, rows, damaged = _whole_rows(content)
+        fits = set(self.columns) <= set(names)
+        if source == file and content and (damaged or not fits):
             kept = free_name(file.with_name(f"{file.name}.damaged"))
             shutil.copyfile(file, kept)
             log.warning("%s: damaged, or of other columns: kept as %s: rows before the damage stay", file, kept.name)
-        partial = file.with_name(".metrics.csv")
-        partial.write_bytes(b"".join(lines))
+        written = io.StringIO()
+        writer = csv.DictWriter(written, self.columns, extrasaction="ignore")
+        writer.writeheader()
+        for row in rows if fits else ():
+            says_something = any(row[name] for name in self.columns if name not in KEYS)
+            if says_something and counts({name: float(row[name] or "nan") for name in self.columns}):
+                writer.writerow(row)
+        partial = file.with_name(f".{file.name}")
+        partial.write_bytes(written.getvalue().encode())
         partial.replace(file)
 
-    def _numbers(self, line: bytes) -> dict[str, float]:
-        """A row, with nan for what it says nothing of; ValueError where it is not whole."""
-        if not line.endswith(b"\n"):
-            raise ValueError("cut off")
-        texts = line.decode().rstrip("\r\n").split(",")
-        return {name: float(text or "nan") for name, text in zip(self.columns, texts, strict=True)}
+
+def _whole_rows(content: bytes) -> tuple[list[str], list[dict[str, str]], bool]:
+    """The columns of a file, its rows up to the first damaged one, and whether there is one."""
+    first, *others = content.splitlines(keepends=True) or [b""]
+    names = first.decode(errors="replace").rstrip("\r\n").split(",")
+    rows = []
+    for line in others:
+        try:
+            rows.append(_row(line, names))
+        except ValueError:
+            return names, rows, True  # as a power cut left it, and what follows was appended to that
+    return names, rows, False
+
+
+def _row(line: bytes, names: Sequence[str]) -> dict[str, str]:
+    """The texts of a row by column; ValueError if it is not whole."""
+    if not line.endswith(b"\n"):
+        raise ValueError("cut off")
+    texts = line.decode().rstrip("\r\n").split(",")
+    for text in texts:
+        float(text or "nan")
+    return dict(zip(names, texts, strict=True))

@@ -9,6 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.cli import CONFIGS
 
+# Settings that earlier versions of the code did not have, at the values that give what those versions computed. At
+# these values they are no part of a run's name or identity, so that earlier runs keep their names and are gone on with.
+ADDED_LATER = {
+    **{"optimizer.name": "adam", "optimizer.momentum": None, "optimizer.weight_decay": 0.0},
+    **{"schedule": "paper", "precision": "float32", "compile": False},  # of pretraining
+}
+
 
 def run_settings(composed: DictConfig, aside: Collection[str], *, resolve: bool = True) -> dict[str, Any]:
     """The settings that change a run's result, by their full names.
@@ -17,8 +24,12 @@ def run_settings(composed: DictConfig, aside: Collection[str], *, resolve: bool 
         composed: the settings; aside: full names of those that change no result.
         resolve: replace what refers to other settings.
     """
-    settings = OmegaConf.to_container(composed, resolve=resolve)
-    return {key: value for key, value in flat_settings(settings).items() if key not in aside}
+    settings = flat_settings(OmegaConf.to_container(composed, resolve=resolve))
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in aside and not (key in ADDED_LATER and value == ADDED_LATER[key])
+    }
 
 
 def default_settings(script: str, **groups: str) -> dict[str, Any]:

@@ -25,13 +25,20 @@ from lpips_repro.metrics.lpips import LPIPS
 BATCH = 64
 
 
-def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device) -> None:
+# By kind of judgment, then split or average: score, low and high end of its interval, in percent.
+Scores = dict[str, dict[str, dict[str, float]]]
+
+
+def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device) -> Scores:
     """Score a run's exported weights on every validation split; write, print and show in TensorBoard its rows.
 
     Args:
         cfg: the run's settings; run: the run.
         initial: the backbone's parameters before training, scored off the shelf.
         device: where distances that are not stored yet are computed.
+
+    Returns:
+        The run's scores: {"2afc": {"cnn": {"score": ..., "low": ..., "high": ...}, ...}, "jnd": ...}.
     """
     net = cfg.net[run.net]
 
@@ -47,14 +54,16 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
     results.add((before, after))
     for label, reason in results.not_run.items():
         raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")
-    texts = []
+    texts, scores = [], {}
     for kind in ("2afc", "jnd"):
         chosen = [split for split in splits if split.card["kind"] == kind]
         if chosen:
-            texts.append(_write(cfg, run.folder, kind, chosen, before, after, results))
+            text, scores[kind] = _write(cfg, run.folder, kind, chosen, before, after, results)
+            texts.append(text)
     print("\n".join(texts))
     with SummaryWriter(str(run.folder / "tensorboard")) as board:
         board.add_text("result", "\n\n".join("    " + text.replace("\n", "\n    ") for text in texts))
+    return scores
 
 
 def _write(
@@ -65,7 +74,7 @@ def _write(
     before: Method,
     after: Method,
     results: Results,
-) -> str:
+) -> tuple[str, dict[str, dict[str, float]]]:
     bootstrap = Bootstrap(splits, cfg.bootstrap, cfg.seed)
     common = f"resize={splits[0].card['resize']} bootstrap={cfg.bootstrap} seed={cfg.seed}"
     rows = [
@@ -82,4 +91,10 @@ def _write(
         text += (
             f"\ndifference in all: {scores['all']:+.2f}, 95 % interval (paired bootstrap) {low:+.2f} to {high:+.2f}\n"
         )
-    return f"{text}written: {', '.join(map(str, paths))}\n"
+    interval = rows[1].interval
+    scores = {column: {"score": score, **_ends(*interval[column])} for column, score in rows[1].scores.items()}
+    return f"{text}written: {', '.join(map(str, paths))}\n", scores
+
+
+def _ends(low: float, high: float) -> dict[str, float]:
+    return {"low": low, "high": high}

@@ -10,9 +10,8 @@ from torch import Tensor
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.features.patches import as_images
 from lpips_repro.features.stored import SplitFeatures
+from lpips_repro.training.batch import Batch, FeatureBatch, ImageBatch
 from lpips_repro.training.concatenated import ConcatenatedArrays
-from lpips_repro.training.dropout import Dropout
-from lpips_repro.training.model import RankingModel
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +54,9 @@ class ImageTriplets:
         for field in self.fields:
             field.keep_on_device()
 
-    def distances(
-        self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The model's distances of p0 and p1 in the triplets numbered; dropout: as in `RankingModel.distances`."""
-        return model.distances(*(as_images(field[indices]) for field in self.fields), dropout)
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The triplets with these numbers, on the device; a GPU is not waited for."""
+        return ImageBatch(*(as_images(field[indices]) for field in self.fields))
 
     def votes(self, indices: np.ndarray) -> Tensor:
         """The share of judges who chose p1, float32 (N,)."""
@@ -99,12 +96,9 @@ class FeatureTriplets(ImageTriplets):
         kinds = [kind for kind in zip(*(part[:2] for part in self.features), strict=True) if kind[0] is not None]
         return [ConcatenatedArrays(arrays, self.device, resident=resident) for arrays in kinds]
 
-    def distances(
-        self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def batch(self, indices: np.ndarray) -> Batch:
         """As of `ImageTriplets`."""
-        mean, *noise = (self._values(field[indices]) for field in self.fields[: 1 if dropout is None else 2])
-        return model.distances_from_features(mean, *(noise or [None]), dropout)
+        return FeatureBatch(*(self._values(field[indices]) for field in self.fields))
 
     def _values(self, stored: Tensor) -> Tensor:
         values = stored.float()

@@ -12,6 +12,7 @@ from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.features import stored as features
 from lpips_repro.features.stored import channel_statistics, features_bytes, stored_features
+from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.model import RankingModel
 from tests.datasets.full_disk import run_on_full_disk
 from tests.training.test_features import NETS, WEIGHTS, images, make_metric
@@ -225,4 +226,4 @@ def test_the_metric_is_left_as_it_was(splits, tmp_path):
         assert value.stride() == before[key][0]
         assert torch.equal(value, before[key][1])
     # Not tensors of inference mode either: these could not be learnt.
-    sum(d.sum() for d in model.distances(*images(1))).backward()
+    sum(d.sum() for d in model.distances(ImageBatch(*images(1)))).backward()

@@ -12,10 +12,12 @@ from lpips_repro.backbones.weights import imagenet_state
 from lpips_repro.datasets.mini import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.features.stored import channel_statistics, stored_features
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.training.batch import FeatureBatch, ImageBatch
 from lpips_repro.training.concatenated import ConcatenatedArrays
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import make_optimiser, update
+from lpips_repro.training.step import update
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 from lpips_repro.training.validation import validate
 from tests.training.tiny import CPU
@@ -50,7 +52,7 @@ def train(
     model: RankingModel, triplets: ImageTriplets, steps: int, *, batch: int, rate: float, seed: int = 0, drawn: int = 0
 ) -> list[float]:
     """The losses of so many steps; seed: of the order; drawn: the seed of dropout."""
-    optimiser = make_optimiser(model, rate)
+    optimizer = make_optimizer(model, rate)
     order, dropout = np.random.default_rng(seed), Dropout(torch.Generator().manual_seed(drawn))
     per_epoch = -(-len(triplets) // batch)
     losses = []
@@ -58,8 +60,8 @@ def train(
         if step % per_epoch == 0:
             numbers = order.permutation(len(triplets))
         indices = numbers[step % per_epoch * batch :][:batch]
-        loss = model.ranking(*triplets.distances(model, indices, dropout), triplets.votes(indices))
-        update(model, optimiser, loss)
+        loss = model.ranking(*model.distances(triplets.batch(indices), dropout), triplets.votes(indices))
+        update(model, optimizer, loss)
         losses.append(loss.item())
     return losses
 
@@ -85,9 +87,10 @@ def test_distances_and_gradients_have_the_moments_of_dropout(way):
     distances, gradients = [], []
     for _ in range(DRAWS // several):
         if way == "dropout":
-            pair = model.distances(*expanded, dropout)
+            pair = model.distances(ImageBatch(*expanded), dropout)
         else:
-            pair = model.distances_from_features(mean.expand(several, -1, -1), noise.expand(several, -1, -1), dropout)
+            batch = FeatureBatch(mean.expand(several, -1, -1), noise.expand(several, -1, -1))
+            pair = model.distances(batch, dropout)
         each = torch.eye(several)
         gradients.append(
             [torch.autograd.grad(d, model.lin, each, is_grads_batched=True, retain_graph=True)[0] for d in pair]
@@ -116,7 +119,9 @@ def test_the_direct_distances_come_back_from_the_stored_ones(splits, tmp_path):
     stored = on_features(model, splits["train"], tmp_path)
     indices = np.random.default_rng(0).permutation(len(direct))  # of both splits, mixed
     with torch.no_grad():
-        for found, wanted in zip(stored.distances(model, indices), direct.distances(model, indices), strict=True):
+        for found, wanted in zip(
+            model.distances(stored.batch(indices)), model.distances(direct.batch(indices)), strict=True
+        ):
             torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-7)
     assert torch.equal(stored.votes(indices), direct.votes(indices))
 
@@ -153,7 +158,9 @@ def test_float16_features_keep_distances_and_noise_to_half_a_thousandth(splits, 
     full, half = (on_features(model, splits["train"], tmp_path, dtype) for dtype in ("float32", "float16"))
     indices = np.arange(len(full))
     with torch.no_grad():
-        for found, wanted in zip(half.distances(model, indices), full.distances(model, indices), strict=True):
+        for found, wanted in zip(
+            model.distances(half.batch(indices)), model.distances(full.batch(indices)), strict=True
+        ):
             torch.testing.assert_close(found, wanted, rtol=1.01 * 2**-11, atol=1e-8)
     for ours, theirs in zip(half.features, full.features, strict=True):
         assert ours.noise.dtype == np.float16
@@ -198,7 +205,7 @@ def outcome(
     with torch.no_grad():
         for name, of in (("training loss", train_set), ("validation loss", val_set)):
             indices = np.arange(len(of))
-            found[name] = model.ranking(*of.distances(model, indices), of.votes(indices)).item()
+            found[name] = model.ranking(*model.distances(of.batch(indices)), of.votes(indices)).item()
     return found | {"validation 2AFC": validate(model, {"all": val_set}, lambda: None).scores["mean"]}
 
 
