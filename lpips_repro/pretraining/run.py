@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch.distributed import is_torchelastic_launched
 
 from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
@@ -45,6 +47,7 @@ def pretrain(composed: DictConfig) -> None:
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
     cfg = parse(composed, PretrainConfig)
+    _check_alone()
     if cfg.images is not None:  # one run, however the folder is spelt
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
@@ -69,6 +72,13 @@ def pretrain(composed: DictConfig) -> None:
             recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
+
+
+def _check_alone() -> None:
+    """UserError if torchrun started several processes: tasks normalize over a batch, which would be divided."""
+    world = int(os.environ["WORLD_SIZE"]) if is_torchelastic_launched() else 1
+    if world > 1:
+        raise UserError(f"torchrun started {world} processes: pretraining takes one: start it without torchrun")
 
 
 def _keep_damaged(weights: Path) -> None:
