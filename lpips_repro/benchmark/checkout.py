@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lpips_repro.errors import UserError
-from lpips_repro.training.signals import ended_by_sigterm
+from lpips_repro.runs.signals import ended_by_sigterm
 
 ROOT = Path(__file__).parents[2]
 

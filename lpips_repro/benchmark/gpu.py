@@ -23,7 +23,7 @@ from lpips_repro.benchmark.training import compare_trainings
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
-from lpips_repro.run_record import choose_device
+from lpips_repro.runs.record import choose_device
 
 PART = "part"
 # The column that may differ between the rows of a file.

@@ -13,8 +13,9 @@ from lpips_repro.benchmark.rows import Row
 from lpips_repro.benchmark.timing import alternate, rounds
 from lpips_repro.benchmark.training import make_model, trainer_settings
 from lpips_repro.config import BenchConfig
-from lpips_repro.training.features import SplitFeatures, stored_features
-from lpips_repro.training.step import TrainingStep, make_optimiser
+from lpips_repro.features.stored import SplitFeatures, stored_features
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.triplets import FeatureTriplets
 
 PASS, STEP = "lin feature pass", "lin step on features"
@@ -33,7 +34,7 @@ def bench_lin(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
             root = Path(folder) / str(next(number))  # a new one, or what is stored is used again
             return stored_features(model.metric, split, root, trainer.lin_features_dtype.value, device, noise=True)
 
-        step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)
+        step = TrainingStep(model, make_optimizer(model, trainer.learning_rate), trainer, seed=0)
         triplets = FeatureTriplets([split], device, [feature_pass()])
         rng = np.random.default_rng(0)
 

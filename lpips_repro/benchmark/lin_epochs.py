@@ -40,10 +40,12 @@ from lpips_repro.benchmark.training import trainer_settings
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
-from lpips_repro.training.features import features_bytes, stored_features
+from lpips_repro.features.patches import to_images
+from lpips_repro.features.stored import features_bytes, stored_features
+from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures, to_images
+from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures
 from lpips_repro.training.window import Window
 
 TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
@@ -99,7 +101,8 @@ def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> Fe
 
 def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
     """An epoch as the loop does it."""
-    training_step, window = TrainingStep(model, make_optimiser(model, 1e-4), trainer_settings(), seed=0), Window(CPU)
+    trainer = trainer_settings()
+    training_step, window = TrainingStep(model, make_optimizer(model, 1e-4), trainer, seed=0), Window(CPU)
     order = np.random.default_rng([0, epoch]).permutation(len(triplets))
     for step in range(EPOCH_STEPS):
         window.add(step, *training_step(triplets, order[step * BATCH : (step + 1) * BATCH], step))

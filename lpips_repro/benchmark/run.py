@@ -19,7 +19,7 @@ from lpips_repro.benchmark.split import bench_split
 from lpips_repro.benchmark.training import bench_training
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.run_record import choose_device
+from lpips_repro.runs.record import choose_device
 
 log = logging.getLogger(__name__)
 

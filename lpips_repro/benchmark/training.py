@@ -22,9 +22,12 @@ from lpips_repro.config import BenchConfig, TrainerConfig
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
+from lpips_repro.features.patches import to_images
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import ImageTriplets, to_images
+from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.triplets import ImageTriplets
 
 TASK = "tune or scratch step"
 FLOOR = "bare backbone, forth and back"
@@ -85,7 +88,7 @@ def make_model(net: str, variant: str, device: torch.device) -> RankingModel:
 def _ours(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device, mode: str, precision: str) -> Call:
     trainer = trainer_settings(precision=precision, compile=mode == "compiled", batch_size=cfg.batch_size)
     model = make_model(net, "tune", device)
-    step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)
+    step = TrainingStep(model, make_optimizer(model, trainer.learning_rate), trainer, seed=0)
     triplets = ImageTriplets([split], device, resident=device.type == "cuda")
     order = np.random.default_rng(0).permutation(len(split)).reshape(BATCHES, -1)
     number = itertools.count()
@@ -125,7 +128,7 @@ def _released(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.devi
 @torch.no_grad()
 def _check_same_distances(net: str, model: RankingModel, released: torch.nn.Module, images: tuple[Tensor, ...]) -> None:
     ref, p0, p1 = images
-    ours = torch.stack(model.distances(ref, p0, p1))
+    ours = torch.stack(model.distances(ImageBatch(ref, p0, p1)))
     theirs = torch.stack((released(ref, p0).flatten(), released(ref, p1).flatten()))
     difference = float((ours - theirs).abs().max() / ours.abs().max())
     if not difference <= TOLERANCE["float32"]:

@@ -70,7 +70,10 @@ def lin_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
 
 def lin_features(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
     """Features of images, as a step on them reads them."""
-    from lpips_repro.training.features import channel_statistics
+    try:
+        from lpips_repro.features.stored import channel_statistics
+    except ImportError:  # of an older tree
+        from lpips_repro.training.features import channel_statistics
 
     images, metric = inputs("triplet"), _model(inputs, net, "lin").metric
     statistics = torch.inference_mode()(channel_statistics)
@@ -125,19 +128,23 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
     import lpips_repro
     from lpips_repro.config import TrainerConfig
     from lpips_repro.datasets.packed import PackedSplit
-    from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-    from lpips_repro.training.step import TrainingStep, make_optimiser
+    from lpips_repro.training.step import TrainingStep
+
+    try:
+        from lpips_repro.runs.optimizer import make_optimizer
+    except ImportError:  # of an older tree
+        from lpips_repro.training.step import make_optimiser as make_optimizer
 
     arrays = _arrays(inputs("split"))
     count = len(arrays["judge"])
-    card = {"kind": TWOAFC.kind, "phase": "train", "split": "noise", "count": count}
+    card = {"kind": "2afc", "phase": "train", "split": "noise", "count": count}
     model = _model(inputs, net, variant)
     triplets = triplets_of([PackedSplit(Path(), card, arrays)], model.lin.device)
     configs = Path(lpips_repro.__file__).parents[1] / "configs"  # the tree's own
     trainer = OmegaConf.load(configs / "train.yaml").trainer
     changed = {"precision": precision, "batch_size": count}
     trainer = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), trainer, changed))
-    step = TrainingStep(model, make_optimiser(model, trainer.learning_rate), trainer, seed=0)
+    step = TrainingStep(model, make_optimizer(model, trainer.learning_rate), trainer, seed=0)
     order, number = np.arange(count), itertools.count()
 
     def call() -> Tensor:

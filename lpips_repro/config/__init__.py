@@ -28,13 +28,12 @@ from lpips_repro.config.evaluate import (
     WeightsConfig,
 )
 from lpips_repro.config.kmeans import KmeansConfig
+from lpips_repro.config.optimizer import Optimizer, OptimizerConfig, Precision, Schedule
 from lpips_repro.config.parse import explain, parse
 from lpips_repro.config.pretrain import BiganConfig, PretrainConfig, PuzzleConfig, SplitBrainConfig, TaskConfig
 from lpips_repro.config.train import (
     Activation,
     FeaturesDtype,
-    Precision,
-    Schedule,
     ScratchInit,
     TrainConfig,
     TrainerConfig,
@@ -60,6 +59,8 @@ __all__ = [
     "MiniConfig",
     "NetConfig",
     "Observers",
+    "Optimizer",
+    "OptimizerConfig",
     "Precision",
     "PretrainConfig",
     "PuzzleConfig",

@@ -6,6 +6,7 @@ from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
 from lpips_repro.config.evaluate import Device
+from lpips_repro.config.optimizer import OptimizerConfig, Precision, Schedule
 from lpips_repro.errors import UserError
 
 # Each is chosen among all 9! by its distance to those before: of so many in seconds. The paper has up to 1000.
@@ -106,6 +107,10 @@ class PretrainConfig:
     validate_every: int
     log_every: int
     checkpoint_minutes: float
+    optimizer: OptimizerConfig
+    schedule: Schedule
+    precision: Precision
+    compile: bool
 
     def __post_init__(self):
         check_seed(self.seed)

@@ -7,14 +7,8 @@ from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed
 from lpips_repro.config.evaluate import Device, NetConfig, VariantConfig
+from lpips_repro.config.optimizer import OptimizerConfig, Precision, Schedule
 from lpips_repro.errors import UserError
-
-
-class Schedule(enum.Enum):
-    """How the learning rate decays: see `lpips_repro.training.schedule`."""
-
-    released = "released"
-    paper = "paper"
 
 
 class Activation(enum.Enum):
@@ -36,14 +30,6 @@ class FeaturesDtype(enum.Enum):
 
     float32 = "float32"
     float16 = "float16"
-
-
-class Precision(enum.Enum):
-    """What the backbone is computed in while it learns; everything else is float32."""
-
-    float32 = "float32"
-    tf32 = "tf32"
-    bfloat16 = "bfloat16"
 
 
 @dataclass
@@ -91,6 +77,7 @@ class TrainConfig:
     download: bool
     bootstrap: int
     trainer: TrainerConfig
+    optimizer: OptimizerConfig
 
     def __post_init__(self):
         check_seed(self.seed)

@@ -31,7 +31,7 @@ from lpips_repro.files import written_together
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.progress import Progress
-from lpips_repro.run_record import choose_device, record_run
+from lpips_repro.runs.record import choose_device, record_run
 
 log = logging.getLogger(__name__)
 

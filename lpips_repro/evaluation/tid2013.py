@@ -30,7 +30,7 @@ from lpips_repro.evaluation.tables import Row, Table, method_row, settings_of
 from lpips_repro.evaluation.trained import by_seeds
 from lpips_repro.evaluation.write import terminal_table, write_tables
 from lpips_repro.files import written_together
-from lpips_repro.run_record import record_run
+from lpips_repro.runs.record import record_run
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from lpips_repro.distributed import Ranks
 from lpips_repro.gpu.resume import agreement, train
 from lpips_repro.gpu.runner import Check
 from lpips_repro.gpu.small import parameters, training_run
-from lpips_repro.training.checkpoint import load_checkpoint
+from lpips_repro.runs.checkpoint import load_checkpoint
 
 WORLD = 2
 PATIENCE = 180  # seconds

@@ -19,8 +19,8 @@ from torch import Tensor
 from lpips_repro.gpu.runner import Check
 from lpips_repro.gpu.small import parameters, pretraining_run, training_run
 from lpips_repro.pretraining import loop as pretraining_loop
+from lpips_repro.runs.signals import Stopped
 from lpips_repro.training import loop as training_loop
-from lpips_repro.training.loop import Stopped
 
 TOLERANCE = 0.05  # of the distance learned
 STOPPED_AFTER = 4  # calls of `check_stop`: in the midst of the steps

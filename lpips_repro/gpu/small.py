@@ -18,10 +18,10 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
+from lpips_repro.features.stored import stored_features
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.loop import Pretraining
 from lpips_repro.pretraining.run import make_task
-from lpips_repro.training.features import stored_features
 from lpips_repro.training.loop import Run
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
@@ -88,13 +88,15 @@ def pretraining_run(
 ) -> Pretraining:
     """A run of `STEPS` steps, new or to go on; arguments as for `training_run`."""
     folder.mkdir(parents=True, exist_ok=True)
-    base, own = (OmegaConf.load(CONFIGS / f"{name}.yaml") for name in ("pretrain", f"task/{task}"))
+    names = ("pretrain", f"task/{task}", "optimizer/adam")
+    base, own, optimizer = (OmegaConf.load(CONFIGS / f"{name}.yaml") for name in names)
     schema = OmegaConf.structured(TASK_SCHEMAS[task])
     small = OmegaConf.merge(schema, own, TASKS[task], {"steps": STEPS, "batch_size": BATCH})
     for key in ("defaults", "hydra"):
         del base[key]
     seldom = {"validate_every": NEVER, "log_every": NEVER, "checkpoint_minutes": NEVER}
-    cfg = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PretrainConfig), base, seldom, {"task": small}))
+    groups = {"task": small, "optimizer": optimizer}
+    cfg = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PretrainConfig), base, seldom, groups))
     rng = np.random.default_rng(0)
     side = cfg.task.size
     train, held_out = (rng.integers(0, 256, (count, side, side, 3), np.uint8) for count in (BATCH * STEPS, BATCH))

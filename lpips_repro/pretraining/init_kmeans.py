@@ -28,7 +28,7 @@ from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
 from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
-from lpips_repro.training.checkpoint import save_whole
+from lpips_repro.runs.checkpoint import save_whole
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,14 @@
 """The one loop of all pretext tasks.
 
 for each step:
-    crops -> examples of the task, drawn from the run's seed and the step's number -> loss -> Adam
+    crops -> examples of the task, drawn from the run's seed and the step's number -> loss -> optimizer
 before the first step, every `validate_every` steps and after the last:
     scores of the task on held-out photographs -> checkpoint last.pt
 """
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.config import PretrainConfig, TaskConfig
+from lpips_repro.config import Precision, PretrainConfig
 from lpips_repro.devices import fixed_shapes, read_ahead, send
-from lpips_repro.errors import UserError
+from lpips_repro.precision import tf32
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.sums import Sums
 from lpips_repro.pretraining.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
-from lpips_repro.training.checkpoint import load_latest, save_checkpoint
-from lpips_repro.training.loop import Stopped, epoch_order
+from lpips_repro.runs.backbone import set_step_mode
+from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.runs.order import epoch_order, mixed_seed
+from lpips_repro.runs.schedule import learning_rate
+from lpips_repro.runs.signals import Stopped
 
 # A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
 SCORED = 1000
@@ -41,7 +46,8 @@ class Pretraining:
         task: on `device`.
         crops: to learn from, and held out.
         cfg: the settings.
-        check_stop: called often; raises `Stopped` where the run is to save and end.
+        check_stop: called often; raises `Stopped` if the run is to save and end.
+        photographs: files of the crops to learn from, each of which gave as many; a bad step is reported with them.
     """
 
     folder: Path
@@ -51,6 +57,7 @@ class Pretraining:
     cfg: PretrainConfig
     device: torch.device
     check_stop: Callable[[], None]
+    photographs: Sequence[Path] = ()
 
     def numbers(self, step: int) -> np.ndarray:
         """The crops of a step: each pass takes all of them in another order, but for a last batch that is not full."""
@@ -67,10 +74,15 @@ class Pretraining:
 
         return read_ahead(read, itertools.count(step))
 
+    def learning_rate(self, step: int) -> float:
+        """The rate of a step, which decays in the second half of the run."""
+        task, steps = self.cfg.task, self.cfg.task.steps
+        each = max(1, len(self.crops.train) // task.batch_size)
+        return learning_rate(self.cfg.schedule, task.learning_rate, step, hold=steps / 2, steps=steps, per_epoch=each)
+
     def generator(self, *numbers: int) -> torch.Generator:
         """What is drawn from depends on the seed and numbers alone, so there is no state to save."""
-        (mixed,) = np.random.SeedSequence([self.cfg.seed, *numbers]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(mixed))
+        return torch.Generator().manual_seed(mixed_seed(self.cfg.seed, *numbers))
 
 
 def fit(run: Pretraining) -> dict[str, Score]:
@@ -80,33 +92,32 @@ def fit(run: Pretraining) -> dict[str, Score]:
         The scores on held-out photographs at the end.
 
     Raises:
-        Stopped: where `run.check_stop` raised it; what is needed to go on is saved.
-        UserError: where the loss is not finite, or the run in the folder is another one.
+        Stopped: if `run.check_stop` raised it; what is needed to go on is saved.
+        UserError: if the loss or a gradient is not finite, or the run in the folder is another one.
     """
-    cfg, task = run.cfg, run.task
-    steps = cfg.task.steps
-    optimiser = make_optimiser(task, cfg.task)
+    cfg, task, steps = run.cfg, run.task, run.cfg.task.steps
+    set_step_mode(task.backbone, cfg.precision, cfg.compile)
+    optimizer = make_optimizer(task, cfg.task.learning_rate, cfg.optimizer, cfg.task.beta1)
     step, validated, scores = 0, -1, {}
     entry, period = Sums(run.device), Sums(run.device)  # since the last log entry, and since the last validation
 
     saved = load_latest(run.folder, run.identity, ("last.pt",))
     if saved is not None:
         task.load_state_dict(saved["task"])
-        optimiser.load_state_dict(saved["optimiser"])
+        optimizer.load_state_dict(saved["optimizer"])
         step, validated = saved["step"], saved["validated"]
         scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
         entry = Sums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
         period = Sums(run.device, saved.get("period"))  # which earlier versions of the code did not save
 
     def save() -> None:
-        _check_finite(run, step, entry)
+        _check_finite(run, entry)
         watch.flush()
         content = {"identity": run.identity, "step": step, "validated": validated, "sums": entry.values}
         content |= {"summed": entry.steps, "period": period.state()}
         content |= {"scores": {name: tuple(score) for name, score in scores.items()}}
-        save_checkpoint(
-            run.folder / "last.pt", {**content, "task": task.state_dict(), "optimiser": optimiser.state_dict()}
-        )
+        content |= {"task": task.state_dict(), "optimizer": optimizer.state_dict()}
+        save_checkpoint(run.folder / "last.pt", content)
 
     saved_at, batches = time.monotonic(), run.batches(step)
     with PretextWatch(run.folder, task, step=step, validated=validated, cfg=cfg.task) as watch:
@@ -122,15 +133,16 @@ def fit(run: Pretraining) -> dict[str, Score]:
                 if step == steps:
                     return scores
 
-                rate = optimiser.param_groups[0]["lr"] = learning_rate(cfg.task.learning_rate, step, steps)
-                shown = take_step(task, optimiser, send(next(batches), run.device), run.generator(step))
-                entry.add(shown)
-                period.add(shown)
+                optimizer.param_groups[0]["lr"] = rate = run.learning_rate(step)
+                with tf32(cfg.precision is Precision.tf32):
+                    shown, norm = take_step(task, optimizer, send(next(batches), run.device), run.generator(step))
+                entry.add(step, shown, norm)
+                period.add(step, shown, norm)
                 step += 1
 
                 watch.step()
                 if step % cfg.log_every == 0 or step == steps:
-                    _check_finite(run, step, entry)
+                    _check_finite(run, entry)
                     watch.training(step, entry.means(), rate)
                     entry = Sums(run.device)
                 if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
@@ -144,29 +156,21 @@ def fit(run: Pretraining) -> dict[str, Score]:
             batches.close()
 
 
-def make_optimiser(task: PretextTask, cfg: TaskConfig) -> torch.optim.Adam:
-    """Adam over all that learns."""
-    return torch.optim.Adam(task.parameters(), cfg.learning_rate, (cfg.beta1, 0.999), fused=True)
-
-
 def take_step(
-    task: PretextTask, optimiser: torch.optim.Optimizer, crops: Tensor, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Learn from crops, uint8 (N, S, S, 3) on the task's device; returns the loss and the numbers shown with it.
+    task: PretextTask, optimizer: torch.optim.Optimizer, crops: Tensor, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Learn from crops, uint8 (N, S, S, 3) on the task's device; a GPU is not waited for.
 
-    A GPU is not waited for.
+    Returns:
+        The loss and the numbers shown with it, by name, and the norm of the gradient.
     """
     with fixed_shapes(crops.device):
         loss, shown = task.loss(*task.draw(crops, generator))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-    optimiser.step()
-    return {name: value.detach() for name, value in {"loss": loss, **shown}.items()}
-
-
-def learning_rate(base: float, step: int, steps: int) -> float:
-    """The rate of a step: the base for the first half, then down to zero, step by step."""
-    return base * min(1.0, 2 * (1 - step / steps))
+    norm = torch.nn.utils.get_total_norm([p.grad for p in task.parameters() if p.grad is not None])
+    optimizer.step()
+    return {name: value.detach() for name, value in {"loss": loss, **shown}.items()}, norm
 
 
 @torch.no_grad()
@@ -189,9 +193,12 @@ def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
     return {name: Score(*(total / count).tolist()) for name, total in sums.items()}
 
 
-def _check_finite(run: Pretraining, step: int, sums: Sums) -> None:
-    if not sums.is_finite():
-        raise UserError(
-            f"{run.folder.name}: the loss is not finite at step {step}: the last checkpoint is as it was: try a lower"
-            " task.learning_rate"
-        )
+def _check_finite(run: Pretraining, sums: Sums) -> None:
+    step = sums.first_bad_step()
+    if step is None:
+        return
+    count, files = len(run.crops.train), run.photographs
+    numbers = run.numbers(step).tolist()
+    named = [{"crop": n} | ({"photograph": str(files[n * len(files) // count])} if files else {}) for n in numbers]
+    write_bad_step(run.folder, step, "crops", named)
+    raise bad_step_error(run.folder, step, "crops", "task.learning_rate")

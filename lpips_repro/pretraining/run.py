@@ -2,15 +2,17 @@
 
 import dataclasses
 import logging
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch.distributed import is_torchelastic_launched
 
 from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
-from lpips_repro.cli import CONFIGS
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
@@ -18,26 +20,23 @@ from lpips_repro.files import set_aside
 from lpips_repro.pretraining.bigan import Bigan
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
+from lpips_repro.pretraining.name import ASIDE, run_name
 from lpips_repro.pretraining.puzzle import Puzzle
 from lpips_repro.pretraining.splitbrain import SplitBrain
 from lpips_repro.pretraining.store import stored_images
 from lpips_repro.pretraining.task import PretextTask
 from lpips_repro.quoting import literal
-from lpips_repro.run_record import choose_device
-from lpips_repro.training.checkpoint import check_identity, save_whole
-from lpips_repro.training.run_folder import record_settings, reported_in
-from lpips_repro.training.run_name import flat_settings, run_settings, with_hash
-from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.runs.backbone import check_device
+from lpips_repro.runs.checkpoint import check_identity, save_whole
+from lpips_repro.runs.folder import record_settings, reported_in
+from lpips_repro.runs.name import run_settings
+from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.versions import OWN, installed_version, package_version
 
 log = logging.getLogger(__name__)
 
 TASKS = {"splitbrain": SplitBrain, "puzzle": Puzzle, "bigan": Bigan}
-# What changes no result, or is seen in the photographs themselves.
-ASIDE = {
-    *("seed", "device", "experiments", "store", "workers"),
-    *("validate_every", "log_every", "checkpoint_minutes"),
-}
 
 
 def pretrain(composed: DictConfig) -> None:
@@ -48,18 +47,20 @@ def pretrain(composed: DictConfig) -> None:
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
     cfg = parse(composed, PretrainConfig)
+    _check_alone()
     if cfg.images is not None:  # one run, however the folder is spelt
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
     images = None if cfg.images is None else Path(cfg.images)
     photographs = split_photographs(images)["train"]
-    crops = len(photographs) * crops_of_each("train", photographs)
-    if crops < cfg.task.batch_size:
-        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {crops} crops")
+    count = len(photographs) * crops_of_each("train", photographs)
+    if count < cfg.task.batch_size:
+        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {count} crops")
     check_writable("experiments", Path(cfg.experiments) / "weights")
     check_writable("store", Path(cfg.store))
     device = choose_device(cfg.device)
-    folder = Path(cfg.experiments) / _run_name(composed)
+    check_device(cfg.precision, cfg.compile, device)
+    folder = Path(cfg.experiments) / run_name(composed)
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
         crops = stored_images(images, cfg.task.size, Path(cfg.store), cfg.workers)
@@ -67,10 +68,17 @@ def pretrain(composed: DictConfig) -> None:
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
             _keep_damaged(folder / "weights.pth")
-            _learn(cfg, composed, folder, device, crops, identity)
+            _learn(cfg, composed, folder, device, crops, photographs, identity)
             recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
+
+
+def _check_alone() -> None:
+    """UserError if torchrun started several processes: tasks normalize over a batch, which would be divided."""
+    world = int(os.environ["WORLD_SIZE"]) if is_torchelastic_launched() else 1
+    if world > 1:
+        raise UserError(f"torchrun started {world} processes: pretraining takes one: start it without torchrun")
 
 
 def _keep_damaged(weights: Path) -> None:
@@ -94,13 +102,14 @@ def _learn(
     folder: Path,
     device: torch.device,
     crops: Crops,
+    photographs: Sequence[Path],
     identity: dict[str, Any],
 ) -> None:
     record_settings(folder, composed, ASIDE)
     task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
     started = time.monotonic()
     with stop_on_signals() as check_stop:
-        run = Pretraining(folder, identity, task, crops, cfg, device, check_stop)
+        run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
         held_out = fit(run)
     minutes = (time.monotonic() - started) / 60
     state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}
@@ -137,11 +146,3 @@ def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     save_whole(file, torch.load(folder / "weights.pth", weights_only=True))
     write_recipe(file, recipe["made"], {"run": folder.name, **recipe})
     log.info("%s: finished: %s, and how it was made in %s", folder, file, recipe_file(file))
-
-
-def _run_name(composed: DictConfig) -> str:
-    task = composed.task.name
-    parts = (OmegaConf.load(CONFIGS / "pretrain.yaml"), {"task": OmegaConf.load(CONFIGS / "task" / f"{task}.yaml")})
-    defaults = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)
-    name = f"pretrain-{task}-seed{composed.seed}"
-    return with_hash(name, run_settings(composed, ASIDE), flat_settings(defaults))

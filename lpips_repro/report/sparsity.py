@@ -23,7 +23,7 @@ from lpips_repro.evaluation.runs import TrainedRun, find_runs
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.released import lin_key
-from lpips_repro.run_record import record_run
+from lpips_repro.runs.record import record_run
 
 log = logging.getLogger(__name__)
 

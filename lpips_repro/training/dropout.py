@@ -7,9 +7,10 @@ together they drop what one process would.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from lpips_repro.runs.order import mixed_seed
 
 DROPOUT = 0.5  # paper, appendix B: on the squared differences, before each layer of lin weights
 
@@ -65,8 +66,7 @@ class DropoutOfSteps:
 
     def of(self, step: int, batch: int, first: int = 0) -> Dropout:
         """The draws of a step; batch, first: as in `Dropout`."""
-        (mixed,) = np.random.SeedSequence([self.seed, step]).generate_state(1, np.uint64)
-        return Dropout(self.generator.manual_seed(int(mixed)), batch, first)
+        return Dropout(self.generator.manual_seed(mixed_seed(self.seed, step)), batch, first)
 
 
 def factors(words: Tensor, places: int, dtype: torch.dtype) -> Tensor:

@@ -10,8 +10,8 @@ from typing import Any
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.runs import TrainedRun, read_run
-from lpips_repro.files import set_aside
-from lpips_repro.training.checkpoint import check_identity, load_latest, save_whole
+from lpips_repro.files import set_aside, write_whole
+from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,14 @@ def is_finished(folder: Path, identity: Mapping[str, Any]) -> bool:
     return True
 
 
-def export_weights(folder: Path, model: RankingModel, identity: dict[str, Any]) -> None:
-    """Write the weights of the best and of the last checkpoint; the model has those of the last one afterwards."""
+def export_weights(folder: Path, model: RankingModel, identity: dict[str, Any]) -> float | None:
+    """Write the weights of the best and of the last checkpoint; the model has those of the last one afterwards.
+
+    Returns:
+        The seconds that all starts of the run took; None if earlier versions of the code, which did not count them,
+        took part.
+    """
+    seconds = None
     for name, exported in WEIGHTS.items():
         saved = load_latest(folder, identity, (f"{name}.pt",))
         if saved is None:
@@ -58,15 +64,28 @@ def export_weights(folder: Path, model: RankingModel, identity: dict[str, Any]) 
             continue
         model.load_trained_state(saved["model"])
         save_whole(folder / exported, model.trained_metric().cpu().official_state_dict())
+        seconds = saved.get("seconds")
+    return seconds
 
 
-def write_summary(run: TrainedRun, settings: Mapping[str, Any], val_2afc: Mapping[str, float]) -> None:
-    """Write that a run is finished: what was trained on what, and its scores in percent."""
+def write_summary(
+    run: TrainedRun,
+    settings: Mapping[str, Any],
+    val_2afc: Mapping[str, float],
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+    seconds: float | None,
+) -> None:
+    """Write that a run is finished: what was trained on what, its scores in percent, and how long it took.
+
+    Args:
+        val_2afc: of the last validation, by split, and their "mean".
+        scores: of the tables, as `write_result` gives them.
+        seconds: of training, as `export_weights` gives them.
+    """
     summary = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}
-    summary |= {"settings": dict(settings), "val_2afc": dict(val_2afc)}
-    partial = run.folder / f".{SUMMARY}"
-    partial.write_text(json.dumps(summary, indent=2) + "\n")
-    partial.replace(run.folder / SUMMARY)
+    summary |= {"settings": dict(settings), "val_2afc": dict(val_2afc), "scores": scores}
+    summary["seconds"] = None if seconds is None else round(seconds, 1)
+    write_whole(run.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
 
 def keep_orphans(folder: Path) -> None:

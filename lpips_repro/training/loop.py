@@ -1,13 +1,11 @@
-"""The training loop (paper, appendix B): Adam on the ranking loss, the lin weights put back to >= 0 after every step.
+"""The training loop (paper, appendix B): the ranking loss is minimized, with lin weights back to >= 0 after every step.
 
 for each step (`lpips_repro.training.step`):
-    triplets -> distances (d0, d1) -> ranking loss against the votes -> Adam -> lin weights back to >= 0
+    triplets -> distances (d0, d1) -> ranking loss against the votes -> optimizer -> lin weights back to >= 0
 before the first epoch and after each:
     2AFC on the validation splits -> checkpoint last.pt, and best.pt where it is the best so far
 """
 
-import functools
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,16 +15,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from lpips_repro.config import TrainerConfig
+from lpips_repro.config import OptimizerConfig, TrainerConfig
 from lpips_repro.distributed import Ranks
-from lpips_repro.errors import UserError
-from lpips_repro.training.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
+from lpips_repro.runs.optimizer import ADAM, make_optimizer
+from lpips_repro.runs.order import epoch_order
+from lpips_repro.runs.schedule import learning_rate
+from lpips_repro.runs.signals import Stopped
+from lpips_repro.runs.watch import Unwatched
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.schedule import learning_rate
-from lpips_repro.training.step import TrainingStep, make_optimiser
+from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.triplets import ImageTriplets
 from lpips_repro.training.validation import validate
-from lpips_repro.training.watch import Unwatched, Watch
+from lpips_repro.training.watch import TrainingWatch
 from lpips_repro.training.window import Window
 
 CPU = torch.device("cpu")
@@ -47,6 +49,7 @@ class Run:
         check_stop: called often, by all ranks alike; raises `Stopped` if the run is to save and end. Takes a flag
             and returns whether it is set on any rank, so that the ranks meet once for both.
         ranks: the processes that train it together: the first one saves and reports.
+        optimizer: its settings.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Run:
     device: torch.device
     check_stop: Callable[..., bool]
     ranks: Ranks = field(default_factory=Ranks)
+    optimizer: OptimizerConfig = field(default_factory=lambda: ADAM)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -72,8 +76,25 @@ class Run:
         return order[within * self.cfg.batch_size : (within + 1) * self.cfg.batch_size]
 
 
-class Stopped(Exception):
-    """The run was asked to stop."""
+@dataclass
+class _State:
+    """Where a run is: all that a checkpoint holds, but for model and optimizer.
+
+    Attributes:
+        window: sums since the last log entry; epoch: of all ranks, from the beginning of the epoch to that entry.
+        step, validations: how many there were; scores: of the last validation; best: highest mean so far.
+        seconds: that earlier starts took; None if they did not save it.
+        started: when this start began.
+    """
+
+    window: Window
+    epoch: Window
+    step: int = 0
+    validations: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    best: float = -1.0
+    seconds: float | None = 0.0
+    started: float = field(default_factory=time.monotonic)
 
 
 def fit(run: Run) -> dict[str, float]:
@@ -83,111 +104,116 @@ def fit(run: Run) -> dict[str, float]:
         The scores of the last validation, in [0, 1], by split, and their "mean".
 
     Raises:
-        Stopped: where `run.check_stop` raised it; what is needed to go on is saved.
-        UserError: where the loss or a gradient is not finite, or the run in the folder is another one.
+        Stopped: if `run.check_stop` raised it; what is needed to go on is saved.
+        UserError: if the loss or a gradient is not finite, or the run in the folder is another one.
     """
-    cfg, model, ranks, last = run.cfg, run.model, run.ranks, run.folder / "last.pt"
-    per_epoch, epochs = run.steps_per_epoch, cfg.epochs + cfg.decay_epochs
-    optimiser = make_optimiser(model, cfg.learning_rate)
-    training_step = TrainingStep(model, optimiser, cfg, run.seed, ranks)
-    window = Window(run.device, ranks=ranks)  # since the last log entry
-    epoch_sums = Window(CPU)  # of all ranks, from the beginning of the epoch to the last log entry
-    first_step, validations, scores, best = 0, 0, {}, -1.0
-
-    saved = ranks.from_first(load_latest(run.folder, run.identity) if ranks.first else None)
-    if saved is not None:
-        model.load_trained_state(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
-        window = Window(run.device, saved["window"], ranks)
-        epoch_sums = Window(CPU, saved.get("epoch"))  # which earlier versions of the code did not save
-        first_step, validations, scores, best = (saved[key] for key in ("step", "validations", "scores", "best"))
-
-    watch = Unwatched()
-    if ranks.first:
-        watch = Watch(
-            run.folder,
-            list(run.val),
-            step=first_step,
-            validations=validations,
-            steps=per_epoch * epochs,
-            batch_size=cfg.batch_size,
-        )
-
-    def save(step: int, *, is_best: bool = False) -> None:
-        total = window.total()
-        _check_finite(run, total)
-        if not ranks.first:
-            return
-        watch.flush()
-        content = {"identity": run.identity, "step": step, "validations": validations, "scores": scores, "best": best}
-        content |= {"model": model.trained_state(), "optimiser": optimiser.state_dict(), "window": total.values}
-        content["epoch"] = epoch_sums.values
-        if is_best:  # before last.pt: a run killed in between does this validation again
-            save_checkpoint(run.folder / "best.pt", content)
-        save_checkpoint(last, content)
-
+    cfg, ranks, per_epoch = run.cfg, run.ranks, run.steps_per_epoch
+    hold, steps = cfg.epochs * per_epoch, (cfg.epochs + cfg.decay_epochs) * per_epoch
+    optimizer = make_optimizer(run.model, cfg.learning_rate, run.optimizer)
+    training_step = TrainingStep(run.model, optimizer, cfg, run.seed, ranks)
+    state = _restored(run, optimizer)
     saved_at = time.monotonic()
-    with watch:
-        step = first_step
+    with _watch(run, state, steps) as watch:
         try:
             while True:
-                epoch = step // per_epoch
-                if step % per_epoch == 0 and epoch >= validations:
-                    scores, disagreements = validate(model, run.val, run.check_stop, ranks)
-                    validations = epoch + 1
-                    # The released clamp begins with negative lin weights, which no metric takes.
-                    is_best = scores["mean"] > best and bool((model.lin >= 0).all())
-                    best = scores["mean"] if is_best else best
-                    if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:
-                        watch.disagreements(step, disagreements)
-                    means = epoch_sums.means() if epoch_sums.triplets == len(run.train) else {}
-                    watch.validation(step, epoch, scores, model.lin_by_layer(), means)
-                    epoch_sums = Window(CPU)
-                    save(step, is_best=is_best)
+                epoch = state.step // per_epoch
+                if state.step % per_epoch == 0 and epoch >= state.validations:
+                    is_best = _validate(run, state, watch)
+                    _save(run, state, optimizer, watch, is_best=is_best)
                     saved_at = time.monotonic()
-                if epoch == epochs:
-                    return scores
+                if state.step == steps:
+                    return state.scores
 
                 rate = learning_rate(
-                    cfg.schedule.value, cfg.learning_rate, cfg.epochs, cfg.decay_epochs, step, per_epoch
+                    cfg.schedule, cfg.learning_rate, state.step, hold=hold, steps=steps, per_epoch=per_epoch
                 )
-                optimiser.param_groups[0]["lr"] = rate
-                indices = run.batch(step)
-                outcome = training_step(run.train, indices, step)
-                window.add(step, *outcome)
-                step += 1
+                optimizer.param_groups[0]["lr"] = rate
+                outcome = training_step(run.train, run.batch(state.step), state.step)
+                state.window.add(state.step, *outcome)
+                state.step += 1
 
                 watch.step()
-                if step % cfg.log_every == 0 or step % per_epoch == 0:
-                    total = window.total()
+                if state.step % cfg.log_every == 0 or state.step % per_epoch == 0:
+                    total = state.window.total()
                     _check_finite(run, total)
-                    epoch_sums.include(total)
-                    watch.training(step, epoch, {**total.means(), "learning_rate": rate})
-                    window = Window(run.device, ranks=ranks)
+                    state.epoch.include(total)
+                    watch.training(state.step, epoch, {**total.means(), "learning_rate": rate})
+                    state.window = Window(run.device, ranks=ranks)
                 if run.check_stop(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):
-                    save(step)
+                    _save(run, state, optimizer, watch)
                     saved_at = time.monotonic()
         except Stopped:
-            save(step)
+            _save(run, state, optimizer, watch)
             raise
 
 
-@functools.lru_cache(maxsize=1)
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order in which an epoch takes so many examples."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
+def _restored(run: Run, optimizer: torch.optim.Optimizer) -> _State:
+    """Where an earlier start stopped, or the beginning; model and optimizer get what they had there."""
+    ranks = run.ranks
+    saved = ranks.from_first(load_latest(run.folder, run.identity) if ranks.first else None)
+    if saved is None:
+        return _State(Window(run.device, ranks=ranks), Window(CPU))
+    run.model.load_trained_state(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    # Earlier versions of the code did not save the sums of an epoch, and the time.
+    window, epoch = Window(run.device, saved["window"], ranks), Window(CPU, saved.get("epoch"))
+    known = {key: saved[key] for key in ("step", "validations", "scores", "best")}
+    return _State(window, epoch, **known, seconds=saved.get("seconds"))
+
+
+def _save(
+    run: Run,
+    state: _State,
+    optimizer: torch.optim.Optimizer,
+    watch: TrainingWatch | Unwatched,
+    *,
+    is_best: bool = False,
+) -> None:
+    total = state.window.total()
+    _check_finite(run, total)
+    if not run.ranks.first:
+        return
+    watch.flush()
+    content = {"identity": run.identity, "model": run.model.trained_state(), "optimizer": optimizer.state_dict()}
+    content |= {"window": total.values, "epoch": state.epoch.values}
+    content |= {key: getattr(state, key) for key in ("step", "validations", "scores", "best")}
+    content["seconds"] = None if state.seconds is None else state.seconds + time.monotonic() - state.started
+    if is_best:  # before last.pt: a run killed in between does this validation again
+        save_checkpoint(run.folder / "best.pt", content)
+    save_checkpoint(run.folder / "last.pt", content)
+
+
+def _validate(run: Run, state: _State, watch: TrainingWatch | Unwatched) -> bool:
+    """Score the model on the validation splits, and begin the sums of the next epoch; whether it is the best so far."""
+    epoch, epochs = state.step // run.steps_per_epoch, run.cfg.epochs + run.cfg.decay_epochs
+    state.scores, disagreements = validate(run.model, run.val, run.check_stop, run.ranks)
+    state.validations = epoch + 1
+    # The released clamp begins with negative lin weights, which no metric takes.
+    is_best = state.scores["mean"] > state.best and bool((run.model.lin >= 0).all())
+    state.best = state.scores["mean"] if is_best else state.best
+    if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:
+        watch.disagreements(state.step, disagreements)
+    means = state.epoch.means() if state.epoch.triplets == len(run.train) else {}
+    watch.validation(state.step, epoch, state.scores, run.model.lin_by_layer(), means)
+    state.epoch = Window(CPU)
+    return is_best
+
+
+def _watch(run: Run, state: _State, steps: int) -> TrainingWatch | Unwatched:
+    if not run.ranks.first:
+        return Unwatched()
+    names, size = list(run.val), run.cfg.batch_size
+    return TrainingWatch(
+        run.folder, names, step=state.step, validations=state.validations, steps=steps, batch_size=size
+    )
 
 
 def _check_finite(run: Run, window: Window) -> None:
     step = window.first_bad_step()
     if step is None:
         return
-    triplets = [run.train.locate(index) for index in run.batch(step)]
-    names = [{"split": split.name, "index": index} for split, index in triplets]
-    file = run.folder / "not_finite.json"
     if run.ranks.first:
-        file.write_text(json.dumps({"step": step, "triplets": names}, indent=2) + "\n")
-    raise UserError(
-        f"{run.folder.name}: the loss or a gradient of step {step} is not finite: its triplets are in {file}, and the"
-        f" last checkpoint is as it was: try a lower trainer.learning_rate"
-    )
+        triplets = [run.train.locate(index) for index in run.batch(step)]
+        names = [{"split": split.name, "index": index} for split, index in triplets]
+        write_bad_step(run.folder, step, "triplets", names)
+    raise bad_step_error(run.folder, step, "triplets", "trainer.learning_rate")

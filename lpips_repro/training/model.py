@@ -1,7 +1,6 @@
 """What is trained: the distance of LPIPS with its lin weights as one vector, and the ranking loss on top."""
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +8,8 @@ from torch import Tensor, nn
 from lpips_repro.backbones import BACKBONES, map_shapes
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key
+from lpips_repro.runs.backbone import compiled_with_gradient
+from lpips_repro.training.batch import Batch, FeatureBatch
 from lpips_repro.training.differences import channel_means
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.ranking import RankingLoss
@@ -55,17 +56,22 @@ class RankingModel(nn.Module):
         if not released_clamp:
             self.project()
 
-    def distances(self, ref: Tensor, p0: Tensor, p1: Tensor, dropout: Dropout | None = None) -> tuple[Tensor, Tensor]:
+    def distances(self, batch: Batch, dropout: Dropout | None = None) -> tuple[Tensor, Tensor]:
         """The distances of p0 and p1 from ref, (N,) each.
 
         Args:
-            ref, p0, p1: images (N, 3, H, W) in [-1, 1].
+            batch: images, or stored features of the backbone.
             dropout: draws for the triplets; None leaves it out, as for validation.
         """
+        draws = dropout if self.dropout else None
+        if isinstance(batch, FeatureBatch):
+            mean = batch.mean if draws is None else batch.mean + batch.noise * draws.normal(batch.noise)
+            d0, d1 = (mean @ self.lin).unbind(1)
+            return d0, d1
         words = None
-        if self.dropout and dropout is not None:
-            words = dropout.words(len(ref), map_shapes(self.metric.backbone.name, *ref.shape[2:]))
-        d0, d1 = self._image_distances(self.metric.preprocess((ref, p0, p1)), words)
+        if draws is not None:
+            words = draws.words(len(batch.ref), map_shapes(self.metric.backbone.name, *batch.ref.shape[2:]))
+        d0, d1 = self._image_distances(self.metric.preprocess(batch), words)
         return d0, d1
 
     def _image_distances(self, images: Tensor, words: list[Tensor] | None) -> tuple[Tensor, ...]:
@@ -79,28 +85,13 @@ class RankingModel(nn.Module):
         means = [channel_means(m, w) for m, w in zip(maps, words or [None] * len(maps), strict=True)]
         return (torch.cat(means, dim=2) @ self.lin).unbind(1)
 
-    def distances_from_features(
-        self, mean: Tensor, noise: Tensor | None, dropout: Dropout | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The same from stored features: see `lpips_repro.training.features`.
-
-        Args:
-            mean, noise: (N, 2, sum of channels), for p0 and p1: each channel's mean squared difference, and the
-                standard deviation that dropout gives it (not needed without draws).
-            dropout: as for `distances`.
-        """
-        if self.dropout and dropout is not None:
-            mean = mean + noise * dropout.normal(noise)
-        d0, d1 = (mean @ self.lin).unbind(1)
-        return d0, d1
-
     def compile_steps(self, triplets: int) -> None:
-        """Compile what a step on images computes, forth and back, for batches of so many triplets.
+        """Compile what a step on images computes, forward and backward, for batches of so many triplets.
 
         Batches of another size, and what needs no gradient, run as before.
         """
-        self._image_distances = _compiled_for(3 * triplets, self._image_distances)
-        self.ranking.forward = _compiled_for(triplets, self.ranking.forward)
+        self._image_distances = compiled_with_gradient(self._image_distances, 3 * triplets)
+        self.ranking.forward = compiled_with_gradient(self.ranking.forward, triplets)
 
     @torch.no_grad()
     def project(self) -> None:
@@ -137,15 +128,3 @@ class RankingModel(nn.Module):
         """The metric as it stands, frozen, on its own copy of the parameters, where the model is."""
         net, version, weights = self.metric.backbone.name, self.metric.version, self.metric.backbone.state_dict()
         return LPIPS(net, self.variant, version, weights=weights, lin_weights=self.lin_state()).to(self.lin.device)
-
-
-def _compiled_for(length: int, function: Callable) -> Callable:
-    """A function compiled for first arguments of this length; with others, and without gradient, it runs as it is."""
-    compiled = torch.compile(function, dynamic=False)
-
-    @functools.wraps(function)
-    def either(first: Tensor, *others: object) -> object:
-        fits = len(first) == length and torch.is_grad_enabled()
-        return (compiled if fits else function)(first, *others)
-
-    return either

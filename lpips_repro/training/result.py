@@ -17,7 +17,7 @@ from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.runs import TrainedRun
 from lpips_repro.evaluation.store import DistanceStore
-from lpips_repro.evaluation.tables import make_table
+from lpips_repro.evaluation.tables import Row, make_table
 from lpips_repro.evaluation.trained import method_of_run
 from lpips_repro.evaluation.write import caption_of, terminal_table, write_tables
 from lpips_repro.files import written_together
@@ -26,13 +26,20 @@ from lpips_repro.metrics.lpips import LPIPS
 BATCH = 64
 
 
-def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device) -> None:
+# By protocol, then split or average: score, low and high end of its interval.
+RunScores = dict[str, dict[str, dict[str, float]]]
+
+
+def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device) -> RunScores:
     """Score a run's exported weights on every validation split; write, print and show in TensorBoard its rows.
 
     Args:
         cfg: the run's settings; run: the run.
         initial: the backbone's parameters before training, scored off the shelf.
         device: where distances that are not stored yet are computed.
+
+    Returns:
+        The run's scores: {"2afc": {"cnn": {"score": ..., "low": ..., "high": ...}, ...}, "jnd": ...}.
     """
     net = cfg.net[run.net]
 
@@ -48,7 +55,7 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
     results.add((before, after))
     for label, reason in results.not_run.items():
         raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")
-    tables, texts = [], []
+    tables, texts, found = [], [], {}
     for protocol in PROTOCOLS.values():
         chosen = [split for split in splits if split.card["kind"] == protocol.kind]
         if chosen:
@@ -57,15 +64,22 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
             tables.append(make_table((before, after), chosen, results, bootstrap, caption))
             difference = bootstrap.difference(*([results.on(method, chosen)] for method in (after, before)))
             texts.append(terminal_table(tables[-1]) + _words_of(difference, protocol.decimals))
+            found[protocol.name] = _with_ends(tables[-1].rows[-1])
     with written_together(run.folder) as new:
         files = write_tables(new, tables)
     texts.append(f"written: {', '.join(str(run.folder / file.name) for file in files)}\n")
     print("\n".join(texts))
     with SummaryWriter(str(run.folder / "tensorboard")) as board:
         board.add_text("result", "\n\n".join("    " + text.replace("\n", "\n    ") for text in texts))
+    return found
 
 
 def _words_of(difference: Scores, decimals: int) -> str:
     scores, interval = difference
     of_all, low, high = (f"{value:+.{decimals}f}" for value in (scores["all"], *interval["all"]))
     return f"\ndifference in all: {of_all}, 95 % interval (paired bootstrap) {low} to {high}\n"
+
+
+def _with_ends(row: Row) -> dict[str, dict[str, float]]:
+    ends = {column: dict(zip(("low", "high"), row.interval[column], strict=True)) for column in row.scores}
+    return {column: {"score": score, **ends[column]} for column, score in row.scores.items()}

@@ -21,19 +21,20 @@ from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.runs import TrainedRun, digests_of
+from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
-from lpips_repro.run_record import choose_device
-from lpips_repro.training.checkpoint import load_latest
+from lpips_repro.runs.backbone import check_device
+from lpips_repro.runs.checkpoint import load_latest
+from lpips_repro.runs.folder import record_settings, reported_in
+from lpips_repro.runs.name import run_settings
+from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.training.export import export_weights, is_finished, keep_orphans, write_summary
-from lpips_repro.training.features import features_bytes, stored_features
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
+from lpips_repro.training.name import ASIDE, run_name
 from lpips_repro.training.result import write_result
-from lpips_repro.training.run_folder import record_settings, reported_in
-from lpips_repro.training.run_name import ASIDE, run_name, run_settings
-from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
-from lpips_repro.training.step import check_device
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def train(composed: DictConfig) -> None:
             _check_network(cfg)
             _check_used(cfg)
             device = ranks.device(choose_device(cfg.device))
-            check_device(cfg.trainer, device)
+            check_device(cfg.trainer.precision, cfg.trainer.compile, device, "trainer.")
             folder = Path(cfg.experiments) / run_name(composed)
             check_writable("experiments", Path(cfg.experiments))
             weights = None
@@ -83,7 +84,7 @@ def _train(
     ranks: Ranks,
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
-    data, settings = digests_of(train_splits + val_splits), run_settings(composed)
+    data, settings = digests_of(train_splits + val_splits), run_settings(composed, ASIDE)
     if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():
@@ -106,15 +107,18 @@ def _train(
     if scores is None:
         train, val = _triplets(cfg, model, train_splits, val_splits, device, ranks)
         with stop_on_signals(ranks) as check_stop:
-            scores = fit(Run(folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop, ranks))
+            run = Run(
+                folder, identity, model, train, val, cfg.trainer, cfg.seed, device, check_stop, ranks, cfg.optimizer
+            )
+            scores = fit(run)
     if not ranks.first:
         return
 
-    export_weights(folder, model, identity)
+    seconds = export_weights(folder, model, identity)
     percent = {name: round(100 * score, 4) for name, score in scores.items()}
     done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name, data)
-    write_result(cfg, done, weights, device)
-    write_summary(done, settings, percent)
+    tables = write_result(cfg, done, weights, device)
+    write_summary(done, settings, percent, tables, seconds)
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
 
 

@@ -2,44 +2,22 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.devices import send
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.training.dropout import Dropout
-from lpips_repro.training.model import RankingModel
-from lpips_repro.training.rows import Rows
+from lpips_repro.features.patches import as_images
+from lpips_repro.features.stored import SplitFeatures
+from lpips_repro.training.batch import Batch, FeatureBatch, ImageBatch
+from lpips_repro.training.concatenated import ConcatenatedArrays
 
 log = logging.getLogger(__name__)
 
 # Of the free memory of a GPU, what triplets may take.
 RESIDENT_SHARE = 0.8
-
-
-class SplitFeatures(NamedTuple):
-    """Stored lin features of a split, memory-mapped (N, 2, sum of channels), in units of 1 / scale.
-
-    See `lpips_repro.training.features`; noise only where it was asked for.
-    """
-
-    mean: np.ndarray
-    noise: np.ndarray | None
-    scale: float
-
-
-def to_images(patches: np.ndarray, device: torch.device) -> Tensor:
-    """Stored patches, uint8 (N, 64, 64, 3), as float32 images (N, 3, 64, 64) in [-1, 1] on a device, channels last."""
-    # Sent as bytes, a quarter of the floats; what is memory-mapped is copied out of the map.
-    return _as_images(send(np.require(patches, requirements="W"), device))
-
-
-def _as_images(patches: Tensor) -> Tensor:
-    return patches.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class ImageTriplets:
@@ -57,11 +35,11 @@ class ImageTriplets:
         self.judge = np.concatenate([split.votes for split in splits])
         self.fields = self._fields(resident)
         # Votes are few: a GPU has them all.
-        self.votes_by_number = Rows([self.judge], device, resident=device.type == "cuda")
+        self.votes_by_number = ConcatenatedArrays([self.judge], device, resident=device.type == "cuda")
 
-    def _fields(self, resident: bool) -> list[Rows]:
-        names = TWOAFC.images
-        return [Rows([split.arrays[name] for split in self.splits], self.device, resident=resident) for name in names]
+    def _fields(self, resident: bool) -> list[ConcatenatedArrays]:
+        fields = ([split.arrays[name] for split in self.splits] for name in TWOAFC.images)
+        return [ConcatenatedArrays(arrays, self.device, resident=resident) for arrays in fields]
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -76,11 +54,9 @@ class ImageTriplets:
         for field in self.fields:
             field.keep_on_device()
 
-    def distances(
-        self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The model's distances of p0 and p1 in the triplets numbered; dropout: as in `RankingModel.distances`."""
-        return model.distances(*(_as_images(field[indices]) for field in self.fields), dropout)
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The triplets with these numbers, on the device; a GPU is not waited for."""
+        return ImageBatch(*(as_images(field[indices]) for field in self.fields))
 
     def votes(self, indices: np.ndarray) -> Tensor:
         """The share of judges who chose p1, float32 (N,)."""
@@ -116,16 +92,13 @@ class FeatureTriplets(ImageTriplets):
         self.features, self.scale = features, features[0].scale
         super().__init__(splits, device, resident=resident)
 
-    def _fields(self, resident: bool) -> list[Rows]:
+    def _fields(self, resident: bool) -> list[ConcatenatedArrays]:
         kinds = [kind for kind in zip(*(part[:2] for part in self.features), strict=True) if kind[0] is not None]
-        return [Rows(arrays, self.device, resident=resident) for arrays in kinds]
+        return [ConcatenatedArrays(arrays, self.device, resident=resident) for arrays in kinds]
 
-    def distances(
-        self, model: RankingModel, indices: np.ndarray, dropout: Dropout | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def batch(self, indices: np.ndarray) -> Batch:
         """As of `ImageTriplets`."""
-        mean, *noise = (self._values(field[indices]) for field in self.fields[: 1 if dropout is None else 2])
-        return model.distances_from_features(mean, *(noise or [None]), dropout)
+        return FeatureBatch(*(self._values(field[indices]) for field in self.fields))
 
     def _values(self, stored: Tensor) -> Tensor:
         values = stored.float()

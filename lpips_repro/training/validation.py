@@ -43,7 +43,7 @@ def validate(
             own = start + BATCH * ranks.rank
             if own < len(triplets):
                 with fixed_shapes(triplets.device):
-                    d0, d1 = triplets.distances(model, np.arange(own, min(own + BATCH, len(triplets))))
+                    d0, d1 = model.distances(triplets.batch(np.arange(own, min(own + BATCH, len(triplets)))))
                 chosen = torch.sigmoid(model.ranking.logit(d0, d1))
                 parts[own] = torch.stack((d0, d1, chosen)).float()
         # Only now to the host, which would wait for a GPU at every batch.

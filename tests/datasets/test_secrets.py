@@ -14,7 +14,7 @@ from lpips_repro.datasets import secrets
 from lpips_repro.datasets.mirrors import file_address
 from lpips_repro.datasets.secrets import hide_arguments, whole_mirrors
 from lpips_repro.errors import UserError
-from lpips_repro.run_record import record_run
+from lpips_repro.runs.record import record_run
 from tests.compose import CONFIGS, settings
 from tests.datasets.server import Step, serve
 from tests.processes import PATIENCE, REPOSITORY

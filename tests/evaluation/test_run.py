@@ -375,7 +375,7 @@ def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, mo
 )
 def test_what_is_cheap_to_find_is_found_before_bapps_is_fetched(tmp_path, monkeypatch, override, message):
     monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
-    monkeypatch.setattr("lpips_repro.run_record.why_no_cuda", lambda: "none")
+    monkeypatch.setattr("lpips_repro.runs.record.why_no_cuda", lambda: "none")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
         run(tmp_path, "net=[]", override.format(tmp_path), name="bapps")

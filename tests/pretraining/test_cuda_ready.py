@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lpips_repro.devices import send
-from lpips_repro.pretraining.loop import make_optimiser, take_step
+from lpips_repro.pretraining.loop import take_step
 from lpips_repro.pretraining.run import make_task
+from lpips_repro.runs.optimizer import make_optimizer
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
 from tests.pretraining.learning import draws, patches
 from tests.pretraining.tiny import TINY, tiny_config
@@ -30,14 +31,14 @@ def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(name):
     task = copy.deepcopy(task)
     with fake_gpu():
         task.to(CUDA)
-        optimiser = make_optimiser(task, cfg)
+        optimizer = make_optimizer(task, cfg.learning_rate)
         used = []
         task.backbone.register_forward_hook(lambda *_: used.append(torch.backends.cudnn.benchmark))
         with asynchronous_copies() as copies:
             for _ in range(2):  # the first makes the optimizer's state
-                shown = take_step(task, optimiser, send(crops, CUDA), draws())
+                shown, norm = take_step(task, optimizer, send(crops, CUDA), draws())
     assert shown.keys() == {"loss", *task.shown}
-    assert {value.device for value in shown.values()} == {CUDA}
+    assert {value.device for value in (*shown.values(), norm)} == {CUDA}
     assert used == [True, True]  # algorithms are timed, which pays for batches of one shape
     assert not torch.backends.cudnn.benchmark
     assert len(copies.sent) == 2 * 3  # the crops, and what was drawn for them and for the task
@@ -47,7 +48,7 @@ def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(name):
 def test_backward_reads_nothing_either(name):
     cfg, task, crops = made(name)
     task = copy.deepcopy(task)
-    optimiser = make_optimiser(task, cfg)
+    optimizer = make_optimizer(task, cfg.learning_rate)
     with one_thread(), no_host_read():
-        shown = take_step(task, optimiser, torch.from_numpy(crops), draws())
+        shown, _ = take_step(task, optimizer, torch.from_numpy(crops), draws())
     assert shown["loss"] > 0

@@ -1,5 +1,8 @@
 import csv
+import itertools
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining import loop
 from lpips_repro.pretraining.images import Crops
-from lpips_repro.pretraining.loop import Pretraining, fit, learning_rate, score
+from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run import make_task
 from lpips_repro.pretraining.task import Score
-from lpips_repro.training.loop import Stopped
+from lpips_repro.runs.signals import Stopped
 from tests.pretraining.learning import patches
 from tests.pretraining.tiny import TINY, tiny_config
 from tests.processes import one_thread
@@ -40,8 +43,8 @@ def pretraining(folder, name="puzzle", stop_after=None, identity=None, cfg=None)
     return Pretraining(folder, identity or {"seed": 0}, task, crops, cfg, torch.device("cpu"), check_stop)
 
 
-def rows(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
+def rows(folder, name="metrics.csv"):
+    with (folder / name).open(newline="") as file:
         return [
             {key: value for key, value in row.items() if key != "images_per_second"} for row in csv.DictReader(file)
         ]
@@ -67,7 +70,47 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
     assert again == scores
     states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
     assert equal(*states)
-    assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+    for name in ("metrics.csv", "validation.csv"):
+        assert rows(tmp_path / "whole", name) == rows(tmp_path / "parts", name)
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_to_the_same_weights(tmp_path):
+    with one_thread():
+        scores = fit(pretraining(tmp_path / "whole"))
+        with pytest.raises(Stopped):
+            fit(pretraining(tmp_path / "parts", stop_after=4))
+        file = tmp_path / "parts/last.pt"
+        content = torch.load(file, weights_only=True)
+        content["optimiser"] = content.pop("optimizer")
+        earlier = {"format", "identity", "step", "validated", "scores", "sums", "summed", "task", "optimiser"}
+        torch.save({key: content[key] for key in earlier}, file)
+        assert fit(pretraining(tmp_path / "parts")) == scores
+    whole, parts = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts"))
+    assert all(equal(whole[key], parts[key]) for key in ("task", "optimizer"))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_bfloat16_keeps_weights_and_scores_in_float32_and_learns_nearly_the_same(name, tmp_path):
+    losses, states = [], []
+    for precision in ("float32", "bfloat16"):
+        run = pretraining(tmp_path / precision, cfg=tiny_config(name, f"precision={precision}", "log_every=1"))
+        fit(run)
+        losses.append([float(row["loss"]) for row in rows(tmp_path / precision)])
+        states.append(run.task.state_dict())
+    assert losses[1][0] != losses[0][0]
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-2)  # later ones are apart as the weights are
+    assert np.isfinite(losses[1]).all()
+    assert {value.dtype for value in states[1].values()} == {value.dtype for value in states[0].values()}
+
+
+@pytest.mark.slow
+def test_a_compiled_backbone_learns_the_same(tmp_path):
+    losses = []
+    for compiled in ("false", "true"):
+        run = pretraining(tmp_path / compiled, cfg=tiny_config("puzzle", f"compile={compiled}", "log_every=1"))
+        fit(run)
+        losses.append([float(row["loss"]) for row in rows(tmp_path / compiled)])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def test_a_finished_run_is_not_gone_on_with(tmp_path):
@@ -79,10 +122,10 @@ def test_a_finished_run_is_not_gone_on_with(tmp_path):
 
 def test_it_is_written_what_was_learned_and_how_it_did(tmp_path):
     fit(pretraining(tmp_path / "run"))
-    found = rows(tmp_path / "run")
-    assert [row["step"] for row in found if row["loss"]] == ["2", "4", "6"]
-    assert [row["step"] for row in found if row["held_out_accuracy"]] == ["0", "3", "6"]
-    assert {row["held_out_accuracy_chance"] for row in found} == {"0.2", ""}
+    assert [row["step"] for row in rows(tmp_path / "run")] == ["2", "4", "6"]
+    found = rows(tmp_path / "run", "validation.csv")
+    assert [row["step"] for row in found] == ["0", "3", "6"]
+    assert {row["held_out_accuracy_chance"] for row in found} == {"0.2"}
     events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [2, 4, 6]
     assert [event.step for event in events.Scalars("held_out/accuracy")] == [0, 3, 6]
@@ -98,9 +141,9 @@ def test_the_line_of_a_validation_has_the_mean_loss_since_the_one_before(tmp_pat
     run, losses, learn = pretraining(tmp_path / "run"), [], loop.take_step
 
     def spy(*arguments):
-        shown = learn(*arguments)
+        shown, norm = learn(*arguments)
         losses.append(shown["loss"].item())
-        return shown
+        return shown, norm
 
     monkeypatch.setattr(loop, "take_step", spy)
     with one_thread():
@@ -139,17 +182,28 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
         fit(pretraining(tmp_path / "run", identity={"seed": 0, "photographs": "other"}))
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_checkpoint(tmp_path):
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_what_is_not_finite_ends_the_run_keeps_its_checkpoint_and_is_named(tmp_path, what):
     run = pretraining(tmp_path / "run")
-    right = run.task.loss
+    run.photographs = [Path(f"{number}.png") for number in range(11)]
+    right, steps = run.task.loss, itertools.count()
 
     def loss(given, wanted):
         value, shown = right(given, wanted)
-        return value * (float("nan") if len(rows(tmp_path / "run")) >= 3 else 1), shown
+        if next(steps) == 3:
+            if what == "gradient":
+                value.register_hook(lambda gradient: gradient * float("inf"))
+            else:
+                value = value * float("nan")
+        return value, shown
 
     run.task.loss = loss
-    with pytest.raises(UserError, match=r"not finite at step 4: .*try a lower task\.learning_rate"):
+    message = r"the loss or a gradient of step 3 is not finite: its crops are in .*try a lower task\.learning_rate"
+    with pytest.raises(UserError, match=message):
         fit(run)
+    named = json.loads((tmp_path / "run/not_finite.json").read_text())
+    assert named["step"] == 3
+    assert named["crops"] == [{"crop": n, "photograph": f"{n}.png"} for n in run.numbers(3)]
     saved = torch.load(tmp_path / "run/last.pt", weights_only=True)
     assert saved["step"] == 3
     assert all(value.isfinite().all() for value in saved["task"].values())
@@ -178,10 +232,18 @@ def test_each_step_learns_from_its_own_crops_in_its_own_way(tmp_path):
         assert np.array_equal(crops, run.crops.train[run.numbers(step)])
 
 
-def test_the_learning_rate_falls_to_zero_in_the_second_half():
-    assert [learning_rate(0.1, step, 8) for step in range(9)] == pytest.approx(
-        [0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0]
-    )
+def test_the_learning_rate_falls_to_zero_in_the_second_half(tmp_path):
+    run = pretraining(tmp_path / "run", cfg=tiny_config("puzzle", "task.steps=8", "task.learning_rate=0.1"))
+    expected = [0.1 * min(1.0, 2 * (1 - step / 8)) for step in range(9)]  # to the bit
+    assert [run.learning_rate(step) for step in range(9)] == expected
+    assert expected == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0])
+
+
+def test_the_released_schedule_falls_pass_by_pass(tmp_path):
+    settings = ("task.steps=8", "task.learning_rate=0.1", "schedule=released")  # two steps a pass
+    run = pretraining(tmp_path / "run", cfg=tiny_config("puzzle", *settings))
+    rates = [run.learning_rate(step) for step in range(8)]
+    assert rates == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
 
 
 def test_a_score_is_the_mean_over_full_batches_of_crops_in_evaluation(tmp_path):

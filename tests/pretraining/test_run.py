@@ -49,6 +49,14 @@ def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
     assert distance.min() > 0
 
 
+def test_several_processes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining takes one: "):
+        tiny_run(tmp_path, "puzzle")
+    assert not (tmp_path / "experiments").exists()
+
+
 def test_the_recipe_says_how_it_was_made(tmp_path):
     recipe = json.loads(tiny_run(tmp_path, "puzzle", "seed=3").with_suffix(".json").read_text())
     assert recipe["made"] == "trained here: 6 steps on 20 crops"

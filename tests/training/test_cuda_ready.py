@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state
+from lpips_repro.features.patches import to_images
+from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training import validation
 from lpips_repro.training.differences import _ChannelMeans
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import TrainingStep, make_optimiser
-from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures, to_images
+from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures
 from lpips_repro.training.window import Window
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read, note_host_reads
 from tests.processes import one_thread
@@ -48,7 +50,7 @@ def take_steps(model, net, kind, splits, *overrides, resident=False):
     """Two whole steps as the loop takes them, the second of fewer triplets; the window that counted them."""
     device = model.lin.device
     triplets = make_triplets(net, kind, splits["train"], device, resident)
-    step, used = TrainingStep(model, make_optimiser(model, 1e-4), trainer(*overrides), 0), []
+    step, used = TrainingStep(model, make_optimizer(model, 1e-4), trainer(*overrides), 0), []
     model.ranking.register_forward_hook(lambda *_: used.append(torch.backends.cudnn.benchmark))
     with asynchronous_copies() if device == CUDA else no_host_read():
         window = Window(device)

@@ -1,5 +1,6 @@
 """The loop: what a run leaves, and that stopping, killing and starting again change none of it."""
 
+import itertools
 import json
 import math
 import random
@@ -11,12 +12,12 @@ import torch
 
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.runs.signals import Stopped, stop_on_signals
 from lpips_repro.training import loop
-from lpips_repro.training.loop import Stopped, fit
-from lpips_repro.training.signals import stop_on_signals
+from lpips_repro.training.loop import fit
 from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.validation import Validation
-from lpips_repro.training.watch import Watch
+from lpips_repro.training.watch import TrainingWatch
 from tests.training.tiny import (
     BATCH,
     EPOCHS,
@@ -65,7 +66,8 @@ def assert_same_run(folder, other):
     """Both checkpoints are the same to the bit, and metrics.csv but for throughput."""
     for name in ("last.pt", "best.pt"):
         assert_same(checkpoint(folder, name), checkpoint(other, name), name)
-    assert metrics(folder) == metrics(other)
+    for name in ("metrics.csv", "validation.csv"):
+        assert metrics(folder, name) == metrics(other, name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,13 +96,13 @@ def test_what_learns_has_learned_and_what_is_frozen_has_not(splits, tmp_path, ki
 
 def test_every_epoch_uses_every_triplet_once_in_another_order(splits, tmp_path, monkeypatch):
     run = make_run(tmp_path, splits)
-    taken, distances = [], run.train.distances
+    taken, batch = [], run.train.batch
 
-    def spy(model, indices, dropout=None):
+    def spy(indices):
         taken.append(indices)
-        return distances(model, indices, dropout)
+        return batch(indices)
 
-    monkeypatch.setattr(run.train, "distances", spy)
+    monkeypatch.setattr(run.train, "batch", spy)
     fit(run)
     assert [len(indices) for indices in taken] == EPOCHS * ([BATCH] * (STEPS_PER_EPOCH - 1) + [4])
     epochs = np.concatenate(taken).reshape(EPOCHS, 40)
@@ -120,18 +122,18 @@ def test_the_order_depends_on_the_seed(splits, tmp_path):
 def test_best_pt_has_the_best_mean_and_last_pt_the_last(splits, tmp_path, monkeypatch, means, best):
     left = list(means)
     monkeypatch.setattr(loop, "validate", lambda *_: Validation({"color": 0.5, "deblur": 0.5, "mean": left.pop(0)}, []))
-    monkeypatch.setattr(Watch, "disagreements", lambda *_: None)
+    monkeypatch.setattr(TrainingWatch, "disagreements", lambda *_: None)
     scores = fit(make_run(tmp_path, splits))
     found, last = checkpoint(tmp_path, "best.pt"), checkpoint(tmp_path)
     assert (found["step"], found["scores"]["mean"]) == (best, max(means))
     assert (last["step"], last["scores"]) == (STEPS, scores)
     assert scores["mean"] == means[-1]
-    assert [float(row["val_mean"]) for row in metrics(tmp_path) if row["val_mean"]] == [100 * mean for mean in means]
+    assert [float(row["val_mean"]) for row in metrics(tmp_path, "validation.csv")] == [100 * mean for mean in means]
 
 
 def test_the_rate_in_metrics_csv_is_that_of_the_schedule(splits, tmp_path):
     fit(make_run(tmp_path, splits, "lin on features", "schedule=paper"))
-    rates = {int(row["step"]): float(row["learning_rate"]) for row in metrics(tmp_path) if row["learning_rate"]}
+    rates = {int(row["step"]): float(row["learning_rate"]) for row in metrics(tmp_path)}
     # Entry n tells the rate of the step before it, number n - 1.
     expected = {n: 1e-3 * (1 - max(n - 1 - 14, 0) / 7) for n in (3, 6, 7, 9, 12, 14, 15, 18, 21)}
     assert rates == pytest.approx(expected, rel=1e-5)
@@ -139,7 +141,7 @@ def test_the_rate_in_metrics_csv_is_that_of_the_schedule(splits, tmp_path):
 
 def test_a_run_that_is_complete_gives_its_scores_again_and_trains_no_more(splits, tmp_path, monkeypatch):
     scores = fit(make_run(tmp_path, splits))
-    before = {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt", "metrics.csv")}
+    before = {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt", "metrics.csv", "validation.csv")}
     monkeypatch.setattr(TrainingStep, "__call__", lambda *_: pytest.fail("trains"))
     assert fit(make_run(tmp_path, splits)) == scores
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
@@ -202,6 +204,32 @@ def test_a_checkpoint_without_the_sums_of_its_epoch_gives_no_wrong_line(splits, 
     lines = epoch_lines(caplog)
     assert lines[1] is None
     assert lines[2] is not None
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_to_the_same_weights(splits, tmp_path, undisturbed):
+    with pytest.raises(Stopped):
+        fit(make_run(tmp_path, splits, check_stop=After(2 + 7 + 2 + 3, Stopped())))
+    for name in ("last.pt", "best.pt"):
+        content = torch.load(tmp_path / name, weights_only=True)
+        content["optimiser"] = content.pop("optimizer")
+        earlier = {"format", "identity", "step", "validations", "scores", "best", "model", "optimiser", "window"}
+        torch.save({key: content[key] for key in earlier}, tmp_path / name)
+    folder, scores = undisturbed["lin on features"]
+    assert fit(make_run(tmp_path, splits)) == scores
+    last = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert last["seconds"] is None  # how long the first start took is not known
+    for key in ("model", "optimizer"):
+        assert_same(last[key], checkpoint(folder)[key], key)
+
+
+def test_the_time_of_all_starts_is_counted(splits, tmp_path):
+    with pytest.raises(Stopped):
+        fit(make_run(tmp_path, splits, check_stop=After(2 + 4, Stopped())))
+    content = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert content["seconds"] > 0
+    torch.save({**content, "seconds": 1000.0}, tmp_path / "last.pt")
+    fit(make_run(tmp_path, splits))
+    assert 1000 < torch.load(tmp_path / "last.pt", weights_only=True)["seconds"] < 1100
 
 
 @pytest.mark.parametrize(("kind", "damage"), [*((kind, "cut") for kind in KINDS), ("lin on features", "missing")])
@@ -294,28 +322,21 @@ def test_killed_before_or_after_any_write_of_a_checkpoint(splits, tmp_path, undi
     assert_same_run(tmp_path, folder)
 
 
-class Poisoned:
-    """The triplets of a run, with a distance that is not finite at one step, or a gradient that is not."""
+def poison(run, step, what, before=lambda: None):
+    """Let a distance not be finite at one step of a run, or a gradient."""
+    right, steps = run.model.distances, itertools.count()
 
-    def __init__(self, triplets, step, what, before=lambda: None):
-        self.triplets, self.left, self.what, self.before = triplets, step, what, before
-
-    def __getattr__(self, name):
-        return getattr(self.triplets, name)
-
-    def __len__(self):
-        return len(self.triplets)
-
-    def distances(self, model, indices, dropout=None):
-        d0, d1 = self.triplets.distances(model, indices, dropout)
-        self.left -= 1
-        if self.left == -1:
-            self.before()
-            if self.what == "gradient":
+    def distances(batch, dropout=None):
+        d0, d1 = right(batch, dropout)
+        if dropout is not None and next(steps) == step:
+            before()
+            if what == "gradient":
                 d0.register_hook(lambda gradient: gradient * math.inf)
             else:
-                d0 = d0 * (math.nan if self.what == "NaN" else math.inf)
+                d0 = d0 * (math.nan if what == "NaN" else math.inf)
         return d0, d1
+
+    run.model.distances = distances
 
 
 @pytest.mark.parametrize("minutes", ["5", "1e-9"])
@@ -328,7 +349,7 @@ def test_what_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(splits,
     def note():
         good.update({name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt")})
 
-    run.train = Poisoned(run.train, step, what, before=note)
+    poison(run, step, what, before=note)
     with pytest.raises(UserError, match=f"the loss or a gradient of step {step} is not finite: its triplets are in "):
         fit(run)
     assert {name: (tmp_path / name).read_bytes() for name in good} == good
@@ -344,15 +365,15 @@ def test_what_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(splits,
 
 def test_not_finite_and_asked_to_stop_at_once_saves_nothing_of_it(splits, tmp_path):
     run = make_run(tmp_path, splits, check_stop=After(2 + 2, Stopped()))
-    run.train = Poisoned(run.train, 1, "NaN")
+    poison(run, 1, "NaN")
     with pytest.raises(UserError, match="step 1 is not finite"):
         fit(run)
     assert checkpoint(tmp_path)["step"] == 0
 
 
-def test_after_what_was_not_finite_the_run_goes_on_once_it_is_mended(splits, tmp_path, undisturbed):
+def test_after_what_was_not_finite_the_run_goes_on_once_it_is_fixed(splits, tmp_path, undisturbed):
     run = make_run(tmp_path, splits)
-    run.train = Poisoned(run.train, 9, "NaN")
+    poison(run, 9, "NaN")
     with pytest.raises(UserError, match="step 9 is not finite"):
         fit(run)
     folder, scores = undisturbed["lin on features"]

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones import gaussian_state
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import make_optimiser, update
+from lpips_repro.training.step import update
 
 NETS = ("alex", "vgg", "squeeze")
 VARIANTS = ("lin", "tune", "scratch")
@@ -22,10 +24,10 @@ def make_model(
     return RankingModel(net, variant, version, WEIGHTS[net], **settings)
 
 
-def triplets(count: int = 3, seed: int = 0) -> list[Tensor]:
+def triplets(count: int = 3, seed: int = 0) -> ImageBatch:
     generator = torch.Generator().manual_seed(seed)
     ref, noise0, noise1 = (torch.rand(count, 3, 64, 64, generator=generator) * 2 - 1 for _ in range(3))
-    return [ref, ref.lerp(noise0, 0.3), ref.lerp(noise1, 0.6)]
+    return ImageBatch(ref, ref.lerp(noise0, 0.3), ref.lerp(noise1, 0.6))
 
 
 def draws(seed: int = 0) -> Dropout:
@@ -33,10 +35,10 @@ def draws(seed: int = 0) -> Dropout:
 
 
 def train(model: RankingModel, steps: int, rate: float = 1e-3, dropout: Dropout | None = None) -> None:
-    optimiser = make_optimiser(model, rate)
+    optimizer = make_optimizer(model, rate)
     for step in range(steps):
-        d0, d1 = model.distances(*triplets(seed=step), dropout)
-        update(model, optimiser, model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])))
+        d0, d1 = model.distances(triplets(seed=step), dropout)
+        update(model, optimizer, model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])))
 
 
 def changed(model: RankingModel, before: dict[str, Tensor]) -> set[str]:
@@ -70,7 +72,7 @@ def test_gradients_flow_exactly_where_something_learns(net, variant):
                 any(value.requires_grad for value in (output if isinstance(output, list) else [output]))
             )
         )
-    d0, d1 = model.distances(*triplets())
+    d0, d1 = model.distances(triplets())
     model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])).backward()
     backbone = [parameter.grad is not None for parameter in model.metric.backbone.parameters()]
     assert all(graphs) if variant != "lin" else not any(graphs)
@@ -90,7 +92,7 @@ def test_a_step_changes_all_that_learns_and_nothing_else(variant):
 def test_validation_builds_no_graph_for_a_trained_backbone():
     model = make_model("alex", "tune")
     with torch.inference_mode():
-        d0, d1 = model.distances(*triplets())
+        d0, d1 = model.distances(triplets())
     assert not d0.requires_grad
     assert not d1.requires_grad
 
@@ -98,13 +100,13 @@ def test_validation_builds_no_graph_for_a_trained_backbone():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_lin_weights_are_never_negative(variant):
     model = make_model("alex", variant)
-    optimiser = make_optimiser(model, 0.05)  # so large that many weights cross zero at every step
+    optimizer = make_optimizer(model, 0.05)  # so large that many weights cross zero at every step
     dropout, hit = draws(), []
     assert model.lin.min() == 0
     for step in range(5):
         before = model.lin.detach().clone()
-        d0, d1 = model.distances(*triplets(seed=step), dropout)
-        update(model, optimiser, model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])))
+        d0, d1 = model.distances(triplets(seed=step), dropout)
+        update(model, optimizer, model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])))
         hit.append(((before > 0) & (model.lin == 0)).sum().item())
         assert model.lin.min() >= 0
     assert max(hit) > 0
@@ -158,7 +160,7 @@ def test_trained_state_is_all_that_is_needed_to_go_on(variant, clamp):
     other = make_model("squeeze", variant, seed=9, released_clamp=clamp)
     other.load_trained_state(state)
     assert not changed(other, model.state_dict())
-    for ours, theirs in zip(other.distances(*triplets()), model.distances(*triplets()), strict=True):
+    for ours, theirs in zip(other.distances(triplets()), model.distances(triplets()), strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -183,7 +185,7 @@ def test_the_trained_metric_gives_the_models_distances_here_and_in_the_released_
     theirs.eval()
     assert (metric.variant, metric.version) == (variant, version)
     with torch.no_grad():
-        for other, distance in zip((p0, p1), model.distances(ref, p0, p1), strict=True):
+        for other, distance in zip((p0, p1), model.distances(ImageBatch(ref, p0, p1)), strict=True):
             torch.testing.assert_close(metric(ref, other), distance, atol=1e-6, rtol=1e-5)
             torch.testing.assert_close(theirs(ref, other).flatten(), distance, atol=1e-6, rtol=1e-5)
 
@@ -216,7 +218,7 @@ def test_dropout_is_drawn_from_the_generator_alone():
 
     def draw(seed: int | None) -> Tensor:
         dropout = None if seed is None else draws(seed)
-        return torch.stack(model.distances(*triplets(), dropout)).detach()
+        return torch.stack(model.distances(triplets(), dropout)).detach()
 
     before = torch.get_rng_state()
     assert torch.equal(draw(1), draw(1))
@@ -228,7 +230,7 @@ def test_dropout_is_drawn_from_the_generator_alone():
 def test_dropout_takes_p0_and_p1_apart():
     # As in the released code, where they are two calls: with the same images the distances differ by their dropout.
     ref, p0, _ = triplets()
-    d0, d1 = make_model().distances(ref, p0, p0, draws())
+    d0, d1 = make_model().distances(ImageBatch(ref, p0, p0), draws())
     assert (d0 != d1).all()
 
 
@@ -238,24 +240,24 @@ def test_dropout_is_of_every_layer(layer):
     with torch.no_grad():
         for number, part in enumerate(model.lin.split(model.channels)):
             part.fill_(float(number == layer))
-    drawn, plain = (torch.stack(model.distances(*triplets(), dropout)) for dropout in (draws(), None))
+    drawn, plain = (torch.stack(model.distances(triplets(), dropout)) for dropout in (draws(), None))
     assert (drawn != plain).all()
 
 
 def test_dropout_of_a_part_of_a_batch_is_that_part_of_the_dropout_of_the_batch():
     model, batch = make_model(), triplets(5)
-    whole = torch.stack(model.distances(*batch, draws()))
+    whole = torch.stack(model.distances(batch, draws()))
     parts = []
     for first, end in ((0, 2), (2, 5)):
         dropout = Dropout(torch.Generator().manual_seed(0), batch=5, first=first)
-        parts.append(torch.stack(model.distances(*(image[first:end] for image in batch), dropout)))
+        parts.append(torch.stack(model.distances(ImageBatch(*(image[first:end] for image in batch)), dropout)))
     # The convolutions of a batch of another size may sum in another order.
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-6, rtol=1e-5)
 
 
 def test_without_dropout_draws_change_nothing():
     model = make_model(dropout=False)
-    for drawn, plain in zip(model.distances(*triplets(), draws()), model.distances(*triplets()), strict=True):
+    for drawn, plain in zip(model.distances(triplets(), draws()), model.distances(triplets()), strict=True):
         assert torch.equal(drawn, plain)
 
 
@@ -263,7 +265,7 @@ def test_without_dropout_draws_change_nothing():
 def test_gradients_are_finite_where_the_images_are_equal(variant):
     model = make_model("alex", variant)
     ref, *_ = triplets()
-    d0, d1 = model.distances(ref, ref, ref)
+    d0, d1 = model.distances(ImageBatch(ref, ref, ref))
     model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])).backward()
     assert d0.abs().max() == 0
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
@@ -273,6 +275,6 @@ def test_gradients_are_finite_where_the_images_are_equal(variant):
 def test_gradients_of_the_backbone_are_finite_where_all_features_vanish(variant):
     # Version 0.0 does not shift its input, so with zero biases every feature of a grey image is zero.
     model = make_model("alex", variant, "0.0")
-    d0, d1 = model.distances(torch.zeros(3, 3, 64, 64), *triplets()[:2])
+    d0, d1 = model.distances(ImageBatch(torch.zeros(3, 3, 64, 64), *triplets()[:2]))
     model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())

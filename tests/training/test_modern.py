@@ -8,9 +8,11 @@ from torch import nn
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES, gaussian_state
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.run import train
-from lpips_repro.training.step import make_optimiser, update
+from lpips_repro.training.step import update
 from tests.compose import settings
 from tests.datasets.folders import make_split
 
@@ -29,8 +31,8 @@ def model_and_triplet(net, variant):
 def test_a_step_of_lin_changes_the_lin_weights_of_every_map_and_no_backbone(net):
     model, triplet = model_and_triplet(net, "lin")
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    d0, d1 = model.distances(*triplet)
-    update(model, make_optimiser(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
+    d0, d1 = model.distances(ImageBatch(*triplet))
+    update(model, make_optimizer(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
     after = model.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items() if key.startswith("metric."))
     parts = (state["lin"].split(BACKBONES[net].channels) for state in (before, after))
@@ -42,8 +44,8 @@ def test_a_step_of_lin_changes_the_lin_weights_of_every_map_and_no_backbone(net)
 def test_tune_leaves_the_statistics_of_batch_normalisation_as_they_are(net):
     model, triplet = model_and_triplet(net, "tune")
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    d0, d1 = model.distances(*triplet)
-    update(model, make_optimiser(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
+    d0, d1 = model.distances(ImageBatch(*triplet))
+    update(model, make_optimizer(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert norms
     assert not any(layer.training for layer in norms)

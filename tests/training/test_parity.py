@@ -11,8 +11,10 @@ from torch import Tensor
 from lpips_repro.backbones import gaussian_state, torchvision_state
 from lpips_repro.backbones.weights import imagenet_state
 from lpips_repro.metrics.lpips.released import write_released_state
+from lpips_repro.runs.optimizer import make_optimizer
+from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import make_optimiser, update
+from lpips_repro.training.step import update
 
 VARIANTS = ("lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")
@@ -79,11 +81,11 @@ def batches(steps: int, dtype: torch.dtype = torch.float64) -> list[dict[str, Te
 
 
 def our_steps(model: RankingModel, data: list[dict[str, Tensor]]) -> Iterator[Step]:
-    optimiser = make_optimiser(model, RATE)
+    optimizer = make_optimizer(model, RATE)
     for batch in data:
-        d0, d1 = model.distances(batch["ref"], batch["p0"], batch["p1"])
+        d0, d1 = model.distances(ImageBatch(batch["ref"], batch["p0"], batch["p1"]))
         loss = model.ranking(d0, d1, batch["judge"].flatten())
-        update(model, optimiser, loss)
+        update(model, optimizer, loss)
         yield Step(loss.detach(), torch.stack((d0, d1)).detach(), released_weights(model) | released_ranking(model))
 
 

@@ -112,10 +112,10 @@ def test_votes_for_the_nearer_of_two_are_learnt():
     loss = make_loss()
     d0, d1, _ = judgments()
     judge = (d1 < d0).double()
-    optimiser = torch.optim.Adam(loss.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.01)
     for _ in range(200):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value = loss(d0, d1, judge)
         value.backward()
-        optimiser.step()
+        optimizer.step()
     assert value < 0.1 * F.binary_cross_entropy(torch.full_like(judge, 0.5), judge)

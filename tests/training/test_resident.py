@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpips_repro.training.rows import Rows
+from lpips_repro.training.concatenated import ConcatenatedArrays
 from lpips_repro.training.triplets import RESIDENT_SHARE, FeatureTriplets, ImageTriplets, SplitFeatures, keep_what_fits
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu
 from tests.training.tiny import CPU
@@ -58,7 +58,7 @@ def test_validation_without_noise_takes_half_of_the_memory(splits):
 
 def test_rows_on_the_device_are_those_of_the_arrays():
     arrays = [np.arange(12, dtype=np.float16).reshape(6, 2), np.arange(4, dtype=np.float16).reshape(2, 2)]
-    rows = Rows(arrays, CPU)
+    rows = ConcatenatedArrays(arrays, CPU)
     assert rows.nbytes == 32
     before = rows[np.array([7, 0, 5])]
     rows.keep_on_device()

@@ -83,7 +83,8 @@ def test_one_epoch_on_mini(net, variant, device, mini, tmp_path):
 
     summary = json.loads((folder / "summary.json").read_text())
     assert set(summary["val_2afc"]) == {*SPLITS, "mean"}
-    validations = [row for row in metrics(folder) if row["val_mean"]]
+    assert summary["seconds"] > 0
+    validations = metrics(folder, "validation.csv")
     assert [int(row["epoch"]) for row in validations] == [0, 1]
     assert float(validations[-1]["val_mean"]) == pytest.approx(summary["val_2afc"]["mean"], abs=1e-3)
     with (folder / "twoafc.csv").open(newline="") as file:
@@ -91,6 +92,13 @@ def test_one_epoch_on_mini(net, variant, device, mini, tmp_path):
     assert len(rows) == 2  # before and after
     for split in SPLITS:
         assert float(rows[1][split]) == pytest.approx(summary["val_2afc"][split], abs=1e-3)
+    for kind, file in (("2afc", "twoafc.csv"), ("jnd", "jnd.csv")):
+        with (folder / file).open(newline="") as opened:
+            *_, row = csv.DictReader(opened)
+        assert "all" in summary["scores"][kind]
+        for column, found in summary["scores"][kind].items():
+            wanted = {"score": row[column], "low": row[f"{column}_lo"], "high": row[f"{column}_hi"]}
+            assert found == {key: pytest.approx(float(value), abs=1e-2) for key, value in wanted.items()}
 
 
 def test_the_configuration_belongs_to_a_run(mini, tmp_path, monkeypatch):
@@ -156,6 +164,19 @@ def test_what_a_finished_run_wrote_and_is_not_whole_is_written_again(finished, n
     caplog.clear()
     again()
     assert "finished already" in caplog.text
+
+
+def test_a_run_that_an_earlier_version_finished_is_finished(finished, caplog):
+    folder, again = finished
+    caplog.set_level("INFO")
+    file = folder / "summary.json"
+    summary = json.loads(file.read_text())
+    assert not any(key.startswith("optimizer") for key in summary["settings"])
+    earlier = {key: value for key, value in summary.items() if key not in ("scores", "seconds")}
+    file.write_text(json.dumps(earlier))
+    again()
+    assert "finished already" in caplog.text
+    assert json.loads(file.read_text()) == earlier
 
 
 def test_a_finished_run_whose_best_checkpoint_is_cut_is_exported_without_it(finished, caplog):

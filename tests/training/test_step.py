@@ -6,8 +6,9 @@ import torch
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
+from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import TrainingStep, make_optimiser
+from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.triplets import ImageTriplets
 from lpips_repro.training.window import Window
 from tests.training.tiny import BATCH, CPU, trainer
@@ -24,7 +25,7 @@ def take_steps(splits, variant, *overrides, device=CPU, resident=False, counts=(
     torch.manual_seed(0)
     model = RankingModel("alex", variant, "0.1", gaussian_state("alex", 0)).to(device)
     triplets = ImageTriplets(splits["train"], device, resident=resident)
-    training_step = TrainingStep(model, make_optimiser(model, 1e-4), trainer(*overrides), 0)
+    training_step = TrainingStep(model, make_optimizer(model, 1e-4), trainer(*overrides), 0)
     losses = [training_step(triplets, np.arange(count), step).loss.item() for step, count in enumerate(counts)]
     return model, losses
 
@@ -43,7 +44,7 @@ def test_bfloat16_is_of_steps_and_not_of_validation(splits):
     plain, _ = take_steps(splits, "tune", counts=())
     triplets = ImageTriplets(splits["val"], CPU)
     with torch.inference_mode():
-        for one, other in zip(*(triplets.distances(m, np.arange(5)) for m in (model, plain)), strict=True):
+        for one, other in zip(*(m.distances(triplets.batch(np.arange(5))) for m in (model, plain)), strict=True):
             assert torch.equal(one, other)
 
 
@@ -82,9 +83,9 @@ def test_the_draws_of_a_step_need_no_state(splits):
     _, losses = take_steps(splits, "tune")
     torch.manual_seed(0)
     model = RankingModel("alex", "tune", "0.1", gaussian_state("alex", 0))
-    optimiser, triplets, again = make_optimiser(model, 1e-4), ImageTriplets(splits["train"], CPU), []
+    optimizer, triplets, again = make_optimizer(model, 1e-4), ImageTriplets(splits["train"], CPU), []
     for step, count in enumerate((BATCH, BATCH, BATCH - 2)):
-        fresh = TrainingStep(model, optimiser, trainer(), 0)  # as after a new start
+        fresh = TrainingStep(model, optimizer, trainer(), 0)  # as after a new start
         again.append(fresh(triplets, np.arange(count), step).loss.item())
     assert again == losses
 
@@ -97,7 +98,7 @@ def test_a_gpu_is_not_waited_for_in_a_step(splits, variant, precision, resident)
     device = torch.device("cuda")
     model = RankingModel("alex", variant, "0.1", gaussian_state("alex", 0)).to(device)
     triplets = ImageTriplets(splits["train"], device, resident=resident)
-    training_step = TrainingStep(model, make_optimiser(model, 1e-4), trainer(f"precision={precision}"), 0)
+    training_step = TrainingStep(model, make_optimizer(model, 1e-4), trainer(f"precision={precision}"), 0)
     window = Window(device)
     window.add(0, *training_step(triplets, np.arange(BATCH), 0))  # the first one sets up
     torch.cuda.set_sync_debug_mode("error")

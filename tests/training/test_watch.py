@@ -6,7 +6,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lpips_repro.training.watch import Watch
+from lpips_repro.training.watch import TrainingWatch
 
 SPLITS = ("cnn", "color")
 VALUES = {"loss": 0.5, "train_2afc": 0.75, "learning_rate": 1e-4, "gradient_norm": 2.0}
@@ -15,7 +15,7 @@ LIN = (torch.linspace(0, 1, 64), torch.zeros(192))
 
 
 def watch(folder, step=0, validations=0):
-    return Watch(folder, SPLITS, step=step, validations=validations, steps=8, batch_size=5)
+    return TrainingWatch(folder, SPLITS, step=step, validations=validations, steps=8, batch_size=5)
 
 
 def train(shown, *steps):
@@ -26,9 +26,14 @@ def train(shown, *steps):
         shown.training(step, (step - 1) // 4, VALUES)
 
 
-def rows(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
+def rows(folder, name="metrics.csv"):
+    with (folder / name).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def steps_of(folder):
+    """The steps of training entries, and of validations."""
+    return [[int(row["step"]) for row in rows(folder, name)] for name in ("metrics.csv", "validation.csv")]
 
 
 def events(folder):
@@ -36,20 +41,15 @@ def events(folder):
     return found.Reload()
 
 
-def test_metrics_csv_has_a_row_for_each_entry_and_each_validation_in_percent(tmp_path):
+def test_metrics_csv_has_a_row_for_each_entry_and_validation_csv_for_each_validation_in_percent(tmp_path):
     with watch(tmp_path) as shown:
         shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2)
-    first, second = rows(tmp_path)
-    assert list(first) == [
-        *("step", "epoch", "loss", "train_2afc", "learning_rate", "gradient_norm", "triplets_per_second"),
-        *("val_cnn", "val_color", "val_mean"),
-    ]
-    assert first == dict.fromkeys(first, "") | {
-        "step": "0", "epoch": "0", "val_cnn": "60", "val_color": "80", "val_mean": "70"
-    }  # fmt: skip
-    assert float(second.pop("triplets_per_second")) > 0
-    assert second == dict.fromkeys(second, "") | {
+    (validation,) = rows(tmp_path, "validation.csv")
+    assert validation == {"step": "0", "epoch": "0", "val_cnn": "60", "val_color": "80", "val_mean": "70"}
+    (entry,) = rows(tmp_path)
+    assert float(entry.pop("triplets_per_second")) > 0
+    assert entry == {
         "step": "2", "epoch": "0", "loss": "0.5", "train_2afc": "75", "learning_rate": "0.0001", "gradient_norm": "2"
     }  # fmt: skip
 
@@ -60,20 +60,15 @@ def test_a_row_is_on_disk_as_soon_as_it_is_written(tmp_path):
         assert [row["step"] for row in rows(tmp_path)] == ["2"]
 
 
-def key(row):
-    """What a row is of: entries and validations are counted apart."""
-    return int(row["step"]), bool(row["val_mean"])
-
-
 @pytest.mark.parametrize(
     ("step", "validations", "kept"),
     [
-        (0, 0, []),
-        (0, 1, [(0, True)]),
-        (2, 1, [(0, True), (2, False)]),
-        (3, 1, [(0, True), (2, False)]),
-        (4, 1, [(0, True), (2, False), (4, False)]),  # stopped before or in the validation after the epoch
-        (4, 2, [(0, True), (2, False), (4, False), (4, True)]),
+        (0, 0, [[], []]),
+        (0, 1, [[], [0]]),
+        (2, 1, [[2], [0]]),
+        (3, 1, [[2], [0]]),
+        (4, 1, [[2, 4], [0]]),  # stopped before or in the validation after the epoch
+        (4, 2, [[2, 4], [0, 4]]),
     ],
 )
 def test_after_a_resume_no_step_appears_twice(tmp_path, step, validations, kept):
@@ -87,21 +82,49 @@ def test_after_a_resume_no_step_appears_twice(tmp_path, step, validations, kept)
             train(shown, 6)
 
     go_on(0, 0)
-    everything = [key(row) for row in rows(tmp_path)]
-    assert everything == [(0, True), (2, False), (4, False), (4, True), (6, False)]
+    everything = [[2, 4, 6], [0, 4]]
+    assert steps_of(tmp_path) == everything
     watch(tmp_path, step, validations).__exit__()
-    assert [key(row) for row in rows(tmp_path)] == kept
+    assert steps_of(tmp_path) == kept
     go_on(step, validations)
-    assert [key(row) for row in rows(tmp_path)] == everything
+    assert steps_of(tmp_path) == everything
 
 
 def test_rows_that_are_kept_are_kept_as_they_were(tmp_path):
     with watch(tmp_path) as shown:
         shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2)
-    before = (tmp_path / "metrics.csv").read_bytes()
+    files = [tmp_path / name for name in ("metrics.csv", "validation.csv")]
+    before = [file.read_bytes() for file in files]
     watch(tmp_path, 2, 1).__exit__()
-    assert (tmp_path / "metrics.csv").read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
+
+
+JOINT = b"""step,epoch,loss,train_2afc,learning_rate,gradient_norm,triplets_per_second,val_cnn,val_color,val_mean\r
+0,0,,,,,,60,80,70\r
+2,0,0.5,75,0.0001,2,100.5,,,\r
+4,0,0.25,75,0.0001,2,100,,,\r
+4,1,,,,,,61,81,71\r
+6,1,0.125,75,0.0001,2,100,,,\r
+"""
+
+
+@pytest.mark.parametrize("damage", [b"", b"8,1,0.125,75,0.0"])
+def test_a_file_that_earlier_versions_wrote_is_divided_and_no_row_is_lost(tmp_path, damage):
+    (tmp_path / "metrics.csv").write_bytes(JOINT + damage)
+    watch(tmp_path, 6, 2).__exit__()
+    assert steps_of(tmp_path) == [[2, 4, 6], [0, 4]]
+    assert [row["loss"] for row in rows(tmp_path)] == ["0.5", "0.25", "0.125"]
+    assert rows(tmp_path)[0]["triplets_per_second"] == "100.5"
+    assert [row["val_mean"] for row in rows(tmp_path, "validation.csv")] == ["70", "71"]
+    assert not (tmp_path / "validation.csv.damaged").exists()
+    assert (tmp_path / "metrics.csv.damaged").exists() == bool(damage)
+
+
+def test_what_a_killed_start_of_an_earlier_version_had_done_in_vain_is_taken_back(tmp_path):
+    (tmp_path / "metrics.csv").write_bytes(JOINT)
+    watch(tmp_path, 2, 1).__exit__()
+    assert steps_of(tmp_path) == [[2], [0]]
 
 
 def test_a_file_killed_before_its_header_gets_one(tmp_path):
@@ -119,12 +142,12 @@ def test_a_file_killed_before_its_header_gets_one(tmp_path):
         b"\xff\xfe\r\n",
         b"\r\n",
         b"4,0,0.5,73.",  # a kill in mid-number
-        b"4,0,0.5,75,0.0001,2,100,,,73.",  # the same in the last column: not to be told from a whole one but by its end
-        b"4,0,0.5,75,0.0001,2,100,,,\r",
-        b"4,0,0.5,75,0.0001,2,100,,\r\n",
-        b"4,0,0.5,75,0.0001,2,100,,,,\r\n",
-        b"4,0,0.5,x,0.0001,2,100,,,\r\n",
-        b"4,0,0.5,73.4,0,0.5,75,0.0001,2,100,,,\r\n4,0,0.5,75,0.0001,2,100,,,\r\n",  # and one after the damage
+        b"4,0,0.5,75,0.0001,2,100.",  # the same in the last column: not to be told from a whole one but by its end
+        b"4,0,0.5,75,0.0001,2,100\r",
+        b"4,0,0.5,75,0.0001,2\r\n",
+        b"4,0,0.5,75,0.0001,2,100,\r\n",
+        b"4,0,0.5,x,0.0001,2,100\r\n",
+        b"4,0,0.5,73.4,0,0.5,75,0.0001,2,100\r\n4,0,0.5,75,0.0001,2,100\r\n",  # and one after the damage
     ],
 )
 def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_stays(tmp_path, damage, caplog):
@@ -139,7 +162,7 @@ def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_stays(tmp_pat
         train(shown, 6)
     assert (tmp_path / "metrics.csv.damaged").read_bytes() == before + damage
     assert f"{file}: damaged, or of other columns: kept as metrics.csv.damaged" in caplog.text
-    assert [key(row) for row in rows(tmp_path)] == [(0, True), (2, False), (6, False)]
+    assert steps_of(tmp_path) == [[2, 6], [0]]
 
 
 @pytest.mark.parametrize("content", [b"\0" * 300, b"step,epo", b"step,epoch\r\n1,2\r\n"])
@@ -163,7 +186,7 @@ def test_what_is_only_taken_back_is_not_called_damaged(tmp_path, caplog):
 def clock(monkeypatch):
     """A clock that goes on only where a test says so: `clock[0] += seconds`."""
     now = [100.0]
-    monkeypatch.setattr("lpips_repro.training.watch.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lpips_repro.runs.watch.time.monotonic", lambda: now[0])
     return now
 
 
@@ -175,7 +198,7 @@ def test_throughput_counts_training_alone(tmp_path, clock):
             shown.validation(at - 2, 0, SCORES, LIN, {})
             clock[0] += 2
             train(shown, at)
-    assert [row["triplets_per_second"] for row in rows(tmp_path)] == ["", "5", "", "5"]
+    assert [row["triplets_per_second"] for row in rows(tmp_path)] == ["5", "5"]
 
 
 def test_the_line_of_an_epoch_has_the_means_that_it_is_given_and_not_the_last_window(tmp_path, caplog):

@@ -11,7 +11,7 @@ import torch
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.config import TrainConfig, TrainerConfig, parse
 from lpips_repro.datasets.packed import PackedSplit, write_split
-from lpips_repro.training.features import stored_features
+from lpips_repro.features.stored import stored_features
 from lpips_repro.training.loop import Run
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
@@ -86,8 +86,10 @@ def make_run(
 
 
 def checkpoint(folder: Path, name: str = "last.pt") -> dict:
-    """What a checkpoint holds."""
-    return torch.load(folder / name, weights_only=True)
+    """What a checkpoint holds, without the time that the run took, which differs from run to run."""
+    content = torch.load(folder / name, weights_only=True)
+    content.pop("seconds", None)
+    return content
 
 
 def assert_same(one, other, where: str = "") -> None:
@@ -107,10 +109,10 @@ def assert_same(one, other, where: str = "") -> None:
         assert one == other, where
 
 
-def metrics(folder: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv without throughput, which differs from run to run."""
-    with (folder / "metrics.csv").open(newline="") as file:
+def metrics(folder: Path, name: str = "metrics.csv") -> list[dict[str, str]]:
+    """The rows of metrics.csv or validation.csv without throughput, which differs from run to run."""
+    with (folder / name).open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        del row["triplets_per_second"]
+        row.pop("triplets_per_second", None)
     return rows

@@ -13,10 +13,12 @@ import torch
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import open_split
 from lpips_repro.distributed import Ranks, started_ranks
+from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training import validation
+from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.loop import Run
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.step import TrainingStep, make_optimiser
+from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.triplets import ImageTriplets
 from lpips_repro.training.window import Window
 from tests.training.tiny import CPU, trainer
@@ -25,9 +27,8 @@ from tests.training.tiny import CPU, trainer
 class Double(ImageTriplets):
     """Triplets as float64 images."""
 
-    def distances(self, model, indices, dropout=None):
-        images = (field[indices].permute(0, 3, 1, 2).double() / 127.5 - 1 for field in self.fields)
-        return model.distances(*images, dropout)
+    def batch(self, indices):
+        return ImageBatch(*(field[indices].permute(0, 3, 1, 2).double() / 127.5 - 1 for field in self.fields))
 
     def votes(self, indices):
         return super().votes(indices).double()
@@ -44,7 +45,7 @@ def work(folder: Path, variant: str, batch: int, steps: int, dropout: bool, rank
     run = Run(folder, {}, model, train, {"color": val}, cfg, 0, CPU, lambda: None, ranks)
     # At 1e-4 these few triplets of noise are learnt by heart in 40 steps, and then rounding grows tenfold every other
     # step, in one process too.
-    training_step, window = TrainingStep(model, make_optimiser(model, 3e-5), cfg, 0, ranks), Window(CPU, ranks=ranks)
+    training_step, window = TrainingStep(model, make_optimizer(model, 3e-5), cfg, 0, ranks), Window(CPU, ranks=ranks)
     norms = []
     for step in range(steps):
         outcome = training_step(train, run.batch(step), step)

@@ -6,9 +6,12 @@ import signal
 from collections.abc import Callable, Iterator
 
 from lpips_repro.distributed import Ranks
-from lpips_repro.training.loop import Stopped
 
 log = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """The run was asked to stop."""
 
 
 @contextlib.contextmanager

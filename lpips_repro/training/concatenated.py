@@ -1,4 +1,4 @@
-"""Rows by number from several arrays, numbered through: out of memory maps, or out of the memory of a GPU."""
+"""Several arrays as one, whose rows are taken by number: from memory maps, or from the memory of a GPU."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from lpips_repro.devices import send
 BLOCK = 2000
 
 
-class Rows:
-    """The rows of several arrays as one numbered collection.
+class ConcatenatedArrays:
+    """Several arrays, one after the other: rows are numbered through all of them.
 
     Args:
         arrays: memory-mapped or not, alike but for their lengths.

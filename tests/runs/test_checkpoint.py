@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lpips_repro.errors import UserError
-from lpips_repro.training import checkpoint
-from lpips_repro.training.checkpoint import (
+from lpips_repro.runs import checkpoint
+from lpips_repro.runs.checkpoint import (
     DamagedCheckpoint,
     check_identity,
     load_checkpoint,
@@ -30,11 +30,11 @@ def file(tmp_path):
 def test_what_is_saved_comes_back_to_the_bit(tmp_path):
     generator = torch.Generator().manual_seed(3)
     parameter = torch.nn.Parameter(torch.randn(5))
-    optimiser = torch.optim.Adam([parameter])
+    optimizer = torch.optim.Adam([parameter])
     parameter.sum().backward()
-    optimiser.step()
+    optimizer.step()
     content = {"identity": IDENTITY, "step": 7, "best": 0.1 + 0.2, "scores": {"mean": 1 / 3}}
-    content |= {"optimiser": optimiser.state_dict(), "dropout": generator.get_state(), "weights": {"w": parameter.data}}
+    content |= {"optimizer": optimizer.state_dict(), "dropout": generator.get_state(), "weights": {"w": parameter.data}}
     save_checkpoint(tmp_path / "last.pt", content)
     found = load_checkpoint(tmp_path / "last.pt", IDENTITY)
     assert found.pop("format") == checkpoint.FORMAT

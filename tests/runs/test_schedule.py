@@ -1,14 +1,19 @@
 import pytest
 
-from lpips_repro.training.schedule import learning_rate
+from lpips_repro.config import Schedule
+from lpips_repro.runs.schedule import learning_rate
 
 STEPS = 4  # an epoch
 
 
+def rate(schedule, step, *, base, hold, steps):
+    return learning_rate(Schedule[schedule], base, step, hold=hold, steps=steps, per_epoch=STEPS)
+
+
 def rates(schedule, epochs=5, decay_epochs=5, base=1e-4):
     """The rate of every step of a run."""
-    steps = range((epochs + decay_epochs) * STEPS)
-    return [learning_rate(schedule, base, epochs, decay_epochs, step, STEPS) for step in steps]
+    hold, steps = epochs * STEPS, (epochs + decay_epochs) * STEPS
+    return [rate(schedule, step, base=base, hold=hold, steps=steps) for step in range(steps)]
 
 
 def test_released_is_six_epochs_at_the_base_rate_then_down_by_a_fifth_an_epoch():
@@ -21,7 +26,7 @@ def test_paper_is_five_epochs_at_the_base_rate_then_linear_to_zero_step_by_step(
     assert found[: 5 * STEPS] == [1e-4] * (5 * STEPS)
     decay = 5 * STEPS
     assert found[5 * STEPS :] == pytest.approx([1e-4 * (decay - step) / decay for step in range(decay)], rel=1e-12)
-    assert learning_rate("paper", 1e-4, 5, 5, 10 * STEPS, STEPS) == 0
+    assert rate("paper", 10 * STEPS, base=1e-4, hold=5 * STEPS, steps=10 * STEPS) == 0
 
 
 @pytest.mark.parametrize("schedule", ["released", "paper"])

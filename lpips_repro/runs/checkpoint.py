@@ -15,6 +15,8 @@ from lpips_repro.files import set_aside
 log = logging.getLogger(__name__)
 
 FORMAT = 3
+# Entries of checkpoints under the names that earlier versions of the code gave them.
+RENAMED = {"optimiser": "optimizer"}
 
 
 class DamagedCheckpoint(UserError):
@@ -71,7 +73,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
             " wrote it, or set experiments=FOLDER for a new run"
         )
     check_identity(path.parent, known, identity)
-    return content
+    return {RENAMED.get(key, key): value for key, value in content.items()}
 
 
 def _is_of_the_system(error: Exception) -> bool:

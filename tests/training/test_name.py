@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lpips_repro.training.run_name import run_name
+from lpips_repro.training.name import run_name
 from tests.compose import settings
 
 HASHED = r"-[0-9a-f]{8}"
@@ -102,3 +102,27 @@ def test_another_folder_is_another_run():
 
 def test_a_dataset_under_a_name_of_its_own_is_named_so():
     assert name("data=folder", "data.name=mine", "data.root=x").startswith("mine-alex-lin-v0.1-seed0-")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("trainer.epochs=7",), "bapps-alex-lin-v0.1-seed0-c0d46680"),
+        (("data=mini", "trainer.precision=bfloat16", "seed=4"), "mini-alex-lin-v0.1-seed4-9a053367"),
+        (("trainer.lin_features=false", "trainer.dropout=false"), "bapps-alex-lin-v0.1-seed0-f0edd4b3"),
+    ],
+)
+def test_names_of_runs_made_before_the_optimizer_was_a_setting_hold(overrides, expected):
+    assert name(*overrides) == expected
+
+
+def test_an_optimizer_spelt_out_as_the_default_is_the_default():
+    assert name("optimizer=adam", "optimizer.momentum=null") == name()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("optimizer=sgd",), ("optimizer=adamw",), ("optimizer.momentum=0.9",), ("optimizer.weight_decay=0.1",)],
+)
+def test_another_optimizer_is_another_run(overrides):
+    assert re.fullmatch(f"bapps-alex-lin-v0.1-seed0{HASHED}", name(*overrides))

@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from lpips_repro.training.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 
 EXPECTED = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
 

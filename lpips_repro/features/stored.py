@@ -23,7 +23,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,12 +36,12 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.features.patches import to_images
 from lpips_repro.files import set_aside
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
-from lpips_repro.training.triplets import SplitFeatures, to_images
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,17 @@ log = logging.getLogger(__name__)
 FLOAT16_SCALE = 4096.0
 # Triplets at once: enough to fill the processor, few enough for maps that stay near it.
 BATCH = {"cpu": 25, "cuda": 250}
+
+
+class SplitFeatures(NamedTuple):
+    """Stored features of a split, memory-mapped (N, 2, sum of channels), in units of 1 / scale.
+
+    Noise is None if it was not asked for.
+    """
+
+    mean: np.ndarray
+    noise: np.ndarray | None
+    scale: float
 
 
 def stored_features(
@@ -201,7 +212,7 @@ def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.devic
         "dtype": dtype,
         "noise": noise,
         "device": device.type,
-        **provenance(*METRICS, "training/features.py"),
+        **provenance(*METRICS, "features"),
     }
 
 

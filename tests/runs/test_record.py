@@ -8,10 +8,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lpips_repro import run_record
 from lpips_repro.config import Device
 from lpips_repro.errors import UserError
-from lpips_repro.run_record import choose_device, record_run
+from lpips_repro.runs import record as module
+from lpips_repro.runs.record import choose_device, record_run
 
 
 def test_a_run_folder_holds_settings_commit_seed_and_versions(tmp_path):
@@ -20,7 +20,7 @@ def test_a_run_folder_holds_settings_commit_seed_and_versions(tmp_path):
     assert OmegaConf.load(tmp_path / "run" / "config.yaml") == {"seed": 3, "name": "x", "folder": "x/y"}
     assert record["seed"] == 3
     assert record["packages"]["torch"] == importlib.metadata.version("torch")
-    git = ["git", "-C", Path(run_record.__file__).parent, "rev-parse", "HEAD"]
+    git = ["git", "-C", Path(module.__file__).parent, "rev-parse", "HEAD"]
     if shutil.which("git"):
         found = subprocess.run(git, capture_output=True, text=True, check=False)
         assert record["git_commit"] == (found.stdout.strip() if found.returncode == 0 else None)
@@ -36,7 +36,7 @@ def test_the_record_has_the_commit_of_the_code_and_whether_it_was_changed(tmp_pa
     for words in (("init", "-q"), (*author, "commit", "-q", "--allow-empty", "-m", "first")):
         subprocess.run(["git", "-C", code, *words], check=True)
     commit = subprocess.run(["git", "-C", code, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    monkeypatch.setattr(run_record, "__file__", str(code / "run_record.py"))
+    monkeypatch.setattr(module, "__file__", str(code / "record.py"))
     for changed in (False, True):
         if changed:
             (code / "new.py").touch()
@@ -46,7 +46,7 @@ def test_the_record_has_the_commit_of_the_code_and_whether_it_was_changed(tmp_pa
 
 
 def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_record, "__file__", str(tmp_path / "run_record.py"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "record.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     record_run(tmp_path / "run", OmegaConf.create({"seed": 3}))
     assert json.loads((tmp_path / "run/run.json").read_text())["git_commit"] is None
@@ -75,7 +75,7 @@ def test_auto_says_which_device_it_took_and_why(monkeypatch, caplog):
 
 
 def test_cuda_that_cannot_be_used_is_an_error_with_the_reason(monkeypatch):
-    monkeypatch.setattr(run_record, "why_no_cuda", lambda: "no CUDA device or driver was found")
+    monkeypatch.setattr(module, "why_no_cuda", lambda: "no CUDA device or driver was found")
     with pytest.raises(UserError, match="device=cuda: no CUDA device or driver was found"):
         choose_device(Device.cuda)
 

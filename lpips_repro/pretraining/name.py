@@ -1,0 +1,18 @@
+"""The name of a pretraining run."""
+
+from omegaconf import DictConfig
+
+from lpips_repro.runs.name import default_settings, run_settings, with_hash
+
+# What changes no result, or is seen in the photographs themselves.
+ASIDE = {
+    *("seed", "device", "experiments", "store", "workers"),
+    *("validate_every", "log_every", "checkpoint_minutes"),
+}
+
+
+def run_name(composed: DictConfig) -> str:
+    """`pretrain-<task>-seed<seed>`, and a short hash of what differs from the default settings."""
+    task = composed.task.name
+    name = f"pretrain-{task}-seed{composed.seed}"
+    return with_hash(name, run_settings(composed, ASIDE), default_settings("pretrain", task=task))

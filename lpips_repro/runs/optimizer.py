@@ -1,0 +1,30 @@
+"""The optimizers that settings choose from: `configs/optimizer/`."""
+
+import torch
+from torch import nn
+
+from lpips_repro.config import Optimizer, OptimizerConfig
+
+ADAM = OptimizerConfig(Optimizer.adam, momentum=None, weight_decay=0.0)
+# Betas of the released trainer.
+MOMENTUM, BETA2 = 0.5, 0.999
+
+
+def make_optimizer(
+    module: nn.Module, rate: float, cfg: OptimizerConfig = ADAM, momentum: float = MOMENTUM
+) -> torch.optim.Optimizer:
+    """An optimizer of all parameters that learn.
+
+    Args:
+        module: whose parameters; rate: the learning rate at first.
+        cfg: the settings.
+        momentum: beta1 of Adam and AdamW, momentum of SGD; used if the settings name none.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    momentum = momentum if cfg.momentum is None else cfg.momentum
+    # Fused, a quarter of the time of one operation after the other.
+    common = {"lr": rate, "weight_decay": cfg.weight_decay, "fused": True}
+    if cfg.name is Optimizer.sgd:
+        return torch.optim.SGD(parameters, momentum=momentum, **common)
+    kind = {Optimizer.adam: torch.optim.Adam, Optimizer.adamw: torch.optim.AdamW}[cfg.name]
+    return kind(parameters, betas=(momentum, BETA2), **common)

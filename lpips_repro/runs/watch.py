@@ -1,0 +1,119 @@
+"""What a run shows of itself: a progress bar, a line per validation in the log, two CSV files and TensorBoard."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from lpips_repro.progress import Progress
+from lpips_repro.runs.metrics_csv import KEYS, MetricsCsv
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Writes to `metrics.csv`, `validation.csv` and `tensorboard/` in a run's folder.
+
+    Args:
+        folder: the run's.
+        training: columns of `metrics.csv`; validation: those of `validation.csv`.
+        step: where the run goes on; what was written of later steps before it was killed, or is no whole row, is
+            taken back.
+        steps: of the whole run; batch_size: examples in a step; unit: one of them.
+        counts: whether a row of `validation.csv` is part of what the run goes on from.
+        validated: whether there is such a row.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        training: Sequence[str],
+        validation: Sequence[str],
+        *,
+        step: int,
+        steps: int,
+        batch_size: int,
+        unit: str,
+        counts: Callable[[dict[str, float]], bool],
+        validated: bool,
+    ):
+        self.first_step, self.all_steps, self.batch_size = step, steps, batch_size
+        self.rate = f"{unit}s_per_second"
+        metrics = folder / "metrics.csv"
+        self.validation_csv = MetricsCsv(folder / "validation.csv", validation, counts, earlier=metrics)
+        self.csv = MetricsCsv(metrics, training, lambda row: row["step"] <= step)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if validated else 0)
+        self.bar = Progress(
+            total=steps * batch_size,
+            initial=step * batch_size,
+            desc=folder.name,
+            unit=unit,
+            unit_scale=True,
+            dynamic_ncols=True,
+        )
+        self.steps, self.since = 0, time.monotonic()  # since the last entry, validation left out
+        self.started = self.since
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+        self.board.close()
+        self.csv.close()
+        self.validation_csv.close()
+
+    def step(self) -> None:
+        """Count a step."""
+        self.steps += 1
+        self.bar.update(self.batch_size)
+
+    def entry(self, step: int, values: Mapping[str, float], words: str) -> None:
+        """Write means since the last entry to `metrics.csv` and TensorBoard, with the rate; words: for the bar."""
+        now = time.monotonic()
+        values = {**values, self.rate: self.steps * self.batch_size / (now - self.since)}
+        self.steps, self.since = 0, now
+        self.csv.row({"step": step, **values})
+        for name, value in values.items():
+            if name not in KEYS:
+                self.board.add_scalar(f"train/{name}", value, step)
+        self.bar.set_postfix_str(words, refresh=False)
+
+    def validation_entry(self, step: int, row: Mapping[str, float], scalars: Mapping[str, float], words: str) -> None:
+        """Write a validation.
+
+        Args:
+            step: after which it was.
+            row: for `validation.csv`; scalars: for TensorBoard; words: for the log.
+        """
+        self.validation_csv.row({"step": step, **row})
+        for name, value in scalars.items():
+            self.board.add_scalar(name, value, step)
+        self.since = time.monotonic()
+        if step == self.first_step:  # the validation before the first step is no part of the pace
+            self.started = self.since
+        elif step < self.all_steps:
+            pace = (self.since - self.started) / (step - self.first_step)
+            words += f", {Progress.format_interval(pace * (self.all_steps - step))} left"
+        # The bar is seen on a terminal only: this is seen in a file too.
+        with Progress.external_write_mode():  # not into the bar's line
+            log.info("%s", words)
+
+    def flush(self) -> None:
+        """Let what was written outlive a kill -9."""
+        self.board.flush()
+
+
+class Unwatched:
+    """What the ranks other than the first have in place of a `Watch`: nothing is said or written."""
+
+    def __enter__(self) -> "Unwatched":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None

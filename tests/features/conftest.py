@@ -1,0 +1,3 @@
+"""The tiny packed splits of the training tests."""
+
+from tests.training.conftest import splits  # noqa: F401
