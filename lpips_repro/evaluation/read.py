@@ -40,7 +40,7 @@ def _row(line: dict[str, str]) -> Row:
     low, high = numbers("_lo"), numbers("_hi")
     return Row(
         **{key: line[key] for key in (*KEYS, "observers", "note")},
-        settings=json.loads(line["settings"]) if line["settings"] else {},
+        settings=json.loads(line["settings"]),
         scores=numbers(""),
         interval={column: (low[column], high[column]) for column in low},
         paper=numbers("_paper"),

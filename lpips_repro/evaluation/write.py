@@ -104,7 +104,7 @@ def _lines(table: Table) -> Iterator[dict[str, str]]:
             line |= {f"{column}_paper": _paper(row, column), f"{column}_diff": _difference(table.protocol, row, column)}
         if with_spread:
             line |= {f"{column}_sd": number(row.spread.get(column)) for column in table.columns}
-        settings = json.dumps(row.settings, default=str) if row.settings else ""
+        settings = json.dumps(row.settings, default=str)
         yield {**line, "observers": row.observers, "settings": settings, "note": row.note}
 
 

@@ -89,7 +89,9 @@ def test_columns_tell_what_a_row_is_and_settings_are_json(tmp_path):
     made.variant, made.version, made.label = "lin", "0.1", "mini-alex-lin-v0.1"
     made.origin, made.seed, made.run = "trained here", "0 1", "mini-alex-lin-v0.1-seed0 mini-alex-lin-v0.1-seed1"
     made.settings = {"training": {"epochs": 5, "learning_rate": 1e-4}, "lin": ["a", "b"], "compiled": True}
-    (line,) = read(write_tables(tmp_path, [table(made)])[0])
+    absent = Row("lpips", "vgg", note="not run")
+    line, other = read(write_tables(tmp_path, [table(made, absent)])[0])
+    assert json.loads(other["settings"]) == {}  # what reads all of them as JSON
     assert (*list(line)[:9],) == KEYS
     assert [line[key] for key in KEYS] == [
         *("mini-alex-lin-v0.1", "lpips", "alex", "lin", "0.1", "", "trained here", "0 1"), made.run
