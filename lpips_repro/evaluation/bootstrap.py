@@ -47,8 +47,11 @@ class Bootstrap:
 
     def difference(self, runs: Sequence[Mapping[str, Distances]], others: Sequence[Mapping[str, Distances]]) -> Scores:
         """How much higher the scores of some runs are than those of others, on the same resamples."""
-        ours, theirs = self._replicated(runs), self._replicated(others)
-        return self._of_table(*({split: a[split] - b[split] for split in a} for a, b in zip(ours, theirs, strict=True)))
+        (score, replicates), (other, of_others) = self._replicated(runs), self._replicated(others)
+        return self._of_table(
+            {split: score[split] - other[split] for split in score},
+            {split: replicates[split] - of_others[split] for split in replicates},
+        )
 
     def means(self, credits_: Mapping[str, np.ndarray]) -> Scores:
         """Scores and 95 % intervals of a score that is the mean of credits (N,), given by split."""
@@ -58,7 +61,9 @@ class Bootstrap:
 
     def _replicated(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         score, replicates = self.protocol.score, self.protocol.replicates
-        found = {split: np.mean([score(run[split], votes) for run in runs]) for split, votes in self.votes.items()}
+        found = {
+            split: float(np.mean([score(run[split], votes) for run in runs])) for split, votes in self.votes.items()
+        }
         return found, {
             split: np.mean([replicates(run[split], votes, self.counts[split]) for run in runs], axis=0)
             for split, votes in self.votes.items()

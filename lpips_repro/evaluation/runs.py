@@ -14,7 +14,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -79,7 +79,8 @@ class TrainedRun:
     def training(self) -> dict[str, Any]:
         """The settings of the training, such as epochs and learning_rate; empty if `config.yaml` cannot be read."""
         try:
-            return OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml").trainer, resolve=True)
+            trainer = OmegaConf.load(self.folder / "config.yaml").trainer
+            return cast(dict[str, Any], OmegaConf.to_container(trainer, resolve=True))
         except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
             return {}
 

@@ -9,6 +9,7 @@ image as it is, and 512 is enlarged. The average is that of the correlations at 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,7 +90,11 @@ def caption_of(images: Sequence[DistortedImage]) -> str:
 
 
 def _row(
-    seeds: Sequence[Method], results: ImageResults, bootstrap: ReferenceBootstrap, sizes: Sequence[int], common: Mapping
+    seeds: Sequence[Method],
+    results: ImageResults,
+    bootstrap: ReferenceBootstrap,
+    sizes: Sequence[int],
+    common: Mapping[str, Any],
 ) -> Row:
     """The row of a method; of one trained with several seeds, the mean over them."""
     failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), "")

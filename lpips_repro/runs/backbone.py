@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ def check_device(precision: Precision, compiled: bool, device: torch.device, pre
         warn_of_slow_bfloat16()
 
 
-def compiled_with_gradient(function: Callable, length: int | None = None) -> Callable:
+def compiled_with_gradient(function: Callable[..., Any], length: int | None = None) -> Callable[..., Any]:
     """A function that is compiled for calls with gradient; without, it runs as it is.
 
     Args:

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lpips_repro.cli import CONFIGS
 
@@ -17,14 +17,14 @@ ADDED_LATER = {
 }
 
 
-def run_settings(composed: DictConfig, aside: Collection[str], *, resolve: bool = True) -> dict[str, Any]:
+def run_settings(composed: DictConfig | ListConfig, aside: Collection[str], *, resolve: bool = True) -> dict[str, Any]:
     """The settings that change a run's result, by their full names.
 
     Args:
         composed: the settings; aside: full names of those that change no result.
         resolve: replace what refers to other settings.
     """
-    settings = flat_settings(OmegaConf.to_container(composed, resolve=resolve))
+    settings = flat_settings(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=resolve)))
     return {
         key: value
         for key, value in settings.items()
@@ -39,12 +39,12 @@ def default_settings(script: str, **groups: str) -> dict[str, Any]:
         script: name of its main file, such as "train".
         groups: the choice in each group. A group of the user's own, which has no file there, adds nothing.
     """
-    parts = [OmegaConf.load(CONFIGS / f"{script}.yaml")]
+    parts: list[Any] = [OmegaConf.load(CONFIGS / f"{script}.yaml")]
     for group, name in groups.items():
         file = CONFIGS / group / f"{name}.yaml"
         if file.is_file():
             parts.append({group: OmegaConf.load(file)})
-    return flat_settings(OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False))
+    return flat_settings(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)))
 
 
 def with_hash(name: str, settings: dict[str, Any], defaults: dict[str, Any]) -> str:
@@ -57,7 +57,7 @@ def with_hash(name: str, settings: dict[str, Any], defaults: dict[str, Any]) -> 
 
 def flat_settings(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by their full names."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
         flat |= flat_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -23,8 +23,8 @@ def make_optimizer(
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     momentum = momentum if cfg.momentum is None else cfg.momentum
     # Fused, a quarter of the time of one operation after the other.
-    common = {"lr": rate, "weight_decay": cfg.weight_decay, "fused": True}
+    decay = cfg.weight_decay
     if cfg.name is Optimizer.sgd:
-        return torch.optim.SGD(parameters, momentum=momentum, **common)
-    kind = {Optimizer.adam: torch.optim.Adam, Optimizer.adamw: torch.optim.AdamW}[cfg.name]
-    return kind(parameters, betas=(momentum, BETA2), **common)
+        return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay, fused=True)
+    kind = torch.optim.AdamW if cfg.name is Optimizer.adamw else torch.optim.Adam
+    return kind(parameters, lr=rate, betas=(momentum, BETA2), weight_decay=decay, fused=True)

@@ -52,7 +52,7 @@ class Protocol:
     shown: int = 2
     interval: str = "{:.1f}–{:.1f}"
     interval_in_each: bool = True
-    best: Callable[..., float] = max
+    best: ClassVar[Any] = max
     score_name: str = "score"
     needs: str = ""
     bfloat16: str = ""
@@ -80,7 +80,7 @@ class Protocol:
             return self.columns_in_order
         return (*sorted(splits, key=split_order), "all")
 
-    def add_averages(self, values: Values, mean: Callable[[list], Any] = lambda of: sum(of) / len(of)) -> Values:
+    def add_averages(self, values: Values, mean: Callable[[list[Any]], Any] = lambda of: sum(of) / len(of)) -> Values:
         """Values by split with those of the averages, in the order of the columns; mean: of a list of values."""
         columns = self.columns(tuple(values))
         averages = self.averages if columns == self.columns_in_order else {"all": tuple(values)}
@@ -105,7 +105,8 @@ class MeanProtocol(Protocol):
 
     def replicates(self, distances: Distances, votes: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The means of resamples."""
-        return counts @ self.credits(distances, votes) / len(votes)
+        found: np.ndarray = counts @ self.credits(distances, votes) / len(votes)
+        return found
 
 
 PROTOCOLS: dict[str, Protocol] = {}

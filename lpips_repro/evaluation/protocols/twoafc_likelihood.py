@@ -39,7 +39,7 @@ class BinomialLikelihood(TwoAFC):
     decimals = 4
     shown = 3
     interval = "{:.3f}–{:.3f}"
-    best = min
+    best: ClassVar = min
     statistics: ClassVar = {}
 
     def credits(self, distances: Distances, votes: np.ndarray) -> np.ndarray:
