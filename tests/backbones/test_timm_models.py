@@ -13,6 +13,7 @@ from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation import methods
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import list_methods
 from tests.compose import settings
@@ -130,6 +131,7 @@ def test_without_timm_its_row_says_how_to_install_it(monkeypatch):
     (row,) = rows("net.vit-mae.init=gaussian", "net.vit-mae.weights=null")
     with pytest.raises(UserError, match="timm is not installed"):
         row.build(Engine(torch.device("cpu")))
+    methods._state_or_error.cache_clear()  # which keeps the reason, too
 
 
 def test_timm_downloads_weights_only_where_that_is_asked_for_and_says_so(monkeypatch, caplog):

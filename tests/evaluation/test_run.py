@@ -19,7 +19,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.metrics import METRICS
-from lpips_repro.metrics.registry import register_metric
+from lpips_repro.metrics.registry import Metric
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
@@ -327,7 +327,6 @@ def test_scores_of_the_real_triplets_are_those_of_the_released_code(tmp_path, re
     assert json.loads(rows["l2-rgb"]["settings"])["resize"] == resize
 
 
-@register_metric()
 def raises_an_error(x, y, *, at: int):
     """A metric that fails from some number of images at once on: at 1 already where it is tried."""
     if len(x) >= at:
@@ -337,7 +336,10 @@ def raises_an_error(x, y, *, at: int):
 
 @pytest.mark.parametrize("at", [1, 3])
 @pytest.mark.parametrize("kind", ["2afc", "jnd"])
-def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_are_made(tmp_path, caplog, at, kind):
+def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_are_made(
+    tmp_path, caplog, monkeypatch, at, kind
+):
+    monkeypatch.setitem(METRICS, "raises_an_error", Metric(raises_an_error, lambda value: value))
     make_split(tmp_path / "data", kind=kind, split="cnn")
     make_split(tmp_path / "data", kind=kind, split="color", seed=1)
     own = ("metric=[l2_rgb,psnr]", "metric.psnr.function=raises_an_error", f"+metric.psnr.settings.at={at}")
