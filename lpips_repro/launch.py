@@ -52,7 +52,7 @@ def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
     used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and "data.unpack=true" not in words
     if not root or not used:
         return
-    from lpips_repro.datasets.layout import PAPER_SPLITS
+    from lpips_repro.datasets.packing.layout import PAPER_SPLITS
 
     folder = Path(root).expanduser()
     if not any(path.name in PAPER_SPLITS for kind in ("2afc", "jnd") for path in folder.glob(f"{kind}/*/*")):

@@ -7,13 +7,11 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lpips_repro.config.checks import check_name
-from lpips_repro.config.data import DATA_SCHEMAS, FolderConfig
+from lpips_repro.config.addresses import public
+from lpips_repro.config.choices import GROUPS, settings_class
 from lpips_repro.config.evaluate import MetricConfig, NetConfig
 from lpips_repro.config.paths import expand_home
-from lpips_repro.config.pretrain import TASK_SCHEMAS
-from lpips_repro.datasets.mirrors import public
-from lpips_repro.errors import UserError, check_choice, expected, likely_names
+from lpips_repro.errors import UserError, expected, likely_names
 
 Config = TypeVar("Config")
 
@@ -29,11 +27,8 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     """
     expand_home(cfg)
     found = OmegaConf.to_container(cfg, resolve=False)
-    chosen = {}
-    for group in ("data", "task"):
-        if group in {item.name for item in fields(schema)}:
-            name = _name_in_group(found, group)
-            chosen[group] = DATA_SCHEMAS.get(name, FolderConfig) if group == "data" else TASK_SCHEMAS[name]
+    names = {item.name for item in fields(schema)}
+    chosen = {group: settings_class(group, found.get(group)) for group in GROUPS if group in names}
     for group, group_schema in chosen.items():
         _check_keys(found[group], group_schema, f"{group}.")
     _check_keys(found, schema, "")
@@ -49,19 +44,6 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-
-
-def _name_in_group(found: dict, group: str) -> str:
-    """The name of the dataset or task that is chosen."""
-    settings = found.get(group)
-    if not isinstance(settings, dict):
-        raise UserError(f"{group}={'null' if settings is None else settings}: expected a choice, as in {group}=NAME")
-    name = str(settings.get("name"))
-    if group == "data":
-        check_name("data.name", name)
-    else:
-        check_choice("task.name", name, TASK_SCHEMAS)
-    return name
 
 
 def explain(error: OmegaConfBaseException) -> str:

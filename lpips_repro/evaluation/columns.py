@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lpips_repro.datasets.layout import split_order
+from lpips_repro.datasets.packing.layout import split_order
 
 # Paper, Tables 5 and 6: each average is the plain mean of its splits.
 AVERAGES = {

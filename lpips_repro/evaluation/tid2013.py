@@ -15,7 +15,9 @@ import torch
 from omegaconf import DictConfig
 
 from lpips_repro.config import EvaluateConfig
-from lpips_repro.datasets.tid2013 import DistortedImage, describe, is_whole, read_tid2013
+from lpips_repro.datasets.mos.dataset import MosDataset
+from lpips_repro.datasets.mos.images import DistortedImage
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
@@ -42,12 +44,14 @@ def evaluate_tid2013(
     Raises:
         UserError: for a file of the dataset that is missing or damaged.
     """
+    dataset = dataset_of(cfg.data)
     with ranks.first_before_others():
-        images = read_tid2013(Path(cfg.data.root))
+        images = dataset.read_images()
         if len({image.mos for image in images}) == 1:
             raise UserError(f"{cfg.data.root}: all images have the same mean opinion score: nothing to correlate with")
         if ranks.first:
-            log.log(logging.INFO if is_whole(images) else logging.WARNING, "%s: %s", cfg.data.root, describe(images))
+            level = logging.INFO if dataset.is_whole(images) else logging.WARNING
+            log.log(level, "%s: %s", cfg.data.root, dataset.describe_images(images))
     # By itself nothing is compiled: five sizes would be five compilations of each network.
     engine = Engine(device, getattr(torch, cfg.dtype.value), bool(cfg.compile))
     store = ImageDistanceStore(Path(cfg.experiments) / "distances" / cfg.data.name)
@@ -64,20 +68,20 @@ def evaluate_tid2013(
     rows = [_row(seeds, results, bootstrap, cfg.data.sizes, f"{common} seed={cfg.seed}") for seeds in by_seeds(methods)]
     with written_together(folder) as new:
         record_run(new, composed)
-        files = write_table(new, rows, cfg.data.sizes, caption_of(images))
-    print(terminal_table(rows, cfg.data.sizes, caption_of(images)))
+        files = write_table(new, rows, cfg.data.sizes, caption_of(dataset, images))
+    print(terminal_table(rows, cfg.data.sizes, caption_of(dataset, images)))
     print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
-def caption_of(images: Sequence[DistortedImage]) -> str:
-    """What the figures are, and whether they are those of all of TID2013."""
+def caption_of(dataset: MosDataset, images: Sequence[DistortedImage]) -> str:
+    """What the figures are, and whether they are those of all of the dataset."""
     references = len({image.reference for image in images})
     return " ".join(
         (
             "Rank correlation of mean opinion scores with the negated distance (1: the same order), Kendall's as tau-b,"
             " at a smaller side of so many pixels and averaged.",
             f"Intervals: 95 % bootstrap over the {references} reference images, as images of one are not independent.",
-            *[f"{describe(images)}."] * (not is_whole(images)),
+            *[f"{dataset.describe_images(images)}."] * (not dataset.is_whole(images)),
         )
     )
 

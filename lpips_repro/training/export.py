@@ -10,7 +10,7 @@ from typing import Any
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.runs import TrainedRun, read_run
-from lpips_repro.files import set_aside
+from lpips_repro.files import set_aside, write_whole
 from lpips_repro.training.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel
 
@@ -64,9 +64,7 @@ def write_summary(run: TrainedRun, settings: Mapping[str, Any], val_2afc: Mappin
     """Write that a run is finished: what was trained on what, and its scores in percent."""
     summary = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}
     summary |= {"settings": dict(settings), "val_2afc": dict(val_2afc)}
-    partial = run.folder / f".{SUMMARY}"
-    partial.write_text(json.dumps(summary, indent=2) + "\n")
-    partial.replace(run.folder / SUMMARY)
+    write_whole(run.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
 
 def keep_orphans(folder: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lpips_repro.files import free_name
+from lpips_repro.files import free_name, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +61,7 @@ class MetricsCsv:
             kept = free_name(file.with_name(f"{file.name}.damaged"))
             shutil.copyfile(file, kept)
             log.warning("%s: damaged, or of other columns: kept as %s: rows before the damage stay", file, kept.name)
-        partial = file.with_name(".metrics.csv")
-        partial.write_bytes(b"".join(lines))
-        partial.replace(file)
+        write_whole(file, b"".join(lines))
 
     def _numbers(self, line: bytes) -> dict[str, float]:
         """A row, with nan for what it says nothing of; ValueError where it is not whole."""

@@ -11,7 +11,7 @@ from lpips_repro.cli import CONFIGS
 
 # What changes no result: where things are kept, what is watched and how often, and on what it runs.
 ASIDE = {
-    *("data.packed", "data.workers", "data.mirrors", "data.archives", "data.unpack", "data.manifest"),
+    *("data.packed", "data.workers", "data.mirrors", "data.archives", "data.unpack", "data.manifest", "data.dataset"),
     *("trainer.log_every", "trainer.checkpoint_minutes"),
     *("seed", "version", "device", "experiments", "features", "download", "bootstrap"),
 }

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from lpips_repro.datasets.bapps import ARCHIVES, COUNTS
+from lpips_repro.datasets.bapps.prepare import ARCHIVES, COUNTS
 
 IMAGES = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
 VOTES = {"2afc": "judge", "jnd": "same"}

@@ -22,8 +22,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from lpips_repro.datasets.members import read_members
-from lpips_repro.datasets.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.packing.archive_members import read_members
 from lpips_repro.datasets.torch_datasets import BAPPS2AFC
 from lpips_repro.parallel import available_cores
 from tests.datasets.archives import png, write_archives
@@ -35,7 +35,7 @@ PACK = """
 import sys
 from pathlib import Path
 from lpips_repro.config import DatasetConfig, parse
-from lpips_repro.datasets.bapps import prepare_bapps
+from lpips_repro.datasets.bapps.prepare import prepare_bapps
 from lpips_repro.parallel import available_cores
 from tests.datasets.small_bapps import small_settings
 if __name__ == "__main__":
