@@ -8,17 +8,17 @@ from typing import Any
 
 from lpips_repro.config.checks import check_name
 from lpips_repro.config.modules import import_file
-from lpips_repro.errors import UserError, check_choice, check_new
+from lpips_repro.errors import UserError, check_new, expected
 
 # What a group's choices are called in messages.
 GROUPS = {"data": "dataset", "task": "task"}
-_SETTINGS: dict[str, dict[str, type]] = {group: {} for group in GROUPS}
+SETTINGS: dict[str, dict[str, type]] = {group: {} for group in GROUPS}
 
 
 def register_settings(group: str, name: str, settings: type) -> None:
     """Register the dataclass of the settings of one choice of a group; UserError if the name is taken."""
-    check_new(GROUPS[group], name, _SETTINGS[group])
-    _SETTINGS[group][name] = settings
+    check_new(GROUPS[group], name, SETTINGS[group])
+    SETTINGS[group][name] = settings
 
 
 def settings_class(group: str, found: Any) -> type:
@@ -38,5 +38,8 @@ def settings_class(group: str, found: Any) -> type:
     if found.get("module"):
         import_file(Path(found["module"]), GROUPS[group])
     key = "dataset" if found.get("dataset") else "name"
-    check_choice(f"{group}.{key}", str(found[key]), _SETTINGS[group])
-    return _SETTINGS[group][found[key]]
+    name, known = str(found[key]), SETTINGS[group]
+    if name not in known:
+        own = ", or dataset: folder for a folder in the BAPPS layout of any name" if group == "data" else ""
+        raise UserError(f"{group}.{key}={name!r}: {expected(name, known)}{own}")
+    return known[name]

@@ -27,11 +27,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: if it cannot be written, such as on a full disk.
     """
-    own = f".{path.name}.partial-{platform.node()}-"
-    for left in path.parent.glob(f"{glob.escape(own)}*"):
-        if not _is_running(left.name.removeprefix(own)):
+    partial = partial_of(path, os.getpid())
+    host = partial.name.removesuffix(str(os.getpid()))
+    for left in path.parent.glob(f"{glob.escape(host)}*"):
+        if not _is_running(left.name.removeprefix(host)):
             left.unlink(missing_ok=True)
-    partial = path.with_name(f"{own}{os.getpid()}")
     try:
         with partial.open("wb") as file:
             yield file
@@ -40,6 +40,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_of(path: Path, process: int) -> Path:
+    """Where a process of this host writes what is to take the place of `path`."""
+    return path.with_name(f".{path.name}.partial-{platform.node()}-{process}")
 
 
 def sync(path: Path) -> None:

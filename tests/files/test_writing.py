@@ -1,8 +1,50 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from lpips_repro.files import finish_writing, set_aside, written_together
+from lpips_repro.files import finish_writing, new_file, set_aside, write_whole, written_together
+from lpips_repro.files.writing import partial_of
+from tests.processes import ended_process
+
+
+@pytest.mark.parametrize("content", ["new\n", b"new\n"])
+def test_a_whole_file_takes_the_place_of_the_older_one_and_leaves_nothing_else(tmp_path, content):
+    (tmp_path / "a").write_text("old, and longer")
+    write_whole(tmp_path / "a", content)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new\n"}
+
+
+@pytest.mark.parametrize("moment", ["block", "os.fsync", "replace"])
+def test_an_error_at_any_moment_leaves_the_older_file(tmp_path, monkeypatch, moment):
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a").write_text("old")
+    if moment != "block":
+        monkeypatch.setattr(*((os, "fsync") if moment == "os.fsync" else (Path, "replace")), fails)
+    with pytest.raises(OSError, match="No space"), new_file(tmp_path / "a") as file:
+        file.write(b"new")
+        if moment == "block":
+            fails()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_the_older_file_is_there_until_the_new_one_is_complete(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with new_file(tmp_path / "a") as file:
+        file.write(b"new")
+        file.flush()
+        assert (tmp_path / "a").read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_running_one_writes_is_not(tmp_path):
+    killed, running = partial_of(tmp_path / "a", ended_process()), partial_of(tmp_path / "a", os.getppid())
+    other = tmp_path / ".a.partial-another-host-1"
+    for path in (killed, running, other):
+        path.write_text("half")
+    write_whole(tmp_path / "a", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", running.name, other.name}
 
 
 def test_what_is_set_aside_overwrites_nothing(tmp_path):
