@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 def evaluate_tid2013(
     cfg: EvaluateConfig, composed: DictConfig, methods: Sequence[Method], device: torch.device, ranks: Ranks
 ) -> None:
-    """Write and print the table of TID2013.
+    """Write and print the table of whole images with mean opinion scores.
 
     Raises:
         UserError: for a file of the dataset that is missing or damaged.
@@ -68,8 +68,8 @@ def evaluate_tid2013(
     rows = [_row(seeds, results, bootstrap, cfg.data.sizes, f"{common} seed={cfg.seed}") for seeds in by_seeds(methods)]
     with written_together(folder) as new:
         record_run(new, composed)
-        files = write_table(new, rows, cfg.data.sizes, caption_of(dataset, images))
-    print(terminal_table(rows, cfg.data.sizes, caption_of(dataset, images)))
+        files = write_table(new, dataset.title, rows, cfg.data.sizes, caption_of(dataset, images))
+    print(terminal_table(dataset.title, rows, cfg.data.sizes, caption_of(dataset, images)))
     print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 

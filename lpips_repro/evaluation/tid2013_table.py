@@ -1,4 +1,4 @@
-"""The table of TID2013 as CSV, Markdown and text for the terminal."""
+"""The table of whole images with mean opinion scores as CSV, Markdown and text for the terminal."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -9,18 +9,16 @@ from lpips_repro.evaluation.rank_correlation import MEASURES
 from lpips_repro.evaluation.tables import Row
 from lpips_repro.evaluation.write import KEYS, SPREAD, notes_of, render
 
-TITLE = "TID2013"
-
 
 def columns_of(measure: str, sizes: Sequence[int]) -> list[str]:
     """The columns of a correlation: one a size, and their mean."""
     return [*(f"{measure}_{size}" for size in sizes), measure]
 
 
-def write_table(folder: Path, rows: Sequence[Row], sizes: Sequence[int], caption: str) -> list[Path]:
-    """Write tid2013.csv and tid2013.md into a folder; returns the files."""
+def write_table(folder: Path, title: str, rows: Sequence[Row], sizes: Sequence[int], caption: str) -> list[Path]:
+    """Write TITLE.csv and TITLE.md, in lower case, into a folder; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    csv_file, md_file = folder / "tid2013.csv", folder / "tid2013.md"
+    csv_file, md_file = (folder / f"{title.lower()}.{suffix}" for suffix in ("csv", "md"))
     columns = [column for measure in MEASURES for column in columns_of(measure, sizes)]
     lines = [_line(row, columns, any(other.spread for other in rows)) for row in rows]
     with csv_file.open("w", newline="") as file:
@@ -28,14 +26,14 @@ def write_table(folder: Path, rows: Sequence[Row], sizes: Sequence[int], caption
         writer.writeheader()
         writer.writerows(lines)
     tables = _tables(rows, sizes, "github", "## {}", markdown, lambda low, high: f" <sub>{low:.3f} to {high:.3f}</sub>")
-    md_file.write_text(f"# {TITLE}\n\n{_caption(rows, caption)}\n\n{tables}\n{notes_of(rows, markdown_with_code)}")
+    md_file.write_text(f"# {title}\n\n{_caption(rows, caption)}\n\n{tables}\n{notes_of(rows, markdown_with_code)}")
     return [csv_file, md_file]
 
 
-def terminal_table(rows: Sequence[Row], sizes: Sequence[int], caption: str) -> str:
+def terminal_table(title: str, rows: Sequence[Row], sizes: Sequence[int], caption: str) -> str:
     """The table as aligned text: correlations, and the interval of their mean."""
     return (
-        f"{TITLE}\n{_caption(rows, caption)}\n\n{_tables(rows, sizes, 'simple', '{}', plain, None)}\n{notes_of(rows)}"
+        f"{title}\n{_caption(rows, caption)}\n\n{_tables(rows, sizes, 'simple', '{}', plain, None)}\n{notes_of(rows)}"
     )
 
 

@@ -30,6 +30,7 @@ from lpips_repro.download.fetch import fetch_archive
 
 @hydra.main(version_base="1.3", config_path="{configs}", config_name="train")
 def main(cfg):
+    import lpips_repro.datasets  # registers what the settings choose, in the processes of joblib as well
     logging.info("mirrors %s", cfg.data.mirrors)
     mirrors = parse(cfg, TrainConfig).data.mirrors
     fetch_archive("jnd.tar.gz", mirrors, Path("{folder}") / str(cfg.seed), needed_bytes=0, attempts=1)
