@@ -16,11 +16,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+import lpips_repro.datasets  # noqa: F401 (registers those that settings can choose)
 from lpips_repro.config import explain
+from lpips_repro.config.addresses import public
 from lpips_repro.config.paths import CONFIGS
+from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
-from lpips_repro.datasets.mirrors import public
-from lpips_repro.datasets.secrets import PublicRecord, hide_arguments
 from lpips_repro.errors import UserError, check_utf8, expected
 from lpips_repro.quoting import quoted
 from lpips_repro.sweep import unfinished

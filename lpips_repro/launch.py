@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lpips_repro.datasets.mirrors import public
+from lpips_repro.config.addresses import public
 from lpips_repro.errors import UserError
 from lpips_repro.quoting import quoted
 
@@ -55,8 +55,8 @@ def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
     used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and not others
     if not root or not used:
         return
-    from lpips_repro.datasets.layout import PAPER_SPLITS
     from lpips_repro.datasets.packed import IMAGE_FIELDS
+    from lpips_repro.datasets.packing.layout import PAPER_SPLITS
 
     folder = Path(root).expanduser()
     if not any(path.name in PAPER_SPLITS for kind in IMAGE_FIELDS for path in folder.glob(f"{kind}/*/*")):

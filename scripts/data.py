@@ -10,7 +10,7 @@ from lpips_repro.cli import run
 def main(cfg: DictConfig) -> None:
     """Fetch."""
     # Imported here: the processes that decode images import this file too, and need no torch.
-    from lpips_repro.datasets.verify import fetch_dataset
+    from lpips_repro.datasets.commands import fetch_dataset
 
     fetch_dataset(cfg)
 

@@ -10,7 +10,7 @@ from lpips_repro.cli import run
 def main(cfg: DictConfig) -> None:
     """Verify."""
     # Imported here: the processes that decode images import this file too, and need no torch.
-    from lpips_repro.datasets.verify import verify_dataset
+    from lpips_repro.datasets.commands import verify_dataset
 
     verify_dataset(cfg)
 

@@ -15,6 +15,13 @@ REPOSITORY = CONFIGS.parent
 PATIENCE = 120  # seconds, for a machine that has much else to do
 
 
+def ended_process() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
 @contextlib.contextmanager
 def started(command: Sequence[str], output: Path, **environment: str) -> Iterator[subprocess.Popen]:
     """A process in a session of its own, in the repository and on one thread, that does not outlive the block.

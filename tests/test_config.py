@@ -8,13 +8,13 @@ from lpips_repro.config import (
     DatasetConfig,
     Device,
     EvaluateConfig,
-    FolderConfig,
-    MiniConfig,
     SparsityConfig,
     TrainConfig,
     WeightsConfig,
     parse,
 )
+from lpips_repro.datasets.bapps import BappsConfig
+from lpips_repro.datasets.mini import MiniConfig
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS, settings
 from tests.makefile import script_of_line
@@ -23,7 +23,7 @@ from tests.makefile import script_of_line
 def test_defaults_are_the_documented_ones():
     cfg = parse(settings("evaluate"), EvaluateConfig)
     assert (cfg.data.name, cfg.device, cfg.seed, cfg.name) == ("bapps", Device.auto, 0, "tables-bapps")
-    assert isinstance(cfg.data, FolderConfig)
+    assert isinstance(cfg.data, BappsConfig)
     assert list(cfg.metric) == ["l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc", "hdr-vdp"]
     self_supervised = ("alex-watching", "alex-splitbrain", "alex-puzzle", "alex-bigan")
     assert list(cfg.net) == ["alex-gaussian", "alex-kmeans", *self_supervised, "squeeze", "alex", "vgg"]
@@ -147,7 +147,7 @@ def test_the_mirrors_of_every_documented_command_reach_the_settings(command):
     ("override", "message"),
     [
         ("sedd=1", "error: sedd: .*expected one of .*seed"),
-        ("data=bap", "error: data=bap: expected one of bapps, folder, mini, tid2013: did you mean bapps"),
+        ("data=bap", "error: data=bap: expected one of bapps, folder, kadid10k, mini, tid2013: did you mean bapps"),
         ("net=[alx]", "error: net=alx: expected some of alex, alex_bigan, .*squeeze, .*vgg"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.errors import UserError
+from lpips_repro.files import write_whole
 
 
 def recipe_file(weights: Path) -> Path:
@@ -21,11 +22,8 @@ def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> None:
         made: what the tables call them by, as in "trained here: 900 steps".
         content: all else there is to say.
     """
-    file = recipe_file(weights)
-    partial = file.with_name(f".{file.name}")
     recipe = {"made": made, "weights": digest_state(read_state(weights)), **content}
-    partial.write_text(json.dumps(recipe, indent=2) + "\n")
-    partial.replace(file)
+    write_whole(recipe_file(weights), json.dumps(recipe, indent=2) + "\n")
 
 
 def read_recipe(weights: Path) -> dict[str, Any] | None:

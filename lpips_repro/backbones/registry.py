@@ -1,9 +1,7 @@
 """The networks by name, and the one module they all become: images in, feature maps out."""
 
 import functools
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
+from lpips_repro.config.modules import import_file
 from lpips_repro.errors import UserError, check_choice, check_new
 
 # In which the largest output of a layer is looked for.
@@ -71,25 +70,6 @@ def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Module]], 
     return register
 
 
-def register_file(path: Path) -> None:
-    """Import a Python file outside the package, whose networks register themselves; once, however often it is asked."""
-    path = path.absolute()
-    module_name = f"{__name__}:{path}"
-    if module_name in sys.modules:
-        return
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: `module` of a network is the Python file that registers it")
-    module_spec = importlib.util.spec_from_file_location(module_name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise UserError(f"{path}: not the name of a Python file: rename it to {path.stem}.py")
-    module = sys.modules[module_name] = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module_name]
-        raise
-
-
 def check_backbone(name: str, setting: str = "net", file: str | None = None) -> None:
     """Raise UserError, naming the known ones, unless there is a network of this name.
 
@@ -99,7 +79,7 @@ def check_backbone(name: str, setting: str = "net", file: str | None = None) -> 
         file: a Python file that registers networks, read first.
     """
     if file is not None:
-        register_file(Path(file))
+        import_file(Path(file), "network")
     family = next((register for begin, register in FAMILIES.items() if name.startswith(begin)), None)
     if family is not None and name not in BACKBONES:
         family(name)

@@ -24,8 +24,8 @@ from torchvision import transforms
 
 from lpips_repro.benchmark.stand_ins import png, write_archives
 from lpips_repro.config.paths import CONFIGS
-from lpips_repro.datasets.members import read_members
-from lpips_repro.datasets.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.packing.archive_members import read_members
 from lpips_repro.datasets.torch_datasets import BAPPS2AFC
 from lpips_repro.parallel import available_cores
 
@@ -37,7 +37,7 @@ PACK = """
 import sys
 from lpips_repro.benchmark.settings import composed
 from lpips_repro.config import DatasetConfig, parse
-from lpips_repro.datasets.bapps import prepare_bapps
+from lpips_repro.datasets.bapps.prepare import prepare_bapps
 from lpips_repro.parallel import available_cores
 if __name__ == "__main__":
     cfg = parse(composed("dataset", *sys.argv[1:]), DatasetConfig)

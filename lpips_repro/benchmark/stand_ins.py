@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from lpips_repro.datasets.published import ARCHIVES
+from lpips_repro.datasets.bapps.published import ARCHIVES
 
 IMAGES = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
 VOTES = {"2afc": "judge", "jnd": "same"}

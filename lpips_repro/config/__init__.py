@@ -4,16 +4,7 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 """
 
 from lpips_repro.config.bench import BenchConfig, Measure
-from lpips_repro.config.data import (
-    BappsConfig,
-    DatasetConfig,
-    FolderConfig,
-    MiniConfig,
-    Observers,
-    Resize,
-    Splits,
-    Tid2013Config,
-)
+from lpips_repro.config.data import DatasetConfig, DataSettings, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
     SUPERVISIONS,
     CorrelationConfig,
@@ -42,21 +33,19 @@ from lpips_repro.config.train import (
 __all__ = [
     "SUPERVISIONS",
     "Activation",
-    "BappsConfig",
     "BenchConfig",
     "BiganConfig",
     "CorrelationConfig",
+    "DataSettings",
     "DatasetConfig",
     "Device",
     "Dtype",
     "EvaluateConfig",
     "FeaturesDtype",
-    "FolderConfig",
     "Init",
     "KmeansConfig",
     "Measure",
     "MetricConfig",
-    "MiniConfig",
     "NetConfig",
     "Observers",
     "Optimizer",
@@ -71,7 +60,6 @@ __all__ = [
     "SplitBrainConfig",
     "Splits",
     "TaskConfig",
-    "Tid2013Config",
     "TrainConfig",
     "TrainerConfig",
     "VariantConfig",

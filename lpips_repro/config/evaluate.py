@@ -99,7 +99,7 @@ class VariantConfig:
 
 @dataclass(kw_only=True)
 class EvaluateConfig:
-    """`configs/evaluate.yaml`; `data` as in `DATA_SCHEMAS`; a group chosen empty is absent."""
+    """`configs/evaluate.yaml`; `data` as in `config.choices`; a group chosen empty is absent."""
 
     data: Any
     metric: dict[str, MetricConfig] = field(default_factory=dict)

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lpips_repro.config.checks import check_name
-from lpips_repro.config.data import DATA_SCHEMAS, FolderConfig
+from lpips_repro.config.addresses import public
+from lpips_repro.config.choices import GROUPS, settings_class
 from lpips_repro.config.evaluate import MetricConfig, NetConfig
 from lpips_repro.config.paths import expand_home
-from lpips_repro.config.pretrain import TASK_SCHEMAS
-from lpips_repro.datasets.mirrors import public
-from lpips_repro.errors import UserError, check_choice, expected
+from lpips_repro.errors import UserError, expected
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,11 +30,8 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     """
     expand_home(cfg)
     found: Any = OmegaConf.to_container(cfg, resolve=False)
-    chosen = {}
-    for group in ("data", "task"):
-        if group in {item.name for item in fields(schema)}:
-            name = _name_in_group(found, group)
-            chosen[group] = DATA_SCHEMAS.get(name, FolderConfig) if group == "data" else TASK_SCHEMAS[name]
+    names = {item.name for item in fields(schema)}
+    chosen = {group: settings_class(group, found.get(group)) for group in GROUPS if group in names}
     for group, group_schema in chosen.items():
         _check_keys(found[group], group_schema, f"{group}.")
     _check_keys(found, schema, "")
@@ -53,19 +48,6 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
         return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-
-
-def _name_in_group(found: dict, group: str) -> str:
-    """The name of the dataset or task that is chosen."""
-    settings = found.get(group)
-    if not isinstance(settings, dict):
-        raise UserError(f"{group}={'null' if settings is None else settings}: expected a choice, as in {group}=NAME")
-    name = str(settings.get("name"))
-    if group == "data":
-        check_name("data.name", name)
-    else:
-        check_choice("task.name", name, TASK_SCHEMAS)
-    return name
 
 
 def explain(error: OmegaConfBaseException) -> str:

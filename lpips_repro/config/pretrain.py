@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
+from lpips_repro.config.choices import register_settings
 from lpips_repro.config.evaluate import Device
 from lpips_repro.config.optimizer import OptimizerConfig, Precision, Schedule
 from lpips_repro.errors import UserError
@@ -91,6 +92,8 @@ class BiganConfig(TaskConfig):
 
 
 TASK_SCHEMAS = {"splitbrain": SplitBrainConfig, "puzzle": PuzzleConfig, "bigan": BiganConfig}
+for _name, _settings in TASK_SCHEMAS.items():
+    register_settings("task", _name, _settings)
 
 
 @dataclass

@@ -64,7 +64,7 @@ class TrainerConfig:
 
 @dataclass
 class TrainConfig:
-    """`configs/train.yaml`; `data` as in `DATA_SCHEMAS`; one network, one variant."""
+    """`configs/train.yaml`; `data` as in `config.choices`; one network, one variant."""
 
     data: Any
     net: dict[str, NetConfig]

@@ -1,1 +1,8 @@
-"""From folders, and the mini dataset, to packed splits."""
+"""Datasets, from archives and folders to packed splits; importing the package registers those of its folders."""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    if _module.ispkg:
+        importlib.import_module(_module.name)

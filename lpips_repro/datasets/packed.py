@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lpips_repro.errors import UserError
+from lpips_repro.files import sync
 
 LAYOUT_VERSION = 1
 PATCH_SIZE = 64
@@ -33,6 +35,8 @@ CARD_TYPES = {
     **dict.fromkeys(("kind", "phase", "split", "dataset", "resize", "observers", "digest"), str),
     "count": int,
 }
+# Folders that a killed process leaves next to packed splits. As narrow as can be: the user's own may be there too.
+LEFTOVER = re.compile(r"\.((2afc|jnd)-(train|val)-.+\.(partial|old)-\d+|\w+\.tar\.gz\.(spool|unpack))")
 
 _REMEDY = "move the folder {} elsewhere and run the command again to pack it again"
 
@@ -150,7 +154,7 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
     _check(partial, card, arrays)
     # Or a power cut could leave the new name on files that were never written.
     for written in (*partial.iterdir(), partial):
-        _sync(written)
+        sync(written)
     if path.exists():
         old = path.with_name(f".{path.name}.old-{os.getpid()}")
         path.rename(old)
@@ -158,17 +162,8 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
         shutil.rmtree(old)
     else:
         partial.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     return open_split(path)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk itself."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any]) -> PackedSplit:

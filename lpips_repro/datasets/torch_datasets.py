@@ -11,19 +11,18 @@
         batch["judge"]              # float32 (50,), shares
 
 No `collate_fn` is needed; `Subset`, `ConcatDataset` and worker processes work as with any dataset. But a loader without
-workers is the fastest: there is nothing to decode, so all that they can do is to read a slow disk ahead.
+workers is the fastest, as there is nothing to decode.
 """
 
-import functools
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate, get_worker_info
+from torch.utils.data import Dataset, default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
 
 from lpips_repro.datasets.packed import LAYOUT_VERSION, open_split, read_card
@@ -52,11 +51,10 @@ class _PackedDataset(Dataset):
             raise UserError(f"{self.path}: a {kind} split, expected {self.kind}: use the other dataset class")
 
     def _open(self) -> None:
-        card = read_card(self.path)
-        if card is None:
+        if read_card(self.path) is None:
             raise UserError(f"{self.path}: no packed split of layout {LAYOUT_VERSION} here: {_remedy(self.path)}")
-        self.card: dict[str, Any] = card
-        self._arrays = _map_arrays(self.path, card["digest"])
+        split = open_split(self.path)
+        self.card, self._arrays = split.card, split.arrays
 
     def __len__(self) -> int:
         return self.card["count"]
@@ -72,13 +70,16 @@ class _PackedDataset(Dataset):
             return [self[row] for row in rows]
         return _Examples(self, rows)
 
-    # A worker process opens the files itself: a memory map would be pickled whole.
+    # Another process opens the files itself: a memory map would be pickled whole.
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_arrays"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        digest = self.card["digest"]
         self._open()
+        if self.card["digest"] != digest:
+            raise UserError(f"{self.path}: packed again while it was being read: run the command again")
 
 
 class BAPPS2AFC(_PackedDataset):
@@ -99,15 +100,6 @@ def _remedy(path: Path) -> str:
     splits = f" SPLITS={phase[1]}" if phase else ""
     resize = ' ARGS="data.resize=exact"' if path.parent.name == "exact" else ""
     return f"run `make data{splits}{resize}` (BAPPS) or `make data{splits} DATA=mini`"
-
-
-@functools.lru_cache(maxsize=32)
-def _map_arrays(path: Path, digest: str) -> dict[str, np.ndarray]:
-    """The memory-mapped fields of the split at `path`, the same ones for all who ask."""
-    split = open_split(path)
-    if split.card["digest"] != digest:
-        raise UserError(f"{path}: packed anew while it was being read: run the command again")
-    return split.arrays
 
 
 def _as_floats(arrays: Mapping[str, np.ndarray], rows: int | slice | list[int]) -> dict[str, Tensor]:
@@ -142,55 +134,10 @@ class _Examples(Sequence):
         return self.dataset[self.rows[index]]
 
 
-class _WorkerBatch(MutableMapping):
-    """A batch in a worker. One that nobody looked at goes to the loader's process as the numbers of its rows.
-
-    What the worker reads is then in the page cache, memory that all processes share: to take it from there costs less
-    than to receive it, even as bytes. Once looked at, as in a `collate_fn` that changes it, it goes as it is.
-    """
-
-    def __init__(self, dataset: _PackedDataset, rows: list[int]):
-        self.dataset, self.rows = dataset, rows
-        for array in dataset._arrays.values():
-            array[rows]  # read ahead
-
-    @functools.cached_property
-    def fields(self) -> dict[str, Tensor]:
-        return _as_floats(self.dataset._arrays, self.rows)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.fields[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.fields[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self.fields[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.fields)
-
-    def __len__(self) -> int:
-        return len(self.fields)
-
-    def __or__(self, other: Mapping) -> dict[str, Any]:
-        return {**self, **other}
-
-    def __reduce__(self) -> tuple:
-        if "fields" in vars(self):
-            return dict, (self.fields,)
-        return _read_batch, (self.dataset.path, self.dataset.card["digest"], self.rows)
-
-
-def _read_batch(path: Path, digest: str, rows: list[int]) -> dict[str, Tensor]:
-    return _as_floats(_map_arrays(path, digest), rows)
-
-
 def _collate(examples: Sequence[_Example], *, collate_fn_map: dict | None = None) -> Mapping[str, Tensor]:
     if not isinstance(examples, _Examples):  # fetched one by one, as ConcatDataset does
         return default_collate([dict(example) for example in examples])
-    dataset, rows = examples.dataset, examples.rows
-    return _as_floats(dataset._arrays, rows) if get_worker_info() is None else _WorkerBatch(dataset, rows)
+    return _as_floats(examples.dataset._arrays, examples.rows)
 
 
 # The way that default_collate documents for types of one's own.

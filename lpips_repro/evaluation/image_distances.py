@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.datasets.tid2013 import DistortedImage, load_image
+from lpips_repro.datasets.mos.images import DistortedImage, load_image
 from lpips_repro.devices import read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, load_batch, measure_batch

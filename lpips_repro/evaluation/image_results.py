@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.tid2013 import DistortedImage, digest_images
+from lpips_repro.datasets.mos.images import DistortedImage, digest_images
 from lpips_repro.distributed import Ranks
 from lpips_repro.evaluation.distances import Distance, Engine
 from lpips_repro.evaluation.foreign import ForeignDistances
@@ -20,7 +20,7 @@ from lpips_repro.provenance import digest_of
 log = logging.getLogger(__name__)
 
 # What turns image files into what methods see.
-READER = ("datasets/decoding.py", "datasets/tid2013.py", "evaluation/image_distances.py")
+READER = ("files/decoding.py", "datasets/mos/images.py", "evaluation/image_distances.py")
 
 
 class ImageResults:

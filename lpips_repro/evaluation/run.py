@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import BappsConfig, Dtype, EvaluateConfig, Tid2013Config, parse
+from lpips_repro.config import Dtype, EvaluateConfig, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.datasets.bapps import find_packed
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.bootstrap import Bootstrap
@@ -66,7 +66,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         check_labels(methods)
         if not methods:
             raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
-    if isinstance(cfg.data, Tid2013Config):
+    if dataset_of(cfg.data).has_whole_images:
         evaluate_tid2013(cfg, composed, methods, device, ranks)
         return
     with ranks.first_before_others():
@@ -95,20 +95,16 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
 
 def _check_before_fetching(cfg: EvaluateConfig) -> None:
     """Read the published tables, and name the networks without weights, before hours of fetching BAPPS."""
-    if not isinstance(cfg.data, BappsConfig):
-        return
     for protocol in PROTOCOLS.values():
         _paper(cfg, protocol)
-    _, to_fetch = find_packed(cfg.data, ["val"])
-    if to_fetch and (missing := missing_weights(cfg)):
+    if dataset_of(cfg.data).to_fetch(["val"]) and (missing := missing_weights(cfg)):
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
         log.warning("the rows of these networks will have no scores, for they have no weights:%s", reasons)
 
 
 def _paper(cfg: EvaluateConfig, protocol: Protocol) -> dict[tuple[str, str], dict[str, float]]:
     """The paper's figures, which belong to BAPPS as the released loader reads it; of other data none."""
-    with_paper = cfg.data.name == "bapps" and cfg.data.resize.value == "pil_bilinear"
-    return read_paper(Path(cfg.reference), protocol) if with_paper else {}
+    return read_paper(Path(cfg.reference), protocol) if dataset_of(cfg.data).has_paper_figures else {}
 
 
 def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:

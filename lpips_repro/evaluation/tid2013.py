@@ -6,17 +6,20 @@ Pillow's antialiased bilinear, as the released code resizes BAPPS. TID2013's sma
 image as it is, and 512 is enlarged. The average is that of the correlations at the five sizes.
 """
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 
 from lpips_repro.config import EvaluateConfig
-from lpips_repro.datasets.tid2013 import DistortedImage, describe, is_whole, read_tid2013
+from lpips_repro.datasets.mos.dataset import MosDataset
+from lpips_repro.datasets.mos.images import DistortedImage
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.bootstrap import QUANTILES
@@ -39,17 +42,19 @@ log = logging.getLogger(__name__)
 def evaluate_tid2013(
     cfg: EvaluateConfig, composed: DictConfig, methods: Sequence[Method], device: torch.device, ranks: Ranks
 ) -> None:
-    """Write and print the table of TID2013.
+    """Write and print the table of whole images with mean opinion scores.
 
     Raises:
         UserError: for a file of the dataset that is missing or damaged.
     """
+    dataset = cast(MosDataset, dataset_of(cfg.data))
     with ranks.first_before_others():
-        images = read_tid2013(Path(cfg.data.root))
+        images = dataset.read_images()
         if len({image.mos for image in images}) == 1:
             raise UserError(f"{cfg.data.root}: all images have the same mean opinion score: nothing to correlate with")
         if ranks.first:
-            log.log(logging.INFO if is_whole(images) else logging.WARNING, "%s: %s", cfg.data.root, describe(images))
+            level = logging.INFO if dataset.is_whole(images) else logging.WARNING
+            log.log(level, "%s: %s", cfg.data.root, dataset.describe_images(images))
     # By itself nothing is compiled: five sizes would be five compilations of each network.
     engine = Engine(device, getattr(torch, cfg.dtype.value), bool(cfg.compile))
     store = ImageDistanceStore(Path(cfg.experiments) / "distances" / cfg.data.name)
@@ -67,8 +72,10 @@ def evaluate_tid2013(
         "bootstrap": {"replicates": cfg.bootstrap, "seed": cfg.seed},
     }
     rows = [_row(seeds, results, bootstrap, cfg.data.sizes, common) for seeds in by_seeds(methods)]
-    columns = MOS.columns([str(size) for size in cfg.data.sizes])
-    table = Table(MOS, rows, columns, dict.fromkeys(columns, len(images)), caption_of(images))
+    protocol = copy.copy(MOS)  # under the name of the dataset
+    protocol.title, protocol.file = dataset.title, dataset.title.lower()
+    columns = protocol.columns([str(size) for size in cfg.data.sizes])
+    table = Table(protocol, rows, columns, dict.fromkeys(columns, len(images)), caption_of(dataset, images))
     with written_together(folder) as new:
         record_run(new, composed)
         files = write_tables(new, [table])
@@ -76,15 +83,15 @@ def evaluate_tid2013(
     print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
-def caption_of(images: Sequence[DistortedImage]) -> str:
-    """What the figures are, and whether they are those of all of TID2013."""
+def caption_of(dataset: MosDataset, images: Sequence[DistortedImage]) -> str:
+    """What the figures are, and whether they are those of all of the dataset."""
     references = len({image.reference for image in images})
     return " ".join(
         (
             "Rank correlation of mean opinion scores with the negated distance (1: the same order), Kendall's as tau-b,"
             " at a smaller side of so many pixels and averaged.",
             f"Intervals: 95 % bootstrap over the {references} reference images, as images of one are not independent.",
-            *[f"{describe(images)}."] * (not is_whole(images)),
+            *[f"{dataset.describe_images(images)}."] * (not dataset.is_whole(images)),
         )
     )
 

@@ -31,13 +31,13 @@ from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.backbones.weights import digest_state
-from lpips_repro.datasets.lock import exclusive
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.features.patches import to_images
-from lpips_repro.files import set_aside
+from lpips_repro.files import set_aside, write_whole
+from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
@@ -124,8 +124,7 @@ def _complete(
             f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
             " space, or set another folder with features=FOLDER"
         ) from error
-    (folder / ".card.json").write_text(json.dumps(identity, indent=2) + "\n")
-    (folder / ".card.json").replace(folder / "card.json")
+    write_whole(folder / "card.json", json.dumps(identity, indent=2) + "\n")
 
 
 def features_bytes(net: str, triplets: int, dtype: str, *, noise: bool) -> int:

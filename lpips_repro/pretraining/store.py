@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lpips_repro.datasets.lock import exclusive
 from lpips_repro.errors import UserError
-from lpips_repro.files import set_aside
+from lpips_repro.files import set_aside, write_whole
+from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores, process_pool
 from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill, split_photographs
 from lpips_repro.progress import Progress
@@ -109,8 +109,7 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
                 digests += found
                 bar.update(len(found))
     card = {"format": FORMAT, "size": size, "photographs": {phase: len(files) for phase, files in phases.items()}}
-    (folder / ".card.json").write_text(json.dumps({**card, "digest": digest_of_all(digests)}, indent=2) + "\n")
-    (folder / ".card.json").replace(folder / "card.json")
+    write_whole(folder / "card.json", json.dumps({**card, "digest": digest_of_all(digests)}, indent=2) + "\n")
 
 
 def _fill(job: _Job) -> list[str]:

@@ -1,7 +1,6 @@
 """What a dataset holds: counts, votes, how far observers agree, and a sheet of examples (`make data-stats`)."""
 
 import csv
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,18 +9,15 @@ from omegaconf import DictConfig
 from PIL import Image, ImageDraw
 from tabulate import tabulate
 
-from lpips_repro.config import BappsConfig, DatasetConfig, parse
+from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.datasets.bapps import find_packed, packed_folder
+from lpips_repro.datasets.commands import phases_of
 from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
-from lpips_repro.datasets.verify import phases_of, prepare_phases
-from lpips_repro.errors import UserError
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.evaluation.escape import markdown
 from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
 from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
 from lpips_repro.evaluation.write import judged_by
-
-log = logging.getLogger(__name__)
 
 EXAMPLES = 5  # on the sheet, for each split
 GAP, LABEL = 6, 14  # pixels between examples, and for a line of text
@@ -36,9 +32,9 @@ def write_statistics(composed: DictConfig) -> None:
     """
     cfg = parse(composed, DatasetConfig)
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
-    packed = _packed_bapps(cfg) if isinstance(cfg.data, BappsConfig) else []
+    dataset = dataset_of(cfg.data)
+    splits = dataset.find(phases_of(dataset, cfg.splits))
     check_writable("experiments", folder)
-    splits = packed or prepare_phases(cfg)
     keep_other_tables(folder, describe_splits(splits))
     rows = [_row(split) for split in splits]
     with (folder / "stats.csv").open("w", newline="") as file:
@@ -52,19 +48,6 @@ def write_statistics(composed: DictConfig) -> None:
     contact_sheet(splits, judged).save(folder / "examples.png")
     print(f"{judged}\n\n{tabulate(rows, headers='keys', tablefmt='simple', disable_numparse=True)}\n")
     print(f"written: {', '.join(str(folder / name) for name in ('stats.csv', 'stats.md', 'examples.png'))}")
-
-
-def _packed_bapps(cfg: DatasetConfig) -> list[PackedSplit]:
-    """What is packed of BAPPS; the rest is named and not fetched: looking must not cost gigabytes."""
-    splits, missing = find_packed(cfg.data, phases_of(cfg.splits))
-    if missing:
-        phases = sorted({phase for _, phase, _ in missing})
-        command = f"make data SPLITS={phases[0]}" if len(phases) == 1 else "make data"
-        remedy = f"run `{command}` first (with the same ARGS, if any)"
-        if not splits:
-            raise UserError(f"{packed_folder(cfg.data)}: no packed split of {' or '.join(phases)} is there: {remedy}")
-        log.warning("not packed and so not described: %s: %s", ", ".join("/".join(key) for key in missing), remedy)
-    return splits
 
 
 def contact_sheet(splits: Sequence[PackedSplit], title: str) -> Image.Image:

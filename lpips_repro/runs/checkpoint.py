@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from lpips_repro.errors import UserError
-from lpips_repro.files import set_aside
+from lpips_repro.files import new_file, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +33,10 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 def save_whole(path: Path, content: dict[str, Any]) -> None:
     """Write what `torch.save` does, whole or not at all; raises as `save_checkpoint`."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with new_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
-        partial.replace(path)
     except (OSError, RuntimeError) as error:  # the latter is what torch makes of the former
-        partial.unlink(missing_ok=True)
         raise UserError(f"{path}: not written ({error}): an older one there is as it was") from error
 
 

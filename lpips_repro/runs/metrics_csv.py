@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lpips_repro.files import free_name
+from lpips_repro.files import free_name, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +71,7 @@ class MetricsCsv:
             says_something = any(row[name] for name in self.columns if name not in KEYS)
             if says_something and counts({name: float(row[name] or "nan") for name in self.columns}):
                 writer.writerow(row)
-        partial = file.with_name(f".{file.name}")
-        partial.write_bytes(written.getvalue().encode())
-        partial.replace(file)
+        write_whole(file, written.getvalue().encode())
 
 
 def _whole_rows(content: bytes) -> tuple[list[str], list[dict[str, str]], bool]:

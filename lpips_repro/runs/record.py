@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.config import Device
-from lpips_repro.datasets.secrets import hide_arguments, hide_settings
+from lpips_repro.config.secrets import hide_arguments, hide_settings
 from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError
 from lpips_repro.precision import set_tf32

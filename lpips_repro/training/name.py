@@ -7,7 +7,7 @@ from lpips_repro.runs.name import default_settings, run_settings, with_hash
 # What changes no result: where things are kept, what is watched and how often, and on what it runs.
 ASIDE = {
     *("data.packed", "data.workers", "data.mirrors", "data.archives", "data.unpack", "data.manifest"),
-    "data.observers",
+    *("data.observers", "data.dataset"),
     *("trainer.log_every", "trainer.checkpoint_minutes"),
     *("seed", "version", "device", "experiments", "features", "download", "bootstrap"),
 }

@@ -128,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, headers: dict[str, str | None]) -> None:
         self.send_response(status)
+        self.send_header("Connection", "close")  # or a client under load takes it for open
         for name, value in headers.items():
             if value is not None:
                 self.send_header(name, value)

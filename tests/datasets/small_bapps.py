@@ -8,8 +8,11 @@ from pathlib import Path
 
 from lpips_repro.cli import run
 from lpips_repro.config import DatasetConfig, parse
-from lpips_repro.datasets.bapps import prepare_bapps
-from lpips_repro.datasets.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.bapps.prepare import prepare_bapps
+from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
+from lpips_repro.datasets.commands import phases_of
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.registry import dataset_of
 from tests.compose import CONFIGS, settings
 from tests.datasets.archives import write_archives
 
@@ -44,6 +47,12 @@ def small_settings(mirror: str, folder: Path, *overrides: str, config: str = "da
         "data.workers=1",
         *overrides,
     )
+
+
+def prepare_phases(cfg: DatasetConfig) -> list[PackedSplit]:
+    """The packed splits of the phases that the settings name."""
+    dataset = dataset_of(cfg.data)
+    return dataset.prepare(phases_of(dataset, cfg.splits))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Sequential
 
 from lpips_repro.datasets import torch_datasets
 from lpips_repro.datasets.packed import write_split
-from lpips_repro.datasets.torch_datasets import BAPPS2AFC, BAPPSJND, _map_arrays, _WorkerBatch
+from lpips_repro.datasets.torch_datasets import BAPPS2AFC, BAPPSJND
 from lpips_repro.errors import UserError
 
 FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
@@ -182,23 +182,15 @@ def test_every_byte_becomes_what_torch_makes_of_it(tmp_path):
     check(BAPPS2AFC(tmp_path / "2afc")[:], arrays, slice(None))
 
 
-def test_a_batch_travels_as_the_numbers_of_its_rows(triplets):
-    dataset, arrays = triplets
-    parcel = pickle.dumps(_WorkerBatch(dataset, [7, 2, 9]))
-    assert len(parcel) < 1000
-    check(pickle.loads(parcel), arrays, [7, 2, 9])
-
-
-def test_a_split_packed_anew_does_not_mix_with_what_was_opened_before(tmp_path):
+def test_a_split_packed_again_does_not_mix_with_what_was_opened_before(tmp_path):
     path, arrays = packed(tmp_path, "2afc")
     before = BAPPS2AFC(path)
-    parcel = pickle.dumps(_WorkerBatch(before, [1]))
+    parcel = pickle.dumps(before)
     packed(tmp_path, "2afc", count=5)
     assert (len(before), len(BAPPS2AFC(path))) == (11, 5)
-    (batch,) = DataLoader(before, batch_size=11, num_workers=1)
+    (batch,) = DataLoader(before, batch_size=11)
     check(batch, arrays, list(range(11)))
-    _map_arrays.cache_clear()
-    with pytest.raises(UserError, match="2afc: packed anew while it was being read"):
+    with pytest.raises(UserError, match="2afc: packed again while it was being read"):
         pickle.loads(parcel)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lpips_repro.datasets.tid2013 import DistortedImage
+from lpips_repro.datasets.mos.images import DistortedImage
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, of_pairs
 from lpips_repro.evaluation.image_distances import ImageDistanceStore, compute_reference

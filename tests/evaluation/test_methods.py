@@ -8,7 +8,7 @@ import torch
 from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state, register_backbone
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, MetricConfig, parse
-from lpips_repro.datasets.distortions.registry import DISTORTIONS, register_distortion
+from lpips_repro.distortions.registry import DISTORTIONS, register_distortion
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine, measure_batch
 from lpips_repro.evaluation.methods import _classic, check_labels, list_methods

@@ -13,7 +13,7 @@ import torch
 
 from lpips_repro import provenance
 from lpips_repro.config import EvaluateConfig, parse
-from lpips_repro.datasets.bapps import COUNTS
+from lpips_repro.datasets.bapps.prepare import COUNTS
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import methods

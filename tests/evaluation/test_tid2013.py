@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from lpips_repro.datasets.tid2013 import load_image, read_tid2013
+from lpips_repro.datasets.mos.images import load_image
+from lpips_repro.datasets.mos.tid2013 import read_tid2013
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import image_distances, methods
 from lpips_repro.evaluation import run as run_module

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpips_repro.datasets.published import COUNTS
-from lpips_repro.datasets.verify import fetch_dataset
+from lpips_repro.datasets.bapps.published import COUNTS
+from lpips_repro.datasets.commands import fetch_dataset
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import human_twoafc, oracle_twoafc
 from lpips_repro.report.statistics import write_statistics
@@ -56,7 +56,7 @@ def mirror(tmp_path, monkeypatch):
 @pytest.fixture
 def reads_only(monkeypatch):
     """Fails a test that fetches or packs anything of BAPPS."""
-    monkeypatch.setattr("lpips_repro.datasets.bapps._prepare_phase", lambda *_: pytest.fail("fetches or packs"))
+    monkeypatch.setattr("lpips_repro.datasets.bapps.prepare._prepare_phase", lambda *_: pytest.fail("fetches or packs"))
 
 
 def test_of_bapps_what_is_packed_is_described_and_the_rest_named(mirror, tmp_path, capsys, caplog, request):

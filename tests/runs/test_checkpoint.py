@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lpips_repro.errors import UserError
+from lpips_repro.files.writing import partial_of
 from lpips_repro.runs import checkpoint
 from lpips_repro.runs.checkpoint import (
     DamagedCheckpoint,
@@ -14,6 +15,7 @@ from lpips_repro.runs.checkpoint import (
     load_latest,
     save_checkpoint,
 )
+from tests.processes import ended_process
 from tests.training.tiny import assert_same
 
 NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1000 bytes"
@@ -72,14 +74,14 @@ def test_a_write_that_fails_leaves_the_older_one_and_says_so(file, monkeypatch, 
 def test_a_disk_that_fills_up_in_the_middle_leaves_the_older_one(file):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
-    (file.parent / ".last.pt.partial").symlink_to("/dev/full")
+    partial_of(file, os.getpid()).symlink_to("/dev/full")
     with pytest.raises(UserError, match="not written"):
         save_checkpoint(file, {"identity": IDENTITY, "step": 2, "weights": torch.zeros(1 << 20)})
     assert load_checkpoint(file, IDENTITY)["step"] == 1
 
 
 def test_what_a_killed_write_left_beside_does_not_matter(file):
-    (file.parent / ".last.pt.partial").write_bytes(file.read_bytes()[:100])
+    partial_of(file, ended_process()).write_bytes(file.read_bytes()[:100])
     assert load_checkpoint(file, IDENTITY)["step"] == 1
     save_checkpoint(file, {"identity": IDENTITY, "step": 2})
     assert load_checkpoint(file, IDENTITY)["step"] == 2

@@ -9,7 +9,7 @@ from torch import Tensor
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.backbones.weights import imagenet_state
-from lpips_repro.datasets.mini import build_mini
+from lpips_repro.datasets.mini.build import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.features.stored import channel_statistics, stored_features
 from lpips_repro.runs.optimizer import make_optimizer

@@ -77,7 +77,7 @@ class Command:
 
     def writing(self) -> list[Path]:
         """Checkpoints that are being written."""
-        return list(self.home.glob("experiments/folder-*/.*.pt.partial"))
+        return list(self.home.glob("experiments/folder-*/.*.pt.partial-*"))
 
     def exported(self) -> list[Path]:
         """Weights that a run writes when its last step is done."""

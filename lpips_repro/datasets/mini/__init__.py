@@ -1,5 +1,5 @@
 """The mini dataset: made on the spot from photographs in installed packages, judged by simulated observers."""
 
-from lpips_repro.datasets.mini.build import build_mini, is_complete
+from lpips_repro.datasets.mini.dataset import Mini, MiniConfig
 
-__all__ = ["build_mini", "is_complete"]
+__all__ = ["Mini", "MiniConfig"]

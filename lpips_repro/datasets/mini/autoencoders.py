@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lpips_repro.datasets.distortions.noise import colored_noise
 from lpips_repro.datasets.mini.photographs import PADDED_SIZE, draw_patch
+from lpips_repro.distortions.noise import colored_noise
 
 BATCH, PATCHES = 4, 256
 TRAINING_SIZE = 32  # middle of a patch that is trained on, a multiple of 16; the networks take any

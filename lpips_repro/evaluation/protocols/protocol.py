@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lpips_repro.datasets.layout import split_order
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, PackedSplit
+from lpips_repro.datasets.packing.layout import split_order
 from lpips_repro.errors import check_new
 
 Distances = Mapping[str, np.ndarray]  # by column, (N,) each

@@ -62,7 +62,8 @@ def negative_log_likelihood(probability: np.ndarray, judge: np.ndarray) -> np.nd
     n = number_of_votes(judge)
     k = np.round(n * judge.astype(np.float64))
     ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return -(ways + xlogy(k, probability) + xlog1py(n - k, -probability)) / n
+    found: np.ndarray = -(ways + xlogy(k, probability) + xlog1py(n - k, -probability)) / n
+    return found
 
 
 def number_of_votes(judge: np.ndarray) -> int:
@@ -101,4 +102,5 @@ def _smooth_share(cells: np.ndarray, judge: np.ndarray, votes: int, width: float
     np.add.at(judged, place, votes)
     kernel = 2 * np.pi * width**2  # so that a judgment at the place itself counts 1
     chosen, judged = (kernel * gaussian_filter(each, width, mode="reflect") for each in (chosen, judged))
-    return (chosen + PRIOR / 2) / (judged + PRIOR)
+    share: np.ndarray = (chosen + PRIOR / 2) / (judged + PRIOR)
+    return share

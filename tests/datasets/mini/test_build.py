@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lpips_repro.datasets.mini import build, build_mini
+from lpips_repro.datasets.mini import build
+from lpips_repro.datasets.mini.build import build_mini
 from lpips_repro.datasets.packed import open_split, read_card
 from lpips_repro.errors import UserError
 
@@ -174,7 +175,7 @@ def test_a_killed_worker_is_one_line_and_leaves_whole_splits_that_the_next_run_k
 
 def test_killed_in_the_middle_it_leaves_whole_splits_that_the_next_run_keeps(splits, tmp_path):
     script = (
-        "import sys; from pathlib import Path; from lpips_repro.datasets.mini import build_mini\n"
+        "import sys; from pathlib import Path; from lpips_repro.datasets.mini.build import build_mini\n"
         f"if __name__ == '__main__': build_mini(Path(sys.argv[1]), **{SETTINGS}, workers=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lpips_repro.datasets.distortions import Step, distort
 from lpips_repro.datasets.mini.observers import choose_probability, perceptual_distance, same_probability, vote
 from lpips_repro.datasets.mini.photographs import crop_margin, draw_patch
+from lpips_repro.distortions import Step, distort
 
 
 @pytest.fixture(scope="module")

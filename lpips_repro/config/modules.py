@@ -1,0 +1,34 @@
+"""Python files outside the package that register something, as `module` in the settings names them."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from lpips_repro.errors import UserError
+
+
+def import_file(path: Path, what: str) -> None:
+    """Import a Python file outside the package; once, however often it is asked.
+
+    Args:
+        path: the file.
+        what: it registers, for the message: "network", "dataset".
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    path = path.absolute()
+    module_name = f"{__name__}:{path}"
+    if module_name in sys.modules:
+        return
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: `module` of a {what} is the Python file that registers it")
+    module_spec = importlib.util.spec_from_file_location(module_name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise UserError(f"{path}: not the name of a Python file: rename it to {path.stem}.py")
+    module = sys.modules[module_name] = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise

@@ -1,0 +1,101 @@
+"""Users, passwords and tokens of mirrors, kept out of everything that Hydra and a run write or print.
+
+The settings hold the public address of a mirror only. The whole one is in an environment variable, which the processes
+of a sweep inherit, and is looked up for the download.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from lpips_repro.config.addresses import SCHEME, public, public_mirror
+
+VARIABLE = "LPIPS_REPRO_MIRRORS"  # JSON: whole addresses by their public one
+
+# An address in an override: in quotes, or up to the end of its element. A comma does not end it if an @ follows.
+ELEMENT = re.compile(
+    rf"""(?P<quote>["'])(?P<quoted>{SCHEME}(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)"""
+    rf"""|(?P<bare>{SCHEME}(?:\\.|[^,\]}}\\]|[,\]}}](?=[^,/]*@))*)""",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class HideSecrets(Callback):
+    """Hydra's callback for mirrors that stand in a file of `configs/`."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Before anything of a single run is written."""
+        hide_settings(config)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Before anything of a sweep is written."""
+        hide_settings(config)
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """In a run of a sweep, which reads the files again, and which Hydra has written the settings of."""
+        logging.setLogRecordFactory(PublicRecord)  # it may be another process than the one that `cli.run` is called in
+        if hide_settings(config) and config.hydra.output_subdir is not None:
+            own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            OmegaConf.save(own, Path(config.hydra.runtime.output_dir, config.hydra.output_subdir, "config.yaml"))
+
+
+class PublicRecord(logging.LogRecord):
+    """A record of a log, with the public form of all addresses: Hydra logs all settings for debugging."""
+
+    def getMessage(self) -> str:
+        """The message, as handlers write it."""
+        return public(super().getMessage())
+
+
+def hide_arguments(arguments: Sequence[str]) -> list[str]:
+    """The words of a command with the public addresses of its mirrors; the whole ones are remembered."""
+    return [ELEMENT.sub(_hide_element, word) if "mirrors" in word else word for word in arguments]
+
+
+def hide_settings(config: DictConfig) -> bool:
+    """Put public addresses in the place of a dataset's mirrors and remember the whole ones; whether there were any."""
+    mirrors = OmegaConf.select(config, "data.mirrors")
+    if not OmegaConf.is_list(mirrors):
+        return False
+    whole = cast(list[Any], OmegaConf.to_container(mirrors, resolve=True))
+    hidden = [_hide(mirror) if isinstance(mirror, str) else mirror for mirror in whole]
+    if hidden == whole:
+        return False
+    with open_dict(config):
+        config.data.mirrors = hidden
+    return True
+
+
+def whole_mirrors(mirrors: Sequence[str]) -> list[str]:
+    """The whole addresses of mirrors, in their order."""
+    known = _known()
+    return [*dict.fromkeys(whole for mirror in mirrors for whole in known.get(mirror, [mirror]))]
+
+
+def _hide_element(found: re.Match) -> str:
+    written = found["quoted"] or found["bare"]
+    hidden = _hide(re.sub(r"\\(.)", r"\1", written))
+    return found[0].replace(written, hidden)
+
+
+def _hide(mirror: str) -> str:
+    """The public address of a mirror; the whole one is remembered."""
+    known = _known()
+    if mirror in known:  # hidden already, before Hydra
+        return mirror
+    hidden = public_mirror(mirror)
+    if hidden != mirror:
+        known[hidden] = [*dict.fromkeys([*known.get(hidden, []), mirror])]
+        os.environ[VARIABLE] = json.dumps(known)
+    return hidden
+
+
+def _known() -> dict[str, list[str]]:
+    return json.loads(os.environ.get(VARIABLE, "{}"))

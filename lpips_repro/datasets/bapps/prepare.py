@@ -1,0 +1,226 @@
+"""BAPPS: how it is fetched and packed, and what of it is there."""
+
+import logging
+import os
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from lpips_repro.datasets.bapps.local_archives import (
+    check_space,
+    local_archives,
+    record_sha256,
+    recorded_sha256,
+    remedy,
+)
+from lpips_repro.datasets.bapps.published import (
+    ARCHIVES,
+    COUNTS,
+    DIFFERENT_JUDGMENTS,
+    Archive,
+    check_counts,
+    count_is_right,
+    judgments_differ,
+    read_manifest,
+    size_warning,
+)
+from lpips_repro.datasets.bapps.settings import BappsConfig
+from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PATCH_BYTES, PackedSplit, open_split, read_card
+from lpips_repro.datasets.packing.archive_members import ArchiveError
+from lpips_repro.datasets.packing.archives import Key, pack_archive
+from lpips_repro.datasets.packing.folders import pack_split
+from lpips_repro.datasets.packing.layout import SplitFolder, read_split
+from lpips_repro.download.fetch import fetch_archive
+from lpips_repro.errors import UserError
+from lpips_repro.files.locks import clear_leftovers, exclusive
+
+log = logging.getLogger(__name__)
+
+_COMPLETE = "complete {}, or move it elsewhere to have it fetched"
+
+
+def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSplit]:
+    """The packed splits of a phase, 2AFC first, in the paper's order; what is missing is fetched and packed.
+
+    Splits that are unpacked under `cfg.root` are packed from there.
+
+    Raises:
+        UserError: where an archive cannot be had, is damaged, or has other counts than published.
+    """
+    published = read_manifest(Path(cfg.manifest))  # first: what it lacks is told before hours of fetching
+    keys = [key for key in COUNTS if key[1] == phase]
+    for folder in (packed_folder(cfg), Path(cfg.root)):
+        clear_leftovers(folder, LEFTOVER)
+    # A dataset that is complete is read without the lock.
+    if cfg.unpack or not all(_is_complete(cfg, key) for key in keys):
+        _prepare_phase(cfg, phase, workers)
+    return _open_splits(cfg, keys, published)
+
+
+def find_packed(cfg: BappsConfig, phases: Collection[str]) -> tuple[list[PackedSplit], list[Key]]:
+    """The splits of some phases that are packed under these settings, and those that are not; nothing is made."""
+    keys = [key for phase in phases for key in COUNTS if key[1] == phase]
+    there = [key for key in keys if is_packed(cfg, key)]
+    return _open_splits(cfg, there, read_manifest(Path(cfg.manifest))), [key for key in keys if key not in there]
+
+
+def is_packed(cfg: BappsConfig, key: Key) -> bool:
+    """Whether there is a packed split of these settings, with as many examples as published."""
+    card = read_card(target(cfg, key))
+    if card is None or not count_is_right(key, card["count"]):
+        return False
+    return (card.get("resize_mode"), card["observers"]) == (cfg.resize.value, cfg.observers.value)
+
+
+def _open_splits(cfg: BappsConfig, keys: Sequence[Key], published: dict[str, dict]) -> list[PackedSplit]:
+    splits = [open_split(target(cfg, key)) for key in keys]
+    for split in splits:
+        if judgments_differ(split, published):
+            log.warning("%s", DIFFERENT_JUDGMENTS.format(split.name))
+    return splits
+
+
+def check_room(cfg: BappsConfig, phases: Collection[str]) -> None:
+    """Raise UserError where a disk has less space than all that is missing of some phases needs on it."""
+    if cfg.unpack or not all(_is_complete(cfg, key) for key in COUNTS if key[1] in phases):
+        # Or what another process is making would be counted as missing.
+        with exclusive(*_folders(cfg), leftovers=LEFTOVER):
+            _check_space(cfg, phases)
+
+
+def _prepare_phase(cfg: BappsConfig, phase: str, workers: int) -> None:
+    with exclusive(*_folders(cfg), leftovers=LEFTOVER):
+        _check_space(cfg, [phase])
+        recorded_sha256(Path(cfg.archives))  # now: a damaged record is told before hours of fetching and reading
+        for (kind, archive_phase), archive in ARCHIVES.items():
+            if archive_phase == phase:
+                _prepare_archive(cfg, archive, _keys(kind, phase), workers)
+
+
+def _folders(cfg: BappsConfig) -> list[Path]:
+    """The folders that are written into. Each has a lock of its own: all resize modes share the archives."""
+    return [packed_folder(cfg), Path(cfg.archives), *([Path(cfg.root)] if cfg.unpack else [])]
+
+
+def _keys(kind: str, phase: str) -> list[Key]:
+    return [key for key in COUNTS if key[:2] == (kind, phase)]
+
+
+def packed_folder(cfg: BappsConfig) -> Path:
+    """Where the packed splits are."""
+    return Path(cfg.packed) / "bapps" / cfg.resize.value
+
+
+def target(cfg: BappsConfig, key: Key) -> Path:
+    """The folder of a packed split."""
+    return packed_folder(cfg) / "-".join(key)
+
+
+def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], workers: int) -> None:
+    """Make the packed splits of one archive complete, from unpacked files where they are there, else from itself."""
+    root = Path(cfg.root)
+    done = [key for key in keys if _is_complete(cfg, key)]
+    unpacked = [key for key in keys if _is_unpacked(cfg, key)]
+    _pack_files(cfg, [key for key in unpacked if key not in done], workers)
+    done += [key for key in unpacked if key not in done]
+    if len(done) == len(keys) and not (cfg.unpack and len(unpacked) < len(keys)):
+        return
+    file = fetch_archive(archive.name, cfg.mirrors, Path(cfg.archives), needed_bytes=archive.size)
+    if warning := size_warning(archive, file):
+        log.warning("%s", warning)
+
+    def check(sha256: str, counts: dict[Key, int]) -> None:
+        missing = dict.fromkeys((key for key in keys if key not in done), 0)
+        check_counts({**missing, **counts}, file, remedy(cfg, file))
+        record_sha256(cfg, file, sha256)
+
+    unpack = root / f".{archive.name}.unpack" if cfg.unpack else None
+    try:
+        pack_archive(
+            file,
+            archive.prefix,
+            lambda key: target(cfg, key),
+            skip=done,
+            check=check,
+            unpack=unpack,
+            spool=packed_folder(cfg) / f".{archive.name}.spool",
+            resize=cfg.resize.value,
+            dataset="bapps",
+            observers=cfg.observers.value,
+            workers=workers,
+        )
+        if unpack is not None:
+            for key in keys:
+                if key not in unpacked:  # what the user has there stays
+                    root.joinpath(*key).parent.mkdir(parents=True, exist_ok=True)
+                    unpack.joinpath(*key).rename(root.joinpath(*key))
+    except ArchiveError as error:
+        raise UserError(f"{error}: {remedy(cfg, file)}") from error
+    finally:
+        if unpack is not None:
+            shutil.rmtree(unpack, ignore_errors=True)
+
+
+def _pack_files(cfg: BappsConfig, keys: list[Key], workers: int) -> None:
+    """Pack the splits that are unpacked under `cfg.root`."""
+    folders = {key: _read_unpacked(cfg, key) for key in keys}
+    counts = {key: len(folder.names) for key, folder in folders.items()}
+    wrong = [str(folder.path) for key, folder in folders.items() if not count_is_right(key, counts[key])]
+    check_counts(counts, Path(cfg.root), _COMPLETE.format(", ".join(wrong)))
+    for key, folder in folders.items():
+        pack_split(folder, target(cfg, key), cfg.resize.value, "bapps", cfg.observers.value, workers)
+
+
+def _read_unpacked(cfg: BappsConfig, key: Key) -> SplitFolder:
+    path = Path(cfg.root, *key)
+    try:
+        return read_split(path, *key[:2])
+    except UserError as error:
+        raise UserError(f"{error}: {_COMPLETE.format(path)}") from error
+
+
+def _check_space(cfg: BappsConfig, phases: Collection[str]) -> None:
+    """Raise UserError where a disk has less space than fetching and packing what is missing needs on it."""
+    names, sizes, largest = [], [], 0
+    for (kind, phase), archive in ARCHIVES.items():
+        keys = _keys(kind, phase) if phase in phases else []
+        packed_here = [key for key in keys if not _is_unpacked(cfg, key)]
+        missing = [key for key in packed_here if not _is_complete(cfg, key)]
+        unpacks = cfg.unpack and packed_here
+        if not missing and not unpacks:
+            continue
+        names.append(archive.name)
+        packed = sum(COUNTS[key] * len(IMAGE_FIELDS[key[0]]) * PATCH_BYTES for key in missing)
+        largest = max(largest, packed)
+        sizes.append((packed_folder(cfg), packed))
+        if not local_archives(cfg, archive.name):
+            part = Path(cfg.archives) / f"{archive.name}.part"
+            begun = part.stat().st_size if part.is_file() else 0
+            sizes.append((Path(cfg.archives), max(archive.size - begun, 0)))
+        if unpacks:
+            sizes.append((Path(cfg.root), archive.size + _files(keys) * _block_size(Path(cfg.root))))
+    # In order of arrival, before it is written in order of names: one archive's at a time.
+    sizes.append((packed_folder(cfg), largest))
+    check_space(sizes, ", ".join(names))
+
+
+def _files(keys: list[Key]) -> int:
+    return sum(COUNTS[key] * (len(IMAGE_FIELDS[key[0]]) + 1) for key in keys)
+
+
+def _block_size(folder: Path) -> int:
+    """What a file takes on the disk beyond its length, at most."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.statvfs(folder).f_frsize
+
+
+def _is_unpacked(cfg: BappsConfig, key: Key) -> bool:
+    return Path(cfg.root, *key).is_dir()
+
+
+def _is_complete(cfg: BappsConfig, key: Key) -> bool:
+    """Whether a split is packed; one packed from files that are still there is not taken for granted."""
+    if not is_packed(cfg, key):
+        return False
+    source = read_card(target(cfg, key)).get("source")
+    return isinstance(source, dict) and ("archive" in source or not _is_unpacked(cfg, key))

@@ -1,0 +1,72 @@
+"""The mini dataset: its settings (`configs/data/mini.yaml`), and where it is kept."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpips_repro.config import DataSettings
+from lpips_repro.config.checks import check_at_least, check_seed, check_workers
+from lpips_repro.datasets.packed import LEFTOVER, PackedSplit
+from lpips_repro.datasets.registry import Dataset, register_dataset
+from lpips_repro.errors import UserError
+from lpips_repro.files.locks import clear_leftovers, exclusive
+
+# All that another mini differs in, but for the seed.
+MADE_BY = ("train", "val", "jnd", "autoencoders", "autoencoder_steps")
+
+
+@dataclass
+class MiniConfig(DataSettings):
+    """The mini dataset: see `lpips_repro.datasets.mini.build.build_mini`."""
+
+    seed: int
+    train: int
+    val: int
+    jnd: int
+    autoencoders: int
+    autoencoder_steps: int
+    workers: int | None
+
+    def __post_init__(self):
+        for key in ("train", "val", "jnd", "autoencoder_steps"):
+            check_at_least(f"data.{key}", getattr(self, key), 1)
+        check_at_least("data.autoencoders", self.autoencoders, 2)
+        check_seed(self.seed, "data.seed")
+        check_workers(self.workers)
+        _check_root(Path(self.root))
+
+
+def _check_root(root: Path) -> None:
+    """Refuse a folder that holds something else: mini is written into it."""
+    names = [path.name for path in root.iterdir() if path.name[0] != "."] if root.is_dir() else []
+    if names and not any(re.fullmatch(r"seed\d+-[0-9a-f]{8}", name) for name in names):
+        raise UserError(
+            f"data.root={root}: mini is written there, but the folder holds {min(names)} and no mini: set it to an"
+            f" empty or a new folder; a dataset of your own is DATA=folder DATA_ROOT={root}"
+        )
+
+
+@register_dataset("mini", MiniConfig)
+class Mini(Dataset):
+    """Made in a minute; other settings are another dataset next to this one."""
+
+    settings: MiniConfig
+
+    def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
+        """See `Dataset`."""
+        # Here: it imports torch, which takes longer than to pack other datasets.
+        from lpips_repro.datasets.mini.build import build_mini, is_complete
+
+        made = {key: getattr(self.settings, key) for key in MADE_BY}
+        digest = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:8]
+        seed = self.settings.seed
+        root = Path(self.settings.root) / f"seed{seed}-{digest}"
+        clear_leftovers(root, LEFTOVER)
+        # What is complete is read without the lock.
+        complete = is_complete(root, seed=seed, **made)
+        with contextlib.nullcontext() if complete else exclusive(root, leftovers=LEFTOVER):
+            splits = build_mini(root, seed=seed, workers=self.workers, **made)
+        return [split for phase in phases for split in splits if split.card["phase"] == phase]

@@ -1,0 +1,76 @@
+"""What datasets of whole images with mean opinion scores share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NoReturn
+
+from lpips_repro.config import DataSettings
+from lpips_repro.config.checks import check_at_least
+from lpips_repro.datasets.mos.images import DistortedImage
+from lpips_repro.datasets.registry import Dataset
+from lpips_repro.errors import UserError
+
+
+@dataclass
+class MosSettings(DataSettings):
+    """Whole images with mean opinion scores on this computer.
+
+    Attributes:
+        sizes: of the smaller side, in pixels, at which images are compared.
+        trained_on: the dataset whose finished training runs are rows, or None.
+    """
+
+    sizes: list[int]
+    trained_on: str | None
+
+    def __post_init__(self):
+        if not self.sizes or len(set(self.sizes)) < len(self.sizes):
+            raise UserError(f"data.sizes={self.sizes}: expected one or more sizes in pixels, each once")
+        for size in self.sizes:
+            check_at_least("data.sizes", size, 1)
+
+
+class MosDataset(Dataset):
+    """Whole images with mean opinion scores: a dataset gives its images, and how many there are of them.
+
+    Attributes:
+        whole: how many reference and distorted images the complete set has.
+    """
+
+    has_whole_images = True
+    whole: ClassVar[tuple[int, int]]
+    settings: MosSettings
+
+    def read_images(self) -> list[DistortedImage]:
+        """The distorted images, those of a reference together, by type and level.
+
+        Raises:
+            UserError: naming the file, and the line if there is one, for what is missing or no score.
+        """
+        raise NotImplementedError
+
+    def is_whole(self, images: Sequence[DistortedImage]) -> bool:
+        """Whether they are as many as the complete set has."""
+        return (len({image.reference for image in images}), len(images)) == self.whole
+
+    def describe_images(self, images: Sequence[DistortedImage]) -> str:
+        """How many there are, and whether they are complete."""
+        words = f"{len({image.reference for image in images})} reference images, {len(images)} distorted"
+        if self.is_whole(images):
+            return f"{words}: all of {self.title}"
+        return (
+            f"{words}: NOT all of {self.title} ({self.whole[0]} and {self.whole[1]}): figures on it do not compare with"
+            " published ones"
+        )
+
+    def describe(self, phases: Sequence[str]) -> str:
+        """What there is; nothing is made of it, and it has no phases."""
+        return f"{self.settings.root}: {self.describe_images(self.read_images())}"
+
+    def prepare(self, phases: Sequence[str]) -> NoReturn:
+        """Not with these: they have no splits."""
+        name = self.settings.name
+        raise UserError(
+            f"data={name}: {self.title} has mean opinion scores of whole images, and no splits of judged patches: it is"
+            f" for `make eval-tables DATA={name}` alone: use DATA=bapps, mini or folder"
+        )

@@ -1,0 +1,61 @@
+"""KADID-10k (Lin, Hosu, Saupe 2019): whole images under 25 types of distortion at 5 levels, with mean opinion scores.
+
+ROOT/dmos.csv                   a line an image: dist_img,ref_img,dmos,var; the score is 1 to 5, higher is better
+ROOT/images/I01.png             81 of 512 x 384 pixels
+ROOT/images/I01_01_01.png       reference, type, level: 10,125
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from lpips_repro.datasets.mos.dataset import MosDataset, MosSettings
+from lpips_repro.datasets.mos.images import DistortedImage
+from lpips_repro.datasets.registry import register_dataset
+from lpips_repro.errors import UserError
+
+PAGE = "https://database.mmsp-kn.de/kadid-10k-database.html"
+SCORES = "dmos.csv"
+NAME = re.compile(r"I(\d\d)_(\d\d)_(\d\d)\.png")
+LOWEST, HIGHEST = 1.0, 5.0
+
+
+@register_dataset("kadid10k", MosSettings)
+class Kadid10k(MosDataset):
+    """Unpacked by hand."""
+
+    title = "KADID-10k"
+    whole = (81, 10125)
+
+    def read_images(self) -> list[DistortedImage]:
+        """See `MosDataset`."""
+        path = Path(self.settings.root, SCORES)
+        if not path.is_file():
+            raise UserError(
+                f"{path}: missing: KADID-10k is fetched by hand: unpack the archive of {PAGE} so that it is there, or"
+                " name the folder that has it with DATA_ROOT=FOLDER"
+            )
+        with path.open(newline="", errors="replace") as file:
+            images = [_image(path, number, row) for number, row in enumerate(csv.DictReader(file), 2)]
+        if not images or len({image.name for image in images}) < len(images):
+            raise UserError(f"{path}: names no image, or one twice: restore the file from {PAGE}")
+        return sorted(images, key=lambda image: image.name)
+
+
+def _image(path: Path, number: int, row: dict[str, str]) -> DistortedImage:
+    """The image of a line of the scores; UserError if it is not there, or the line says something else."""
+    name = NAME.fullmatch(row.get("dist_img") or "")
+    try:
+        score = float(row["dmos"])
+    except (KeyError, TypeError, ValueError):
+        score = 0.0
+    if not name or not LOWEST <= score <= HIGHEST or row.get("ref_img") != f"I{name[1]}.png":
+        raise UserError(
+            f"{path}, line {number}: {','.join(map(str, row.values()))}: expected dist_img,ref_img,dmos as in"
+            f" 'I01_01_01.png,I01.png,4.57', with a score from 1 to 5: restore the file from {PAGE}"
+        )
+    reference, distorted = (path.parent / "images" / row[key] for key in ("ref_img", "dist_img"))
+    for file in (reference, distorted):
+        if not file.is_file():
+            raise UserError(f"{file}: missing, though {path} names it: unpack the archive of {PAGE} again")
+    return DistortedImage(distorted.stem.lower(), reference, distorted, score, int(name[2]), int(name[3]))

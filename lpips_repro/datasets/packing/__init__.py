@@ -1,0 +1,1 @@
+"""From folders and archives in the BAPPS layout to packed splits."""

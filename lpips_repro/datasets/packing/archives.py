@@ -1,0 +1,239 @@
+"""Packing straight from an archive: one pass over a tar.gz, no small files.
+
+    read member -> check name and size -> decode in other processes -> spool in order of arrival
+    at the end of the archive: pair by name -> check counts -> write each split in order of names, whole or not at all
+
+The spool is a folder beside the packed splits, with the patches of each field one after the other; it goes when the
+splits are written, and what a killed run left of one goes at the start.
+"""
+
+import contextlib
+import errno
+import io
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lpips_repro.datasets.packed import (
+    IMAGE_FIELDS,
+    PATCH_BYTES,
+    PATCH_SIZE,
+    VOTE_FIELD,
+    PackedSplit,
+    finish_split,
+    partial_split,
+    write_array,
+    write_patches_header,
+)
+from lpips_repro.datasets.packing.archive_members import ArchiveError, HashingReader, Member, read_members
+from lpips_repro.datasets.packing.folders import warn_of_odd_images
+from lpips_repro.datasets.packing.layout import read_vote
+from lpips_repro.datasets.packing.patches import load_patch
+from lpips_repro.errors import UserError
+from lpips_repro.parallel import process_pool
+
+# Images a task, their bytes, and tasks under way for each worker: bounds the memory.
+CHUNK, CHUNK_BYTES, AHEAD = 64, 4 << 20, 3
+
+Key = tuple[str, str, str]  # kind, phase, split
+
+
+@dataclass
+class _Spool:
+    """What has arrived of a split: for each field the slot of each name, in order of arrival; and the votes."""
+
+    folder: Path
+    slots: dict[str, dict[str, int]]
+    waiting: dict[str, list[tuple[str, int, bytes]]]
+    waiting_bytes: Counter = field(default_factory=Counter)
+    votes: dict[str, float] = field(default_factory=dict)
+    sizes: Counter = field(default_factory=Counter)
+    odd: list[str] = field(default_factory=list)
+
+
+def pack_archive(
+    archive: Path,
+    prefix: str,
+    target: Callable[[Key], Path],
+    *,
+    skip: Collection[Key],
+    check: Callable[[str, dict[Key, int]], None],
+    unpack: Path | None,
+    spool: Path,
+    resize: str,
+    dataset: str,
+    observers: str,
+    workers: int,
+) -> list[PackedSplit]:
+    """Pack every split of an archive but those to skip.
+
+    Args:
+        archive: the .tar.gz.
+        prefix: what stands before its members' names in the BAPPS layout, such as "2afc/".
+        target: folder of the packed split of a key.
+        skip: splits that are complete already.
+        check: called with the archive's SHA-256 and its counts by split before anything is written; raises UserError.
+        unpack: folder to write the files into as well, in the BAPPS layout, or None.
+        spool: folder for temporary files.
+        resize, dataset, observers, workers: as for `pack_split`.
+
+    Raises:
+        ArchiveError: for a damaged or truncated archive, a member that is refused or is no image or share (its name is
+            told), or a file without counterpart; no split is half-written then, nor with the next.
+        UserError: for a full disk.
+    """
+    shutil.rmtree(spool, ignore_errors=True)
+    try:
+        with archive.open("rb") as file, process_pool(workers, task=str(archive)) as pool:
+            reader = HashingReader(file, archive.stat().st_size, archive.name)
+            members = read_members(reader, archive, prefix)
+            if unpack is not None:
+                members = _unpack(members, unpack)
+            spools = _spool_members(members, archive, skip, spool, resize, pool, AHEAD * workers)
+        counts = {key: _paired_count(archive, key, split) for key, split in spools.items()}
+        check(reader.sha256.hexdigest(), counts)
+        card = {"dataset": dataset, "resize_mode": resize, "observers": observers}
+        card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
+        packed = [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
+    except OSError as error:
+        raise UserError(f"{error.filename or spool}: {error.strerror}: nothing half-written is left") from error
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+    for split in packed:
+        warn_of_odd_images(split, f"{archive}:{split.name}")
+    return packed
+
+
+def _unpack(members: Iterable[Member], folder: Path) -> Iterable[Member]:
+    for member in members:
+        file = folder / member.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(member.content)
+        yield member
+
+
+def _spool_members(
+    members: Iterable[Member],
+    archive: Path,
+    skip: Collection[Key],
+    folder: Path,
+    resize: str,
+    pool: ProcessPoolExecutor,
+    most_tasks: int,
+) -> dict[Key, _Spool]:
+    spools: dict[Key, _Spool] = {}
+    tasks: list[tuple[_Spool, Future]] = []
+
+    def submit(key: Key, image: str) -> None:
+        if len(tasks) == most_tasks:
+            _collect(*tasks.pop(0))
+        split = spools[key]
+        batch = split.waiting.pop(image)
+        del split.waiting_bytes[image]
+        name = f"{archive}:{'/'.join(key)}/{image}"
+        tasks.append((split, pool.submit(_decode, split.folder / f"{image}.raw", name, batch, resize)))
+
+    for key, name, stem, path, content in members:
+        if key in skip:
+            continue
+        if key not in spools:
+            spools[key] = _open_spool(folder / "-".join(key), IMAGE_FIELDS[key[0]])
+        split = spools[key]
+        if name == VOTE_FIELD[key[0]]:
+            with _blaming_the_archive():
+                split.votes[stem] = read_vote(Path(f"{archive}:{path}"), name, io.BytesIO(content))
+            continue
+        slot = split.slots[name].setdefault(stem, len(split.slots[name]))
+        batch = split.waiting.setdefault(name, [])
+        batch.append((stem, slot, content))
+        split.waiting_bytes[name] += len(content)
+        if len(batch) == CHUNK or split.waiting_bytes[name] >= CHUNK_BYTES:
+            submit(key, name)
+    for key, split in spools.items():
+        for image in list(split.waiting):
+            submit(key, image)
+    for task in tasks:
+        _collect(*task)
+    return spools
+
+
+def _open_spool(folder: Path, images: Collection[str]) -> _Spool:
+    folder.mkdir(parents=True)
+    for image in images:
+        (folder / f"{image}.raw").touch()
+    return _Spool(folder, {image: {} for image in images}, {})
+
+
+def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], resize: str) -> tuple[Counter, list[str]]:
+    """Write the patches of a batch at their slots; returns the stored sizes, and who is not of the stored form."""
+    sizes: Counter = Counter()
+    odd = []
+    with raw.open("r+b") as file:
+        for stem, slot, content in batch:
+            with _blaming_the_archive():
+                patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), resize, io.BytesIO(content))
+            file.seek(slot * PATCH_BYTES)
+            file.write(patch.tobytes())
+            sizes[size] += 1
+            if not of_stored_form:
+                odd.append(f"{raw.stem}/{stem}.png")
+    return sizes, odd
+
+
+@contextlib.contextmanager
+def _blaming_the_archive() -> Iterator[None]:
+    """A member that cannot be read is the archive's fault: nothing but another archive can mend it."""
+    try:
+        yield
+    except UserError as error:
+        raise ArchiveError(f"{error}") from error
+
+
+def _collect(split: _Spool, task: Future) -> None:
+    sizes, odd = task.result()
+    split.sizes += sizes
+    split.odd += odd
+
+
+def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
+    every = set(split.votes).union(*split.slots.values())
+    for name, found in {**split.slots, VOTE_FIELD[key[0]]: split.votes}.items():
+        missing = sorted(every - found.keys())
+        if missing:
+            raise ArchiveError(
+                f"{archive}: {'/'.join(key)}/{name} has no file {missing[0]}, though its counterparts are there"
+                f" ({len(missing)} missing in all)"
+            )
+    return len(every)
+
+
+def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any]) -> PackedSplit:
+    kind, phase, name = key
+    names = sorted(split.votes)
+    with partial_split(path) as partial:
+        for image, slots in split.slots.items():
+            _write_field(partial / f"{image}.npy", split.folder / f"{image}.raw", [slots[stem] for stem in names])
+        votes = np.array([split.votes[stem] for stem in names], dtype=np.float32)
+        write_array(partial / f"{VOTE_FIELD[kind]}.npy", votes)
+        resize = "none (stored at 64x64)" if set(split.sizes) == {PATCH_SIZE} else card["resize_mode"]
+        stored = {f"{size}x{size}": count for size, count in sorted(split.sizes.items())}
+        whole = {**card, "kind": kind, "phase": phase, "split": name, "resize": resize, "stored_sizes": stored}
+        return finish_split(partial, path, {**whole, "not_of_stored_form": sorted(split.odd)})
+
+
+def _write_field(target: Path, raw: Path, slots: list[int]) -> None:
+    """Copy the patches from their slots, in the order given, into a .npy file."""
+    with raw.open("rb") as source, target.open("wb") as file:
+        write_patches_header(file, len(slots))
+        for slot in slots:
+            source.seek(slot * PATCH_BYTES)
+            patch = source.read(PATCH_BYTES)
+            if len(patch) != PATCH_BYTES:
+                raise OSError(errno.EIO, "ends before its last patch", str(raw))
+            file.write(patch)

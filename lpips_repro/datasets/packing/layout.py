@@ -1,0 +1,172 @@
+"""BAPPS's folder layout, read strictly.
+
+ROOT/2afc/{train,val}/SPLIT/{ref,p0,p1}/NAME.png   judge/NAME.npy   share of judges choosing p1
+ROOT/jnd/val/SPLIT/{p0,p1}/NAME.png                same/NAME.npy    share of judges answering "same"
+"""
+
+import glob
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
+from lpips_repro.datasets.packing.misplaced import explain_missing
+from lpips_repro.errors import UserError, check_utf8
+
+# The paper's order of columns; splits of other names follow alphabetically.
+PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
+
+# What no split may be called: see `lpips_repro.evaluation.write`.
+MEANS = ("all", "distortions", "real")
+COLUMNS = {
+    *("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run"),
+    *("observers", "settings", "note"),
+}
+SUFFIXES = ("_lo", "_hi", "_paper", "_diff", "_sd")
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """One split as files.
+
+    Attributes:
+        path: its folder.
+        kind: "2afc" or "jnd"; phase: "train" or "val"; split: its name.
+        names: file names without suffix, sorted; each has one file in every field.
+    """
+
+    path: Path
+    kind: str
+    phase: str
+    split: str
+    names: tuple[str, ...]
+
+    def image(self, field: str, name: str) -> Path:
+        """The file of an image field."""
+        return self.path / field / f"{name}.png"
+
+    def vote(self, name: str) -> float:
+        """The share in a vote file; UserError naming the file where it is no share in [0, 1]."""
+        field = VOTE_FIELD[self.kind]
+        path = self.path / field / f"{name}.npy"
+        return read_vote(path, field)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all names, the bytes of votes, and what tells images apart: it changes if any file does.
+
+        A program may set the times of modification, as `rsync --times` does, but not those of the last change (ctime).
+        """
+        sha = hashlib.sha256()
+        for field, suffix in _fields(self.kind).items():
+            for name in self.names:
+                path = self.path / field / f"{name}{suffix}"
+                if field == VOTE_FIELD[self.kind]:
+                    what = hashlib.sha256(path.read_bytes()).hexdigest()
+                else:
+                    stat = path.stat()
+                    what = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+                sha.update(f"{field}/{name} {what}\n".encode())
+        return sha.hexdigest()
+
+
+def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:
+    """The share in a vote file; UserError naming the file where it is no share in [0, 1].
+
+    Args:
+        path: the file; field: "judge" or "same", for the message.
+        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone, and
+            what can be done about an error is the caller's to say.
+    """
+    try:
+        value = np.load(content or path, allow_pickle=False)
+    except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
+        advice = "" if content else ": restore the file"
+        raise UserError(f"{path}: not a readable .npy file ({error}){advice}") from error
+    if not isinstance(value, np.ndarray) or value.shape not in ((), (1,)) or value.dtype.kind not in "fiu":
+        shape = getattr(value, "shape", None)
+        raise UserError(f"{path}: holds {getattr(value, 'dtype', '?')} of shape {shape}: expected one number")
+    share = float(value.reshape(()))
+    if not 0 <= share <= 1:
+        raise UserError(f"{field} {share:g} in {path}: expected a share in [0, 1]")
+    return share
+
+
+def find_splits(root: Path, phase: str) -> list[SplitFolder]:
+    """Every split of a phase under `root`, 2AFC first, in the paper's order.
+
+    Raises:
+        UserError: naming the folder or file, where there is no split, an empty one, or a file without counterpart.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder: expected a dataset in the layout {root}/2afc/val/SPLIT/ref/NAME.png")
+    splits = []
+    for kind in IMAGE_FIELDS:
+        folder = root / kind / phase
+        found = folder.iterdir() if folder.is_dir() else ()
+        names = [path.name for path in found if path.is_dir() and path.name[0] != "."]
+        if {"p0", "p1"} <= {*names}:
+            raise UserError(f"{folder}: holds fields, not splits: move {', '.join(sorted(names))} into {folder}/SPLIT")
+        for name in names:
+            _check_name(folder / name)
+        splits += [read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
+    if not splits:
+        raise UserError(explain_missing(root, phase))
+    return splits
+
+
+def _check_name(split: Path) -> None:
+    """UserError for a split whose column in a table would be taken for another one."""
+    if not split.name.isprintable():
+        raise UserError(f"{str(split)!r}: a name with unprintable characters: rename the split")
+    name = split.name.lower()  # as Excel and databases compare columns
+    if name in MEANS:
+        raise UserError(f"{split}: the tables call their mean {name!r}: rename the split")
+    if name in COLUMNS:
+        raise UserError(f"{split}: the tables have a column {name!r} of their own: rename the split")
+    if suffix := next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None):
+        raise UserError(f"{split}: the tables add {suffix!r} to the names of splits: rename the split")
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """A sorting key that puts splits in the paper's order and others after them."""
+    return (PAPER_SPLITS.index(split) if split in PAPER_SPLITS else len(PAPER_SPLITS), split)
+
+
+def _fields(kind: str) -> dict[str, str]:
+    return {**dict.fromkeys(IMAGE_FIELDS[kind], ".png"), VOTE_FIELD[kind]: ".npy"}
+
+
+def read_split(path: Path, kind: str, phase: str) -> SplitFolder:
+    """One split's folder; UserError as for `find_splits`."""
+    fields = _fields(kind)
+    names = {}
+    for field, suffix in fields.items():
+        folder = path / field
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder: a {kind} split has {', '.join(fields)}")
+        names[field] = _regular_files(folder, suffix)
+    every = set().union(*names.values())
+    if not every:
+        raise UserError(f"{path}: an empty split: expected files such as {path}/{next(iter(fields))}/000000.png")
+    for field, suffix in fields.items():
+        missing = sorted(every - names[field])
+        if missing:
+            count = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            if others := sorted((path / field).glob(f"{glob.escape(missing[0])}.*")):
+                wanted = f"a regular file {missing[0]}{suffix}{count}"
+                raise UserError(f"{others[0]}: expected {wanted}: convert or rename it")
+            raise UserError(f"{path / field / missing[0]}{suffix}: missing{count}, though its counterparts are there")
+    return SplitFolder(path, kind, phase, path.name, tuple(sorted(every)))
+
+
+def _regular_files(folder: Path, suffix: str) -> set[str]:
+    """Names, without the suffix, of the files that have it; hidden ones are passed over."""
+    with os.scandir(folder) as entries:
+        files = {entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()}
+    for name in files:
+        check_utf8(str(folder / name))
+    return {name.removesuffix(suffix) for name in files if name[0] != "."}

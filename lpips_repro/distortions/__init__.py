@@ -1,0 +1,19 @@
+"""The paper's traditional distortions (section 2.1), with continuous severity, singly and in sequence."""
+
+from lpips_repro.distortions import blur, compression, noise, photometric, spatial  # registers them
+from lpips_repro.distortions.compose import Step, distort, draw_steps
+from lpips_repro.distortions.registry import DISTORTIONS, Distortion, register_distortion
+
+__all__ = [
+    "DISTORTIONS",
+    "Distortion",
+    "Step",
+    "blur",
+    "compression",
+    "distort",
+    "draw_steps",
+    "noise",
+    "photometric",
+    "register_distortion",
+    "spatial",
+]

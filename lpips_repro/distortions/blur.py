@@ -1,0 +1,27 @@
+"""Blurs. The paper names the two without widths; those here are ours, in pixels of the image."""
+
+import cv2
+import numpy as np
+
+from lpips_repro.distortions.registry import register_distortion
+
+GAUSSIAN = 3.2  # standard deviation at severity 1
+BILATERAL_SPACE = 5.0  # standard deviation over the pixels at severity 1
+BILATERAL_RANGE = 0.5  # and over the values
+SMALLEST = 0.05  # below this neither filter changes an 8-bit value, and OpenCV takes 0 to mean "choose yourself"
+
+
+@register_distortion("blur")
+def gaussian_blur(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Blur with a Gaussian of standard deviation up to 3.2 pixels."""
+    sigma = max(GAUSSIAN * severity, SMALLEST)
+    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101).clip(0, 1)
+
+
+@register_distortion("blur")
+def bilateral_filter(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Smooth what is alike and keep the edges: the texture goes first. Up to 5 pixels and 0.5 of the range."""
+    if severity < SMALLEST:
+        return image.copy()
+    smooth = cv2.bilateralFilter(image, -1, BILATERAL_RANGE * severity, BILATERAL_SPACE * severity)
+    return smooth.clip(0, 1)

@@ -1,0 +1,53 @@
+"""Photometric distortions: every pixel's colour changes, its place does not.
+
+The paper names them without ranges; those here are ours. Lightness, colour and saturation change in CIE Lab, so that
+each leaves the other two alone until the result leaves the RGB gamut and is clipped.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from lpips_repro.distortions.registry import draw_sign, register_distortion
+
+LIGHTNESS = 35.0  # CIE L* (of 100) added or taken away at severity 1
+COLOR = 40.0  # distance in the a*b* plane at severity 1
+CONTRAST = 2.8  # factor, or its inverse, at severity 1
+SATURATION = 2.5  # factor on the chroma at severity 1 when it is raised; lowered, severity 1 is grey
+
+
+@register_distortion("photometric")
+def lightness_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Add to or take from L* up to 35 of its 100 units."""
+    shift = draw_sign(rng) * LIGHTNESS * severity
+    return _in_lab(image, lambda lab: lab + np.float32([shift, 0, 0]))
+
+
+@register_distortion("photometric")
+def color_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Move every colour in one random direction of the a*b* plane, up to 40 units."""
+    angle = rng.uniform(0, 2 * np.pi)
+    shift = COLOR * severity * np.array([0, np.cos(angle), np.sin(angle)])
+    return _in_lab(image, lambda lab: lab + shift.astype(np.float32))
+
+
+@register_distortion("photometric")
+def contrast(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Stretch or squeeze the values about the mean of each channel, by a factor of up to 2.8 or 1/2.8."""
+    mean = image.mean(axis=(0, 1), keepdims=True)
+    factor = CONTRAST ** (draw_sign(rng) * severity)
+    return np.clip(mean + factor * (image - mean), 0, 1).astype(np.float32)
+
+
+@register_distortion("photometric")
+def saturation(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Multiply the chroma by up to 2.5, or take away up to all of it."""
+    factor = 1 + (SATURATION - 1) * severity if draw_sign(rng) > 0 else 1 - severity
+    return _in_lab(image, lambda lab: lab * np.float32([1, factor, factor]))
+
+
+def _in_lab(image: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    lab = change(cv2.cvtColor(image, cv2.COLOR_RGB2Lab))
+    lab[..., 0] = lab[..., 0].clip(0, 100)
+    return cv2.cvtColor(lab, cv2.COLOR_Lab2RGB).clip(0, 1)

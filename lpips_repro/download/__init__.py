@@ -1,0 +1,1 @@
+"""Downloads of archives, resumed over several mirrors."""

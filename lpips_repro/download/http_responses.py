@@ -1,0 +1,111 @@
+"""What the answer of a mirror says: where its bytes belong, whether they can be the archive's, and why it failed."""
+
+import http.client
+import re
+from collections.abc import Iterator
+
+import requests
+import urllib3
+
+from lpips_repro.config.addresses import public
+from lpips_repro.download.partial_download import GZIP, Card, PartialDownload
+
+
+class Failed(Exception):
+    """An attempt after which the file is not complete: why, the pause the mirror asks for, whether to try again.
+
+    `anew`: the next attempt cannot resume. What there is stays until that one brings something better.
+    """
+
+    def __init__(self, why: str, *, pause: float = 0.0, again: bool = True, anew: bool = False) -> None:
+        super().__init__(" ".join(why.split()))  # one line, whatever a server says
+        self.pause, self.again, self.anew = pause, again, anew
+
+
+def accept(response: requests.Response, size: int, card: Card, address: str) -> tuple[int, Card]:
+    """Where the bytes of a response belong, and the card of its file; raises where it does not bring the file."""
+    status, headers = response.status_code, response.headers
+    # Not the server's own words, which may repeat secrets.
+    phrase = f"{status} {http.client.responses.get(status, '')}".strip()
+    if status in (408, 429) or status >= 500:
+        pause = headers.get("Retry-After", "")
+        raise Failed(phrase, pause=float(pause) if pause.isdecimal() else 0.0)
+    if status not in (200, 206, 416):
+        raise Failed(phrase, again=False)
+
+    length = int(headers["Content-Length"]) if headers.get("Content-Length", "").isdecimal() else None
+    etag = headers.get("ETag")
+    new = {
+        "address": address,
+        "total": length,
+        "etag": etag if etag and not etag.startswith("W/") else None,  # a weak one says nothing about bytes
+        "modified": headers.get("Last-Modified"),
+    }
+    if status == 200:
+        return 0, new
+
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", headers.get("Content-Range", ""))
+    start, new["total"] = (found[1] and int(found[1]), int(found[2])) if found else (None, None)
+    if status == 416 and size and new["total"] == size and card["address"] == address:
+        return size, new  # the first announcement was too long
+    fits = status == 206 and start == size and (length is None or start + length <= new["total"])
+    if not fits or (size and not _same_file(card, new)):
+        instead = "another file than the one begun" if fits else headers.get("Content-Range", "no Content-Range")
+        raise Failed(f"{phrase}: {instead} where bytes {size}- were asked for", anew=True)
+    # An answer to If-Range may leave out what its sender has been told.
+    return start, card if size and card["address"] == address else new
+
+
+def take_head(chunks: Iterator[bytes], response: requests.Response, total: int | None, part: PartialDownload) -> bytes:
+    """The first bytes of a file that comes from its beginning; raises where it cannot be the archive.
+
+    Error pages come as 200 OK too. Nothing is written before this: what is kept never gives way to one.
+    """
+    head = b""
+    while len(head) < len(GZIP) and (chunk := next(chunks, b"")):
+        head += chunk
+    if total is not None and len(head) < min(len(GZIP), total):
+        raise Failed(f"ended at {len(head)} of {total} bytes")
+    if wrong := not_gzip(head, response.headers.get("Content-Type", "")):
+        raise Failed(f"sends {wrong}", again=False)
+    if total is None and not response.raw.chunked:
+        raise Failed("announces no length, so that a cut would pass for the end", again=False)
+    if total is not None:
+        check_size(total, part)
+    return head
+
+
+def check_size(size: int, part: PartialDownload) -> None:
+    """Raise where a complete file has too few or too many bytes to be the archive."""
+    if not part.least <= size <= part.most:
+        wrong = "less than half of" if size < part.least else "more than twice"
+        raise Failed(f"its file has {size} bytes, {wrong} what is published", again=False)
+
+
+def not_gzip(head: bytes, kind: str = "") -> str | None:
+    """None where these are the first bytes of a gzip file, else what they are instead; `kind`: said to be."""
+    if head.startswith(GZIP):
+        return None
+    if not head:
+        return "an empty file"
+    text = head[:150].decode("utf-8-sig", "replace").rstrip("\ufffd")  # the end may be cut
+    text = re.sub(r"[ \t\r\n]+", " ", text)
+    readable = text and text.isprintable() and "\ufffd" not in text
+    begin = repr(public(text)) if readable else f"bytes {head[:8].hex(' ')}"
+    return f"no gzip file{kind and f' ({kind})'}: it begins with {begin}"
+
+
+def reason(error: BaseException, timeout: float) -> str:
+    """What went wrong below the exceptions of the two libraries, which repeat the address."""
+    libraries = (requests.RequestException, urllib3.exceptions.HTTPError)
+    while isinstance(error, libraries) and (below := error.__cause__ or error.__context__):
+        error = below
+    if isinstance(error, TimeoutError):
+        return f"no answer or no bytes for {timeout:g} s"
+    return public(f"{error}" or type(error).__name__)
+
+
+def _same_file(old: Card, new: Card) -> bool:
+    """Whether both cards are of one file, as far as they can say. Mirrors may well differ in their dates."""
+    keys = ["etag", "modified"] if old["address"] == new["address"] else ["etag"]
+    return old["total"] == new["total"] and all(old[key] == new[key] for key in keys if old[key] and new[key])

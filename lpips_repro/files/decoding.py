@@ -1,0 +1,55 @@
+"""Image files, opened safely: documented formats only, 8 bits per channel."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from lpips_repro.errors import UserError
+
+BOMB = Image.DecompressionBombWarning  # callers check the size, before anything is decoded
+# How Pillow calls the layout of channels of 16 bits or more in a file, which it cuts to 8 bits without a word. "BGR;16"
+# is none of them: its pixels, not its channels, have 16 bits.
+DEEP = (";16B", ";16L", ";16N", "I;", "F;")
+
+
+@contextlib.contextmanager
+def open_image(
+    path: Path, formats: Sequence[str], content: BinaryIO | None = None, remedy: str = "restore the file"
+) -> Iterator[Image.Image]:
+    """An image file, opened but not decoded yet.
+
+    Only the decoders of these formats are tried, whatever the file is called. Some of Pillow's others start programs:
+    that of EPS starts Ghostscript.
+
+    Args:
+        path: the file.
+        formats: names of formats as Pillow has them, such as "PNG".
+        content: what the file holds if it is in an archive; `path` is then its name alone, and the caller says what
+            can be done about an error.
+        remedy: what can be done about a file on disk.
+
+    Raises:
+        UserError: naming the file, if it is not a regular file, not of one of the formats, deeper than 8 bits per
+            channel, or damaged. That includes what is raised while it is decoded inside the block.
+    """
+    advice = "" if content else f": {remedy}"
+    if content is None and path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file{advice}")  # to open a FIFO would be to wait for its writer
+    try:
+        with (
+            warnings.catch_warnings(action="ignore", category=BOMB),
+            Image.open(content or path, formats=list(formats)) as image,
+        ):
+            if any(name in str(tile[3]) for tile in image.tile for name in DEEP):
+                raise UserError(f"{path}: more than 8 bits per channel: expected 8{advice}")
+            yield image
+    except UserError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{path}: not a readable image (no {' or '.join(formats)}){advice}") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a readable image ({error}){advice}") from error

@@ -1,0 +1,85 @@
+import pytest
+from PIL import Image
+
+from lpips_repro.config import DatasetConfig, parse
+from lpips_repro.datasets.commands import fetch_dataset
+from lpips_repro.datasets.mos.images import digest_images, load_image
+from lpips_repro.datasets.prepare import prepare
+from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.errors import UserError
+from tests.compose import settings
+
+LINES = ("I02_01_01.png,I02.png,4.57,0.496", "I01_25_05.png,I01.png,1,0", "I01_01_05.png,I01.png,5,0.2")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three distorted images of two references in KADID-10k's layout."""
+    folder = tmp_path / "kadid"
+    (folder / "images").mkdir(parents=True)
+    write_scores(folder, *LINES)
+    for name in ("I01.png", "I02.png", *(line.split(",")[0] for line in LINES)):
+        Image.new("RGB", (8, 6), (len(name), 0, 0)).save(folder / "images" / name)
+    return folder
+
+
+def write_scores(root, *lines):
+    (root / "dmos.csv").write_text("\n".join(("dist_img,ref_img,dmos,var", *lines)) + "\n")
+
+
+def kadid(root):
+    cfg = parse(settings("dataset", "data=kadid10k", f"data.root={root}"), DatasetConfig)
+    return dataset_of(cfg.data)
+
+
+def test_images_are_read_with_score_type_and_level_those_of_a_reference_together(root):
+    images = kadid(root).read_images()
+    assert [(image.name, image.mos, image.type, image.level) for image in images] == [
+        ("i01_01_05", 5.0, 1, 5), ("i01_25_05", 1.0, 25, 5), ("i02_01_01", 4.57, 1, 1)
+    ]  # fmt: skip
+    assert [image.reference.name for image in images] == ["I01.png", "I01.png", "I02.png"]
+    assert load_image(images[0].distorted, 3).shape == (3, 4, 3)
+    assert len(digest_images(images)) == 64
+
+
+def test_make_data_says_what_there_is(root, capsys):
+    fetch_dataset(settings("dataset", "data=kadid10k", f"data.root={root}"))
+    assert f"{root}: 2 reference images, 3 distorted: NOT all of KADID-10k (81 and 10125)" in capsys.readouterr().out
+
+
+def test_it_has_no_packed_splits(root):
+    cfg = parse(settings("dataset", "data=kadid10k", f"data.root={root}"), DatasetConfig)
+    with pytest.raises(UserError, match="data=kadid10k: KADID-10k has mean opinion scores of whole images"):
+        prepare(cfg.data, "val")
+
+
+def test_what_is_missing_is_named_with_where_to_get_it(root):
+    (root / "images/I01_25_05.png").unlink()
+    with pytest.raises(UserError, match=r"images/I01_25_05.png: missing, though .*dmos.csv names it: unpack"):
+        kadid(root).read_images()
+    (root / "dmos.csv").unlink()
+    with pytest.raises(UserError, match=r"dmos.csv: missing: KADID-10k is fetched by hand: .*kadid.* DATA_ROOT=FOLDER"):
+        kadid(root).read_images()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I01_01_05.png,I01.png,0.9,0",
+        "I01_01_05.png,I01.png,nan,0",
+        "I01_01_05.png,I01.png,high,0",
+        "I01_01_05.png,I02.png,4,0",
+        "../I01_01_05.png,I01.png,4,0",
+        "I01_01_05.png",
+    ],
+)
+def test_a_line_that_is_no_score_is_named(root, line):
+    write_scores(root, LINES[0], line)
+    with pytest.raises(UserError, match=r"dmos.csv, line 3: .*expected dist_img,ref_img,dmos"):
+        kadid(root).read_images()
+
+
+def test_an_image_with_two_scores_is_refused(root):
+    write_scores(root, LINES[0], LINES[0])
+    with pytest.raises(UserError, match=r"dmos.csv: names no image, or one twice: restore"):
+        kadid(root).read_images()

@@ -1,0 +1,106 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lpips_repro.files import finish_writing, new_file, set_aside, write_whole, written_together
+from lpips_repro.files.writing import partial_of
+from tests.processes import ended_process
+
+
+@pytest.mark.parametrize("content", ["new\n", b"new\n"])
+def test_a_whole_file_takes_the_place_of_the_older_one_and_leaves_nothing_else(tmp_path, content):
+    (tmp_path / "a").write_text("old, and longer")
+    write_whole(tmp_path / "a", content)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new\n"}
+
+
+@pytest.mark.parametrize("moment", ["block", "os.fsync", "replace"])
+def test_an_error_at_any_moment_leaves_the_older_file(tmp_path, monkeypatch, moment):
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a").write_text("old")
+    if moment != "block":
+        monkeypatch.setattr(*((os, "fsync") if moment == "os.fsync" else (Path, "replace")), fails)
+    with pytest.raises(OSError, match="No space"), new_file(tmp_path / "a") as file:
+        file.write(b"new")
+        if moment == "block":
+            fails()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_the_older_file_is_there_until_the_new_one_is_complete(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with new_file(tmp_path / "a") as file:
+        file.write(b"new")
+        file.flush()
+        assert (tmp_path / "a").read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_running_one_writes_is_not(tmp_path):
+    killed, running = partial_of(tmp_path / "a", ended_process()), partial_of(tmp_path / "a", os.getppid())
+    other = tmp_path / ".a.partial-another-host-1"
+    for path in (killed, running, other):
+        path.write_text("half")
+    write_whole(tmp_path / "a", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", running.name, other.name}
+
+
+def test_what_is_set_aside_overwrites_nothing(tmp_path):
+    names = []
+    for text in ("one", "two", "three"):
+        (tmp_path / "a").write_text(text)
+        names.append(set_aside(tmp_path / "a").name)
+    assert names == ["a.damaged", "a.damaged-2", "a.damaged-3"]
+    assert [(tmp_path / name).read_text() for name in names] == ["one", "two", "three"]
+
+
+def old(folder):
+    folder.mkdir()
+    (folder / "a.csv").write_text("old")
+    (folder / "b.csv").write_text("old")
+    (folder / "log").write_text("log")
+    return folder
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_written_together_all_appear(tmp_path):
+    folder = old(tmp_path / "tables")
+    with written_together(folder) as new:
+        (new / "a.csv").write_text("new")
+        (new / "c.csv").write_text("new")
+        (new / "b.csv").touch()  # is removed
+    assert texts(folder) == {"a.csv": "new", "c.csv": "new", "log": "log"}
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+def test_files_written_together_do_not_appear_after_an_error(tmp_path):
+    folder = old(tmp_path / "tables")
+    with pytest.raises(OSError, match="full"), written_together(folder) as new:
+        (new / "a.csv").write_text("new")
+        raise OSError("full")
+    assert texts(folder) == {"a.csv": "old", "b.csv": "old", "log": "log"}
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_a_kill_while_they_are_moved_is_made_good_by_the_next_reader(tmp_path, moved, monkeypatch):
+    folder, count = old(tmp_path / "tables"), []
+    replace = Path.replace
+
+    def killed(self, target):
+        if len(count) == moved:
+            raise KeyboardInterrupt
+        count.append(self)
+        return replace(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), written_together(folder) as new:
+        for name in ("a.csv", "b.csv", "c.csv"):
+            (new / name).write_text("new")
+        patch.setattr(Path, "replace", killed)
+    finish_writing(folder)
+    assert texts(folder) == {"a.csv": "new", "b.csv": "new", "c.csv": "new", "log": "log"}
