@@ -1,0 +1,38 @@
+"""What pyproject.toml asks for, what requirements.lock installs, and the oldest versions that a workflow tests."""
+
+import subprocess
+import sys
+import tomllib
+
+from packaging.requirements import Requirement
+
+from tests.compose import CONFIGS
+
+ROOT = CONFIGS.parent
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def required():
+    groups = [project()["dependencies"], *project()["optional-dependencies"].values()]
+    return [found for group in groups for line in group if (found := Requirement(line)).name != "lpips_repro"]
+
+
+def test_the_lock_has_a_version_of_everything_that_is_required():
+    lines = (line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#"))
+    locked = {name.lower(): version for name, _, version in (line.partition("==") for line in lines)}
+    for requirement in required():
+        assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
+
+
+def test_the_oldest_versions_are_single_ones_that_the_bounds_allow():
+    printed = subprocess.check_output([sys.executable, ROOT / ".ci/lowest.py"], text=True).splitlines()
+    oldest = {found.name: found.specifier for found in map(Requirement, printed)}
+    for requirement in required():
+        if requirement.name in ("codespell", "mypy", "ruff"):
+            assert requirement.name not in oldest
+            continue
+        (exact,) = (part.version for part in oldest[requirement.name] if part.operator == "==")
+        assert requirement.specifier.contains(exact), requirement
