@@ -8,8 +8,6 @@ import lpips_repro
 PACKAGE = Path(lpips_repro.__file__).parent
 LONGEST_FUNCTION = 70  # lines
 LONGEST_FILE = 260
-# Longer ones that are still there: names may only be removed.
-KNOWN_FUNCTIONS = {"training/loop.py:fit"}
 
 
 def long_functions(source: str, longest: int = LONGEST_FUNCTION) -> set[str]:
@@ -26,9 +24,7 @@ def test_no_file_of_the_package_is_long():
 
 def test_no_function_of_the_package_is_long():
     sources = {file.relative_to(PACKAGE).as_posix(): file.read_text() for file in PACKAGE.rglob("*.py")}
-    found = {f"{file}:{name}" for file, source in sources.items() for name in long_functions(source)}
-    assert found - KNOWN_FUNCTIONS == set()
-    assert KNOWN_FUNCTIONS - found == set(), "no longer long: remove them from the list"
+    assert {f"{file}:{name}" for file, source in sources.items() for name in long_functions(source)} == set()
 
 
 def test_lines_of_methods_and_decorators_count():

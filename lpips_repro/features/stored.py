@@ -31,10 +31,9 @@ from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.backbones.weights import digest_state
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.features.patches import to_images
 from lpips_repro.files import set_aside, write_whole
 from lpips_repro.files.locks import exclusive
@@ -178,7 +177,7 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
             file.truncate()
 
         def read(start: int) -> list[np.ndarray]:
-            return [np.array(split.arrays[name][start : start + batch]) for name in TWOAFC.images]
+            return [np.array(split.arrays[name][start : start + batch]) for name in IMAGE_FIELDS[split.card["kind"]]]
 
         for patches in read_ahead(read, range(done, len(split), batch)):
             images = [to_images(field, device) for field in patches]

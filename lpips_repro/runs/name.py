@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lpips_repro.cli import CONFIGS
+from lpips_repro.config.paths import CONFIGS
 
 # Settings that earlier versions of the code did not have, at the values that give what those versions computed. At
 # these values they are no part of a run's name or identity, so that earlier runs keep their names and are gone on with.
