@@ -18,7 +18,19 @@ ORDER = [
     *("evaluation", "protocols", "features", "runs", "run_record"),
     *("__init__", "metrics", "weights", "backbones"),
     *("datasets", "distortions", "download", "files", "provenance", "config"),
-    *("devices", "precision", "distributed", "parallel", "progress", "logs", "color", "versions", "quoting", "errors"),
+    *(
+        "devices",
+        "precision",
+        "distributed",
+        "parallel",
+        "progress",
+        "logs",
+        "color",
+        "versions",
+        "quoting",
+        "modules",
+        "errors",
+    ),
 ]
 
 

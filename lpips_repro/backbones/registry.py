@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from lpips_repro.config.modules import import_file
 from lpips_repro.errors import UserError, check_choice, check_new
+from lpips_repro.modules import import_file
 
 # In which the largest output of a layer is looked for.
 USUAL_SIZE = 64

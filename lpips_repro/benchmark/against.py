@@ -15,8 +15,9 @@ from torch import Tensor
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.benchmark.change import STARTS, Case, Change, Sample, change_of, render
 from lpips_repro.benchmark.checkout import ROOT, checkout, current, find_commit
-from lpips_repro.benchmark.inputs import backbone_weights, lpips_metric, noise_triplet, smooth_pair
+from lpips_repro.benchmark.inputs import backbone_weights, lpips_metric, noise_triplet
 from lpips_repro.benchmark.process import measure, processes
+from lpips_repro.benchmark.smooth import smooth_pair
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig, Measure
 from lpips_repro.datasets.packed import PATCH_SIZE

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
-from lpips_repro.benchmark.inputs import smooth_pair
 from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.smooth import smooth_pair
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig
 from lpips_repro.metrics import fsimc, l2, ssim

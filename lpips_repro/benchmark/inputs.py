@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
@@ -42,14 +41,6 @@ def noise_triplet(count: int, device: torch.device) -> tuple[Tensor, ...]:
     """ref, p0, p1: images (count, 3, 64, 64) in [-1, 1]."""
     generator = torch.Generator().manual_seed(0)
     return tuple((2 * torch.rand(3, count, 3, PATCH_SIZE, PATCH_SIZE, generator=generator) - 1).to(device))
-
-
-def smooth_pair(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Smooth images (count, 3, 64, 64) in [0, 1], and the same with noise."""
-    generator = torch.Generator().manual_seed(0)
-    x = F.interpolate(torch.rand(count, 3, 8, 8, generator=generator), size=PATCH_SIZE, mode="bicubic").clamp(0, 1)
-    y = (x + 0.05 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
-    return x.to(device), y.to(device)
 
 
 def noise_split(folder: Path, count: int) -> PackedSplit:

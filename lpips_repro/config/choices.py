@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lpips_repro.config.checks import check_name
-from lpips_repro.config.modules import import_file
 from lpips_repro.errors import UserError, check_new, expected
+from lpips_repro.modules import import_file
 
 # What a group's choices are called in messages.
 GROUPS = {"data": "dataset", "task": "task"}

@@ -50,7 +50,7 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("measure=[evaluatio]", r"measure\[0\].*expected one of \[evaluation, training"),
+        ("measure=[evaluatio]", r"measure\[0\]=evaluatio: expected one of evaluation, training"),
         ("measure=[]", "expected some of evaluation, training"),
         ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex"),
         ("split_triplets=[4,2]", "expected two numbers"),

@@ -23,7 +23,7 @@ def test_without_a_task_there_is_one_so_that_help_can_be_had():
         ("+image=folder", "image: unknown setting: expected one of task, images"),
         ("task.name=jigsaw", "task.name='jigsaw': expected one of splitbrain, puzzle, bigan"),
         ("task.permutations=1", "task.permutations=1: expected an integer from 2 to 2000"),
-        ("task.permutations=many", "task.permutations: Value 'many'"),
+        ("task.permutations=many", "task.permutations=many: expected a value of type integer"),
         ("task.tile=22", "task.tile=22: expected an integer of at least 23"),
         ("task.tile=40", "task.side=120: expected an integer of at least 123"),
         ("task.size=119", "task.size=119: expected an integer of at least 120"),
@@ -36,7 +36,7 @@ def test_without_a_task_there_is_one_so_that_help_can_be_had():
         ("workers=0", "workers=0: expected an integer of at least 1"),
         ("log_every=0", "log_every=0: expected an integer of at least 1"),
         ("checkpoint_minutes=0", "checkpoint_minutes=0.0: expected a positive number"),
-        ("device=gpu", "device: Invalid value 'gpu'"),
+        ("device=gpu", "device=gpu: expected one of auto, cpu, cuda"),
     ],
 )
 def test_what_is_misspelt_or_out_of_range_is_refused(override, message):
