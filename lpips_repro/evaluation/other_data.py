@@ -25,7 +25,7 @@ def describe_splits(splits: Sequence[PackedSplit]) -> dict[str, str]:
     return {split.name: f"{len(split)} examples {split.card['digest'][:12]}" for split in splits}
 
 
-def keep_other_tables(folder: Path, data: Mapping[str, str]) -> None:
+def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> None:
     """Make a folder ready for the tables of some data.
 
     If it holds tables of other data, these go into a folder with a digest of those data behind the name, with a
@@ -34,6 +34,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str]) -> None:
     Args:
         folder: of the tables; made if it does not exist.
         data: all that the tables are of, by name: see `describe_splits`.
+        names: of tables, without suffix, in addition to those of the protocols.
 
     Raises:
         UserError: if it is the folder of a training run.
@@ -44,7 +45,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str]) -> None:
     known = _read(folder / FILE)
     if known == dict(data):
         return
-    stems = {*STEMS, *(protocol.file for protocol in PROTOCOLS.values())}
+    stems = {*STEMS, *names, *(protocol.file for protocol in PROTOCOLS.values())}
     files = [path for path in folder.iterdir() if path.stem in stems and path.suffix in SUFFIXES and path.is_file()]
     if files:
         _move(folder, files, known)

@@ -64,7 +64,10 @@ def evaluate_tid2013(
         return
     log.info(results.summary())
     folder = Path(cfg.experiments) / cfg.name
-    keep_other_tables(folder, {"images": f"{len(images)} images {results.common['images_digest'][:12]}"})
+    protocol = copy.copy(MOS)  # under the name of the dataset
+    protocol.title, protocol.file = dataset.title, dataset.title.lower()
+    data = {"images": f"{len(images)} images {results.common['images_digest'][:12]}"}
+    keep_other_tables(folder, data, protocol.file)
     groups = [len(group) for group in results.groups]
     bootstrap = ReferenceBootstrap(np.array([image.mos for image in images]), groups, cfg.bootstrap, cfg.seed)
     common = {
@@ -72,8 +75,6 @@ def evaluate_tid2013(
         "bootstrap": {"replicates": cfg.bootstrap, "seed": cfg.seed},
     }
     rows = [_row(seeds, results, bootstrap, cfg.data.sizes, common) for seeds in by_seeds(methods)]
-    protocol = copy.copy(MOS)  # under the name of the dataset
-    protocol.title, protocol.file = dataset.title, dataset.title.lower()
     columns = protocol.columns([str(size) for size in cfg.data.sizes])
     table = Table(protocol, rows, columns, dict.fromkeys(columns, len(images)), caption_of(dataset, images))
     with written_together(folder) as new:

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 from PIL import Image
 
@@ -7,6 +9,7 @@ from lpips_repro.datasets.mos.images import digest_images, load_image
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.run import evaluate
 from tests.compose import settings
 
 LINES = ("I02_01_01.png,I02.png,4.57,0.496", "I01_25_05.png,I01.png,1,0", "I01_01_05.png,I01.png,5,0.2")
@@ -83,3 +86,28 @@ def test_an_image_with_two_scores_is_refused(root):
     write_scores(root, LINES[0], LINES[0])
     with pytest.raises(UserError, match=r"dmos.csv: names no image, or one twice: restore"):
         kadid(root).read_images()
+
+
+def test_its_table_has_its_name_and_the_correlation_worked_by_hand(tmp_path):
+    root = tmp_path / "kadid"
+    (root / "images").mkdir(parents=True)
+    lines = []
+    for ref in (1, 2):
+        Image.new("RGB", (48, 48), (100, 100, 100)).save(root / f"images/I0{ref}.png")
+        for level in range(1, 6):  # the larger the level, the further away and the worse
+            name = f"I0{ref}_01_0{level}.png"
+            Image.new("RGB", (48, 48), (100 + 10 * level,) * 3).save(root / "images" / name)
+            lines.append(f"{name},I0{ref}.png,{6 - level},0.1")
+    write_scores(root, *lines)
+    overrides = ("data=kadid10k", f"data.root={root}", "data.sizes=[48]", "metric=[l2_rgb]", "net=[]", "bootstrap=5")
+    evaluate(settings("evaluate", *overrides, f"experiments={tmp_path}/experiments", "device=cpu"))
+    folder = tmp_path / "experiments/tables-kadid10k"
+    with (folder / "kadid-10k.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["method"], row["spearman_48"], row["kendall_48"]) == ("l2-rgb", "1.0000", "1.0000")
+    assert "# KADID-10k" in (folder / "kadid-10k.md").read_text()
+    assert not (folder / "tid2013.csv").exists()
+    write_scores(root, *lines[:-1])  # other data: the table is kept
+    evaluate(settings("evaluate", *overrides, f"experiments={tmp_path}/experiments", "device=cpu"))
+    (kept,) = (tmp_path / "experiments").glob("tables-kadid10k-*/kadid-10k.csv")
+    assert "1.0000" in kept.read_text()
