@@ -183,7 +183,7 @@ def test_after_a_kill_the_same_command_ends_with_the_weights_of_runs_alone(data,
     process = started_sweep(*arguments)
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "#1 alex_gaussian lin seed 1: epoch 0" not in output, "it began anew"
+    assert "#1 alex_gaussian lin seed 1: epoch 0" not in output, "it began again"
     assert_same_as_runs_alone(data, home, tmp_path / "alone", (0, 1, 2), *more)
 
     process = started_sweep(*arguments)

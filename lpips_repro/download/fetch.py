@@ -111,7 +111,7 @@ def _refusal(file: Path, part: PartialDownload) -> str | None:
 def _download(url: str, part: PartialDownload, timeout: float, attempts: int, backoff: float) -> str | None:
     """Complete `part` from one mirror; returns None, or what the mirror said last where that failed."""
     failures = 0
-    anew = False
+    from_start = False
     while True:
         (size, card), restarts = part.begun, part.restarts
         if size and size == card["total"]:
@@ -119,7 +119,7 @@ def _download(url: str, part: PartialDownload, timeout: float, attempts: int, ba
         if lack := _lack_of_space(part, part.published):
             raise UserError(lack)
         try:
-            _attempt(url, part, timeout, anew)
+            _attempt(url, part, timeout, from_start)
             return None
         except Failed as error:
             failed = error
@@ -129,7 +129,7 @@ def _download(url: str, part: PartialDownload, timeout: float, attempts: int, ba
         said = without_secrets(str(failed), url)
         if part.restarts == restarts:
             failures = 0 if part.begun[0] > size else failures + 1
-        anew = failed.anew or (anew and (part.restarts, part.begun[0]) == (restarts, size))
+        from_start = failed.from_start or (from_start and (part.restarts, part.begun[0]) == (restarts, size))
         # Restarts are never forgotten: a mirror that starts over each time must not go on for ever.
         spent = failures + part.restarts
         kept, _ = part.kept
@@ -143,7 +143,7 @@ def _download(url: str, part: PartialDownload, timeout: float, attempts: int, ba
 
 def _lack_of_space(part: PartialDownload, total: int) -> str | None:
     """What to say where the disk has no room for the rest of a file of `total` bytes, else None."""
-    folder, needed = part.path.parent, part.room(total, anew=False)
+    folder, needed = part.path.parent, part.room(total, from_start=False)
     free = shutil.disk_usage(folder).free
     if free >= needed:
         return None
@@ -153,11 +153,11 @@ def _lack_of_space(part: PartialDownload, total: int) -> str | None:
     )
 
 
-def _attempt(url: str, part: PartialDownload, timeout: float, anew: bool) -> None:
+def _attempt(url: str, part: PartialDownload, timeout: float, from_start: bool) -> None:
     """Request what is missing of `part` once and write what comes; returns when the file is complete."""
-    size, card = (0, {}) if anew else part.begun
+    size, card = (0, {}) if from_start else part.begun
     headers = {"Accept-Encoding": "identity"}  # lengths and ranges are then those of the file
-    if not anew:
+    if not from_start:
         headers["Range"] = f"bytes={size}-"  # from 0 too: the answer to it names the file's length twice
     if size and card["address"] == public(url) and (card["etag"] or card["modified"]):
         headers["If-Range"] = card["etag"] or card["modified"]
@@ -196,7 +196,9 @@ def _start_over(url: str, part: PartialDownload, total: int | None) -> None:
     """Say that a mirror sends the file from its beginning; raises where there is no room for that."""
     kept, _ = part.kept
     free = shutil.disk_usage(part.path.parent).free
-    if free < part.room(max(part.published, total or 0), anew=True):  # the next mirror may go on from what is kept
+    if free < part.room(
+        max(part.published, total or 0), from_start=True
+    ):  # the next mirror may go on from what is kept
         raise Failed(
             f"sends the file from its beginning, for which there is no room beside the {kept} bytes kept"
             f" ({free / 1e9:.2f} GB free)",

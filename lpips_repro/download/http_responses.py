@@ -14,12 +14,12 @@ from lpips_repro.download.partial_download import GZIP, Card, PartialDownload
 class Failed(Exception):
     """An attempt after which the file is not complete: why, the pause the mirror asks for, whether to try again.
 
-    `anew`: the next attempt cannot resume. What there is stays until that one brings something better.
+    `from_start`: the next attempt cannot resume. The part that was downloaded stays until that one brings more.
     """
 
-    def __init__(self, why: str, *, pause: float = 0.0, again: bool = True, anew: bool = False) -> None:
+    def __init__(self, why: str, *, pause: float = 0.0, again: bool = True, from_start: bool = False) -> None:
         super().__init__(" ".join(why.split()))  # one line, whatever a server says
-        self.pause, self.again, self.anew = pause, again, anew
+        self.pause, self.again, self.from_start = pause, again, from_start
 
 
 def accept(response: requests.Response, size: int, card: Card, address: str) -> tuple[int, Card]:
@@ -51,7 +51,7 @@ def accept(response: requests.Response, size: int, card: Card, address: str) -> 
     fits = status == 206 and start == size and (length is None or start + length <= new["total"])
     if not fits or (size and not _same_file(card, new)):
         instead = "another file than the one begun" if fits else headers.get("Content-Range", "no Content-Range")
-        raise Failed(f"{phrase}: {instead} where bytes {size}- were asked for", anew=True)
+        raise Failed(f"{phrase}: {instead} where bytes {size}- were asked for", from_start=True)
     # An answer to If-Range may leave out what its sender has been told.
     return start, card if size and card["address"] == address else new
 

@@ -30,7 +30,7 @@ class PartialDownload:
         path: NAME.part.
         published: the file's size as published, rounded; 0: not known.
         least, most: a file of fewer or more bytes cannot be the one published.
-        restarts: how often the file was begun anew although some of it was kept.
+        restarts: how often the file was begun again although some of it was kept.
     """
 
     def __init__(self, path: Path, published: int = 0) -> None:
@@ -70,16 +70,16 @@ class PartialDownload:
             return "nothing came that the next run could resume"
         return f"the {size} bytes that came are kept in {self.path}, and the next run resumes there"
 
-    def room(self, total: int, *, anew: bool) -> int:
-        """The free disk space that a file of `total` bytes still needs; more where it comes anew."""
-        if not anew and self._new_card is None:
+    def room(self, total: int, *, from_start: bool) -> int:
+        """The free disk space that a file of `total` bytes still needs; more if it comes from its beginning."""
+        if not from_start and self._new_card is None:
             return total - _size(self.path)
         kept, _ = self.kept
         # Both until the new one is the longer, then it alone.
         return max(kept, total - kept) - _size(self._new)
 
     def open(self, start: int, card: Card) -> BinaryIO:
-        """The file to write to from byte `start`: the size that is begun, or 0 to begin anew."""
+        """The file to write to from byte `start`: the size that is begun, or 0 to begin again."""
         # Unbuffered: a byte counts as fetched only when it is in the file.
         with self._writing():
             kept, _ = self.kept

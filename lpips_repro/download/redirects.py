@@ -24,7 +24,7 @@ def open_address(url: str, headers: dict[str, str], timeout: float) -> Iterator[
     """The answer to a request, behind the redirects that lead to it; its body is not read yet.
 
     User and password of an address go to its own host only. No redirect leads from https to http, nor from a public
-    address to one that only this computer or its network reaches: what is there is none of a mirror's business.
+    address to one that only this computer or its network reaches.
 
     Raises:
         Failed: for a redirect that is refused, or more than `MOST_REDIRECTS` of them.

@@ -10,12 +10,14 @@ from lpips_repro.files import set_aside
 
 log = logging.getLogger(__name__)
 
+DTYPES = ("float32", "float64")
+
 
 def dtype_of(card: Path) -> np.dtype:
     """The dtype of stored distances, by the JSON of their file; ValueError if it does not say so."""
     content = json.loads(card.read_text())
     dtype = content.get("values") if isinstance(content, dict) else None
-    if dtype not in ("float32", "float64"):
+    if dtype not in DTYPES:
         raise ValueError(f"{card.name} does not say which dtype the values have")
     return np.dtype(dtype)
 

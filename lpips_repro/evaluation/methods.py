@@ -155,7 +155,7 @@ def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) ->
                 function(*torch.rand(2, 1, 3, size, size, generator=torch.Generator().manual_seed(0)), **settings)
             except (TypeError, ValueError) as error:
                 refused = error  # of the larger images: not of the size
-            except Exception:
+            except Exception:  # not of the settings: the row will have it as its reason
                 return None
             else:
                 return None

@@ -18,11 +18,9 @@ from typing import Any
 import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.evaluation.files import keep_damaged
+from lpips_repro.evaluation.files import DTYPES, dtype_of, keep_damaged
 from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.files import write_whole
-
-DTYPES = ("float32", "float64")
 
 
 class DistanceStore:
@@ -122,9 +120,7 @@ def _state_observers(file: Path, split: PackedSplit) -> None:
 
 def _read(path: Path, split: PackedSplit) -> dict[str, np.ndarray]:
     """The distances in a CSV; ValueError if it is not what was written for this split."""
-    card = json.loads(path.with_suffix(".json").read_text())
-    if not isinstance(card, dict) or card.get("values") not in DTYPES:
-        raise ValueError("its .json does not say which dtype the values have")
+    dtype, card = dtype_of(path.with_suffix(".json")), json.loads(path.with_suffix(".json").read_text())
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.get("sha256"):
         raise ValueError("its digest is not the one in its .json")
@@ -141,4 +137,4 @@ def _read(path: Path, split: PackedSplit) -> dict[str, np.ndarray]:
         raise ValueError("the votes are not those of the split")
     if np.isnan(values).any():
         raise ValueError("a value is not a number")
-    return {name: values[:, k].astype(card["values"]) for k, name in enumerate(names[1:-1], 1)}
+    return {name: values[:, k].astype(dtype) for k, name in enumerate(names[1:-1], 1)}

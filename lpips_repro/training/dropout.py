@@ -12,8 +12,6 @@ from torch import Tensor
 
 from lpips_repro.runs.order import mixed_seed
 
-DROPOUT = 0.5  # paper, appendix B: on the squared differences, before each layer of lin weights
-
 # An integer as wide as a number; and the only one of a number's bits that is set in 2.0, the one below the sign.
 _INTEGER = {torch.float32: (torch.int32, 30), torch.float64: (torch.int64, 62)}
 

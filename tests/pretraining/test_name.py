@@ -19,7 +19,7 @@ def test_default_settings_have_the_plain_name(task):
     ("task", "overrides", "expected"),
     [
         ("splitbrain", ("task.beta1=0.8",), "pretrain-splitbrain-seed0-1d719958"),
-        ("puzzle", ("seed=2", "images=/tmp/x"), "pretrain-puzzle-seed2-912de7a7"),
+        ("puzzle", ("seed=2", "images=photographs"), "pretrain-puzzle-seed2-ac99c9bf"),
         ("bigan_imagenet", (), "pretrain-bigan-seed0-bd25dae4"),
     ],
 )

@@ -40,11 +40,11 @@ def remedy_for_a_change(cfg: BappsConfig, file: Path, remedy: str) -> str:
 
 def recorded_sha256(archives: Path) -> dict[str, str]:
     """The SHA-256 that each archive had at its first use."""
-    file, mend = archives / "sha256.json", "move it elsewhere: a new one is written at the next use"
-    recorded = read_json(file, mend) if file.is_file() else {}
+    file, advice = archives / "sha256.json", "move it elsewhere: a new one is written at the next use"
+    recorded = read_json(file, advice) if file.is_file() else {}
     for name, sha256 in recorded.items():
         if not isinstance(sha256, str):
-            raise UserError(f"{file}: {name!r} has {sha256!r}: expected a SHA-256: {mend}")
+            raise UserError(f"{file}: {name!r} has {sha256!r}: expected a SHA-256: {advice}")
     return recorded
 
 

@@ -35,17 +35,17 @@ def verify_splits(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding]:
             yield Finding(name, "", expected, "", "not there", is_there=False)
             continue
         command = f"`make data SPLITS={key[1]}`"
-        mend = f"move the folder {path} elsewhere and run {command} to pack it again"
+        advice = f"move the folder {path} elsewhere and run {command} to pack it again"
         try:
             split = open_split(path)
             split.verify()
         except DamagedSplit as error:
-            yield Finding(name, "", expected, "", f"DAMAGED: {error.why}: {mend}", is_bad=True)
+            yield Finding(name, "", expected, "", f"DAMAGED: {error.why}: {advice}", is_bad=True)
             continue
         differ = judgments_differ(split, published)
         finding = Finding(name, f"{len(split)}", expected, split.card["digest"][:12], "good")
         if not count_is_right(key, len(split)):
-            finding = finding._replace(verdict=f"WRONG COUNT: {mend}", is_bad=True)
+            finding = finding._replace(verdict=f"WRONG COUNT: {advice}", is_bad=True)
         elif not is_packed(cfg, key):
             finding = finding._replace(verdict=f"OTHER SETTINGS: {command} packs it again", is_bad=True)
         elif differ:
@@ -69,7 +69,7 @@ def verify_archives(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding
             yield Finding(archive.name, "", expected, known[:12], verdict, is_there=False)
         for file in files:
             name, size = archive.name if file.parent == Path(cfg.archives) else str(file), file.stat().st_size
-            mend = remedy(cfg, file, f"`make data SPLITS={phase}`")
+            advice = remedy(cfg, file, f"`make data SPLITS={phase}`")
             finding = Finding(name, gigabytes(size), expected, "", "", warning=size_warning(archive, file))
             try:
                 with file.open("rb") as content, HashingReader(content, size, file.name, "checking") as reader:
@@ -77,13 +77,13 @@ def verify_archives(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding
                     while reader.read(1 << 20):
                         pass
             except (ArchiveError, OSError) as error:
-                yield finding._replace(verdict=f"DAMAGED: {error}: {mend}", is_bad=True)
+                yield finding._replace(verdict=f"DAMAGED: {error}: {advice}", is_bad=True)
                 continue
             found = reader.sha256.hexdigest()
             if known and found != known:
-                verdict = f"CHANGED since its first use: {remedy_for_a_change(cfg, file, mend)}"
+                verdict = f"CHANGED since its first use: {remedy_for_a_change(cfg, file, advice)}"
             elif wrong:
-                verdict = f"WRONG COUNT: {wrong}: {mend}"
+                verdict = f"WRONG COUNT: {wrong}: {advice}"
             else:
                 verdict = "good" if known else "good (never packed: read through, counts as published)"
             yield finding._replace(digest=found[:12], verdict=verdict, is_bad=not verdict.startswith("good"))

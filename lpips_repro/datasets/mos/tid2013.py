@@ -73,17 +73,17 @@ def _read_scores(path: Path) -> dict[str, float]:
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
-        where, mend = f"{path}, line {number}", f"restore the file from {PAGE}"
+        where, advice = f"{path}, line {number}", f"restore the file from {PAGE}"
         words = LINE.fullmatch(line.strip())
         if not words:
-            raise UserError(f"{where}: {line.strip()!r}: expected a score and a name, as in '{EXAMPLE}': {mend}")
+            raise UserError(f"{where}: {line.strip()!r}: expected a score and a name, as in '{EXAMPLE}': {advice}")
         mos, name = float(words[1]), words[2].lower()
         if mos > HIGHEST:
-            raise UserError(f"{where}: mean opinion score {words[1]}: expected one from 0 to {HIGHEST:g}: {mend}")
+            raise UserError(f"{where}: mean opinion score {words[1]}: expected one from 0 to {HIGHEST:g}: {advice}")
         if not NAME.fullmatch(name):
-            raise UserError(f"{where}: name {words[2]!r}: expected iRR_TT_L.bmp, as in '{EXAMPLE}': {mend}")
+            raise UserError(f"{where}: name {words[2]!r}: expected iRR_TT_L.bmp, as in '{EXAMPLE}': {advice}")
         if name in scores:
-            raise UserError(f"{where}: {words[2]} has a score already: {mend}")
+            raise UserError(f"{where}: {words[2]} has a score already: {advice}")
         scores[name] = mos
     if not scores:
         raise UserError(f"{path}: names no image: expected lines as '{EXAMPLE}': restore the file from {PAGE}")

@@ -188,7 +188,7 @@ def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], resize: s
 
 @contextlib.contextmanager
 def _blaming_the_archive() -> Iterator[None]:
-    """A member that cannot be read is the archive's fault: nothing but another archive can mend it."""
+    """A member that cannot be read is the archive's fault: only another archive fixes it."""
     try:
         yield
     except UserError as error:

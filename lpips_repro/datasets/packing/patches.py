@@ -19,7 +19,6 @@ from lpips_repro.datasets.packed import PATCH_SIZE
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import open_image
 
-RESIZE_MODES = ("pil_bilinear", "exact")
 FORMATS = ("PNG",)
 # A larger image is no patch, and decoding it could take any amount of memory. BAPPS's archives have 256 pixels a side.
 LARGEST_SIDE = 4096

@@ -56,10 +56,10 @@ def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify,
         error=r"not as it should be: 2afc/val/cnn, 2afc/val/deblur, 2afc/val/color, jnd.tar.gz: see the verdicts above",
     )
     assert "DAMAGED" in table["2afc/val/cnn"]
-    mend = f"move the folder {packed}/2afc-val-{{}} elsewhere and run `make data SPLITS=val` to pack it again"
-    assert table["2afc/val/cnn"].endswith(mend.format("cnn"))
+    advice = f"move the folder {packed}/2afc-val-{{}} elsewhere and run `make data SPLITS=val` to pack it again"
+    assert table["2afc/val/cnn"].endswith(advice.format("cnn"))
     assert table["2afc/val/deblur"].endswith("OTHER SETTINGS: `make data SPLITS=val` packs it again")
-    assert table["2afc/val/color"].endswith(f"WRONG COUNT: {mend.format('color')}")
+    assert table["2afc/val/color"].endswith(f"WRONG COUNT: {advice.format('color')}")
     changed = (
         f"CHANGED since its first use: move {folder}/archives/jnd.tar.gz elsewhere and run `make data SPLITS=val` to "
     )
@@ -109,8 +109,10 @@ def test_a_damaged_split_and_a_damaged_card_are_found(mirror, tmp_path, verify):
     (packed / "2afc-val-color/card.json").write_text('{"layout": 1}')
     table = verify("splits=val", error=r"not as it should be: 2afc/val/cnn, 2afc/val/color: see")
     for split in ("cnn", "color"):
-        mend = f": move the folder {packed}/2afc-val-{split} elsewhere and run `make data SPLITS=val` to pack it again"
-        assert table[f"2afc/val/{split}"].endswith(mend)
+        advice = (
+            f": move the folder {packed}/2afc-val-{split} elsewhere and run `make data SPLITS=val` to pack it again"
+        )
+        assert table[f"2afc/val/{split}"].endswith(advice)
     assert "no packed split of layout" in table["2afc/val/color"]
 
 

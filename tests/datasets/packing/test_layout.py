@@ -117,7 +117,7 @@ def files(root, *names):
         (root / name).touch()
 
 
-# By what is there: the files, the folder that is given, and what is said of it; {} for the root of all.
+# A case has the files, the folder that is given, and the message; {} stands for the root of the files.
 HAS = "{} has the layout: set DATA_ROOT={} (data.root)"
 MOVE = "it is a split itself: move it to ROOT/KIND/val/NAME and set DATA_ROOT=ROOT"
 FOUND = {
