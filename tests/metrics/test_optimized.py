@@ -11,6 +11,8 @@ from PIL import Image
 
 from lpips_repro import LPIPS, devices
 from lpips_repro.backbones import gaussian_state
+from lpips_repro.benchmark.near_pairs import shift_and_changes
+from lpips_repro.datasets.packing.patches import load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.metrics.lpips.optimized import rounded_up
 from tests.metrics.test_lpips import WEIGHTS, images
@@ -132,14 +134,9 @@ def test_bfloat16_changes_at_most_two_verdicts_on_the_real_triplets(net, shared,
 def test_bfloat16_lengthens_the_smallest_distances_and_hardly_larger_ones(net, shared, imagenet):
     # README has the figures for more levels of noise.
     files = sorted((shared / "bapps_real_triplets/2afc/val/disagreements/ref").glob("*.png"))
-    ref = np.stack([np.asarray(Image.open(file).convert("RGB").resize((64, 64), 2)) for file in files])
+    patches = np.stack([load_patch(file, "pil_bilinear")[0] for file in files])
     rng, metric = np.random.default_rng(0), LPIPS(net)
-    shift = {}
-    for level in (0.5, 8):
-        noisy = np.clip(np.rint(ref + rng.normal(0, level, ref.shape)), 0, 255)
-        x, y = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 for images in (ref, noisy))
-        rough = metric.optimized(torch.bfloat16, compiled=False)(x, y, normalize=True)
-        shift[level] = (rough / metric(x, y, normalize=True) - 1).median().item()
+    shift = {level: shift_and_changes(metric, patches, level, rng)[0].median().item() for level in (0.5, 8)}
     assert 0.05 < shift[0.5] < 0.3
     assert abs(shift[8]) < 0.01
 
