@@ -12,7 +12,7 @@ import torch
 from lpips_repro.benchmark.inputs import lpips_metric, noise_split
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.config import BenchConfig
-from lpips_repro.evaluation.distances import Distance, compute_distances
+from lpips_repro.evaluation.distances import Distance, batches_of, compute_distances
 from lpips_repro.metrics.lpips.channels import weighted_sum
 from lpips_repro.parallel import process_pool
 from lpips_repro.precision import set_tf32
@@ -58,11 +58,12 @@ def _measure(
     with tempfile.TemporaryDirectory() as folder:
         splits = {count: noise_split(Path(folder) / str(count), count) for count in set(counts)}
         warm_up = noise_split(Path(folder) / "warm up", batch_size)
-        compute_distances(distances, warm_up, device, batch_size)
+        compute_distances(distances, warm_up, device, batches_of(warm_up, device, batch_size))
         for count in counts:
             with _Memory() as memory:
                 start = time.perf_counter()
-                compute_distances(distances, splits[count], device, batch_size)
+                batches = batches_of(splits[count], device, batch_size)
+                compute_distances(distances, splits[count], device, batches)
                 measured.append((time.perf_counter() - start, memory.most))
     return measured
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.files import sync
 
@@ -53,7 +54,7 @@ class DamagedSplit(UserError):
 
 
 @dataclass(frozen=True)
-class PackedSplit:
+class PackedSplit(Split):
     """An opened packed split.
 
     Attributes:
@@ -66,18 +67,20 @@ class PackedSplit:
     card: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
-    def __len__(self) -> int:
-        return self.card["count"]
-
-    @property
-    def name(self) -> str:
-        """Kind, phase and split, as in `2afc/val/cnn`."""
-        return "{kind}/{phase}/{split}".format(**self.card)
-
     @property
     def votes(self) -> np.ndarray:
         """The judge (2AFC) or same (JND) shares, float32 (N,)."""
         return self.arrays[VOTE_FIELD[self.card["kind"]]]
+
+    @property
+    def pixels(self) -> int:
+        """See `Split`."""
+        _, height, width, _ = self.arrays[IMAGE_FIELDS[self.card["kind"]][0]].shape
+        return height * width
+
+    def read(self, items: range) -> list[np.ndarray]:
+        """The images of a batch by field, copied out of the memory map: see `Split`."""
+        return [np.array(self.arrays[name][items.start : items.stop]) for name in IMAGE_FIELDS[self.card["kind"]]]
 
     def verify(self) -> None:
         """Read every byte and compare with the digest on the card; raise UserError where they differ."""

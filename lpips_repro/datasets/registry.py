@@ -17,13 +17,14 @@ named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLDER/
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from tabulate import tabulate
 
 from lpips_repro.config import DataSettings
 from lpips_repro.config.choices import register_settings
 from lpips_repro.datasets.packed import PHASES, PackedSplit
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, check_new
 from lpips_repro.parallel import available_cores
 
@@ -51,12 +52,10 @@ class Dataset:
     Attributes:
         settings: an object of the dataclass that is registered with the class.
         title: what messages call it.
-        has_whole_images: whether it is whole images with scores (`read_images`), and has no packed splits.
         has_paper_figures: whether the paper's figures are figures on these data.
     """
 
     title: str = ""
-    has_whole_images: ClassVar[bool] = False
     has_paper_figures: bool = False
 
     def __init__(self, settings: Any) -> None:
@@ -72,17 +71,17 @@ class Dataset:
         """The phases that there are: "train" and "val", or one of them."""
         return PHASES
 
-    def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
-        """The packed splits of phases, 2AFC first in each; whatever is missing or has changed is made.
+    def prepare(self, phases: Sequence[str]) -> Sequence[Split]:
+        """The splits of phases, 2AFC first in each; whatever is missing or has changed is made.
 
         Raises:
-            UserError: if the dataset is not there, a file of it is at fault, or it has no splits.
+            UserError: if the dataset is not there, a file of it is at fault, or it has no such splits.
         """
         raise NotImplementedError
 
     def find(self, phases: Sequence[str]) -> list[PackedSplit]:
         """The packed splits of phases to be looked at; nothing is downloaded."""
-        return self.prepare(phases)
+        return cast(list[PackedSplit], self.prepare(phases))
 
     def to_fetch(self, phases: Sequence[str]) -> list[str]:
         """The splits that `prepare` would download, as in `2afc/val/cnn`."""

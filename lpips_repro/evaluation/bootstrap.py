@@ -1,12 +1,12 @@
 """Scores of distances on the splits of a protocol, and their bootstrap intervals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols import Distances, Protocol
-from lpips_repro.evaluation.scores import bootstrap_counts, redraw_without
 
 # Ends of the 95 % percentile interval.
 QUANTILES = (0.025, 0.975)
@@ -17,7 +17,8 @@ Scores = tuple[dict[str, float], dict[str, tuple[float, float]]]
 class Bootstrap:
     """The resamples of every split, the same for all rows.
 
-    Scores and intervals are those of the table, by column: `protocol.scale` times the protocol's.
+    Scores and intervals are those of the table, by column: `protocol.scale` times the protocol's. A column has none if
+    the score of a split that it takes is NaN, or the split is missing.
 
     Args:
         protocol: of the scores; splits: those that it scores.
@@ -25,21 +26,15 @@ class Bootstrap:
 
     Attributes:
         size: the number of resamples.
-        votes: by split, the shares of answers.
-        redrawn: by the name of a split, how many resamples were drawn again because they had no score.
+        votes: by split, the answers.
+        resamples: by split.
     """
 
-    def __init__(self, protocol: Protocol, splits: Sequence[PackedSplit], replicates: int, seed: int):
+    def __init__(self, protocol: Protocol, splits: Sequence[Split], replicates: int, seed: int):
         self.protocol, self.size, self.seed = protocol, replicates, seed
         self.votes = {split.card["split"]: split.votes for split in splits}
-        self.counts: dict[str, np.ndarray] = {}
-        self.redrawn: dict[str, int] = {}
-        for split in splits:
-            counts = bootstrap_counts(len(split), replicates, seed, split.name)
-            needed = protocol.needed(split.votes)
-            if needed is not None and (redrawn := redraw_without(counts, needed, seed, split.name)):
-                self.redrawn[split.name] = redrawn
-            self.counts[split.card["split"]] = counts
+        by_name = protocol.resamples(splits, replicates, seed)
+        self.resamples = {split.card["split"]: by_name[split.name] for split in splits}
 
     def scores(self, runs: Sequence[Mapping[str, Distances]]) -> Scores:
         """Scores and 95 % intervals of distances by split, the mean over several runs."""
@@ -56,21 +51,28 @@ class Bootstrap:
     def means(self, credits_: Mapping[str, np.ndarray]) -> Scores:
         """Scores and 95 % intervals of a score that is the mean of credits (N,), given by split."""
         scores = {split: values.mean() for split, values in credits_.items()}
-        replicates = {split: self.counts[split] @ values / len(values) for split, values in credits_.items()}
-        return self._of_table(scores, replicates)
+        return self._of_table(scores, {split: self.resamples[split].means(each) for split, each in credits_.items()})
 
-    def _replicated(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        score, replicates = self.protocol.score, self.protocol.replicates
-        found = {
-            split: float(np.mean([score(run[split], votes) for run in runs])) for split, votes in self.votes.items()
-        }
-        return found, {
-            split: np.mean([replicates(run[split], votes, self.counts[split]) for run in runs], axis=0)
-            for split, votes in self.votes.items()
-        }
+    def _replicated(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """By split the score, and that of every resample; of a protocol with several scores along the first axis."""
+        score = self.protocol.score
+        found, resampled = {}, {}
+        for split, votes in self.votes.items():
+            if all(split in run for run in runs):
+                found[split] = np.mean([score(run[split], votes) for run in runs], axis=0)
+                resampled[split] = np.mean([self.resamples[split].scores(run[split]) for run in runs], axis=0)
+        for split in self.votes if found else ():
+            for values in (found, resampled):
+                values.setdefault(split, np.full_like(next(iter(values.values())), np.nan))
+        return {split: found[split] for split in self.votes if found}, resampled
 
-    def _of_table(self, scores: Mapping[str, float], replicates: Mapping[str, np.ndarray]) -> Scores:
+    def _of_table(self, scores: Mapping[str, Any], replicates: Mapping[str, np.ndarray]) -> Scores:
+        if not scores:
+            return {}, {}
         scale, add_averages = self.protocol.scale, self.protocol.add_averages
-        ends = {column: scale * np.quantile(values, QUANTILES) for column, values in add_averages(replicates).items()}
-        scaled = {column: scale * float(score) for column, score in add_averages(scores).items()}
+        scaled = {column: scale * float(score) for column, score in add_averages(scores).items() if not np.isnan(score)}
+        resampled = {
+            column: values for column, values in add_averages(replicates).items() if not np.isnan(values).all()
+        }
+        ends = {column: scale * np.nanquantile(values, QUANTILES) for column, values in resampled.items()}
         return scaled, {column: (float(low), float(high)) for column, (low, high) in ends.items()}

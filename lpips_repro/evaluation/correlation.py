@@ -52,7 +52,8 @@ def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pearson's rho along the last axis; undefined (NaN, or anything) where x or y is constant along it."""
     x, y = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
     norms = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-    return np.clip((x * y).sum(axis=-1) / norms, -1, 1)
+    rho: np.ndarray = np.clip((x * y).sum(axis=-1) / norms, -1, 1)
+    return rho
 
 
 def _resampled(scores: np.ndarray, replicates: int, generator: np.random.Generator) -> np.ndarray:
@@ -66,4 +67,5 @@ def _resampled(scores: np.ndarray, replicates: int, generator: np.random.Generat
 
 def _vary(scores: np.ndarray) -> np.ndarray:
     """Whether scores (2, ..., N) differ from each other on both tasks."""
-    return (scores != scores[..., :1]).any(axis=-1).all(axis=0)
+    found: np.ndarray = (scores != scores[..., :1]).any(axis=-1).all(axis=0)
+    return found

@@ -1,7 +1,7 @@
 """Methods ready to run, and what they compute on a split: several at once, with one read of the images for all."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
+
+# At once, by default: those of 50 and of 500 patches of 64 pixels a side; but two images at least. Metrics split them
+# further where a CPU's cache is smaller; a GPU wants many.
+PIXELS = {"cpu": 50 * 64**2, "cuda": 500 * 64**2}
 
 
 @dataclass(frozen=True)
@@ -50,74 +53,66 @@ class Distance:
     finish: Callable[[Tensor], Tensor] | None = None
 
 
+def batches_of(split: Split, device: torch.device, size: int | None = None, start: int = 0) -> list[range]:
+    """The batches of a split from an item on, of `size` items at most; None: of what suits images of their size."""
+    return split.batches(start, size or max(2, PIXELS[device.type] // split.pixels))
+
+
 @torch.inference_mode()
 def compute_distances(
     distances: Mapping[str, Distance],
-    split: PackedSplit,
+    split: Split,
     device: torch.device,
-    batch_size: int,
+    batches: Sequence[range],
     ranks: Ranks | None = None,
-    examples: range | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Run several methods over a split, with one read of it for all.
+    """Run several methods over consecutive batches of a split, with one read of the images for all.
 
     Args:
         distances: the methods by label.
-        split: what they run over, `batch_size` examples at a time, on `device`.
+        split: what they run over, on `device`; batches: some of its batches, see `batches_of`.
         ranks: the processes that share the work: each takes every n-th batch, so that a batch is what it is in one.
-        examples: which of the split, without gaps; all by default.
 
     Returns:
-        On every rank, by label: d0 and d1 (2AFC) or d (JND), (2 or 1, examples), float32 or the metric's own float64;
-        and the fault of each method that has none because its metric raised an error, or returned anything but numbers.
+        On every rank, by label: one row per distance (distances, items), float32 or the metric's own float64; and the
+        fault of each method that has none because its metric raised an error, or returned anything but numbers.
     """
-    ranks, examples = ranks or Ranks(), examples or range(len(split))
-    own = examples[ranks.rank * batch_size :: ranks.world * batch_size]
-    batches: dict[int, dict[str, Tensor]] = {}
+    ranks = ranks or Ranks()
+    own = batches[ranks.rank :: ranks.world]
+    found: dict[int, dict[str, Tensor]] = {}
     faults: dict[str, str] = {}
     what = next(iter(distances)) if len(distances) == 1 else f"{len(distances)} methods"
-    hidden = None if ranks.first else True
     bar = Progress(
         desc=f"{what} on {split.name}",
         total=len(split),
-        initial=examples.start,
-        unit="example",
+        initial=batches[0].start,
+        unit=split.item,
         leave=False,
-        disable=hidden,
+        disable=None if ranks.first else True,
     )
     with bar, fixed_shapes(device):
-        for start, patches in _read_batches(split, own, examples.stop, batch_size):
-            images = [load_batch(field, device) for field in patches]
+        for number, (items, arrays) in enumerate(read_ahead(lambda items: (items, split.read(items)), own)):
             able = {label: distance for label, distance in distances.items() if label not in faults}
-            batches[start], failed = measure_batch(able, images)
+            measured, failed = measure_batch(able, [load_batch(array, device) for array in arrays])
+            found[items.start] = {label: split.in_order(one, items) for label, one in measured.items()}
             faults |= failed
-            bar.update(min(ranks.world * batch_size, examples.stop - start))
+            bar.update(sum(map(len, batches[number * ranks.world : (number + 1) * ranks.world])))
     # Only now to the host, which would wait for a GPU at every batch.
-    on_host = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in batches.items()}
+    on_host = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in found.items()}
     of_ranks = ranks.gather((on_host, faults))
     in_order = [batch for _, batch in sorted(item for part, _ in of_ranks for item in part.items())]
     faults = {label: fault for _, part in reversed(of_ranks) for label, fault in part.items()}
     values = {}
-    for label in distances.keys() - faults.keys():
+    for label in [label for label in distances if label not in faults]:
         joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
         missing = np.isnan(joined).any(axis=0)
         if missing.any():
-            faults[label] = f"the distance of example {examples.start + missing.argmax():06d} is NaN"
+            faults[label] = (
+                f"the distance of {split.item} {split.keys[batches[0].start + int(missing.argmax())]} is NaN"
+            )
         else:
             values[label] = joined
     return values, faults
-
-
-def _read_batches(
-    split: PackedSplit, starts: Iterable[int], stop: int, batch_size: int
-) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """The images of the batches that start at these examples, by field; read while the one before is worked on."""
-
-    def read(start: int) -> tuple[int, list[np.ndarray]]:
-        stops = min(start + batch_size, stop)
-        return start, [np.array(split.arrays[name][start:stops]) for name in protocol_of(split).images]
-
-    return read_ahead(read, starts)
 
 
 def measure_batch(

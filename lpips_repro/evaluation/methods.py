@@ -20,7 +20,7 @@ from lpips_repro.backbones.weights import digest_state, imagenet_state, read_wei
 from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances import Distance, Engine, of_pairs
-from lpips_repro.evaluation.foreign import ForeignDistances
+from lpips_repro.evaluation.precomputed import PrecomputedDistances
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
@@ -49,7 +49,7 @@ class Method:
 
     group: str
     name: str
-    build: Callable[[Engine], Distance | ForeignDistances] = field(repr=False)
+    build: Callable[[Engine], Distance | PrecomputedDistances] = field(repr=False)
     variant: str = ""
     version: str = ""
     supervision: str = ""
@@ -75,7 +75,7 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
         UserError: for a function, backbone, variant or version that does not exist, with those that do.
     """
     methods = [
-        _classic(name, metric) if metric.function else _other_program(name, metric)
+        _classic(name, metric, metric.function) if metric.function else _other_program(name, metric)
         for name, metric in cfg.metric.items()
     ]
     for name, net in cfg.net.items():
@@ -95,6 +95,11 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     return in_order(methods)
 
 
+def paper_row(name: str | None, variant: str) -> tuple[str, str] | None:
+    """The key of a row in the published tables, if the settings name one."""
+    return (name, variant) if name else None
+
+
 def in_order(methods: Iterable[Method]) -> list[Method]:
     """Methods by group, as in the tables."""
     return sorted(methods, key=lambda method: GROUPS.index(method.group))
@@ -108,19 +113,19 @@ def check_labels(methods: Sequence[Method]) -> None:
 
 
 def _other_program(name: str, metric: MetricConfig) -> Method:
-    """Distances that another program computed: see `lpips_repro.evaluation.foreign`."""
+    """Distances that another program computed: see `lpips_repro.evaluation.precomputed`."""
 
-    def build(engine: Engine) -> ForeignDistances:
+    def build(engine: Engine) -> PrecomputedDistances:
         if not metric.distances:
             raise UserError(metric.remedy)
-        return ForeignDistances(Path(metric.distances))
+        return PrecomputedDistances(Path(metric.distances))
 
-    return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
+    return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 
 
-def _classic(name: str, metric: MetricConfig) -> Method:
-    check_choice(f"metric.{name}.function", metric.function, METRICS)
-    function, to_distance = METRICS[metric.function]
+def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
+    check_choice(f"metric.{name}.function", chosen, METRICS)
+    function, to_distance = METRICS[chosen]
     if refused := _refused_settings(function, metric.settings):
         raise UserError(f"metric.{name}.settings={metric.settings}: {refused}")
 
@@ -137,10 +142,10 @@ def _classic(name: str, metric: MetricConfig) -> Method:
 
         where = circumstances(Engine(engine.device), function)
         # Nested: a setting may have any name, one of the other keys for example.
-        identity = {"function": metric.function, "settings": metric.settings, **where, **how}
+        identity = {"function": chosen, "settings": metric.settings, **where, **how}
         return Distance(of_pairs(pair), identity)
 
-    return Method("low-level", name, build, paper=metric.paper and (metric.paper, ""))
+    return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 
 
 def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) -> Exception | None:
@@ -174,7 +179,7 @@ def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, d
     # The published tables name a variant only where there are several of a network.
     paper_variant = {"lpips": "lin", "supervised": "off-the-shelf"}.get(group, "")
     recipe = read_recipe(Path(net.weights)) if net.weights else None
-    paper = net.paper and (net.paper, paper_variant)
+    paper = paper_row(net.paper, paper_variant)
     origin = recipe["made"] if recipe else ""
     several = len(net.seeds or ()) > 1
     of = seed if several or net.init is Init.gaussian else None
@@ -196,10 +201,9 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
     }
     key = (backbone.name, identity["weights"], metric.version)
     if key not in engine.passes:
-        evaluator = metric.to(engine.device)
-        evaluator.validate = False  # images come from bytes
-        if engine.compiled or engine.dtype is not torch.float32:
-            evaluator = evaluator.optimized(engine.dtype, compiled=engine.compiled)
+        metric.to(engine.device).validate = False  # images come from bytes
+        optimized = engine.compiled or engine.dtype is not torch.float32
+        evaluator = metric.optimized(engine.dtype, compiled=engine.compiled) if optimized else metric
         engine.passes[key] = functools.partial(evaluator.channel_means, normalize=True)
     head = metric.head.to(engine.device)
     return Distance(engine.passes[key], identity, lambda means: weighted_sum(means, head))

@@ -5,8 +5,8 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
-from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.files import free_name
@@ -20,11 +20,6 @@ OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
 SUFFIXES = (".csv", ".md", ".tex", ".png", ".yaml", ".json")
 
 
-def describe_splits(splits: Sequence[PackedSplit]) -> dict[str, str]:
-    """The count and digest of each split by its name."""
-    return {split.name: f"{len(split)} examples {split.card['digest'][:12]}" for split in splits}
-
-
 def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> None:
     """Make a folder ready for the tables of some data.
 
@@ -33,7 +28,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> Non
 
     Args:
         folder: of the tables; made if it does not exist.
-        data: all that the tables are of, by name: see `describe_splits`.
+        data: all that the tables are of, by name: see `datasets.split.content_of`.
         names: of tables, without suffix, in addition to those of the protocols.
 
     Raises:
@@ -54,7 +49,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> Non
 
 def _read(file: Path) -> dict[str, str] | None:
     try:
-        return json.loads(file.read_text())
+        return cast(dict[str, str], json.loads(file.read_text()))
     except (OSError, ValueError):
         return None
 

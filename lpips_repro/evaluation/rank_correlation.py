@@ -38,6 +38,7 @@ class ReferenceBootstrap:
     """
 
     def __init__(self, mos: np.ndarray, groups: Sequence[int], replicates: int, seed: int):
+        # All datasets have the name of the first one here, so that tables stay as they are.
         self.counts = bootstrap_counts(len(groups), replicates, seed, "tid2013").astype(np.float64)
         self.starts = np.cumsum([0, *groups[:-1]])
         self.group = np.repeat(np.arange(len(groups)), groups)
@@ -62,12 +63,14 @@ class ReferenceBootstrap:
 
     def _kendall(self, signs: np.ndarray) -> np.ndarray:
         both, *untied = (self._pairs(matrix) for matrix in (signs * self.mos, abs(signs), abs(self.mos)))
-        return both / np.sqrt(np.prod(untied, axis=0))
+        found: np.ndarray = both / np.sqrt(np.prod(untied, axis=0))
+        return found
 
     def _pairs(self, matrix: np.ndarray) -> np.ndarray:
         """The sum of a matrix of pairs (N, N) over those that each resample has, (B,)."""
         sums = np.add.reduceat(np.add.reduceat(matrix, self.starts, axis=0, dtype=np.int64), self.starts, axis=1)
-        return np.einsum("br,rs,bs->b", self.counts, sums, self.counts, optimize=True)
+        found: np.ndarray = np.einsum("br,rs,bs->b", self.counts, sums, self.counts, optimize=True)
+        return found
 
 
 def _signs(values: np.ndarray) -> np.ndarray:

@@ -2,73 +2,86 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.split import Split
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, Engine, compute_distances
-from lpips_repro.evaluation.foreign import ForeignDistances
+from lpips_repro.evaluation.distances import Distance, Engine, batches_of, compute_distances
 from lpips_repro.evaluation.methods import Method
+from lpips_repro.evaluation.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.evaluation.store import DistanceStore
+from lpips_repro.evaluation.store import VERSIONS, DistanceStore
 
 log = logging.getLogger(__name__)
 
-# Examples after which distances are on disk: a minute of VGG on two cores, so that a kill costs little.
-PART = 2000
+# Pixels of items after which distances are on disk: a minute of VGG on two cores, so that a kill costs little.
+PART = 2000 * 64**2
 
 
 class Results:
     """Distances by method and split, and why a method has none.
 
     Args:
-        engine, batch_size, ranks: for what is computed.
+        engine, ranks: for what is computed; batch_size: items at once, or None for what suits the size of images.
         store: where distances are kept.
-        splits: packed splits, 2AFC or JND.
+        splits: of any kinds.
 
     Attributes:
         distances: label -> split's name -> columns.
         identity: label -> all that the distances depend on.
-        not_run: label -> reason.
+        not_run: label -> the reason why there are none of a method.
+        failed: label -> split's name -> the fault, of methods that have distances on other splits.
     """
 
     def __init__(
         self,
         engine: Engine,
         store: DistanceStore,
-        splits: Sequence[PackedSplit],
-        batch_size: int,
+        splits: Sequence[Split],
+        batch_size: int | None = None,
         ranks: Ranks | None = None,
     ):
         self.engine, self.store, self.splits, self.batch_size = engine, store, splits, batch_size
         self.ranks = ranks or Ranks()
         self.distances: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-        self.identity: dict[str, dict] = {}
+        self.identity: dict[str, dict[str, Any]] = {}
         self.not_run: dict[str, str] = {}
-        self.computed = self.reused = 0
+        self.failed: dict[str, dict[str, str]] = {}
+        self.computed = self.reused = self.outdated = 0
+        self.changed: set[str] = set()
 
     def add(self, methods: Sequence[Method]) -> None:
         """Load the methods' distances, computing those that are missing, all of a split together."""
         built, not_run = build_methods(methods, self.engine, self.ranks)
         self.not_run |= not_run
-        for label in [label for label, distance in built.items() if isinstance(distance, ForeignDistances)]:
-            self._read(label, built.pop(label))
         for label, distance in built.items():
-            self.identity[label], self.distances[label] = distance.identity, {}
+            if isinstance(distance, PrecomputedDistances):
+                self._read(label, distance)
+        own = {label: distance for label, distance in built.items() if isinstance(distance, Distance)}
+        for label, distance in own.items():
+            self.identity[label], self.distances[label], self.failed[label] = distance.identity, {}, {}
         for split in self.splits:
-            able = {label: distance for label, distance in built.items() if label not in self.not_run}
+            able = self._able(own, split)
             stored = self._stored(able, split) if self.ranks.first else {}
             missing = self.ranks.from_first([label for label in able if label not in stored])
             for label, values in stored.items():
                 self.distances[label][split.name] = values
             if missing:
                 self._compute({label: able[label] for label in missing}, split)
+        if self.outdated:
+            log.info(
+                "%d stored distances of an earlier version are not used, because it is another one now: %s; they are"
+                " computed again, and those stay in %s",
+                *(self.outdated, " and ".join(VERSIONS[key] for key in sorted(self.changed)), self.store.root),
+            )
 
-    def on(self, method: Method, splits: Sequence[PackedSplit]) -> dict[str, dict[str, np.ndarray]]:
-        """The distances of a method by the short names of splits."""
-        return {split.card["split"]: self.distances[method.label][split.name] for split in splits}
+    def on(self, method: Method, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
+        """The distances of a method by the short names of splits, of those on which it has some."""
+        found = self.distances[method.label]
+        return {split.card["split"]: found[split.name] for split in splits if split.name in found}
 
     def summary(self) -> str:
         """One line: how many were computed, how many were there."""
@@ -76,13 +89,25 @@ class Results:
             return f"distances: all {self.reused} there already in {self.store.root}, nothing recomputed"
         return f"distances: {self.computed} computed, {self.reused} there already, in {self.store.root}"
 
-    def _stored(self, distances: Mapping[str, Distance], split: PackedSplit) -> dict[str, dict[str, np.ndarray]]:
-        found = {label: self.store.load(label, distance.identity, split) for label, distance in distances.items()}
-        found = {label: values for label, values in found.items() if values is not None}
-        self.reused += len(found)
-        return found
+    def _able(self, built: Mapping[str, Distance], split: Split) -> dict[str, Distance]:
+        """The methods that have not failed yet."""
+        return {
+            label: distance
+            for label, distance in built.items()
+            if label not in self.not_run and split.name not in self.failed[label]
+        }
 
-    def _read(self, label: str, foreign: ForeignDistances) -> None:
+    def _stored(self, distances: Mapping[str, Distance], split: Split) -> dict[str, dict[str, np.ndarray]]:
+        found = {label: self.store.load(label, distance.identity, split) for label, distance in distances.items()}
+        for label in [label for label, values in found.items() if values is None]:
+            changed = self.store.earlier(label, distances[label].identity, split)
+            self.outdated += bool(changed)
+            self.changed |= changed
+        there = {label: values for label, values in found.items() if values is not None}
+        self.reused += len(there)
+        return there
+
+    def _read(self, label: str, foreign: PrecomputedDistances) -> None:
         try:
             self.distances[label] = {split.name: foreign.read(split) for split in self.splits}
             self.identity[label] = foreign.identity
@@ -90,7 +115,7 @@ class Results:
             self.not_run[label] = f"not run: {error}"
             log.warning("%s %s", label, self.not_run[label])
 
-    def _compute(self, distances: Mapping[str, Distance], split: PackedSplit) -> None:
+    def _compute(self, distances: Mapping[str, Distance], split: Split) -> None:
         """Compute distances in parts, from where an interrupted run left them, and store each part."""
         known: dict[str, np.ndarray] = {}
         if self.ranks.first:
@@ -102,41 +127,48 @@ class Results:
             labels = [label for label in distances if counts[label] == count]
             self._from(count, {label: distances[label] for label in labels}, split, known)
 
-    def _from(
-        self, count: int, distances: Mapping[str, Distance], split: PackedSplit, known: dict[str, np.ndarray]
-    ) -> None:
-        """Compute and store the distances of the examples after the first `count`, which are known."""
-        together = self.batch_size * self.ranks.world
-        size = -(-PART // together) * together
-        for start in range(count, len(split), size):
-            part = range(start, min(start + size, len(split)))
-            able = {label: distance for label, distance in distances.items() if label not in self.not_run}
+    def _from(self, count: int, distances: Mapping[str, Distance], split: Split, known: dict[str, np.ndarray]) -> None:
+        """Compute and store the distances of the items after the first `count`, which are known."""
+        batches = batches_of(split, self.engine.device, self.batch_size, count)
+        together = split.pixels * max(map(len, batches)) * self.ranks.world
+        size = -(-PART // together) * self.ranks.world
+        for start in range(0, len(batches), size):
+            part = batches[start : start + size]
+            able = self._able(distances, split)
             if not able:
                 return
-            computed, faults = compute_distances(able, split, self.engine.device, self.batch_size, self.ranks, part)
+            computed, faults = compute_distances(able, split, self.engine.device, part, self.ranks)
             for label, fault in faults.items():
-                self.not_run[label] = f"not run: on {split.name}: {fault}"
-                if self.ranks.first:
-                    log.warning("%s %s", label, self.not_run[label])
+                self._fail(label, split, fault)
             for label, values in computed.items() if self.ranks.first else ():
                 known[label] = np.concatenate([known[label], values], axis=1) if label in known else values
-                self.store.add(label, distances[label].identity, split, known[label], len(part))
-        for label in distances.keys() - self.not_run.keys():
+                self.store.add(label, distances[label].identity, split, known[label], sum(map(len, part)))
+        for label in self._able(distances, split):
             self.computed += 1
             if self.ranks.first:
                 names = protocol_of(split).distances
                 self.distances[label][split.name] = dict(zip(names, known[label], strict=True))
 
+    def _fail(self, label: str, split: Split, fault: str) -> None:
+        protocol = protocol_of(split)
+        reason = protocol.reason([split], fault)
+        if protocol.one_by_one:
+            self.failed[label][split.name] = fault
+        else:
+            self.not_run[label] = reason
+        if self.ranks.first:
+            log.warning("%s %s", label, reason)
+
 
 def build_methods(
     methods: Sequence[Method], engine: Engine, ranks: Ranks
-) -> tuple[dict[str, Distance | ForeignDistances], dict[str, str]]:
+) -> tuple[dict[str, Distance | PrecomputedDistances], dict[str, str]]:
     """The methods ready to run, and why others are not, by label.
 
     Raises:
-        UserError: where the first process has weights that this one has not.
+        UserError: if the first process has weights that this one has not.
     """
-    built: dict[str, Distance | ForeignDistances] = {}
+    built: dict[str, Distance | PrecomputedDistances] = {}
     not_run: dict[str, str] = {}
     with ranks.first_before_others():  # it may download weights
         for method in methods:

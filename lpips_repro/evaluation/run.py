@@ -1,7 +1,8 @@
-"""The evaluation: packed splits, distances (only those that are missing), scores, tables."""
+"""The evaluation: splits, distances (only those that are missing), scores, tables."""
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,22 +10,21 @@ from omegaconf import DictConfig
 
 from lpips_repro.config import Dtype, EvaluateConfig, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.datasets.split import Split, content_of
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.bootstrap import Bootstrap
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods, missing_weights
-from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
+from lpips_repro.evaluation.other_data import keep_other_tables
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
 from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.runs import on_these_data, runs_asked_for
 from lpips_repro.evaluation.store import DistanceStore
 from lpips_repro.evaluation.tables import Table, make_table
-from lpips_repro.evaluation.tid2013 import evaluate_tid2013
 from lpips_repro.evaluation.trained import trained_methods
 from lpips_repro.evaluation.write import caption_of, remove_tables, terminal_table, write_tables
 from lpips_repro.files import written_together
@@ -35,9 +35,7 @@ from lpips_repro.runs.record import choose_device, record_run
 
 log = logging.getLogger(__name__)
 
-# Examples at once: metrics split them further where a CPU's cache is smaller; a GPU wants many.
-BATCH_SIZE = {"cpu": 50, "cuda": 500}
-# Examples in a table: a compilation takes up to ten seconds for each network, and again for pairs.
+# Examples of one image size: a compilation takes up to ten seconds for each network, and again for pairs.
 COMPILE_FROM = 20_000
 
 
@@ -66,9 +64,6 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         check_labels(methods)
         if not methods:
             raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
-    if dataset_of(cfg.data).has_whole_images:
-        evaluate_tid2013(cfg, composed, methods, device, ranks)
-        return
     with ranks.first_before_others():
         if ranks.first:
             _check_before_fetching(cfg)
@@ -80,13 +75,13 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     methods = in_order(own + trained_methods(cfg, runs))
     if not methods:
         raise UserError("no run is trained on these data, and no other row is asked for: name a metric or network")
-    if ranks.first and cfg.dtype is Dtype.bfloat16:
-        for warning in {protocol_of(split).bfloat16 for split in splits} - {""}:
-            log.warning(warning)
+    if ranks.first:
+        _warn(cfg, splits)
     store = DistanceStore(Path(cfg.experiments) / "distances")
-    compiled = ranks.from_first(ranks.first and _compiled(cfg, device, sum(map(len, splits))))
+    of_one_size = sum(map(len, splits)) // len({split.pixels for split in splits})
+    compiled = ranks.from_first(ranks.first and _compiled(cfg, device, of_one_size))
     engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
-    results = Results(engine, store, splits, cfg.batch_size or BATCH_SIZE[device.type], ranks)
+    results = Results(engine, store, splits, cfg.batch_size, ranks)
     results.add(methods)
     if ranks.first:
         log.info(results.summary())
@@ -119,7 +114,16 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
     return True
 
 
-def _usable(splits: list[PackedSplit]) -> list[PackedSplit]:
+def _warn(cfg: EvaluateConfig, splits: Sequence[Split]) -> None:
+    """Say what the figures of these data do not show."""
+    for note in {split.card.get("note", "") for split in splits} - {""}:
+        log.warning("%s: %s", cfg.data.root, note)
+    if cfg.dtype is Dtype.bfloat16:
+        for warning in {protocol_of(split).bfloat16 for split in splits} - {""}:
+            log.warning(warning)
+
+
+def _usable(splits: Sequence[Split]) -> list[Split]:
     """The splits that have a score; what they hold is as it was packed."""
     usable = []
     for split in Progress(splits, "checking digests", unit="split", leave=False):
@@ -137,33 +141,32 @@ def _usable(splits: list[PackedSplit]) -> list[PackedSplit]:
 
 
 def _write_all(
-    cfg: EvaluateConfig, composed: DictConfig, splits: list[PackedSplit], methods: list[Method], results: Results
+    cfg: EvaluateConfig, composed: DictConfig, splits: Sequence[Split], methods: list[Method], results: Results
 ) -> None:
     folder = Path(cfg.experiments) / cfg.name
-    keep_other_tables(folder, describe_splits(splits))
-    tables = []
+    chosen = {p: [split for split in splits if split.card["kind"] == p.kind] for p in PROTOCOLS.values()}
+    asked = {protocol.of_splits(own): own for protocol, own in chosen.items() if own}
+    keep_other_tables(folder, content_of(splits), *(protocol.file for protocol in asked))
     with written_together(folder) as new:
         record_run(new, composed)
-        for protocol in PROTOCOLS.values():
-            chosen = [split for split in splits if split.card["kind"] == protocol.kind]
-            if chosen:
-                tables.append(_table(cfg, protocol, chosen, methods, results))
-            else:
-                remove_tables(new, protocol)  # none of another run may stay next to those of this one
+        for protocol in [protocol for protocol, own in chosen.items() if not own]:
+            remove_tables(new, protocol)  # none of another run may stay next to those of this one
+        tables = [_table(cfg, protocol, own, methods, results) for protocol, own in asked.items()]
         files = write_tables(new, tables)
     print("\n".join(map(terminal_table, tables)))
     print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
 def _table(
-    cfg: EvaluateConfig, protocol: Protocol, splits: list[PackedSplit], methods: list[Method], results: Results
+    cfg: EvaluateConfig, protocol: Protocol, splits: list[Split], methods: list[Method], results: Results
 ) -> Table:
     bootstrap = Bootstrap(protocol, splits, cfg.bootstrap, cfg.seed)
-    for split, count in bootstrap.redrawn.items():
-        log.warning(
-            "%s: %d of its %d resamples were drawn again: %s of them, so that their %s is undefined",
-            *(split, count, cfg.bootstrap, protocol.needs, protocol.score_name),
-        )
+    for split in splits:
+        if count := bootstrap.resamples[split.card["split"]].redrawn:
+            log.warning(
+                "%s: %d of its %d resamples were drawn again: %s of them, so that their %s is undefined",
+                *(split.name, count, cfg.bootstrap, protocol.needs, protocol.score_name),
+            )
     paper = _paper(cfg, protocol)
-    caption = caption_of(splits[0].card["observers"], bool(paper))
+    caption = protocol.caption(splits) or caption_of(splits[0].card["observers"], bool(paper))
     return make_table(methods, splits, results, bootstrap, caption, paper, with_observers=True)

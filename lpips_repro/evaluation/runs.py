@@ -23,7 +23,8 @@ from yaml import YAMLError
 
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig
-from lpips_repro.datasets.packed import PackedSplit, read_card
+from lpips_repro.datasets.packed import read_card
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 
@@ -112,7 +113,7 @@ def read_run(file: Path) -> TrainedRun:
     return TrainedRun(file.parent, **found)
 
 
-def digests_of(splits: Iterable[PackedSplit]) -> dict[str, str]:
+def digests_of(splits: Iterable[Split]) -> dict[str, str]:
     """The count and digest of 2AFC splits by name, as a run's identity and summary have them."""
     return dict(_digest(split.card) for split in splits if split.card["kind"] == TWOAFC.kind)
 
@@ -133,7 +134,7 @@ def runs_asked_for(cfg: EvaluateConfig) -> list[TrainedRun]:
     return [run for run in runs if run.data == cfg.trained_on and run.net in cfg.net and run.variant in cfg.variant]
 
 
-def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Sequence[PackedSplit]) -> list[TrainedRun]:
+def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Sequence[Split]) -> list[TrainedRun]:
     """The runs that are rows of a table of these splits; warns of each that is not.
 
     If `cfg.trained_on` is another dataset than the table's, all are.
@@ -144,7 +145,7 @@ def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Seque
     return [run for run in runs if _is_on(run, here)]
 
 
-def _digests_here(splits: Sequence[PackedSplit]) -> dict[str, str]:
+def _digests_here(splits: Sequence[Split]) -> dict[str, str]:
     """Of the 2AFC splits of a table, and of the training splits that are packed next to them."""
     folders = {split.path.parent for split in splits}
     cards = [read_card(path) for folder in folders for path in folder.glob(f"{TWOAFC.kind}-train-*")]

@@ -50,7 +50,8 @@ def human_credits(judge: Values) -> np.ndarray:
     """p^2 + (1 - p)^2 of each triplet, float64 (N,)."""
     (judge,) = _vectors(judge=judge)
     _check_shares("judge", judge)
-    return judge**2 + (1 - judge) ** 2
+    found: np.ndarray = judge**2 + (1 - judge) ** 2
+    return found
 
 
 def oracle_twoafc(judge: Values) -> float:
@@ -62,7 +63,8 @@ def oracle_credits(judge: Values) -> np.ndarray:
     """max(p, 1 - p) of each triplet, float64 (N,)."""
     (judge,) = _vectors(judge=judge)
     _check_shares("judge", judge)
-    return np.maximum(judge, 1 - judge)
+    found: np.ndarray = np.maximum(judge, 1 - judge)
+    return found
 
 
 def jnd_map(distance: Values, same: Values) -> float:
@@ -141,7 +143,8 @@ def _average_precision(counts: np.ndarray, same: np.ndarray, thresholds: np.ndar
         precision = np.where(drawn > 0, true / drawn, 0.0)
         recall = true / total  # NaN if nobody answered "same" to any pair of a resample
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (np.diff(recall, axis=1, prepend=0.0) * envelope).sum(axis=1)
+    found: np.ndarray = (np.diff(recall, axis=1, prepend=0.0) * envelope).sum(axis=1)
+    return found
 
 
 def _vectors(**arrays: Values) -> list[np.ndarray]:

@@ -1,26 +1,39 @@
 """The distances of methods on splits, computed once and kept on disk.
 
-A CSV per method and split (index, d0, d1, judge; or index, d, same), index counting the split's files in sorted order,
-and a JSON next to it with the identity (all that the values depend on), their dtype and the digest of the CSV. The hash
-of the identity is part of the file name, so another setting, weights file, dataset or code is another file. What is
-stored is checked at every read; a file that fails is set aside, and counts as none.
+A CSV per method and split (index, d0, d1, judge; index, d, same; or image, distance, mos), index counting a packed
+split's files in sorted order, and a JSON next to it with the identity (all that the values depend on), their dtype and
+the digest of the CSV. The hash of the identity is part of the file name, so another setting, weights file, dataset or
+code is another file. What is stored is checked at every read; a file that fails is set aside, and counts as none.
 
 While a split is computed, `NAME.float32.part` has the distances of its first examples, so that a run that is killed
 loses the last minutes only.
 """
 
+import contextlib
+import glob
 import hashlib
 import json
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.evaluation.files import DTYPES, dtype_of, keep_damaged
+from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.files import write_whole
+from lpips_repro.files import set_aside, write_whole
+
+log = logging.getLogger(__name__)
+
+DTYPES = ("float32", "float64")
+# Of an identity, what another version of the program or its libraries changes.
+VERSIONS = {
+    "code": "the code that computes them",
+    "libraries": "the libraries that it uses",
+    "reader": "the code that reads images",
+}
 
 
 class DistanceStore:
@@ -33,20 +46,38 @@ class DistanceStore:
     def __init__(self, root: Path):
         self.root = root
 
-    def load(self, label: str, identity: dict[str, Any], split: PackedSplit) -> dict[str, np.ndarray] | None:
+    def load(self, label: str, identity: dict[str, Any], split: Split) -> dict[str, np.ndarray] | None:
         """The stored distances of a method on a split by column, (N,) of the saved dtype, or None if there are none."""
         path = self.path(label, identity, split)
         if not path.with_suffix(".json").is_file():
             return None
         try:
-            values = _read(path, split)
+            values, votes = _read(path, split)
         except (OSError, ValueError) as error:
-            keep_damaged(path, error)
+            _keep_damaged(path, error)
             return None
-        _state_observers(path.with_suffix(".json"), split)
+        card = json.loads(path.with_suffix(".json").read_text())
+        # Nothing that is stored depends on who judged, and that of whole images on no vote: written as it is now.
+        if card["observers"] != split.card["observers"] or not np.array_equal(votes, split.votes):
+            self.save(label, identity, split, values)
         return values
 
-    def begun(self, label: str, identity: dict[str, Any], split: PackedSplit) -> np.ndarray | None:
+    def earlier(self, label: str, identity: dict[str, Any], split: Split) -> set[str]:
+        """What has changed since an earlier version of the program or its libraries stored these distances.
+
+        Returns:
+            Keys of `VERSIONS`; none if no such distances are stored.
+        """
+        changed = set()
+        now = json.loads(json.dumps({**identity, **split.identity}))
+        for file in (self.root / split.card["dataset"]).glob(f"*/{glob.escape(label)}-*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                card = json.loads(file.read_text())
+                if isinstance(card, dict) and card.get("method") == label and _is_same(card, now, split):
+                    changed |= {key for key in VERSIONS.keys() & now.keys() if card.get(key) != now[key]}
+        return changed
+
+    def begun(self, label: str, identity: dict[str, Any], split: Split) -> np.ndarray | None:
         """The distances of the first examples that an interrupted run left, (columns, n), or None."""
         for dtype in DTYPES:
             file = self._part(label, identity, split, dtype)
@@ -57,7 +88,7 @@ class DistanceStore:
                 return np.frombuffer(whole, dtype).reshape(-1, len(_columns(split))).T[:, : len(split)]
         return None
 
-    def add(self, label: str, identity: dict[str, Any], split: PackedSplit, distances: np.ndarray, more: int) -> None:
+    def add(self, label: str, identity: dict[str, Any], split: Split, distances: np.ndarray, more: int) -> None:
         """Keep the distances of the first examples of a split; all of them together are written as a CSV.
 
         Args:
@@ -76,65 +107,88 @@ class DistanceStore:
             file.flush()
             os.fsync(file.fileno())
 
-    def save(self, label: str, identity: dict[str, Any], split: PackedSplit, distances: dict[str, np.ndarray]) -> None:
+    def save(self, label: str, identity: dict[str, Any], split: Split, distances: dict[str, np.ndarray]) -> None:
         """Write distances; the JSON comes last and tells that the CSV is whole."""
         path = self.path(label, identity, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         (dtype,) = {values.dtype for values in distances.values()}
-        lines = [",".join(("index", *distances, protocol_of(split).vote))]
-        for index, row in enumerate(zip(*distances.values(), split.votes, strict=True)):
+        lines = [",".join((split.key, *distances, protocol_of(split).vote))]
+        for key, *row in zip(split.keys, *distances.values(), split.votes, strict=True):
             # str of a NumPy number is the shortest text from which it is read back to the bit.
-            lines.append(",".join((f"{index:06d}", *map(str, row))))
+            lines.append(",".join((key, *map(str, row))))
         text = "\n".join(lines) + "\n"
         write_whole(path, text)
-        card = {**_identity(identity, split), "observers": split.card["observers"], "method": label}
+        card = {**identity, **split.identity, "observers": split.card["observers"], "method": label}
         card |= {"count": len(split), "values": str(dtype)}
         card["sha256"] = hashlib.sha256(text.encode()).hexdigest()
         write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
-    def path(self, label: str, identity: dict[str, Any], split: PackedSplit) -> Path:
+    def path(self, label: str, identity: dict[str, Any], split: Split) -> Path:
         """The CSV for this method, identity and split."""
-        key = hashlib.sha256(json.dumps(_identity(identity, split), sort_keys=True).encode()).hexdigest()[:12]
-        return self.root / split.card["dataset"] / split.name.replace("/", "-") / f"{label}-{key}.csv"
+        key = hashlib.sha256(json.dumps({**identity, **split.identity}, sort_keys=True).encode()).hexdigest()[:12]
+        return self.root / str(split.card["dataset"]) / split.name.replace("/", "-") / f"{label}-{key}.csv"
 
-    def _part(self, label: str, identity: dict[str, Any], split: PackedSplit, dtype: str) -> Path:
+    def _part(self, label: str, identity: dict[str, Any], split: Split, dtype: str) -> Path:
         return self.path(label, identity, split).with_suffix(f".{dtype}.part")
 
 
-def _columns(split: PackedSplit) -> tuple[str, ...]:
+def _columns(split: Split) -> tuple[str, ...]:
     return protocol_of(split).distances
 
 
-def _identity(identity: dict[str, Any], split: PackedSplit) -> dict[str, Any]:
-    card = split.card
-    where = {"split": split.name, "split_digest": card["digest"], "resize": card["resize"]}
-    return {**identity, **where}
+def _is_same(card: dict[str, Any], now: dict[str, Any], split: Split) -> bool:
+    """Whether a card is of an identity but for versions: of the same data, method and settings."""
+    if "images_digest" in card:  # of whole images, before they were splits
+        name = f"{split.name.rpartition('/')[0]}/{card.get('size')}"
+        card = {**card, "split": name, "split_digest": card["images_digest"], "resize": split.card["resize"]}
+    return all(card.get(key) == value for key, value in now.items() if key not in VERSIONS)
 
 
-def _state_observers(file: Path, split: PackedSplit) -> None:
-    """Say who judged, as it is stated now: nothing that is stored depends on it."""
-    card = json.loads(file.read_text())
-    if card["observers"] != split.card["observers"]:
-        write_whole(file, json.dumps({**card, "observers": split.card["observers"]}, indent=2) + "\n")
+def _keep_damaged(path: Path, reason: Exception) -> None:
+    """Set a damaged file and its JSON aside, so that they can still be looked at, and say so."""
+    kept = [set_aside(file) for file in (path, path.with_suffix(".json")) if file.is_file()]
+    log.warning("%s: damaged distances (%s): set aside as %s, and computed again", path, reason, kept[0].name)
 
 
-def _read(path: Path, split: PackedSplit) -> dict[str, np.ndarray]:
-    """The distances in a CSV; ValueError if it is not what was written for this split."""
-    dtype, card = dtype_of(path.with_suffix(".json")), json.loads(path.with_suffix(".json").read_text())
+def _read(path: Path, split: Split) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The distances in a CSV, and the votes; ValueError if it is not what was written for this split."""
+    card = json.loads(path.with_suffix(".json").read_text())
+    dtype = card.get("values") if isinstance(card, dict) else None
+    if dtype not in DTYPES:
+        raise ValueError("its .json does not say which dtype the values have")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.get("sha256"):
         raise ValueError("its digest is not the one in its .json")
-    names = ("index", *_columns(split), protocol_of(split).vote)
     head, *lines = content.decode().splitlines()
-    if head != ",".join(names):
-        raise ValueError(f"expected the columns {','.join(names)}")
-    values = np.loadtxt(lines, delimiter=",", ndmin=2, dtype=np.float64)
-    if values.shape != (len(split), len(names)):
-        raise ValueError(f"expected {len(split)} rows of {len(names)}")
-    if not np.array_equal(values[:, 0], np.arange(len(split))):
-        raise ValueError("the index is not 0, 1, 2 and so on")
-    if not np.array_equal(values[:, -1].astype(np.float32), split.votes):
+    values, votes = parse_distances(head, lines, split, protocol_of(split).vote)
+    votes = votes.astype(split.votes.dtype)
+    if split.digest_has_votes and not np.array_equal(votes, split.votes):
         raise ValueError("the votes are not those of the split")
+    return {name: column.astype(dtype) for name, column in values.items()}, votes
+
+
+def parse_distances(
+    head: str, lines: Sequence[str], split: Split, *more: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The distances on a split in the lines of a CSV by column, and its last column; float64 (N,) each.
+
+    Args:
+        head: the first line; more: names of columns after those of the distances.
+
+    Raises:
+        ValueError: if there are other columns, or not one number in each of them for each item of the split, in order.
+    """
+    names = [split.key, *protocol_of(split).distances, *more]
+    if [name.strip() for name in head.split(",")] != names:
+        raise ValueError(f"expected the columns {','.join(names)}")
+    if len(lines) != len(split):
+        raise ValueError(f"{len(lines)} lines: expected {len(split)}, one for each {split.item} of {split.name}")
+    cells = [line.split(",") for line in lines]
+    if not split.has_keys([first for first, *_ in cells]):
+        raise ValueError(f"the column {split.key} is not that of {split.name}, in its order")
+    values = np.array([others for _, *others in cells], np.float64)
+    if values.shape != (len(split), len(names) - 1):
+        raise ValueError(f"expected {len(names)} numbers in each line")
     if np.isnan(values).any():
         raise ValueError("a value is not a number")
-    return {name: values[:, k].astype(dtype) for k, name in enumerate(names[1:-1], 1)}
+    return {name: values[:, k] for k, name in enumerate(protocol_of(split).distances)}, values[:, -1]

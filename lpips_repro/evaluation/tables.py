@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.bootstrap import Bootstrap
 from lpips_repro.evaluation.methods import Method
@@ -48,7 +48,7 @@ class Row:
     seed: str = ""
     run: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.label = self.label or "-".join(
             filter(None, (self.method, self.variant, self.version and f"v{self.version}"))
         )
@@ -79,7 +79,7 @@ class Table:
     caption: str
     with_paper: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         labels = [row.label for row in self.rows]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
             raise UserError(f"{self.protocol.file}: two rows are called {twice}: give one of them another name")
@@ -87,7 +87,7 @@ class Table:
 
 def make_table(
     methods: Sequence[Method],
-    splits: Sequence[PackedSplit],
+    splits: Sequence[Split],
     results: Results,
     bootstrap: Bootstrap,
     caption: str,
@@ -105,6 +105,7 @@ def make_table(
     common = {
         "resize": " and ".join(sorted({split.card["resize"] for split in splits})),
         "bootstrap": {"replicates": bootstrap.size, "seed": bootstrap.seed},
+        **protocol.settings(splits),
     }
     rows = observer_rows(splits, bootstrap, common) if with_observers else []
     for row in rows:
@@ -114,15 +115,16 @@ def make_table(
         row = method_row(seeds, splits[0].card["observers"], failed)
         if not failed:
             add_scores(row, [results.on(one, splits) for one in seeds], bootstrap)
+            row.note = note_of(seeds, splits, results, row.scores, protocol)
             row.settings = settings_of(seeds, [results.identity[one.label] for one in seeds], common)
         row.paper = paper.get(seeds[0].paper, {})
         rows.append(row)
     counts = {split.card["split"]: len(split) for split in splits}
     columns = protocol.columns(tuple(counts))
-    return Table(protocol, rows, columns, protocol.add_averages(counts, sum), caption, bool(paper))
+    return Table(protocol, rows, columns, protocol.counts(counts), caption, bool(paper))
 
 
-def observer_rows(splits: Sequence[PackedSplit], bootstrap: Bootstrap, settings: Mapping[str, Any]) -> list[Row]:
+def observer_rows(splits: Sequence[Split], bootstrap: Bootstrap, settings: Mapping[str, Any]) -> list[Row]:
     """The rows of the observers themselves, such as one against the others."""
     observers = splits[0].card["observers"]
     of_split = {split: bootstrap.protocol.observers(votes) for split, votes in bootstrap.votes.items()}
@@ -160,6 +162,24 @@ def add_scores(row: Row, runs: Sequence[Mapping[str, Distances]], bootstrap: Boo
     if len(runs) > 1:
         singles = [bootstrap.scores([run])[0] for run in runs]
         row.spread = {column: float(np.std([single[column] for single in singles], ddof=1)) for column in row.scores}
+
+
+def note_of(
+    seeds: Sequence[Method],
+    splits: Sequence[Split],
+    results: Results,
+    scores: Mapping[str, float],
+    protocol: Protocol,
+) -> str:
+    """Why the row of some methods has no scores on some of the splits, each reason once; "" if it has them on all."""
+    reasons: dict[str, list[Split]] = {}
+    for split in splits:
+        faults = [results.failed.get(one.label, {}).get(split.name) for one in seeds]
+        fault = next((fault for fault in faults if fault), "")
+        is_scored = scores.keys() & protocol.columns([split.card["split"]])
+        if fault or not is_scored:
+            reasons.setdefault(fault or protocol.undefined, []).append(split)
+    return "; ".join(protocol.reason(where, fault) for fault, where in reasons.items())
 
 
 def settings_of(

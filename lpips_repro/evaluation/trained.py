@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Distance, Engine
-from lpips_repro.evaluation.methods import Method, lpips_distance
+from lpips_repro.evaluation.methods import Method, lpips_distance, paper_row
 from lpips_repro.evaluation.runs import TrainedRun
 from lpips_repro.metrics.lpips import LPIPS
 
@@ -21,7 +21,7 @@ def trained_methods(cfg: EvaluateConfig, runs: Sequence[TrainedRun]) -> list[Met
     for variant, settings in cfg.variant.items():
         for name, net in cfg.net.items():
             chosen = [run for run in runs if (run.net, run.variant) == (name, variant)]
-            paper = net.paper and (net.paper, variant)
+            paper = paper_row(net.paper, variant)
             methods += [method_of_run(run, net.supervision, paper) for run in chosen]
             if not chosen and variant in ("tune", "scratch") and net.official_lin:
                 methods += [_absent(name, variant, version, cfg.trained_on, paper) for version in settings.versions]

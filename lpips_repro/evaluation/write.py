@@ -207,7 +207,7 @@ def _cells(
 def _render(cells: Cells, style: str) -> str:
     """A table in a style of tabulate, the first two columns to the left."""
     aligned = ("left", "left", *("right",) * (len(cells[0]) - 2))
-    return tabulate(cells, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True)
+    return str(tabulate(cells, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True))
 
 
 def _number_format(protocol: Protocol) -> Callable[[float | None], str]:

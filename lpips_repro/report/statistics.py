@@ -14,8 +14,9 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.commands import phases_of
 from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.datasets.split import content_of
 from lpips_repro.evaluation.escape import markdown
-from lpips_repro.evaluation.other_data import describe_splits, keep_other_tables
+from lpips_repro.evaluation.other_data import keep_other_tables
 from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
 from lpips_repro.evaluation.write import judged_by
 
@@ -35,7 +36,7 @@ def write_statistics(composed: DictConfig) -> None:
     dataset = dataset_of(cfg.data)
     splits = dataset.find(phases_of(dataset, cfg.splits))
     check_writable("experiments", folder)
-    keep_other_tables(folder, describe_splits(splits))
+    keep_other_tables(folder, content_of(splits))
     rows = [_row(split) for split in splits]
     with (folder / "stats.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])

@@ -23,9 +23,6 @@ from lpips_repro.evaluation.write import caption_of, terminal_table, write_table
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import LPIPS
 
-BATCH = 64
-
-
 # By protocol, then split or average: score, low and high end of its interval.
 RunScores = dict[str, dict[str, dict[str, float]]]
 
@@ -51,7 +48,7 @@ def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor
     before = Method(group, run.net, build, "off_the_shelf", run.version, origin="before training")
     after = method_of_run(run, net.supervision)
     splits = prepare(cfg.data, "val")
-    results = Results(Engine(device), DistanceStore(Path(cfg.experiments) / "distances"), splits, BATCH)
+    results = Results(Engine(device), DistanceStore(Path(cfg.experiments) / "distances"), splits)
     results.add((before, after))
     for label, reason in results.not_run.items():
         raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")

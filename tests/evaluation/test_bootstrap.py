@@ -69,9 +69,9 @@ def test_resamples_in_which_nobody_said_same_are_drawn_again(tmp_path):
     votes = np.array([1, 0, 0, 0, 0, 0], np.float32)  # a third of all resamples of six have no first pair
     split = PackedSplit(split.path, split.card, {**split.arrays, "same": votes})
     bootstrap = Bootstrap(JND, [split], 1000, 0)
-    assert 250 < bootstrap.redrawn["jnd/val/cnn"] < 420  # (5/6)^6 = 33.5 %
-    assert (bootstrap.counts["cnn"] @ votes > 0).all()
-    assert (bootstrap.counts["cnn"].sum(axis=1) == 6).all()
+    assert 250 < bootstrap.resamples["cnn"].redrawn < 420  # (5/6)^6 = 33.5 %
+    assert (bootstrap.resamples["cnn"].counts @ votes > 0).all()
+    assert (bootstrap.resamples["cnn"].counts.sum(axis=1) == 6).all()
     # The pair is found first in every resample: no interval around that, least of all down to 0.
     scores, interval = bootstrap.scores([{"cnn": {"d": np.arange(6.0)}}])
     assert (scores["cnn"], interval["cnn"]) == (100, (100, 100))
@@ -80,8 +80,8 @@ def test_resamples_in_which_nobody_said_same_are_drawn_again(tmp_path):
 def test_resamples_that_a_score_can_take_are_left_as_they_are(tmp_path):
     split = packed(tmp_path, "cnn", JND)
     bootstrap = Bootstrap(JND, [split], 100, 3)
-    assert not bootstrap.redrawn
-    assert np.array_equal(bootstrap.counts["cnn"], bootstrap_counts(40, 100, 3, "jnd/val/cnn"))
+    assert not bootstrap.resamples["cnn"].redrawn
+    assert np.array_equal(bootstrap.resamples["cnn"].counts, bootstrap_counts(40, 100, 3, "jnd/val/cnn"))
 
 
 def test_difference_is_paired(tmp_path):

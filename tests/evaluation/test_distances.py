@@ -4,8 +4,8 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.datasets.packed import write_split
-from lpips_repro.evaluation.distances import Distance, compute_distances, load_batch, of_pairs
+from lpips_repro.datasets.packed import PackedSplit, write_split
+from lpips_repro.evaluation.distances import Distance, batches_of, compute_distances, load_batch, of_pairs
 from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.evaluation.scores import twoafc_score
 from lpips_repro.evaluation.store import DistanceStore
@@ -32,14 +32,14 @@ DISTANCE = Distance(of_pairs(mean_difference), IDENTITY)
 
 
 def computed(distance, split, batch_size, label):
-    values, faults = compute_distances({label: distance}, split, CPU, batch_size)
+    values, faults = compute_distances({label: distance}, split, CPU, batches_of(split, CPU, batch_size))
     assert not faults
     return dict(zip(protocol_of(split).distances, values[label], strict=True))
 
 
 def fault(distance, split):
     """What is said of a metric at fault; a good one next to it has its distances."""
-    values, faults = compute_distances({"good": DISTANCE, "bad": distance}, split, CPU, 2)
+    values, faults = compute_distances({"good": DISTANCE, "bad": distance}, split, CPU, batches_of(split, CPU, 2))
     assert values.keys() == {"good"}
     np.testing.assert_array_equal(values["good"][0], computed(DISTANCE, split, 2, "good")["d"])
     return faults["bad"]
@@ -138,7 +138,8 @@ def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):
         return torch.zeros(len(images), 3, 64, 64)
 
     monkeypatch.setattr("lpips_repro.evaluation.distances.load_batch", load)
-    compute_distances({"one": DISTANCE, "other": DISTANCE}, packed(tmp_path), CPU, 3)
+    split = packed(tmp_path)
+    compute_distances({"one": DISTANCE, "other": DISTANCE}, split, CPU, batches_of(split, CPU, 3))
     assert read == [3, 3, 3, 2, 2, 2]  # ref, p0, p1 of two batches
 
 
@@ -164,8 +165,9 @@ def test_algorithms_are_timed_for_the_batches_of_a_split(tmp_path):
         used.append(torch.backends.cudnn.benchmark)
         return mean_difference(x, y)
 
+    split = packed(tmp_path, "jnd")
     with fake_gpu(), pytest.raises(RuntimeError, match="numpy"):  # there are no values
-        compute_distances({"mae": Distance(of_pairs(pair), {})}, packed(tmp_path, "jnd"), CUDA, 2)
+        compute_distances({"mae": Distance(of_pairs(pair), {})}, split, CUDA, batches_of(split, CUDA, 2))
     assert used == [True, True, True]
     assert not torch.backends.cudnn.benchmark
 
@@ -178,5 +180,15 @@ def test_no_distance_goes_to_the_host_before_the_last_batch_is_begun(tmp_path, m
         done.append("batch")
         return mean_difference(x, y)
 
-    compute_distances({"mae": Distance(of_pairs(pair), {})}, packed(tmp_path, "jnd"), CPU, 2)
+    split = packed(tmp_path, "jnd")
+    compute_distances({"mae": Distance(of_pairs(pair), {})}, split, CPU, batches_of(split, CPU, 2))
     assert done == 3 * ["batch"] + 3 * ["to the host"]
+
+
+def test_a_batch_is_chosen_by_pixels_unless_a_number_is_given(tmp_path):
+    split = packed(tmp_path, count=101)
+    assert [len(batch) for batch in batches_of(split, CPU)] == [50, 50, 1]
+    assert [len(batch) for batch in batches_of(split, CUDA)] == [101]
+    assert [len(batch) for batch in batches_of(split, CPU, 60, 10)] == [60, 31]
+    larger = PackedSplit(split.path, split.card, {name: np.zeros((101, 224, 224, 3), np.uint8) for name in ("ref",)})
+    assert len(batches_of(larger, CPU)[0]) == 50 * 64**2 // 224**2

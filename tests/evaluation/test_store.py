@@ -94,8 +94,11 @@ def test_distances_without_their_json_are_not_used(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (shuffled, "the index is not 0, 1, 2 and so on"),
-        (lambda text: re.sub(r"(?m)^000002,.*\n", "", text), "expected 5 rows of 4"),
+        (shuffled, "the column index is not that of 2afc/val/cnn, in its order"),
+        (
+            lambda text: re.sub(r"(?m)^000002,.*\n", "", text),
+            "4 lines: expected 5, one for each example of 2afc/val/cnn",
+        ),
         (lambda text: re.sub(r"(?m),[^,]+$", ",0.5", text).replace(",0.5", ",judge", 1), "the votes are not those"),
         (lambda text: re.sub(r"(?m)^(000003),[^,]+", r"\1,nan", text), "a value is not a number"),
         (lambda text: text.replace("d0,d1", "d1,d0"), "expected the columns index,d0,d1,judge"),
@@ -127,7 +130,7 @@ def results_of(distances, split, root):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_run_that_is_killed_goes_on_from_its_last_part(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4)
+    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4 * 64**2)
     split, seen = packed(tmp_path, count=15), []
 
     def counted(x, y):
@@ -153,7 +156,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_part(tmp_path, monkeypatch, 
 
 
 def test_a_metric_that_fails_late_costs_neither_its_own_first_parts_nor_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4)
+    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4 * 64**2)
     split, calls = packed(tmp_path, count=15), []
 
     def late(x, y):

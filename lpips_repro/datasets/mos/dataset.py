@@ -1,14 +1,19 @@
 """What datasets of whole images with mean opinion scores share."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from lpips_repro.config import DataSettings
 from lpips_repro.config.checks import check_at_least
-from lpips_repro.datasets.mos.images import DistortedImage
+from lpips_repro.datasets.mos.images import DistortedImage, digest_images
+from lpips_repro.datasets.mos.split import KIND, ImageSplit
 from lpips_repro.datasets.registry import Dataset
 from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -37,7 +42,6 @@ class MosDataset(Dataset):
         whole: how many reference and distorted images the complete set has.
     """
 
-    has_whole_images = True
     whole: ClassVar[tuple[int, int]]
     settings: MosSettings
 
@@ -64,11 +68,39 @@ class MosDataset(Dataset):
         )
 
     def describe(self, phases: Sequence[str]) -> str:
-        """What there is; nothing is made of it, and it has no phases."""
+        """What there is; nothing is made of it."""
         return f"{self.settings.root}: {self.describe_images(self.read_images())}"
 
-    def prepare(self, phases: Sequence[str]) -> NoReturn:
-        """Not with these: they have no splits."""
+    def phases(self) -> tuple[str, ...]:
+        """Nothing is trained on it."""
+        return ("val",)
+
+    def prepare(self, phases: Sequence[str]) -> list[ImageSplit]:
+        """A split per size, as in `mos/val/384`; no training split.
+
+        Raises:
+            UserError: for a file of the dataset that is missing or damaged.
+        """
+        if {*phases} != {*self.phases()}:
+            self._refuse()
+        root, images = Path(self.settings.root), self.read_images()
+        if len({image.mos for image in images}) == 1:
+            raise UserError(f"{root}: all images have the same mean opinion score: nothing to correlate with")
+        described = self.describe_images(images)
+        if self.is_whole(images):
+            log.info("%s: %s", root, described)
+        card = {
+            **{"kind": KIND, "phase": "val", "dataset": self.settings.name, "title": self.title},
+            **{"resize": "pil_bilinear", "observers": "human", "count": len(images), "digest": digest_images(images)},
+            "note": "" if self.is_whole(images) else described,
+        }
+        return [ImageSplit(root, {**card, "split": str(size)}, images) for size in self.settings.sizes]
+
+    def find(self, phases: Sequence[str]) -> NoReturn:
+        """Not with these: they have no packed splits."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
         name = self.settings.name
         raise UserError(
             f"data={name}: {self.title} has mean opinion scores of whole images, and no splits of judged patches: it is"

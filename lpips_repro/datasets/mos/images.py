@@ -43,15 +43,28 @@ def load_image(path: Path, size: int) -> np.ndarray:
     with open_image(path, FORMATS) as file:
         if file.mode not in ("RGB", "L", "P"):
             raise UserError(f"{path}: an image of mode {file.mode}: expected 8-bit RGB or grey: restore the file")
-        scale = size / min(file.size)
-        width, height = (round(side * scale) for side in file.size)
-        if max(width, height) > LARGEST_SIDE:
-            raise UserError(
-                f"{path}: {file.width} x {file.height} pixels: with a smaller side of {size} it would have"
-                f" {width} x {height}, and at most {LARGEST_SIDE} are allowed: restore the file"
-            )
+        scaled = _scaled(path, file.size, size)
         image = file.convert("RGB")
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(image.resize(scaled, Image.Resampling.BILINEAR))
+
+
+def pixels_of(path: Path, size: int) -> int:
+    """How many pixels an image has with a smaller side of `size`; errors as of `load_image`."""
+    with open_image(path, FORMATS) as file:
+        width, height = _scaled(path, file.size, size)
+    return width * height
+
+
+def _scaled(path: Path, sides: tuple[int, int], size: int) -> tuple[int, int]:
+    """Width and height of an image with a smaller side of `size`."""
+    scale = size / min(sides)
+    width, height = (round(side * scale) for side in sides)
+    if max(width, height) > LARGEST_SIDE:
+        raise UserError(
+            f"{path}: {sides[0]} x {sides[1]} pixels: with a smaller side of {size} it would have"
+            f" {width} x {height}, and at most {LARGEST_SIDE} are allowed: restore the file"
+        )
+    return width, height
 
 
 def digest_images(images: Sequence[DistortedImage]) -> str:

@@ -6,9 +6,16 @@ Every file in this folder is imported, so that a new protocol takes one file.
 import importlib
 import pkgutil
 
-from lpips_repro.evaluation.protocols.protocol import PROTOCOLS, Distances, Protocol, protocol_of, register_protocol
+from lpips_repro.evaluation.protocols.protocol import (
+    PROTOCOLS,
+    Distances,
+    Protocol,
+    Resamples,
+    protocol_of,
+    register_protocol,
+)
 
-__all__ = ["PROTOCOLS", "Distances", "Protocol", "import_protocols", "protocol_of", "register_protocol"]
+__all__ = ["PROTOCOLS", "Distances", "Protocol", "Resamples", "import_protocols", "protocol_of", "register_protocol"]
 
 _FIRST = ("twoafc", "jnd")  # as the paper orders them
 

@@ -50,10 +50,17 @@ def test_make_data_says_what_there_is(root, capsys):
     assert f"{root}: 2 reference images, 3 distorted: NOT all of KADID-10k (81 and 10125)" in capsys.readouterr().out
 
 
-def test_it_has_no_packed_splits(root):
-    cfg = parse(settings("dataset", "data=kadid10k", f"data.root={root}"), DatasetConfig)
-    with pytest.raises(UserError, match="data=kadid10k: KADID-10k has mean opinion scores of whole images"):
-        prepare(cfg.data, "val")
+def test_each_size_is_a_split_and_none_is_for_training(root):
+    cfg = parse(settings("dataset", "data=kadid10k", f"data.root={root}", "data.sizes=[3,5]"), DatasetConfig)
+    splits = prepare(cfg.data, "val")
+    assert [(split.name, len(split), split.groups, split.pixels) for split in splits] == [
+        ("mos/val/3", 3, [2, 1], 3 * 4), ("mos/val/5", 3, [2, 1], 5 * 7)
+    ]  # fmt: skip
+    assert splits[0].keys == ["i01_01_05", "i01_25_05", "i02_01_01"]
+    assert [*splits[0].votes] == [5.0, 1.0, 4.57]
+    for phases in (("train",), ("train", "val")):
+        with pytest.raises(UserError, match="data=kadid10k: KADID-10k has mean opinion scores of whole images"):
+            prepare(cfg.data, *phases)
 
 
 def test_what_is_missing_is_named_with_where_to_get_it(root):

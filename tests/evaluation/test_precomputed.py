@@ -5,8 +5,8 @@ import torch
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.foreign import ForeignDistances
 from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.results import Results
 from lpips_repro.evaluation.scores import twoafc_score
 from lpips_repro.evaluation.store import DistanceStore
@@ -32,7 +32,7 @@ def test_digits_of_another_program_are_kept(tmp_path):
     split = packed(tmp_path)
     lines = [f"{index},1000000.01,1000000.02" for index in range(len(split))]
     (tmp_path / f"{split.name.replace('/', '-')}.csv").write_text("index,d0,d1\n" + "\n".join(lines) + "\n")
-    found = ForeignDistances(tmp_path).read(split)
+    found = PrecomputedDistances(tmp_path).read(split)
     assert found["d0"].dtype == np.float64
     assert (found["d0"] < found["d1"]).all()
     assert twoafc_score(found["d0"], found["d1"], split.votes) == pytest.approx(1 - split.votes.mean())
@@ -46,7 +46,7 @@ def test_excels_mark_and_spaces_in_the_header_are_no_error(tmp_path, head):
     lines = [f" {index}, {index / 3}, 1" for index in range(len(split))]
     file = tmp_path / f"{split.name.replace('/', '-')}.csv"
     file.write_bytes((head + "\n".join(lines) + "\n").encode())
-    np.testing.assert_array_equal(ForeignDistances(tmp_path).read(split)["d0"], np.arange(len(split)) / 3)
+    np.testing.assert_array_equal(PrecomputedDistances(tmp_path).read(split)["d0"], np.arange(len(split)) / 3)
 
 
 def test_without_a_folder_the_row_says_what_to_do():
@@ -61,8 +61,11 @@ def test_without_a_folder_the_row_says_what_to_do():
         (None, "No such file or directory"),
         ("index,d\n0,1\n", "expected the columns index,d0,d1"),
         ("index,d0,d1\n0,1,2\n", r"1 lines: expected 5, one for each example of 2afc/val/"),
-        ("index,d0,d1\n" + "".join(f"{i},1,nan\n" for i in range(5)), "holds a value that is not finite"),
-        ("index,d0,d1\n" + "".join(f"{i + 1},1,2\n" for i in range(5)), "expected the index 0, 1, 2"),
+        ("index,d0,d1\n" + "".join(f"{i},1,inf\n" for i in range(5)), "holds a value that is not finite"),
+        (
+            "index,d0,d1\n" + "".join(f"{i + 1},1,2\n" for i in range(5)),
+            "the column index is not that of 2afc/val/cnn, in its order",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_the_split_is_named(tmp_path, text, message):
@@ -71,4 +74,4 @@ def test_a_file_that_does_not_fit_the_split_is_named(tmp_path, text, message):
     if text is not None:
         (tmp_path / f"{split.name.replace('/', '-')}.csv").write_text(text)
     with pytest.raises(UserError, match=f"{split.name.replace('/', '-')}.csv: {message}"):
-        ForeignDistances(tmp_path).read(split)
+        PrecomputedDistances(tmp_path).read(split)

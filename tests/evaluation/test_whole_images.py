@@ -1,4 +1,4 @@
-"""The table of TID2013 on a small set in its layout, whose noise and scores are made so that the order is known."""
+"""The table of whole images, on a small set in TID2013's layout with noise and scores whose order is known."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from scipy import stats
 from lpips_repro.datasets.mos.images import load_image
 from lpips_repro.datasets.mos.tid2013 import read_tid2013
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import image_distances, methods
+from lpips_repro.evaluation import methods
 from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances import Distance, of_pairs
 from lpips_repro.evaluation.methods import Method
@@ -96,8 +96,11 @@ def test_distances_are_the_metrics_own_on_the_scaled_images(tmp_path, small, bat
             load_image(path, 32).transpose(2, 0, 1) / np.float32(255) for path in (image.reference, image.distorted)
         )
         expected.append(to_distance(ssim(*(torch.from_numpy(one)[None] for one in pair))).item())
-    (file,) = (tmp_path / "experiments/distances/tid2013/size-32").glob("ssim-*.csv")
-    stored = dict(line.split(",") for line in file.read_text().splitlines()[1:])
+    (file,) = (tmp_path / "experiments/distances/tid2013/mos-val-32").glob("ssim-*.csv")
+    head, *lines = (line.split(",") for line in file.read_text().splitlines())
+    assert head == ["image", "distance", "mos"]
+    stored = {name: value for name, value, _ in lines}
+    assert {name: float(score) for name, _, score in lines} == small
     assert list(stored) == sorted(small)
     np.testing.assert_allclose([float(value) for value in stored.values()], expected, rtol=1e-5)
     spearman = stats.spearmanr([-value for value in expected], [small[name] for name in sorted(small)]).statistic
@@ -118,10 +121,10 @@ def test_the_table_says_what_it_is_and_that_the_set_is_not_whole(tmp_path, capsy
 def test_a_second_run_recomputes_nothing_and_says_so(tmp_path, caplog, monkeypatch):
     run(tmp_path, *CLASSIC, sizes="[24,48]")
     first = table(tmp_path)
-    monkeypatch.setattr(image_distances, "load_batch", None)  # no image is needed
+    monkeypatch.setattr("lpips_repro.evaluation.distances.load_batch", None)  # no image is needed
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC, sizes="[24,48]")
-    assert f"distances: all {2 * 2 * 18} there already" in caplog.text
+    assert f"distances: all {2 * 2} there already" in caplog.text
     assert table(tmp_path) == first
 
 
@@ -132,12 +135,18 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, caplog, monkeypatch):
         return load_image(path, size)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(image_distances, "load_image", interrupted)
+        patch.setattr("lpips_repro.datasets.mos.split.load_image", interrupted)
+        patch.setattr("lpips_repro.evaluation.results.PART", 1)
         run(tmp_path, *CLASSIC, sizes="[24,48]")
-    with caplog.at_level(logging.INFO):
+    read = []
+    with caplog.at_level(logging.INFO), monkeypatch.context() as patch:
+        patch.setattr(
+            "lpips_repro.datasets.mos.split.load_image", lambda *image: read.append(image) or load_image(*image)
+        )
         run(tmp_path, *CLASSIC, sizes="[24,48]")
     # There are both methods at 24 pixels and for the first reference at 48.
-    assert f"distances: {2 * 12} computed, {2 * (18 + 6)} there already" in caplog.text
+    assert "distances: 2 computed, 2 there already" in caplog.text
+    assert len(read) == 2 + 12 and {size for _, size in read} == {48}
     run(tmp_path, *CLASSIC, f"experiments={tmp_path}/again", sizes="[24,48]")
     assert table(tmp_path) == table(tmp_path, "again")
 
@@ -149,7 +158,7 @@ def test_all_methods_share_one_read_of_a_sizes_images(tmp_path, monkeypatch):
         read.append((path, size))
         return load_image(path, size)
 
-    monkeypatch.setattr(image_distances, "load_image", counted)
+    monkeypatch.setattr("lpips_repro.datasets.mos.split.load_image", counted)
     run(tmp_path, "metric=[l2_rgb,psnr,ssim]", "net=[]", sizes="[24,48]")
     assert len(read) == len(set(read)) == 2 * (3 + 18)
 
@@ -158,7 +167,7 @@ def test_only_a_missing_methods_distances_are_computed(tmp_path, caplog):
     run(tmp_path, "metric=[psnr]", "net=[]")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: 18 computed, 18 there already" in caplog.text
+    assert "distances: 1 computed, 1 there already" in caplog.text
 
 
 def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, caplog):
@@ -172,7 +181,7 @@ def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, ca
     Image.new("RGB", (64, 48)).save(tmp_path / "tid/Distorted_Images/i02_01_1.bmp")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: 36 computed, 0 there already" in caplog.text
+    assert "distances: 2 computed, 0 there already" in caplog.text
 
 
 def test_a_size_that_a_method_cannot_take_is_not_run_with_the_reason(tmp_path, capsys):
@@ -199,7 +208,7 @@ def test_a_network_without_weights_is_reported_and_the_rest_is_made(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda value: value * torch.nan, "not run at 48 pixels: the distance of i01_01_1 is NaN"),
+        (lambda value: value * torch.nan, "not run at 48 pixels: the distance of image i01_01_1 is NaN"),
         (lambda value: value * 0, "not run at 48 pixels: all distances are the same, and so in no order"),
         (lambda value: value[:1], "not run at 48 pixels: the metric returned (1,): expected a tensor"),
     ],
@@ -281,8 +290,8 @@ def test_damaged_distances_are_computed_again(tmp_path, caplog):
 
 def test_distances_are_stored_with_all_that_they_depend_on(tmp_path):
     run(tmp_path, *CLASSIC)
-    card = json.loads(next((tmp_path / "experiments/distances/tid2013/size-48").glob("psnr-*.json")).read_text())
-    assert card.keys() >= {"function", "dtype", "device", "code", "size", "images_digest", "reader", "torch"}
+    card = json.loads(next((tmp_path / "experiments/distances/tid2013/mos-val-48").glob("psnr-*.json")).read_text())
+    assert card.keys() >= {"function", "dtype", "device", "code", "split", "split_digest", "reader", "libraries"}
 
 
 @pytest.mark.slow
