@@ -16,14 +16,14 @@ from lpips_repro.versions import OWN, ROOT, installed_version, package_version
 PACKAGE = ROOT / OWN
 LIBRARIES = ("torch", "torchvision", "numpy")
 # From images in memory to the distances of any method.
-METRICS = ("metrics", "backbones", "color.py", "precision.py", "evaluation/distances.py")
+METRICS = ("metrics", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
 
 
 def provenance(*sources: str, libraries: tuple[str, ...] = LIBRARIES, own: Callable[..., Any] | None = None) -> dict:
     """The code and the versions of libraries that a value depends on, as entries of its identity.
 
     Args:
-        sources: files and folders of this package, such as "metrics" or "evaluation/distances.py".
+        sources: files and folders of this package, such as "metrics" or "evaluation/distances/compute.py".
         libraries: names of packages; those that are not installed are None.
         own: a function that takes part, whose file counts too if it is not of this package.
     """

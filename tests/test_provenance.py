@@ -28,7 +28,7 @@ def package(tmp_path, monkeypatch):
         "metrics/compilation.py",
         "metrics/fsim.py",
         "backbones/tapped.py",
-        "evaluation/distances.py",
+        "evaluation/distances/compute.py",
         "color.py",
     ],
 )

@@ -6,7 +6,7 @@ from lpips_repro.backbones import check_backbone
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.methods.published import list_methods
 from tests.compose import settings
 
 

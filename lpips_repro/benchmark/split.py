@@ -12,7 +12,7 @@ import torch
 from lpips_repro.benchmark.inputs import lpips_metric, noise_split
 from lpips_repro.benchmark.rows import Row
 from lpips_repro.config import BenchConfig
-from lpips_repro.evaluation.distances import Distance, batches_of, compute_distances
+from lpips_repro.evaluation.distances.compute import Distance, batches_of, compute_distances
 from lpips_repro.metrics.lpips.channels import weighted_sum
 from lpips_repro.parallel import process_pool
 from lpips_repro.precision import set_tf32

@@ -1,5 +1,6 @@
-"""From packed splits to distances, scores and tables."""
+"""From splits to distances, scores and tables."""
 
-from lpips_repro.evaluation.scores import human_twoafc, jnd_map, oracle_twoafc, twoafc_score
+from lpips_repro.evaluation.protocols.jnd import jnd_map
+from lpips_repro.evaluation.protocols.twoafc import human_twoafc, oracle_twoafc, twoafc_score
 
 __all__ = ["human_twoafc", "jnd_map", "oracle_twoafc", "twoafc_score"]

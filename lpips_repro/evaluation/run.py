@@ -15,18 +15,18 @@ from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split, content_of
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.bootstrap import Bootstrap
-from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.methods import Method, check_labels, in_order, list_methods, missing_weights
-from lpips_repro.evaluation.other_data import keep_other_tables
+from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.distances.results import Results
+from lpips_repro.evaluation.distances.store import DistanceStore
+from lpips_repro.evaluation.methods.finished_runs import on_these_data, runs_asked_for
+from lpips_repro.evaluation.methods.method import Method, check_labels, in_order
+from lpips_repro.evaluation.methods.published import list_methods, missing_weights
+from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
-from lpips_repro.evaluation.reference import read_paper
-from lpips_repro.evaluation.results import Results
-from lpips_repro.evaluation.runs import on_these_data, runs_asked_for
-from lpips_repro.evaluation.store import DistanceStore
-from lpips_repro.evaluation.tables import Table, make_table
-from lpips_repro.evaluation.trained import trained_methods
-from lpips_repro.evaluation.write import caption_of, remove_tables, terminal_table, write_tables
+from lpips_repro.evaluation.tables.other_data import keep_other_tables
+from lpips_repro.evaluation.tables.paper_figures import read_paper
+from lpips_repro.evaluation.tables.table import Bootstrap, make_table
+from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
 from lpips_repro.files import written_together
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
@@ -151,22 +151,23 @@ def _write_all(
         record_run(new, composed)
         for protocol in [protocol for protocol, own in chosen.items() if not own]:
             remove_tables(new, protocol)  # none of another run may stay next to those of this one
-        tables = [_table(cfg, protocol, own, methods, results) for protocol, own in asked.items()]
+        tables = []
+        for protocol, own in asked.items():
+            bootstrap = Bootstrap(protocol, own, cfg.bootstrap, cfg.seed)
+            _warn_of_redrawn(bootstrap)
+            paper = _paper(cfg, protocol)
+            caption = protocol.caption(own) or caption_of(own[0].card["observers"], bool(paper))
+            tables.append(make_table(methods, own, results, bootstrap, caption, paper, with_observers=True))
         files = write_tables(new, tables)
     print("\n".join(map(terminal_table, tables)))
     print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
 
 
-def _table(
-    cfg: EvaluateConfig, protocol: Protocol, splits: list[Split], methods: list[Method], results: Results
-) -> Table:
-    bootstrap = Bootstrap(protocol, splits, cfg.bootstrap, cfg.seed)
-    for split in splits:
-        if count := bootstrap.resamples[split.card["split"]].redrawn:
+def _warn_of_redrawn(bootstrap: Bootstrap) -> None:
+    protocol = bootstrap.protocol
+    for split, resamples in bootstrap.resamples.items():
+        if resamples.redrawn:
             log.warning(
                 "%s: %d of its %d resamples were drawn again: %s of them, so that their %s is undefined",
-                *(split.name, count, cfg.bootstrap, protocol.needs, protocol.score_name),
+                *(split, resamples.redrawn, bootstrap.size, protocol.needs, protocol.score_name),
             )
-    paper = _paper(cfg, protocol)
-    caption = protocol.caption(splits) or caption_of(splits[0].card["observers"], bool(paper))
-    return make_table(methods, splits, results, bootstrap, caption, paper, with_observers=True)

@@ -14,13 +14,13 @@ from tabulate import tabulate
 from lpips_repro.config import CorrelationConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.correlation import task_correlation
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.read import read_rows
-from lpips_repro.evaluation.reference import read_figure5
-from lpips_repro.evaluation.tables import Row
-from lpips_repro.evaluation.write import judged_by, notes_of
+from lpips_repro.evaluation.tables.paper_figures import read_figure5
+from lpips_repro.evaluation.tables.reader import read_rows
+from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.evaluation.tables.task_correlation import task_correlation
+from lpips_repro.evaluation.tables.writer import judged_by, notes_of
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.scatter import Point, scatter
 

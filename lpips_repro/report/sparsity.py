@@ -18,8 +18,8 @@ from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.escape import markdown_with_code, plain
-from lpips_repro.evaluation.runs import TrainedRun, find_runs
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
+from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.released import lin_key

@@ -15,10 +15,10 @@ from lpips_repro.datasets.commands import phases_of
 from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import content_of
-from lpips_repro.evaluation.escape import markdown
-from lpips_repro.evaluation.other_data import keep_other_tables
 from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
-from lpips_repro.evaluation.write import judged_by
+from lpips_repro.evaluation.tables.escape import markdown
+from lpips_repro.evaluation.tables.other_data import keep_other_tables
+from lpips_repro.evaluation.tables.writer import judged_by
 
 EXAMPLES = 5  # on the sheet, for each split
 GAP, LABEL = 6, 14  # pixels between examples, and for a line of text

@@ -9,7 +9,7 @@ from typing import Any
 
 from lpips_repro.backbones.weights import read_state
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.runs import TrainedRun, read_run
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun, read_run
 from lpips_repro.files import set_aside, write_whole
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel

@@ -10,16 +10,16 @@ from torch.utils.tensorboard import SummaryWriter
 from lpips_repro.config import TrainConfig
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.bootstrap import Bootstrap, Scores
-from lpips_repro.evaluation.distances import Distance, Engine
-from lpips_repro.evaluation.methods import Method, lpips_distance
+from lpips_repro.evaluation.distances.compute import Distance, Engine
+from lpips_repro.evaluation.distances.results import Results
+from lpips_repro.evaluation.distances.store import DistanceStore
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun
+from lpips_repro.evaluation.methods.method import Method
+from lpips_repro.evaluation.methods.published import lpips_distance
+from lpips_repro.evaluation.methods.trained import method_of_run
 from lpips_repro.evaluation.protocols import PROTOCOLS
-from lpips_repro.evaluation.results import Results
-from lpips_repro.evaluation.runs import TrainedRun
-from lpips_repro.evaluation.store import DistanceStore
-from lpips_repro.evaluation.tables import Row, make_table
-from lpips_repro.evaluation.trained import method_of_run
-from lpips_repro.evaluation.write import caption_of, terminal_table, write_tables
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, make_table
+from lpips_repro.evaluation.tables.writer import caption_of, terminal_table, write_tables
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import LPIPS
 

@@ -18,9 +18,9 @@ from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.methods import backbone_state
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun, digests_of
+from lpips_repro.evaluation.methods.published import backbone_state
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.runs import TrainedRun, digests_of
 from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress

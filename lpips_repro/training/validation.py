@@ -8,7 +8,7 @@ import torch
 
 from lpips_repro.devices import fixed_shapes
 from lpips_repro.distributed import Ranks
-from lpips_repro.evaluation.scores import twoafc_score
+from lpips_repro.evaluation.protocols.twoafc import twoafc_score
 from lpips_repro.progress import Progress
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets

@@ -12,8 +12,8 @@ from lpips_repro.backbones.caffenet import caffenet_layers
 from lpips_repro.backbones.weights import imagenet_state, read_weights
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.methods.published import list_methods
 from tests.backbones.caffe_files import layer, message, number, real, v1_layer
 from tests.compose import settings
 

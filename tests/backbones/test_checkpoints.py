@@ -12,8 +12,8 @@ from lpips_repro.backbones.checkpoints import encoder_state
 from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.metrics.fetch import fetch_weights
 from tests.compose import settings
 

@@ -4,7 +4,7 @@ from lpips_repro.benchmark import lin, training
 from lpips_repro.benchmark.projection import TABLE_ROWS, projections
 from lpips_repro.benchmark.rows import PROJECTED, Row
 from lpips_repro.config import EvaluateConfig, parse
-from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.methods.published import list_methods
 from tests.compose import settings
 
 NETS = ("alex", "squeeze", "vgg")

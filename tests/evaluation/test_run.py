@@ -16,7 +16,7 @@ from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.bapps.prepare import COUNTS
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import methods
+from lpips_repro.evaluation.methods import published as methods
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.registry import Metric
@@ -234,7 +234,7 @@ def test_a_metric_that_needs_more_pixels_is_not_run(tmp_path, monkeypatch):
         raise ValueError("needs 161 pixels")
 
     make_split(tmp_path / "data")
-    monkeypatch.setattr("lpips_repro.evaluation.methods.TRIAL_SIZES", ())
+    monkeypatch.setattr("lpips_repro.evaluation.methods.published.TRIAL_SIZES", ())
     monkeypatch.setitem(METRICS, "psnr", METRICS["psnr"]._replace(function=large))
     run(tmp_path, "metric=[l2_rgb,psnr]", "net=[]", "bootstrap=5")
     assert table(tmp_path)["psnr"]["note"] == "not run: on 2afc/val/cnn: needs 161 pixels"

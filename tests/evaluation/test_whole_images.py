@@ -18,12 +18,12 @@ from scipy import stats
 from lpips_repro.datasets.mos.images import load_image
 from lpips_repro.datasets.mos.tid2013 import read_tid2013
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import methods
 from lpips_repro.evaluation import run as run_module
-from lpips_repro.evaluation.distances import Distance, of_pairs
-from lpips_repro.evaluation.methods import Method
+from lpips_repro.evaluation.distances.compute import Distance, of_pairs
+from lpips_repro.evaluation.methods import published as methods
+from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.run import evaluate
-from lpips_repro.evaluation.write import KEYS
+from lpips_repro.evaluation.tables.writer import KEYS
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.tid import make_tid2013
@@ -121,7 +121,7 @@ def test_the_table_says_what_it_is_and_that_the_set_is_not_whole(tmp_path, capsy
 def test_a_second_run_recomputes_nothing_and_says_so(tmp_path, caplog, monkeypatch):
     run(tmp_path, *CLASSIC, sizes="[24,48]")
     first = table(tmp_path)
-    monkeypatch.setattr("lpips_repro.evaluation.distances.load_batch", None)  # no image is needed
+    monkeypatch.setattr("lpips_repro.evaluation.distances.compute.load_batch", None)  # no image is needed
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC, sizes="[24,48]")
     assert f"distances: all {2 * 2} there already" in caplog.text
@@ -136,7 +136,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, caplog, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("lpips_repro.datasets.mos.split.load_image", interrupted)
-        patch.setattr("lpips_repro.evaluation.results.PART", 1)
+        patch.setattr("lpips_repro.evaluation.distances.results.PART", 1)
         run(tmp_path, *CLASSIC, sizes="[24,48]")
     read = []
     with caplog.at_level(logging.INFO), monkeypatch.context() as patch:

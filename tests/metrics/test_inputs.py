@@ -182,8 +182,8 @@ def test_where_color_counts_one_channel_is_refused_with_the_remedy():
 
 
 def test_our_own_images_from_bytes_are_not_checked(reads):
-    from lpips_repro.evaluation.distances import Engine
-    from lpips_repro.evaluation.methods import lpips_distance
+    from lpips_repro.evaluation.distances.compute import Engine
+    from lpips_repro.evaluation.methods.published import lpips_distance
 
     distance = lpips_distance(metric_of(), Engine(torch.device("cpu")))
     reads.clear()

@@ -10,8 +10,8 @@ from lpips_repro.backbones.recipe import write_recipe
 from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.config import EvaluateConfig, KmeansConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.methods import list_methods
+from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining import init_kmeans as module
 from lpips_repro.pretraining.init_kmeans import draw_crops, fill, init_kmeans, picture_filters

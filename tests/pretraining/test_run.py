@@ -9,7 +9,7 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods import backbone_state
+from lpips_repro.evaluation.methods.published import backbone_state
 from lpips_repro.pretraining import images, loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain

@@ -11,10 +11,10 @@ from lpips_repro.config import CorrelationConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.reference import read_figure5
 from lpips_repro.evaluation.run import evaluate
-from lpips_repro.evaluation.tables import Row, Table
-from lpips_repro.evaluation.write import write_tables
+from lpips_repro.evaluation.tables.paper_figures import read_figure5
+from lpips_repro.evaluation.tables.table import Row, Table
+from lpips_repro.evaluation.tables.writer import write_tables
 from lpips_repro.report.correlation import is_alexnet_like, write_correlation
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split

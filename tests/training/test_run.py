@@ -16,7 +16,7 @@ from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import methods
+from lpips_repro.evaluation.methods import published as methods
 from lpips_repro.training import run as run_module
 from lpips_repro.training.loop import fit
 from lpips_repro.training.run import train

@@ -20,7 +20,7 @@ from lpips_repro.errors import UserError, check_utf8
 # The paper's order of columns; splits of other names follow alphabetically.
 PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
 
-# What no split may be called: see `lpips_repro.evaluation.write`.
+# What no split may be called: see `lpips_repro.evaluation.tables.writer`.
 MEANS = ("all", "distortions", "real")
 COLUMNS = {
     *("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run"),

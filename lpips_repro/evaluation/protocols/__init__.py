@@ -6,14 +6,8 @@ Every file in this folder is imported, so that a new protocol takes one file.
 import importlib
 import pkgutil
 
-from lpips_repro.evaluation.protocols.protocol import (
-    PROTOCOLS,
-    Distances,
-    Protocol,
-    Resamples,
-    protocol_of,
-    register_protocol,
-)
+from lpips_repro.evaluation.protocols.protocol import Distances, Protocol, Resamples
+from lpips_repro.evaluation.protocols.registry import PROTOCOLS, protocol_of, register_protocol
 
 __all__ = ["PROTOCOLS", "Distances", "Protocol", "Resamples", "import_protocols", "protocol_of", "register_protocol"]
 

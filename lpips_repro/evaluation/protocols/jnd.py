@@ -1,11 +1,65 @@
-"""Just noticeable differences (paper, section 4.1): are two patches, shown for a moment, the same?"""
+"""Just noticeable differences (paper, section 4.1): are two patches, shown for a moment, the same?
+
+The score is the paper's "mean average precision": pairs sorted by distance are a detector of "same"; the area under its
+precision-recall curve, with the monotone precision envelope of the PASCAL VOC challenge over all points.
+"""
 
 from typing import ClassVar
 
 import numpy as np
 
-from lpips_repro.evaluation.protocols.protocol import PROTOCOLS, Distances, Protocol, register_protocol
-from lpips_repro.evaluation.scores import jnd_map, jnd_map_replicates
+from lpips_repro.evaluation.protocols.protocol import BLOCK, Distances, Protocol, Values, check_shares, vectors_of
+from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protocol
+
+
+def jnd_map(distance: Values, same: Values) -> float:
+    """The mean average precision of a distance as a detector of pairs that people take for the same.
+
+    Pairs of equal distance enter the curve together, as one threshold, so that the order of the pairs never matters.
+
+    Args:
+        distance: distances (N,).
+        same: share of judges who answered "same" (N,), in [0, 1].
+
+    Raises:
+        ValueError: for other shapes, an empty split, NaN distances, shares outside [0, 1], or where nobody ever
+            answered "same", which leaves recall undefined.
+    """
+    (same,) = vectors_of(same=same)
+    return float(jnd_map_replicates(distance, same, np.ones((1, len(same)), dtype=np.int64))[0])
+
+
+def jnd_map_replicates(distance: Values, same: Values, counts: np.ndarray) -> np.ndarray:
+    """The JND mAP of resamples of the pairs.
+
+    Args:
+        distance, same: as for `jnd_map`.
+        counts: how often each pair is drawn in each resample, integers (B, N).
+
+    Returns:
+        float64 (B,); NaN for a resample in which nobody answered "same" to any pair: see `redraw_without`.
+    """
+    distance, same = vectors_of(distance=distance, same=same)
+    check_shares("same", same)
+    if not same.any():
+        raise ValueError("same: nobody answered 'same' to any pair, so recall is undefined")
+    order = np.argsort(distance, kind="stable")
+    distance, same = distance[order], same[order]
+    thresholds = np.flatnonzero(np.append(distance[1:] != distance[:-1], True))
+    blocks = (counts[start : start + BLOCK, order] for start in range(0, len(counts), BLOCK))
+    return np.concatenate([_average_precision(block, same, thresholds) for block in blocks])
+
+
+def _average_precision(counts: np.ndarray, same: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    drawn = counts.cumsum(axis=1)[:, thresholds]
+    true = (counts * same).cumsum(axis=1)[:, thresholds]
+    total = true[:, -1:]
+    with np.errstate(invalid="ignore"):  # 0/0 before the first pair of a resample
+        precision = np.where(drawn > 0, true / drawn, 0.0)
+        recall = true / total  # NaN if nobody answered "same" to any pair of a resample
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    found: np.ndarray = (np.diff(recall, axis=1, prepend=0.0) * envelope).sum(axis=1)
+    return found
 
 
 def _share_same(votes: np.ndarray) -> float:

@@ -14,8 +14,9 @@ import numpy as np
 
 from lpips_repro.datasets.mos.split import KIND, ImageSplit
 from lpips_repro.datasets.split import Split
-from lpips_repro.evaluation.protocols.protocol import PROTOCOLS, Distances, Protocol, Resamples, register_protocol
-from lpips_repro.evaluation.rank_correlation import MEASURES, ReferenceBootstrap, rank_correlation
+from lpips_repro.evaluation.protocols.protocol import Distances, Protocol, Resamples
+from lpips_repro.evaluation.protocols.rank_correlation import MEASURES, ReferenceBootstrap, rank_correlation
+from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protocol
 
 
 class ReferenceResamples(Resamples):

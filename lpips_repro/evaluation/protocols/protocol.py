@@ -1,18 +1,21 @@
-"""What a protocol is, its resamples, and the registry of protocols."""
+"""What a protocol is, and its resamples."""
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
-from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.packing.layout import split_order
 from lpips_repro.datasets.split import Split
-from lpips_repro.errors import check_new
-from lpips_repro.evaluation.scores import bootstrap_counts, redraw_without
 
 Distances = Mapping[str, np.ndarray]  # by column, (N,) each
-Values = Mapping[str, Any]  # by split: scores, or arrays of their replicates
+BySplit = Mapping[str, Any]  # scores, or arrays of their replicates
+Values = np.ndarray | torch.Tensor
+
+# Resamples whose weights are held at once: bounds the memory of a bootstrap.
+BLOCK = 64
 
 
 class Resamples:
@@ -118,7 +121,7 @@ class Protocol:
             return self.columns_in_order
         return (*sorted(splits, key=split_order), "all")
 
-    def add_averages(self, values: Values, mean: Callable[[list[Any]], Any] = lambda of: sum(of) / len(of)) -> Values:
+    def add_averages(self, values: BySplit, mean: Callable[[list[Any]], Any] = lambda of: sum(of) / len(of)) -> BySplit:
         """Values by split with those of the averages, in the order of the columns; mean: of a list of values."""
         columns = self.columns(tuple(values))
         averages = self.averages if columns == self.columns_in_order else {"all": tuple(values)}
@@ -163,29 +166,57 @@ class MeanProtocol(Protocol):
         return found
 
 
-PROTOCOLS: dict[str, Protocol] = {}
+def bootstrap_counts(size: int, replicates: int, seed: int, split: str) -> np.ndarray:
+    """How often each of `size` examples is drawn in each of `replicates` resamples with replacement, int16 (B, N).
 
-
-def register_protocol(cls: type[Protocol]) -> type[Protocol]:
-    """Register an instance of a protocol; datasets in the layout of BAPPS may have splits of its kind from then on.
-
-    Raises:
-        UserError: if a protocol of this name is registered already.
-        ValueError: if the fields are not those of other protocols of this kind.
+    One seed and split give the same resamples each time, so that methods are compared on the same ones; another
+    split has its own, so that averages over splits do not add up the same chance.
     """
-    protocol = cls()
-    check_new("protocol", protocol.name, PROTOCOLS)
-    if protocol.images:
-        known = (
-            IMAGE_FIELDS.setdefault(protocol.kind, protocol.images),
-            VOTE_FIELD.setdefault(protocol.kind, protocol.vote),
-        )
-        if known != (protocol.images, protocol.vote):
-            raise ValueError(f"protocol {protocol.name}: splits of kind {protocol.kind} have the fields {known}")
-    PROTOCOLS[protocol.name] = protocol
-    return cls
+    return _resamples(np.random.default_rng([seed, zlib.crc32(split.encode())]), size, replicates)
 
 
-def protocol_of(split: Split) -> Protocol:
-    """The first protocol for the kind of a split: its fields and distances are those of every other one."""
-    return next(protocol for protocol in PROTOCOLS.values() if protocol.kind == split.card["kind"])
+def redraw_without(counts: np.ndarray, needed: np.ndarray, seed: int, split: str) -> int:
+    """Draw resamples again that have none of the examples which a score needs; returns how many these were.
+
+    Args:
+        counts: of `bootstrap_counts`, changed in place; seed, split: as there.
+        needed: bool (N,): the examples, of which there is at least one.
+    """
+    generator = np.random.default_rng([seed, zlib.crc32(split.encode()), 1])
+    without = ~counts[:, needed].any(axis=1)
+    redrawn = int(without.sum())
+    while without.any():
+        counts[without] = _resamples(generator, counts.shape[1], int(without.sum()))
+        without = ~counts[:, needed].any(axis=1)
+    return redrawn
+
+
+def _resamples(generator: np.random.Generator, size: int, replicates: int) -> np.ndarray:
+    rows = (np.bincount(generator.integers(size, size=size), minlength=size) for _ in range(replicates))
+    return np.stack([row.astype(np.int16) for row in rows])
+
+
+def vectors_of(**arrays: Values) -> list[np.ndarray]:
+    """Arrays or tensors of one length as float64; ValueError naming one for another shape, none at all, or NaN."""
+    vectors = []
+    for name, array in arrays.items():
+        vector = np.asarray(array.detach().cpu() if isinstance(array, torch.Tensor) else array, dtype=np.float64)
+        if vector.ndim != 1:
+            raise ValueError(f"{name} has shape {vector.shape}: expected one dimension (flatten it first)")
+        if np.isnan(vector).any():
+            raise ValueError(f"{name}: entry {int(np.isnan(vector).argmax())} is NaN")
+        vectors.append(vector)
+    lengths = {name: len(vector) for name, vector in zip(arrays, vectors, strict=True)}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"lengths differ: {lengths}: expected one entry an example in each")
+    if 0 in lengths.values():
+        raise ValueError(f"{', '.join(lengths)}: empty: expected at least one example")
+    return vectors
+
+
+def check_shares(name: str, shares: np.ndarray) -> None:
+    """ValueError unless all shares are in [0, 1]."""
+    outside = (shares < 0) | (shares > 1)
+    if outside.any():
+        index = int(outside.argmax())
+        raise ValueError(f"{name}: entry {index} is {shares[index]:g}: expected shares in [0, 1]")

@@ -1,11 +1,64 @@
-"""Two alternatives, forced choice (paper, section 4.1): which of two patches is more similar to the reference?"""
+"""Two alternatives, forced choice (paper, section 4.1): which of two patches is more similar to the reference?
+
+A metric is credited, in each triplet, with the share of judges who agree with it. Every score takes one-dimensional
+arrays or tensors and is a mean in [0, 1].
+"""
 
 from typing import ClassVar
 
 import numpy as np
 
-from lpips_repro.evaluation.protocols.protocol import PROTOCOLS, Distances, MeanProtocol, register_protocol
-from lpips_repro.evaluation.scores import human_credits, human_twoafc, oracle_credits, oracle_twoafc, twoafc_credits
+from lpips_repro.evaluation.protocols.protocol import Distances, MeanProtocol, Values, check_shares, vectors_of
+from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protocol
+
+
+def twoafc_score(d0: Values, d1: Values, judge: Values) -> float:
+    """The 2AFC score of the distances of p0 and p1 from the reference.
+
+    Args:
+        d0, d1: distances (N,).
+        judge: share of judges who chose p1 (N,), in [0, 1].
+
+    Returns:
+        Mean agreement in [0, 1]; a tie d0 = d1 counts one half.
+
+    Raises:
+        ValueError: for other shapes, an empty split, NaN distances, or shares outside [0, 1].
+    """
+    return float(twoafc_credits(d0, d1, judge).mean())
+
+
+def twoafc_credits(d0: Values, d1: Values, judge: Values) -> np.ndarray:
+    """The agreement in each triplet, float64 (N,), whose mean is the score; arguments as for `twoafc_score`."""
+    d0, d1, judge = vectors_of(d0=d0, d1=d1, judge=judge)
+    check_shares("judge", judge)
+    return np.where(d0 == d1, 0.5, np.where(d1 < d0, judge, 1 - judge))
+
+
+def human_twoafc(judge: Values) -> float:
+    """The score of one judge drawn at random against the others: mean of p^2 + (1 - p)^2."""
+    return float(human_credits(judge).mean())
+
+
+def human_credits(judge: Values) -> np.ndarray:
+    """p^2 + (1 - p)^2 of each triplet, float64 (N,)."""
+    (judge,) = vectors_of(judge=judge)
+    check_shares("judge", judge)
+    found: np.ndarray = judge**2 + (1 - judge) ** 2
+    return found
+
+
+def oracle_twoafc(judge: Values) -> float:
+    """The best score any metric can reach, by siding with the majority: mean of max(p, 1 - p)."""
+    return float(oracle_credits(judge).mean())
+
+
+def oracle_credits(judge: Values) -> np.ndarray:
+    """max(p, 1 - p) of each triplet, float64 (N,)."""
+    (judge,) = vectors_of(judge=judge)
+    check_shares("judge", judge)
+    found: np.ndarray = np.maximum(judge, 1 - judge)
+    return found
 
 
 @register_protocol

@@ -18,7 +18,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.special import gammaln, xlog1py, xlogy
 from scipy.stats import rankdata
 
-from lpips_repro.evaluation.protocols.protocol import Distances, register_protocol
+from lpips_repro.evaluation.protocols.protocol import Distances
+from lpips_repro.evaluation.protocols.registry import register_protocol
 from lpips_repro.evaluation.protocols.twoafc import TwoAFC
 
 FOLDS = 10

@@ -8,8 +8,8 @@ from PIL import Image
 from lpips_repro.datasets.mos.images import DistortedImage, digest_images
 from lpips_repro.datasets.mos.split import ImageSplit
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, batches_of, compute_distances, of_pairs
-from lpips_repro.evaluation.store import DistanceStore
+from lpips_repro.evaluation.distances.compute import Distance, batches_of, compute_distances, of_pairs
+from lpips_repro.evaluation.distances.store import DistanceStore
 from tests.fake_cuda import note_host_reads
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ from lpips_repro.datasets.packing import layout
 from lpips_repro.datasets.packing.layout import find_splits, read_vote
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.tables import Row, Table
-from lpips_repro.evaluation.write import write_tables
+from lpips_repro.evaluation.tables.table import Row, Table
+from lpips_repro.evaluation.tables.writer import write_tables
 from tests.datasets.folders import make_split
 
 

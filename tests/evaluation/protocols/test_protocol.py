@@ -10,8 +10,8 @@ from lpips_repro.evaluation import protocols
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, import_protocols, register_protocol
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.reference import read_paper
 from lpips_repro.evaluation.run import evaluate
+from lpips_repro.evaluation.tables.paper_figures import read_paper
 from tests.compose import CONFIGS, settings
 from tests.datasets import folders
 from tests.datasets.folders import make_split

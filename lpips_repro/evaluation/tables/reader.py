@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import Protocol
-from lpips_repro.evaluation.tables import Row
-from lpips_repro.evaluation.write import KEYS
+from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.evaluation.tables.writer import KEYS
 from lpips_repro.files import finish_writing
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from lpips_repro.evaluation.scores import BLOCK, bootstrap_counts
+from lpips_repro.evaluation.protocols.protocol import BLOCK, bootstrap_counts
 
 MEASURES = ("spearman", "kendall")
 

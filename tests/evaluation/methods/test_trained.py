@@ -11,8 +11,8 @@ from lpips_repro.backbones import gaussian_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods.finished_runs import digests_of, find_runs
 from lpips_repro.evaluation.run import evaluate
-from lpips_repro.evaluation.runs import digests_of, find_runs
 from lpips_repro.metrics.lpips import LPIPS
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split

@@ -3,9 +3,9 @@ import pytest
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.read import read_rows
-from lpips_repro.evaluation.tables import Row, Table
-from lpips_repro.evaluation.write import write_tables
+from lpips_repro.evaluation.tables.reader import read_rows
+from lpips_repro.evaluation.tables.table import Row, Table
+from lpips_repro.evaluation.tables.writer import write_tables
 
 
 def row(label, origin="", seed="", run="", **scores):

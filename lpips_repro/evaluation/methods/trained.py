@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, Engine
-from lpips_repro.evaluation.methods import Method, lpips_distance, paper_row
-from lpips_repro.evaluation.runs import TrainedRun
+from lpips_repro.evaluation.distances.compute import Distance, Engine
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun
+from lpips_repro.evaluation.methods.method import Method, paper_row
+from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
 
 
@@ -53,14 +54,6 @@ def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | No
         training=run.training,
         seeds_of=run.without_seed,
     )
-
-
-def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:
-    """The methods, those together that are training runs with other seeds of one method."""
-    groups: dict[str, list[Method]] = {}
-    for method in methods:
-        groups.setdefault(method.seeds_of or method.label, []).append(method)
-    return list(groups.values())
 
 
 def _absent(name: str, variant: str, version: str, data: str, paper: tuple[str, str] | None) -> Method:

@@ -149,16 +149,28 @@ def _tried(measure: Callable[..., Tensor], images: Sequence[Tensor]) -> Tensor |
         return error
 
 
-def of_pairs(pair: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """The `measure` of a metric of two batches of images, (N, 3, H, W) each, that gives N distances.
+def of_pairs(
+    pair: Callable[[Tensor, Tensor], Tensor],
+    to_distance: Callable[[Tensor], Tensor] | None = None,
+    *,
+    copied: bool = False,
+) -> Callable[..., Tensor]:
+    """The `measure` of a metric of two batches of images, (N, 3, H, W) each, that gives N values.
 
-    It raises UserError if the metric returns anything but a tensor of N values.
+    It raises UserError if the metric returns anything but a tensor of N numbers.
+
+    Args:
+        pair: the metric; to_distance: makes distances of its values, if they are none; copied: give it copies, which
+            it may change.
     """
 
     def measure(images: Tensor, *others: Tensor) -> Tensor:
-        found = [pair(images, other) for other in others]
-        for values in found:
+        found = []
+        for other in others:
+            values = pair(images.clone(), other.clone()) if copied else pair(images, other)
+            values = to_distance(values) if to_distance else values
             _check_values(values, len(images))
+            found.append(values)
         return torch.stack(found)
 
     return measure

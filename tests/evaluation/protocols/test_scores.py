@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpips_repro.evaluation import human_twoafc, jnd_map, oracle_twoafc, twoafc_score
-from lpips_repro.evaluation.scores import bootstrap_counts, jnd_map_replicates, twoafc_credits
+from lpips_repro.evaluation.protocols.jnd import jnd_map_replicates
+from lpips_repro.evaluation.protocols.protocol import bootstrap_counts
+from lpips_repro.evaluation.protocols.twoafc import twoafc_credits
 
 shares = st.integers(0, 5).map(lambda votes: votes / 5)
 distances = st.integers(0, 6).map(lambda d: d / 4)  # few values, so that ties are common

@@ -1,11 +1,10 @@
 import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit, write_split
-from lpips_repro.evaluation.bootstrap import Bootstrap
-from lpips_repro.evaluation.protocols.jnd import JND
-from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.scores import bootstrap_counts, human_twoafc, jnd_map, oracle_twoafc
-from lpips_repro.evaluation.tables import observer_rows
+from lpips_repro.evaluation.protocols.jnd import JND, jnd_map
+from lpips_repro.evaluation.protocols.protocol import bootstrap_counts
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_twoafc, oracle_twoafc
+from lpips_repro.evaluation.tables.table import Bootstrap, observer_rows
 
 
 def packed(tmp_path, split, protocol=TWOAFC, count=40, observers="human"):

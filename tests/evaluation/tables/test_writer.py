@@ -11,8 +11,8 @@ from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.mos import MOS
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.tables import Row, Table
-from lpips_repro.evaluation.write import KEYS, terminal_table, write_tables
+from lpips_repro.evaluation.tables.table import Row, Table
+from lpips_repro.evaluation.tables.writer import KEYS, terminal_table, write_tables
 
 
 def table(*rows, columns=("all",), with_paper=False, protocol=TWOAFC):

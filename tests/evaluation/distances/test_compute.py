@@ -5,10 +5,10 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.packed import PackedSplit, write_split
-from lpips_repro.evaluation.distances import Distance, batches_of, compute_distances, load_batch, of_pairs
+from lpips_repro.evaluation.distances.compute import Distance, batches_of, compute_distances, load_batch, of_pairs
+from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.evaluation.scores import twoafc_score
-from lpips_repro.evaluation.store import DistanceStore
+from lpips_repro.evaluation.protocols.twoafc import twoafc_score
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
 CPU = torch.device("cpu")
@@ -137,7 +137,7 @@ def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):
         read.append(len(images))
         return torch.zeros(len(images), 3, 64, 64)
 
-    monkeypatch.setattr("lpips_repro.evaluation.distances.load_batch", load)
+    monkeypatch.setattr("lpips_repro.evaluation.distances.compute.load_batch", load)
     split = packed(tmp_path)
     compute_distances({"one": DISTANCE, "other": DISTANCE}, split, CPU, batches_of(split, CPU, 3))
     assert read == [3, 3, 3, 2, 2, 2]  # ref, p0, p1 of two batches

@@ -9,11 +9,11 @@ import numpy as np
 from lpips_repro.datasets.split import Split
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Distance, Engine, batches_of, compute_distances
-from lpips_repro.evaluation.methods import Method
-from lpips_repro.evaluation.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.distances.compute import Distance, Engine, batches_of, compute_distances
+from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.distances.store import VERSIONS, DistanceStore
+from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.evaluation.store import VERSIONS, DistanceStore
 
 log = logging.getLogger(__name__)
 

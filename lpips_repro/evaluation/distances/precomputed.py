@@ -12,7 +12,7 @@ import numpy as np
 
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.store import parse_distances
+from lpips_repro.evaluation.distances.store import parse_distances
 
 
 class PrecomputedDistances:

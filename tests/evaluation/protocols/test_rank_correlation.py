@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lpips_repro.evaluation.rank_correlation import ReferenceBootstrap, rank_correlation
+from lpips_repro.evaluation.protocols.rank_correlation import ReferenceBootstrap, rank_correlation
 
 MOS = np.array([1.0, 2.0, 3.0, 4.0])
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from lpips_repro.evaluation.escape import latex, markdown, markdown_with_code, plain
 from lpips_repro.evaluation.protocols import Protocol
-from lpips_repro.evaluation.tables import Row, Table
+from lpips_repro.evaluation.tables.escape import latex, markdown, markdown_with_code, plain
+from lpips_repro.evaluation.tables.table import Row, Table
 
 KEYS = ("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run")
 SCORES = "scores.csv"

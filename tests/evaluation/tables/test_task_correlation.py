@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.correlation import pearson, task_correlation
+from lpips_repro.evaluation.tables.task_correlation import pearson, task_correlation
 from tests.compose import CONFIGS
 
 

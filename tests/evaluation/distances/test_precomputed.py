@@ -4,14 +4,14 @@ import torch
 
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances import Engine
-from lpips_repro.evaluation.methods import list_methods
-from lpips_repro.evaluation.precomputed import PrecomputedDistances
-from lpips_repro.evaluation.results import Results
-from lpips_repro.evaluation.scores import twoafc_score
-from lpips_repro.evaluation.store import DistanceStore
+from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.distances.results import Results
+from lpips_repro.evaluation.distances.store import DistanceStore
+from lpips_repro.evaluation.methods.published import list_methods
+from lpips_repro.evaluation.protocols.twoafc import twoafc_score
 from tests.compose import settings
-from tests.evaluation.test_distances import packed
+from tests.evaluation.distances.test_compute import packed
 
 
 def test_distances_of_another_program_are_read_as_they_are(tmp_path):

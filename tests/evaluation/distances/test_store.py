@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from lpips_repro.evaluation.distances import Distance, Engine, of_pairs
-from lpips_repro.evaluation.methods import Method
-from lpips_repro.evaluation.results import Results
-from lpips_repro.evaluation.store import DistanceStore
-from tests.evaluation.test_distances import DISTANCE, IDENTITY, computed, mean_difference, packed
+from lpips_repro.evaluation.distances.compute import Distance, Engine, of_pairs
+from lpips_repro.evaluation.distances.results import Results
+from lpips_repro.evaluation.distances.store import DistanceStore
+from lpips_repro.evaluation.methods.method import Method
+from tests.evaluation.distances.test_compute import DISTANCE, IDENTITY, computed, mean_difference, packed
 
 
 def test_stored_distances_come_back_to_the_bit(tmp_path):
@@ -130,7 +130,7 @@ def results_of(distances, split, root):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_run_that_is_killed_goes_on_from_its_last_part(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4 * 64**2)
+    monkeypatch.setattr("lpips_repro.evaluation.distances.results.PART", 4 * 64**2)
     split, seen = packed(tmp_path, count=15), []
 
     def counted(x, y):
@@ -156,7 +156,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_part(tmp_path, monkeypatch, 
 
 
 def test_a_metric_that_fails_late_costs_neither_its_own_first_parts_nor_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("lpips_repro.evaluation.results.PART", 4 * 64**2)
+    monkeypatch.setattr("lpips_repro.evaluation.distances.results.PART", 4 * 64**2)
     split, calls = packed(tmp_path, count=15), []
 
     def late(x, y):

@@ -4,9 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,11 @@ from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
 from lpips_repro.backbones.recipe import read_recipe
 from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.backbones.weights import digest_state, imagenet_state, read_weights
-from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig, NetConfig
+from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.distances import Distance, Engine, of_pairs
-from lpips_repro.evaluation.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.distances.compute import Distance, Engine, of_pairs
+from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.methods.method import Method, in_order, paper_row
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
@@ -30,42 +29,6 @@ from lpips_repro.provenance import METRICS as METRICS_CODE
 
 # Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
 TRIAL_SIZES = (64, 512)
-# In the order of the tables.
-GROUPS = ("low-level", *SUPERVISIONS, "lpips")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A row of the tables before it has scores.
-
-    Attributes:
-        group, name, variant, version, supervision: as in the tables.
-        paper: (method, variant) of the row in the published tables to compare with, if any.
-        build: makes the distance for an engine; raises UserError where weights are missing.
-        origin: where weights come from, if not from the authors; seed: of the network, if it has one; run: the training
-            run they come from; training: its settings.
-        seeds_of: the label that all methods share that differ from it in the seed alone, if there may be others.
-    """
-
-    group: str
-    name: str
-    build: Callable[[Engine], Distance | PrecomputedDistances] = field(repr=False)
-    variant: str = ""
-    version: str = ""
-    supervision: str = ""
-    paper: tuple[str, str] | None = None
-    origin: str = ""
-    seed: int | None = None
-    run: str = ""
-    training: dict[str, Any] = field(default_factory=dict, repr=False)
-    seeds_of: str = ""
-
-    @property
-    def label(self) -> str:
-        """Name, variant and version, as in `alex-lin-v0.1`, with the seed if there are several; or the run's name."""
-        if self.run or self.seeds_of:
-            return self.run or f"{self.seeds_of}-seed{self.seed}"
-        return "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
 
 
 def list_methods(cfg: EvaluateConfig) -> list[Method]:
@@ -84,7 +47,7 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     for variant, settings in cfg.variant.items():
         check_choice("variant", variant, VARIANTS)
         if variant in ("tune", "scratch"):
-            continue  # nobody published weights of these: see `lpips_repro.evaluation.trained`
+            continue  # nobody published weights of these: see `lpips_repro.evaluation.methods.trained`
         for name, net in cfg.net.items():
             if variant == "lin" and not net.official_lin:
                 continue
@@ -95,25 +58,8 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     return in_order(methods)
 
 
-def paper_row(name: str | None, variant: str) -> tuple[str, str] | None:
-    """The key of a row in the published tables, if the settings name one."""
-    return (name, variant) if name else None
-
-
-def in_order(methods: Iterable[Method]) -> list[Method]:
-    """Methods by group, as in the tables."""
-    return sorted(methods, key=lambda method: GROUPS.index(method.group))
-
-
-def check_labels(methods: Sequence[Method]) -> None:
-    """UserError if two methods have one label: distances and rows are known by it."""
-    for label, count in Counter(method.label for method in methods).items():
-        if count > 1:
-            raise UserError(f"{count} methods are called {label}: give each metric and network another name")
-
-
 def _other_program(name: str, metric: MetricConfig) -> Method:
-    """Distances that another program computed: see `lpips_repro.evaluation.precomputed`."""
+    """Distances that another program computed: see `lpips_repro.evaluation.distances.precomputed`."""
 
     def build(engine: Engine) -> PrecomputedDistances:
         if not metric.distances:
@@ -135,15 +81,11 @@ def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
         unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
 
         is_own = function.__module__.startswith("lpips_repro.")  # another one may change its images in place
-
-        def pair(x: Tensor, y: Tensor) -> Tensor:
-            x, y = (x, y) if is_own else (x.clone(), y.clone())
-            return to_distance(function(x, y, **{**unchecked, **metric.settings, **how}))
-
+        metric_of = functools.partial(function, **{**unchecked, **metric.settings, **how})
         where = circumstances(Engine(engine.device), function)
         # Nested: a setting may have any name, one of the other keys for example.
         identity = {"function": chosen, "settings": metric.settings, **where, **how}
-        return Distance(of_pairs(pair), identity)
+        return Distance(of_pairs(metric_of, to_distance, copied=not is_own), identity)
 
     return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 

@@ -1,0 +1,1 @@
+"""The rows of the tables before they have scores."""

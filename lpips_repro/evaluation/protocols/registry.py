@@ -1,0 +1,33 @@
+"""The protocols by name."""
+
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
+from lpips_repro.datasets.split import Split
+from lpips_repro.errors import check_new
+from lpips_repro.evaluation.protocols.protocol import Protocol
+
+PROTOCOLS: dict[str, Protocol] = {}
+
+
+def register_protocol(cls: type[Protocol]) -> type[Protocol]:
+    """Register an instance of a protocol; datasets in the layout of BAPPS may have splits of its kind from then on.
+
+    Raises:
+        UserError: if a protocol of this name is registered already.
+        ValueError: if the fields are not those of other protocols of this kind.
+    """
+    protocol = cls()
+    check_new("protocol", protocol.name, PROTOCOLS)
+    if protocol.images:
+        known = (
+            IMAGE_FIELDS.setdefault(protocol.kind, protocol.images),
+            VOTE_FIELD.setdefault(protocol.kind, protocol.vote),
+        )
+        if known != (protocol.images, protocol.vote):
+            raise ValueError(f"protocol {protocol.name}: splits of kind {protocol.kind} have the fields {known}")
+    PROTOCOLS[protocol.name] = protocol
+    return cls
+
+
+def protocol_of(split: Split) -> Protocol:
+    """The first protocol for the kind of a split: its fields and distances are those of every other one."""
+    return next(protocol for protocol in PROTOCOLS.values() if protocol.kind == split.card["kind"])

@@ -1,0 +1,1 @@
+"""From distances to tables, and what becomes of their files."""
