@@ -125,6 +125,44 @@ def test_changed_metric_code_is_computed_again(tmp_path, caplog, monkeypatch):
     assert "distances: 4 computed, 0 there already" in caplog.text
 
 
+def said_of_earlier(caplog):
+    return [record.getMessage() for record in caplog.records if "of an earlier version" in record.getMessage()]
+
+
+def test_distances_of_an_earlier_version_are_said_once_with_what_changed(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    assert not said_of_earlier(caplog)
+    before = {file: file.read_bytes() for file in (tmp_path / "experiments/distances").rglob("*-*.csv")}
+    monkeypatch.setattr(provenance, "digest_of", lambda sources: "other")
+    monkeypatch.setattr(provenance, "installed_version", lambda name: "0")
+    run(tmp_path, *CLASSIC, "metric=[l2_rgb]")
+    assert said_of_earlier(caplog) == [
+        "3 stored distances of an earlier version are not used, because the code that computes them and the libraries"
+        " that it uses changed: they are computed again, and the earlier ones stay in"
+        f" {tmp_path}/experiments/distances"
+    ]
+    assert all(file.read_bytes() == content for file, content in before.items())
+    caplog.clear()
+    run(tmp_path, *CLASSIC, "metric=[l2_rgb]")
+    assert not said_of_earlier(caplog)
+    assert "nothing recomputed" in caplog.text
+
+
+def test_distances_of_other_settings_weights_or_data_are_of_no_earlier_version(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    make_split(tmp_path / "data")
+    run(tmp_path, *CLASSIC)
+    monkeypatch.setattr(provenance, "digest_of", lambda sources: "other")
+    run(tmp_path, *CLASSIC, "metric=[]", "seed=1")  # other random weights
+    run(tmp_path, *CLASSIC, "metric=[l2_rgb]", "net=[]", "metric.l2-rgb.settings.colorspace=lab")
+    (tmp_path / "data").rename(tmp_path / "before")
+    make_split(tmp_path / "data", seed=5)
+    run(tmp_path, *CLASSIC, "net=[]")
+    assert not said_of_earlier(caplog)
+
+
 def test_a_network_without_weights_is_reported_and_the_rest_is_made(tmp_path, capsys):
     make_split(tmp_path / "data")
     run(tmp_path, "metric=[l2_rgb]", "net=[vgg]", "bootstrap=50", "download=false")

@@ -184,6 +184,48 @@ def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, ca
     assert "distances: 2 computed, 0 there already" in caplog.text
 
 
+def test_changed_scores_are_in_the_stored_file_from_then_on(tmp_path):
+    run(tmp_path, *CLASSIC)
+    scores = tmp_path / "tid/MOS_with_names.txt"
+    scores.write_text(scores.read_text().replace("6.75000", "0.25000"))
+    (file,) = (tmp_path / "experiments/distances/tid2013").rglob("psnr-*.csv")
+    assert file.read_text().splitlines()[1].endswith(",6.75")
+    for _ in range(2):
+        run(tmp_path, *CLASSIC)
+        assert file.read_text().splitlines()[1].endswith(",0.25")
+    assert len([*file.parent.glob("psnr-*")]) == 2  # with its card: nothing was set aside
+
+
+def test_distances_that_were_stored_before_whole_images_were_splits_are_recognized(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    run(tmp_path, *CLASSIC, sizes="[24,48]")
+    for file in (tmp_path / "experiments/distances/tid2013/mos-val-48").iterdir():
+        earlier = tmp_path / "experiments/distances/tid2013/size-48" / file.name
+        earlier.parent.mkdir(exist_ok=True)
+        file.rename(earlier)
+        if file.suffix == ".json":
+            card = json.loads(earlier.read_text())
+            digest = card.pop("split_digest")
+            for key in ("split", "resize", "observers", "count", "sha256"):
+                del card[key]
+            card |= {"images_digest": digest, "reader": "other", "size": 48, "torch": "2.14.1+cpu"}
+            earlier.write_text(json.dumps(card))
+    caplog.clear()
+    run(tmp_path, *CLASSIC, sizes="[24,48]")
+    assert "distances: 2 computed, 2 there already" in caplog.text
+    said = "2 stored distances of an earlier version are not used, because the code that reads images changed"
+    assert caplog.text.count(said) == 1
+
+
+def test_distances_of_another_program_are_scored_too(tmp_path, small):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    lines = [f"{name},{9 - score}" for name, score in sorted(small.items())]
+    (folder / f"mos-val-{NATIVE}.csv").write_text("\n".join(["image,distance", *lines]) + "\n")
+    run(tmp_path, "metric=[hdr_vdp,psnr]", f"metric.hdr-vdp.distances={folder}", "net=[]")
+    assert table(tmp_path)["hdr-vdp"]["spearman"] == "1.0000"
+
+
 def test_a_size_that_a_method_cannot_take_is_not_run_with_the_reason(tmp_path, capsys):
     run(tmp_path, "metric=[psnr,ssim]", "net=[alex_gaussian]", "variant=[off_the_shelf]", sizes="[4,6,48]")
     rows = table(tmp_path)

@@ -73,8 +73,8 @@ class Results:
                 self._compute({label: able[label] for label in missing}, split)
         if self.outdated:
             log.info(
-                "%d stored distances of an earlier version are not used, because it is another one now: %s; they are"
-                " computed again, and those stay in %s",
+                "%d stored distances of an earlier version are not used, because %s changed: they are computed again,"
+                " and the earlier ones stay in %s",
                 *(self.outdated, " and ".join(VERSIONS[key] for key in sorted(self.changed)), self.store.root),
             )
 
