@@ -23,7 +23,7 @@ from lpips_repro.evaluation.methods.method import Method, check_labels, in_order
 from lpips_repro.evaluation.methods.published import list_methods, missing_weights
 from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
-from lpips_repro.evaluation.tables.other_data import keep_other_tables
+from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables

@@ -17,7 +17,7 @@ from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import content_of
 from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
 from lpips_repro.evaluation.tables.escape import markdown
-from lpips_repro.evaluation.tables.other_data import keep_other_tables
+from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.writer import judged_by
 
 EXAMPLES = 5  # on the sheet, for each split
