@@ -63,20 +63,21 @@ class Results:
         own = {label: distance for label, distance in built.items() if isinstance(distance, Distance)}
         for label, distance in own.items():
             self.identity[label], self.distances[label], self.failed[label] = distance.identity, {}, {}
-        for split in self.splits:
-            able = self._able(own, split)
-            stored = self._stored(able, split) if self.ranks.first else {}
-            missing = self.ranks.from_first([label for label in able if label not in stored])
-            for label, values in stored.items():
-                self.distances[label][split.name] = values
-            if missing:
-                self._compute({label: able[label] for label in missing}, split)
+        stored = {split.name: self._stored(own, split) for split in self.splits} if self.ranks.first else {}
         if self.outdated:
             log.info(
                 "%d stored distances of an earlier version are not used, because %s changed: they are computed again,"
                 " and the earlier ones stay in %s",
                 *(self.outdated, " and ".join(VERSIONS[key] for key in sorted(self.changed)), self.store.root),
             )
+        for split in self.splits:
+            able = self._able(own, split)
+            there = stored.get(split.name, {})
+            missing = self.ranks.from_first([label for label in able if label not in there])
+            for label, values in there.items():
+                self.distances[label][split.name] = values
+            if missing:
+                self._compute({label: able[label] for label in missing}, split)
 
     def on(self, method: Method, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
         """The distances of a method by the short names of splits, of those on which it has some."""
