@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from lpips_repro.evaluation.protocols.protocol import BLOCK, bootstrap_counts
 
@@ -21,7 +20,9 @@ MEASURES = ("spearman", "kendall")
 
 
 def rank_correlation(distance: np.ndarray, mos: np.ndarray) -> dict[str, float]:
-    """Both correlations of distances (N,) with scores (N,), by SciPy; NaN where all distances are the same."""
+    """Both correlations of distances (N,) with scores (N,), by SciPy; NaN if all distances are the same."""
+    from scipy import stats  # here: it takes longer to import than all of this package, and every protocol is imported
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         spearman = stats.spearmanr(-distance, mos).statistic

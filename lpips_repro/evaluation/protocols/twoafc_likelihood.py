@@ -16,7 +16,6 @@ from typing import ClassVar
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.special import gammaln, xlog1py, xlogy
-from scipy.stats import rankdata
 
 from lpips_repro.evaluation.protocols.protocol import Distances
 from lpips_repro.evaluation.protocols.registry import register_protocol
@@ -80,6 +79,8 @@ def decision_probability(d0: np.ndarray, d1: np.ndarray, judge: np.ndarray) -> n
     Args:
         d0, d1: distances of p0 and p1 (N,); judge: share of judges who chose p1 (N,).
     """
+    from scipy.stats import rankdata  # here: see `rank_correlation`
+
     count = len(judge)
     cells = (rankdata(np.concatenate([d0, d1])).reshape(2, count) - 0.5) / (
         2 * count
