@@ -12,7 +12,7 @@ from lpips_repro.provenance import METRICS, PACKAGE, digest_of, provenance
 def package(tmp_path, monkeypatch):
     """A copy of what the distances of any method depend on."""
     for source in METRICS:
-        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (PACKAGE / source).is_dir() else shutil.copy)(PACKAGE / source, tmp_path / source)
     monkeypatch.setattr(module, "PACKAGE", tmp_path)
     digest_of.cache_clear()
