@@ -184,6 +184,13 @@ def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, ca
     assert "distances: 2 computed, 0 there already" in caplog.text
 
 
+def test_a_compilation_is_for_images_of_one_size_and_so_are_those_that_make_it_worth_while(tmp_path, monkeypatch):
+    counted = []
+    monkeypatch.setattr(run_module, "_compiled", lambda cfg, device, examples: counted.append(examples))
+    run(tmp_path, *CLASSIC, sizes="[24,48]")
+    assert counted == [18]
+
+
 def test_changed_scores_are_in_the_stored_file_from_then_on(tmp_path):
     run(tmp_path, *CLASSIC)
     scores = tmp_path / "tid/MOS_with_names.txt"

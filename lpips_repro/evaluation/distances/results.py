@@ -108,10 +108,10 @@ class Results:
         self.reused += len(there)
         return there
 
-    def _read(self, label: str, foreign: PrecomputedDistances) -> None:
+    def _read(self, label: str, precomputed: PrecomputedDistances) -> None:
         try:
-            self.distances[label] = {split.name: foreign.read(split) for split in self.splits}
-            self.identity[label] = foreign.identity
+            self.distances[label] = {split.name: precomputed.read(split) for split in self.splits}
+            self.identity[label] = precomputed.identity
         except UserError as error:
             self.not_run[label] = f"not run: {error}"
             log.warning("%s %s", label, self.not_run[label])

@@ -73,7 +73,7 @@ class DistanceStore:
         for file in (self.root / split.card["dataset"]).glob(f"*/{glob.escape(label)}-*.json"):
             with contextlib.suppress(OSError, ValueError):
                 card = json.loads(file.read_text())
-                if isinstance(card, dict) and card.get("method") == label and _is_same(card, now, split):
+                if isinstance(card, dict) and _is_same(card, now, split):
                     changed |= {key for key in VERSIONS.keys() & now.keys() if card.get(key) != now[key]}
         return changed
 
