@@ -21,11 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from yaml import YAMLError
 
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.datasets.packed import PackedSplit, read_card
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
@@ -41,6 +40,7 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
+from lpips_repro.weights.state_dicts import digest_state
 
 log = logging.getLogger(__name__)
 

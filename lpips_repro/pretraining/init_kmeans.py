@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
-from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
@@ -29,6 +27,8 @@ from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relat
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
 from lpips_repro.runs.checkpoint import save_whole
+from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ import torch
 from omegaconf import DictConfig
 from torch.distributed import is_torchelastic_launched
 
-from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
@@ -33,6 +32,7 @@ from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import choose_device
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.versions import OWN, installed_version, package_version
+from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
 
 log = logging.getLogger(__name__)
 

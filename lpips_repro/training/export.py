@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.runs import TrainedRun, read_run
 from lpips_repro.files import set_aside, write_whole
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 

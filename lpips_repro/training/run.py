@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state, torchvision_state
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
@@ -36,6 +35,7 @@ from lpips_repro.training.model import RankingModel
 from lpips_repro.training.name import ASIDE, run_name
 from lpips_repro.training.result import write_result
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
+from lpips_repro.weights.state_dicts import digest_state
 
 log = logging.getLogger(__name__)
 

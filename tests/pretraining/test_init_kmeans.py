@@ -6,8 +6,6 @@ import torch
 from PIL import Image
 
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.backbones.recipe import write_recipe
-from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.config import EvaluateConfig, KmeansConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
@@ -16,6 +14,8 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining import init_kmeans as module
 from lpips_repro.pretraining.init_kmeans import draw_crops, fill, init_kmeans, picture_filters
 from lpips_repro.pretraining.rates import rates_of_change, relative
+from lpips_repro.weights.recipe import write_recipe
+from lpips_repro.weights.state_dicts import digest_state, read_state
 from tests.compose import settings
 from tests.pretraining.leaves import dead_leaves
 

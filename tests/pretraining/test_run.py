@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from lpips_repro import LPIPS
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import backbone_state
@@ -14,6 +13,7 @@ from lpips_repro.pretraining import images, loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
 from lpips_repro.quoting import quoted
+from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
 from tests.pretraining.photographs import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings

@@ -3,16 +3,16 @@ import hashlib
 import pytest
 import torch
 
-from lpips_repro.backbones.weights import WeightsNotFoundError
 from lpips_repro.errors import UserError
-from lpips_repro.metrics import lin_weights
-from lpips_repro.metrics.lin_weights import SHA256, official_lin_state
+from lpips_repro.weights import official_lin
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.official_lin import SHA256, official_lin_state
 
 
 @pytest.fixture
 def no_package(monkeypatch, tmp_path):
     """As on a computer without the lpips package, with empty caches."""
-    monkeypatch.setattr(lin_weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(official_lin.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lpips_repro.backbones.weights import FOLDER_VARIABLE, WeightsNotFoundError, read_state, weights_folder
 from lpips_repro.errors import UserError
+from lpips_repro.weights.folder import FOLDER_VARIABLE, WeightsNotFoundError, weights_folder
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 

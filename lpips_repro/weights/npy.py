@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lpips_repro.backbones.caffemodel import Layer
 from lpips_repro.errors import UserError
+from lpips_repro.weights.caffemodel import Layer
 
 EXPECTED = 'expected a dictionary {layer: {"weights": w, "biases": b}} or {layer: [w, b]}, of strings and arrays alone'
 
@@ -66,10 +66,10 @@ class _Dtype:
     def __init__(self, name: str, *_: Any):
         self.name, self.order = name, "="
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = state[1]
 
-    def read(self, raw: bytes | str, shape: tuple, fortran: bool) -> np.ndarray:
+    def read(self, raw: bytes | str, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
         if not re.fullmatch("[fiu][1248]", self.name):
             raise ValueError(f"an array of type {self.name}")
         order = self.order if self.order in "<>" else "="
@@ -80,9 +80,9 @@ class _Dtype:
 class _Array:
     """In place of numpy.ndarray; value: the array, or a list of what an array of objects holds."""
 
-    value: np.ndarray | list
+    value: np.ndarray | list[Any]
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, raw = state
         self.value = raw if isinstance(raw, list) else dtype.read(raw, shape, fortran)
         if isinstance(raw, list) and not shape:

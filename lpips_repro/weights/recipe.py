@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
+from lpips_repro.weights.state_dicts import digest_state, read_state
 
 
 def recipe_file(weights: Path) -> Path:

@@ -104,4 +104,5 @@ def _message_class(name: str) -> type[Message]:
                 added.type = getattr(added, f"TYPE_{kind.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
+    found: type[Message] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
+    return found

@@ -4,11 +4,8 @@ In this order: an explicit path; the folder in LPIPS_REPRO_WEIGHTS; the torch hu
 Of timm's networks: an explicit path, or timm's own download.
 """
 
-import argparse
-import contextlib
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -17,24 +14,18 @@ import torch
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from lpips_repro.backbones.caffe import READERS, read_caffe
-from lpips_repro.backbones.checkpoints import encoder_state
 from lpips_repro.backbones.registry import BACKBONES
 from lpips_repro.errors import UserError
+from lpips_repro.weights.folder import FOLDER_VARIABLE, WeightsNotFoundError, weights_folder
+from lpips_repro.weights.state_dicts import digest_state, read_state, read_weights
 
 log = logging.getLogger(__name__)
 
-FOLDER_VARIABLE = "LPIPS_REPRO_WEIGHTS"
-
-# `digest_state` of torchvision's ImageNet weights, convolutional part; VGG16's were not at hand to take it of.
+# `digest_state` of torchvision's ImageNet weights, convolutional part. VGG16's is not known.
 FEATURES_SHA256 = {
     "alex": "dad556f11d2a50ed4dc90e8eebf7ef8d3494e51dc5dda06d7972984533778242",
     "squeeze": "4d2481f018a87b39d4c15b1436f14e1da1b231d14a04a29e0f866a8c2055c0be",
 }
-
-
-class WeightsNotFoundError(UserError):
-    """No weights at hand: the message says where they were looked for and how to get them."""
 
 
 def imagenet_state(name: str, path: str | Path | None = None, download: bool = True) -> dict[str, Tensor]:
@@ -129,53 +120,3 @@ def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
 def _fetching(name: str) -> str:
     """The command that fetches the ImageNet weights of a network."""
     return "make weights" if BACKBONES[name].features_file else f'make weights ARGS="net=[{name}]"'
-
-
-def weights_folder() -> Path | None:
-    """The folder in LPIPS_REPRO_WEIGHTS, or None where it is not set; UserError where it is not a folder."""
-    value = os.environ.get(FOLDER_VARIABLE)
-    if not value:
-        return None
-    with contextlib.suppress(RuntimeError):  # ~ of an unknown user
-        folder = Path(value).expanduser()
-        if folder.is_dir():
-            return folder
-    raise UserError(f"{FOLDER_VARIABLE}={value}: no such folder: correct or unset the variable")
-
-
-def read_weights(path: Path, net: str) -> dict[str, Tensor]:
-    """The parameters of a backbone from a file of any kind that is known: a state dict, or Caffe's layers.
-
-    Raises:
-        UserError: where the file cannot be read, or holds no weights of this backbone.
-    """
-    return read_caffe(path, net) if path.suffix in READERS else read_state(path)
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file, safely (no code in it is run), on the CPU; UserError where that cannot be done.
-
-    Of a checkpoint of self-supervised learning, the encoder's: see `lpips_repro.backbones.checkpoints`.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # settings in checkpoints: plain data
-            state = encoder_state(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # the unpickler can raise nearly anything on a file of another kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable weights file ({reason}): move it away and fetch it again") from None
-    is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
-    if not is_state:
-        raise UserError(f"{path}: holds a {type(state).__name__}: expected a state dict, tensors by key")
-    return state
-
-
-def digest_state(state: dict[str, Tensor]) -> str:
-    """SHA-256 over keys, shapes and values of a state dict: the same for the same weights in another file."""
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        value = state[key].detach().cpu().contiguous()
-        sha.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.numpy().data)
-    return sha.hexdigest()

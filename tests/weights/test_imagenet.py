@@ -6,22 +6,18 @@ import pytest
 import torch
 
 from lpips_repro import LPIPS
-from lpips_repro.backbones import gaussian_state, weights
-from lpips_repro.backbones.weights import WeightsNotFoundError, digest_state, imagenet_state, read_state
+from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
-
-
-@pytest.fixture
-def bare(monkeypatch, tmp_path):
-    """An empty torch hub cache and no LPIPS_REPRO_WEIGHTS."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
+from lpips_repro.weights import imagenet
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.imagenet import imagenet_state
+from lpips_repro.weights.state_dicts import digest_state, read_state
 
 
 @pytest.fixture
 def unchecked(monkeypatch):
     """Any weights pass for ImageNet's."""
-    monkeypatch.setattr(weights, "check_imagenet", lambda name, file, state: None)
+    monkeypatch.setattr(imagenet, "check_imagenet", lambda name, file, state: None)
 
 
 def save(path, seed):
@@ -52,6 +48,15 @@ def test_weights_are_looked_for_in_the_documented_order(bare, unchecked, tmp_pat
 def test_missing_weights_are_reported_with_the_remedy(bare):
     with pytest.raises(WeightsNotFoundError, match=r"weights of vgg at hand: run `make weights`"):
         imagenet_state("vgg", download=False)
+
+
+@pytest.mark.parametrize("net", ["resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "vit_b_16", "swin_t"])
+def test_without_weights_the_remedy_names_torchvisions_own_file(net, bare):
+    with pytest.raises(
+        WeightsNotFoundError,
+        match=rf'run `make weights ARGS="net=\[{net}\]"`, or download https://\S+/{net}_?\w*-[0-9a-f]{{8}}.pth and',
+    ):
+        imagenet_state(net, download=False)
 
 
 def test_a_failed_download_names_the_address_and_the_remedy(bare, monkeypatch):

@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
-from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
-from lpips_repro.backbones.weights import digest_state
+from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
+from lpips_repro.weights.state_dicts import digest_state
 
 
 @pytest.fixture

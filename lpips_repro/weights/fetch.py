@@ -7,10 +7,11 @@ from collections.abc import Callable
 from omegaconf import DictConfig
 
 from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
-from lpips_repro.backbones.weights import check_imagenet, find_imagenet_file, imagenet_state, read_state
 from lpips_repro.config import Init, WeightsConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.metrics.lin_weights import SHA256, find_lin_file, official_lin_state
+from lpips_repro.weights.imagenet import check_imagenet, find_imagenet_file, imagenet_state
+from lpips_repro.weights.official_lin import SHA256, find_lin_file, official_lin_state
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 

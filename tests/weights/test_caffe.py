@@ -9,13 +9,14 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.backbones import Backbone, gaussian_state
 from lpips_repro.backbones.caffenet import caffenet_layers
-from lpips_repro.backbones.weights import imagenet_state, read_weights
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import list_methods
-from tests.backbones.caffe_files import layer, message, number, real, v1_layer
+from lpips_repro.weights.imagenet import imagenet_state
+from lpips_repro.weights.state_dicts import read_weights
 from tests.compose import settings
+from tests.weights.caffe_files import layer, message, number, real, v1_layer
 
 # Where caffenet's and caffenet-bn's convolutions stand among their layers.
 PLACES = {"caffenet": (0, 4, 8, 10, 12), "caffenet-bn": (0, 4, 8, 11, 14), "caffenet-split": (0, 4, 8, 11, 14)}

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lpips_repro.backbones.caffemodel import Layer, read_caffemodel
 from lpips_repro.backbones.caffenet import CHANNELS, GreyAndChroma
-from lpips_repro.backbones.npy import read_npy
 from lpips_repro.backbones.registry import BACKBONES, Backbone
 from lpips_repro.errors import UserError
+from lpips_repro.weights.caffemodel import Layer, read_caffemodel
+from lpips_repro.weights.npy import read_npy
 
 READERS = {".caffemodel": read_caffemodel, ".npy": read_npy}
 NAME = re.compile(r"conv([1-5])(_s?1)?")

@@ -8,13 +8,12 @@ import torch
 import torchvision
 
 from lpips_repro.backbones import Backbone
-from lpips_repro.backbones.checkpoints import encoder_state
-from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances import Engine
 from lpips_repro.evaluation.methods import list_methods
-from lpips_repro.metrics.fetch import fetch_weights
+from lpips_repro.weights.checkpoints import encoder_state
+from lpips_repro.weights.state_dicts import digest_state, read_state
 from tests.compose import settings
 
 
@@ -128,9 +127,3 @@ def test_a_row_without_its_file_says_who_publishes_it(config, tmp_path):
     (row,) = list_methods(parse(cfg, EvaluateConfig))
     with pytest.raises(UserError, match=r"no such file: put .* there, which its authors publish \(github.com/"):
         row.build(Engine(torch.device("cpu")))
-
-
-def test_make_weights_says_where_such_a_file_belongs(caplog):
-    with caplog.at_level("INFO"):
-        fetch_weights(settings("weights", "net=[vit_mae]"))
-    assert "vit-mae: nothing to fetch (init=file): experiments/weights/mae_pretrain_vit_base.pth: put" in caplog.text
