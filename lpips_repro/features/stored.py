@@ -34,7 +34,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.features.patches import to_images
-from lpips_repro.files import set_aside, write_whole
+from lpips_repro.files import keep_damaged, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
@@ -79,7 +79,7 @@ def stored_features(
     folder = root / split.card["dataset"] / name
     if (found := _stored(folder, dtype, noise)) is None:  # what is complete is read without the lock
         with exclusive(folder):
-            _keep_damaged(folder, dtype, noise)
+            _keep_if_damaged(folder, dtype, noise)
             _complete(metric, split, folder, identity, dtype, device, noise)
         found = _open(folder, dtype, noise)
     return found
@@ -93,11 +93,11 @@ def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
         return None
 
 
-def _keep_damaged(folder: Path, dtype: str, noise: bool) -> None:
-    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
-    if (folder / "card.json").is_file() and _stored(folder, dtype, noise) is None:
-        kept = [set_aside(file).name for file in [*sorted(folder.glob("*.npy")), folder / "card.json"]]
-        log.warning("%s: damaged: kept as %s, and computed again", folder, ", ".join(kept))
+def _keep_if_damaged(folder: Path, dtype: str, noise: bool) -> None:
+    """Set aside, under the lock, what is complete as its card says and cannot be opened."""
+    card = folder / "card.json"
+    if card.is_file() and _stored(folder, dtype, noise) is None:
+        keep_damaged(*sorted(folder.glob("*.npy")), card, said=f"{folder}: damaged", then="computed again")
 
 
 def _open(folder: Path, dtype: str, noise: bool) -> SplitFeatures:

@@ -19,7 +19,7 @@ from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import set_aside
+from lpips_repro.files import keep_damaged
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
@@ -52,7 +52,7 @@ def init_kmeans(composed: DictConfig) -> None:
     metric = LPIPS(net.backbone, "off_the_shelf", weights=gaussian_state(net.backbone, cfg.seed))
     check_row(net.backbone, metric.backbone.features)
     path = Path(net.weights)
-    _keep_damaged(path)
+    _keep_if_damaged(path)
     known = read_recipe(path)
     if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
         raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
@@ -83,7 +83,7 @@ def init_kmeans(composed: DictConfig) -> None:
     print(f"written: {path}, {recipe_file(path)}, {picture}")
 
 
-def _keep_damaged(path: Path) -> None:
+def _keep_if_damaged(path: Path) -> None:
     """Set aside weights that were made here, as their recipe says, and cannot be read."""
     try:
         made_here = "patches" in json.loads(recipe_file(path).read_text())
@@ -93,7 +93,7 @@ def _keep_damaged(path: Path) -> None:
         try:
             read_state(path)
         except UserError:
-            log.warning("%s: damaged, kept as %s, and made again", path, set_aside(path).name)
+            keep_damaged(path, said=f"{path}: damaged", then="made again")
 
 
 def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:

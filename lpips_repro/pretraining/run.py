@@ -15,7 +15,7 @@ from torch.distributed import is_torchelastic_launched
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
-from lpips_repro.files import set_aside
+from lpips_repro.files import keep_damaged
 from lpips_repro.pretraining.bigan import Bigan
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
@@ -67,7 +67,7 @@ def pretrain(composed: DictConfig) -> None:
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
-            _keep_damaged(folder / "weights.pth")
+            _keep_if_damaged(folder / "weights.pth")
             _learn(cfg, composed, folder, device, crops, photographs, identity)
             recipe = read_recipe(folder / "weights.pth")
         check_identity(folder, recipe["identity"], identity)
@@ -81,11 +81,11 @@ def _check_alone() -> None:
         raise UserError(f"torchrun started {world} processes: pretraining takes one: start it without torchrun")
 
 
-def _keep_damaged(weights: Path) -> None:
-    """Set aside weights with a recipe that is not theirs: one of the two is damaged. Both are written again."""
-    if recipe_file(weights).is_file():
-        kept = [set_aside(file).name for file in (weights, recipe_file(weights)) if file.is_file()]
-        log.warning("%s: it or its recipe is damaged: kept as %s, and written again", weights, " and ".join(kept))
+def _keep_if_damaged(weights: Path) -> None:
+    """Set aside weights with a recipe that is not theirs: one of the two is damaged."""
+    recipe = recipe_file(weights)
+    if recipe.is_file():
+        keep_damaged(weights, recipe, said=f"{weights}: it or its recipe is damaged", then="written again")
 
 
 def make_task(cfg: TaskConfig, seed: int) -> PretextTask:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lpips_repro.errors import UserError
-from lpips_repro.files import set_aside, write_whole
+from lpips_repro.files import keep_damaged, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores, process_pool
 from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill, split_photographs
@@ -43,7 +43,7 @@ def stored_images(folder: Path | None, size: int, store: Path, workers: int | No
     made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
     if (crops := _stored(made, phases)) is None:  # what is complete is read without the lock
         with exclusive(made):
-            _keep_damaged(made, phases)
+            _keep_if_damaged(made, phases)
             _complete(made, phases, size, workers or available_cores())
         crops = _open(made, phases)
     counts = len(crops.train), len(crops.held_out)
@@ -59,11 +59,11 @@ def _stored(made: Path, phases: Iterable[str]) -> Crops | None:
         return None
 
 
-def _keep_damaged(made: Path, phases: Iterable[str]) -> None:
-    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
-    if (made / "card.json").is_file() and _stored(made, phases) is None:
-        kept = [set_aside(file).name for file in [*sorted(made.glob("*.npy")), made / "card.json"]]
-        log.warning("%s: damaged: kept as %s, and made again", made, ", ".join(kept))
+def _keep_if_damaged(made: Path, phases: Iterable[str]) -> None:
+    """Set aside, under the lock, what is complete as its card says and cannot be opened."""
+    card = made / "card.json"
+    if card.is_file() and _stored(made, phases) is None:
+        keep_damaged(*sorted(made.glob("*.npy")), card, said=f"{made}: damaged", then="made again")
 
 
 def _open(made: Path, phases: Iterable[str]) -> Crops:

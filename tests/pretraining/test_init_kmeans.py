@@ -88,7 +88,7 @@ def test_cut_weights_that_were_made_here_are_kept_and_made_again(folder, tmp_pat
     with pytest.raises(Begun):
         init_kmeans(settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={file}"))
     assert file.with_name("alex-kmeans.pth.damaged").read_bytes() == b"cut"
-    assert "alex-kmeans.pth: damaged, kept as alex-kmeans.pth.damaged, and made again" in caplog.text
+    assert "alex-kmeans.pth: damaged: kept as alex-kmeans.pth.damaged, and made again" in caplog.text
 
 
 def test_it_is_said_that_weights_of_other_photographs_are_replaced(folder, tmp_path, monkeypatch, caplog):

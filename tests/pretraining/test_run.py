@@ -119,7 +119,10 @@ def test_damaged_weights_of_a_finished_run_are_written_again_without_learning(tm
     monkeypatch.setattr(loop, "take_step", None)
     assert tiny_run(tmp_path, "puzzle").read_bytes() == first
     assert file.with_name(f"{name}.damaged").read_bytes() == cut
-    assert "it or its recipe is damaged: kept as weights.pth.damaged and weights.json.damaged" in caplog.text
+    assert (
+        "it or its recipe is damaged: kept as weights.pth.damaged, weights.json.damaged, and written again"
+        in caplog.text
+    )
 
 
 def test_an_edited_configuration_of_an_unfinished_run_is_kept(tmp_path, caplog):
