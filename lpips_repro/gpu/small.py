@@ -14,8 +14,8 @@ from lpips_repro.backbones import gaussian_state, torchvision_state
 from lpips_repro.benchmark.inputs import noise_split
 from lpips_repro.benchmark.training import trainer_settings
 from lpips_repro.config import PretrainConfig
+from lpips_repro.config.choices import SETTINGS
 from lpips_repro.config.paths import CONFIGS
-from lpips_repro.config.pretrain import TASK_SCHEMAS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
 from lpips_repro.features.stored import stored_features
@@ -27,7 +27,7 @@ from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 
 BATCH, STEPS = 8, 6
-TASKS = {
+TASK_SETTINGS = {
     "splitbrain": {"size": 40, "side": 35, "hidden": 8},
     "puzzle": {"size": 80, "side": 78, "tile": 23, "permutations": 5, "features": 8, "hidden": 8},
     "bigan": {"size": 66, "latents": 4, "width": 2, "hidden": 8},
@@ -90,8 +90,8 @@ def pretraining_run(
     folder.mkdir(parents=True, exist_ok=True)
     names = ("pretrain", f"task/{task}", "optimizer/adam")
     base, own, optimizer = (OmegaConf.load(CONFIGS / f"{name}.yaml") for name in names)
-    schema = OmegaConf.structured(TASK_SCHEMAS[task])
-    small = OmegaConf.merge(schema, own, TASKS[task], {"steps": STEPS, "batch_size": BATCH})
+    schema = OmegaConf.structured(SETTINGS["task"][task])
+    small = OmegaConf.merge(schema, own, TASK_SETTINGS[task], {"steps": STEPS, "batch_size": BATCH})
     for key in ("defaults", "hydra"):
         del base[key]
     seldom = {"validate_every": NEVER, "log_every": NEVER, "checkpoint_minutes": NEVER}

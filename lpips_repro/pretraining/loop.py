@@ -22,7 +22,7 @@ from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.precision import tf32
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.sums import Sums
-from lpips_repro.pretraining.task import PretextTask, Score
+from lpips_repro.pretraining.tasks.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
 from lpips_repro.runs.backbone import set_step_mode
 from lpips_repro.runs.checkpoint import load_latest, save_checkpoint

@@ -16,14 +16,11 @@ from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged
-from lpips_repro.pretraining.bigan import Bigan
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.name import ASIDE, run_name
-from lpips_repro.pretraining.puzzle import Puzzle
-from lpips_repro.pretraining.splitbrain import SplitBrain
 from lpips_repro.pretraining.store import stored_images
-from lpips_repro.pretraining.task import PretextTask
+from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.quoting import literal
 from lpips_repro.runs.backbone import check_device
 from lpips_repro.runs.checkpoint import check_identity, save_whole
@@ -35,8 +32,6 @@ from lpips_repro.versions import OWN, installed_version, package_version
 from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
 
 log = logging.getLogger(__name__)
-
-TASKS = {"splitbrain": SplitBrain, "puzzle": Puzzle, "bigan": Bigan}
 
 
 def pretrain(composed: DictConfig) -> None:
@@ -136,7 +131,9 @@ def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     for name, pair in recipe["held_out"].items():
         said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
         log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
-    file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
+    # CaffeNet is called alex in the tables.
+    net = "alex" if recipe["backbone"].startswith("caffenet") else recipe["backbone"].replace("/", "-")
+    file = Path(cfg.experiments) / "weights" / f"{net}-{cfg.task.name}.pth"
     known = read_recipe(file)
     if known is None and file.is_file():
         log.warning("%s: not made here, so left as it is: the network is in %s", file, folder / "weights.pth")

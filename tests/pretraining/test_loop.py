@@ -14,7 +14,7 @@ from lpips_repro.pretraining import loop
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run import make_task
-from lpips_repro.pretraining.task import Score
+from lpips_repro.pretraining.tasks.task import Score
 from lpips_repro.runs.signals import Stopped
 from tests.pretraining.learning import patches
 from tests.pretraining.tiny import TINY, tiny_config

@@ -1,12 +1,32 @@
-"""What the pretext tasks have in common: what each gives the loop, and views of crops."""
+"""The pretext tasks by name: what each gives the loop, and what they share, such as views of crops.
 
-from typing import NamedTuple
+A task is a class with a dataclass of its settings, and a file in `configs/task/`:
+
+    @dataclass
+    class RotationSettings(TaskConfig):
+        hidden: int
+
+    @register_task("rotation", RotationSettings)
+    class Rotation(PretextTask):
+        def __init__(self, *, seed, side, hidden):    # `side` of all tasks, and its own settings
+            ...
+
+`configs/task/rotation.yaml` then has `name: rotation`, what `TaskConfig` names, and `hidden`. A class in a file outside
+`pretraining/tasks/` is named there by `module: FILE.py`, and a YAML file outside `configs/`, as
+FOLDER/task/rotation.yaml, is found with `hydra.searchpath=[file:///FOLDER]`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones import Backbone, gaussian_state
+from lpips_repro.config import TaskConfig
+from lpips_repro.config.choices import register_settings
 from lpips_repro.devices import send
+from lpips_repro.errors import check_new
 
 BENT = 0.5  # standard deviation of the logarithm of the exponent that a recoloured channel is raised to
 
@@ -53,6 +73,23 @@ class PretextTask(nn.Module):
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
         """How well examples are solved, by name; a higher value is better."""
         raise NotImplementedError
+
+
+TASKS: dict[str, type[PretextTask]] = {}
+
+Task = TypeVar("Task", bound=type[PretextTask])
+
+
+def register_task(name: str, settings: type[TaskConfig]) -> Callable[[Task], Task]:
+    """Register a class and the dataclass of its settings; UserError if the name is taken."""
+
+    def register(task: Task) -> Task:
+        check_new("task", name, TASKS)
+        register_settings("task", name, settings)
+        TASKS[name] = task
+        return task
+
+    return register
 
 
 def draw_views(crops: Tensor, side: int, generator: torch.Generator) -> Tensor:

@@ -8,13 +8,18 @@ colour there.
 Other than there: the squares are 261, those that hold a colour, where the authors' hull of them has 313.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lpips_repro.backbones.caffenet import CHANNELS, to_lab
 from lpips_repro.color import rgb_to_lab
-from lpips_repro.pretraining.task import PretextTask, Score, draw_views, recolour
+from lpips_repro.config import TaskConfig
+from lpips_repro.config.checks import check_at_least
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining.tasks.task import PretextTask, Score, draw_views, recolour, register_task
 
 CHROMA_STEP = 10
 LIGHTNESS_STEPS = 100
@@ -22,6 +27,23 @@ LIGHTNESS_STEPS = 100
 STRIDE, BORDER = 16, 9
 
 
+@dataclass
+class SplitBrainSettings(TaskConfig):
+    """`configs/task/splitbrain.yaml`."""
+
+    hidden: int
+    recoloured: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_at_least("task.hidden", self.hidden, 1)
+        if not 0 <= self.recoloured <= 1:
+            raise UserError(f"task.recoloured={self.recoloured}: expected a share in [0, 1]")
+        if self.side < 35 or self.side % 16 != 3:
+            raise UserError(f"task.side={self.side}: expected 35, 51, 67, ...: conv5's map then fits the picture")
+
+
+@register_task("splitbrain", SplitBrainSettings)
 class SplitBrain(PretextTask):
     """The task of telling chroma from grey, and grey from chroma.
 

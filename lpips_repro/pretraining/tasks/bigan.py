@@ -18,6 +18,7 @@ top of both judge pictures alone for longer than minutes, from which E learns no
 """
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +26,33 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lpips_repro.backbones.caffenet import to_bgr
+from lpips_repro.config import TaskConfig
+from lpips_repro.config.checks import check_at_least
 from lpips_repro.devices import send
-from lpips_repro.pretraining.task import PretextTask, Score, draw_views
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining.tasks.task import PretextTask, Score, draw_views, register_task
 
 SCALES = 4  # doublings from 4 pixels to 64, and back
 LEAK = 0.2
 
 
+@dataclass
+class BiganSettings(TaskConfig):
+    """`configs/task/bigan.yaml`."""
+
+    latents: int
+    width: int
+    hidden: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        for key in ("latents", "width", "hidden"):
+            check_at_least(f"task.{key}", getattr(self, key), 1)
+        if self.side != 64:
+            raise UserError(f"task.side={self.side}: expected 64, which the generator makes")
+
+
+@register_task("bigan", BiganSettings)
 class Bigan(PretextTask):
     """The task of undoing a generator that is learned at the same time.
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from lpips_repro.pretraining.splitbrain import SplitBrain, chroma_squares
+from lpips_repro.pretraining.tasks.splitbrain import SplitBrain, chroma_squares
 from tests.pretraining.learning import draws, learn, patches
 
 SIDE = 51  # of which conv5 has 2x2 places

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from lpips_repro.pretraining import bigan
-from lpips_repro.pretraining.bigan import Bigan
+from lpips_repro.pretraining.tasks import bigan
+from lpips_repro.pretraining.tasks.bigan import Bigan
 from tests.pretraining.learning import draws, learn, patches
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lpips_repro.pretraining import task
-from lpips_repro.pretraining.task import draw_views, recolour, send_draws
+from lpips_repro.pretraining.tasks import task
+from lpips_repro.pretraining.tasks.task import draw_views, recolour, send_draws
 from tests.pretraining.learning import draws, patches
 
 

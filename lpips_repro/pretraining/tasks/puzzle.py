@@ -8,21 +8,48 @@ shifted against each other; and some puzzles are grey.
 Other than there: the first layer keeps its stride of 4, and the layers on top of conv5 have batch normalisation.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lpips_repro.config import TaskConfig
+from lpips_repro.config.checks import check_at_least
+from lpips_repro.errors import UserError
 from lpips_repro.pretraining.permutations import distant_permutations
-from lpips_repro.pretraining.task import PretextTask, Score, draw_views, send_draws
+from lpips_repro.pretraining.tasks.task import PretextTask, Score, draw_views, register_task, send_draws
 
 CELLS = 3  # along a side
 CHANNEL_SHIFT = 1  # pixels, at most
 GREY_SHARE = 0.3
 # Standard deviation that a tile is given: about that of photographs in [0, 255], which is what the metric will show.
 TILE_SCALE = 58.0
+# Each is chosen among all 9! by its distance to those before: of so many in seconds. The paper has up to 1000.
+MOST_PERMUTATIONS = 2000
 FLAT = 2 / 255  # added to standard deviations, so that an empty sky is not made into noise
 
 
+@dataclass
+class PuzzleSettings(TaskConfig):
+    """`configs/task/puzzle.yaml`."""
+
+    tile: int
+    permutations: int
+    features: int
+    hidden: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_at_least("task.tile", self.tile, 23)  # what leaves conv5 a pixel
+        check_at_least("task.side", self.side, 3 * (self.tile + 1))  # tiles in their cells, with a pixel to move
+        check_at_least("task.features", self.features, 1)
+        check_at_least("task.hidden", self.hidden, 1)
+        if not 2 <= self.permutations <= MOST_PERMUTATIONS:
+            raise UserError(f"task.permutations={self.permutations}: expected an integer from 2 to {MOST_PERMUTATIONS}")
+
+
+@register_task("puzzle", PuzzleSettings)
 class Puzzle(PretextTask):
     """The task of telling which permutation the tiles are in.
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lpips_repro.pretraining.puzzle import FLAT, TILE_SCALE, Puzzle
+from lpips_repro.pretraining.tasks.puzzle import FLAT, TILE_SCALE, Puzzle
 from tests.pretraining.learning import draws, learn, patches
 
 SIDE, TILE, PERMUTATIONS = 78, 23, 5
