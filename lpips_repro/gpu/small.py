@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor, nn
 from lpips_repro.backbones import gaussian_state, torchvision_state
 from lpips_repro.benchmark.inputs import noise_split
 from lpips_repro.benchmark.training import trainer_settings
-from lpips_repro.config import PretrainConfig
-from lpips_repro.config.choices import SETTINGS
+from lpips_repro.config import PretrainConfig, parse
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
@@ -50,7 +50,7 @@ def training_run(
     *,
     check_stop: CheckStop = never_stop,
     ranks: Ranks | None = None,
-    **trainer: object,
+    **trainer: Any,
 ) -> Run:
     """A run of one epoch of `STEPS` steps, new or to go on; lin learns from stored features.
 
@@ -88,20 +88,22 @@ def pretraining_run(
 ) -> Pretraining:
     """A run of `STEPS` steps, new or to go on; arguments as for `training_run`."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = ("pretrain", f"task/{task}", "optimizer/adam")
-    base, own, optimizer = (OmegaConf.load(CONFIGS / f"{name}.yaml") for name in names)
-    schema = OmegaConf.structured(SETTINGS["task"][task])
-    small = OmegaConf.merge(schema, own, TASK_SETTINGS[task], {"steps": STEPS, "batch_size": BATCH})
-    for key in ("defaults", "hydra"):
-        del base[key]
-    seldom = {"validate_every": NEVER, "log_every": NEVER, "checkpoint_minutes": NEVER}
-    groups = {"task": small, "optimizer": optimizer}
-    cfg = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PretrainConfig), base, seldom, groups))
+    base, own, optimizer = (_settings_in(name) for name in ("pretrain", f"task/{task}", "optimizer/adam"))
+    settings = {key: value for key, value in base.items() if key not in ("defaults", "hydra")}
+    settings |= {"validate_every": NEVER, "log_every": NEVER, "checkpoint_minutes": NEVER, "optimizer": optimizer}
+    settings["task"] = {**own, **TASK_SETTINGS[task], "steps": STEPS, "batch_size": BATCH}
+    cfg = parse(OmegaConf.create(settings), PretrainConfig)
     rng = np.random.default_rng(0)
     side = cfg.task.size
     train, held_out = (rng.integers(0, 256, (count, side, side, 3), np.uint8) for count in (BATCH * STEPS, BATCH))
-    module = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
+    module = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
     return Pretraining(folder, {}, module, Crops(train, held_out, "noise"), cfg, device, check_stop)
+
+
+def _settings_in(name: str) -> dict[str, Any]:
+    """What a file of `configs/` holds."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=False)
+    return content
 
 
 def parameters(module: nn.Module) -> Tensor:

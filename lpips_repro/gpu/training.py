@@ -3,6 +3,7 @@
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,11 +29,11 @@ def checks() -> list[Check]:
     return found
 
 
-def _check(name: str, net: str, variant: str, **trainer: object) -> Check:
+def _check(name: str, net: str, variant: str, **trainer: Any) -> Check:
     return Check("training", name, functools.partial(steps, net, variant, **trainer))
 
 
-def steps(net: str, variant: str, device: torch.device, **trainer: object) -> str:
+def steps(net: str, variant: str, device: torch.device, **trainer: Any) -> str:
     """Some steps of a run."""
     if trainer.get("compile") and (reason := why_not(device)):
         raise NotRun(reason)

@@ -120,5 +120,5 @@ def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
             side = int(rng.integers(min(size, largest), largest, endpoint=True))
             left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         box = (left, top, left + side, top + side)
-        crops[number] = photograph.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        crops[number] = np.asarray(photograph.resize((size, size), Image.Resampling.BILINEAR, box=box))
     return crops

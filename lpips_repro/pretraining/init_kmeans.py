@@ -51,6 +51,7 @@ def init_kmeans(composed: DictConfig) -> None:
     # The metric, so that images come to the layers as they will when it is evaluated.
     metric = LPIPS(net.backbone, "off_the_shelf", weights=gaussian_state(net.backbone, cfg.seed))
     check_row(net.backbone, metric.backbone.features)
+    assert net.weights is not None  # as `KmeansConfig` has checked
     path = Path(net.weights)
     _keep_if_damaged(path)
     known = read_recipe(path)
@@ -61,7 +62,7 @@ def init_kmeans(composed: DictConfig) -> None:
     crops = {"train": draw_crops(folder, "train", cfg.crops), "held_out": draw_crops(folder, "held_out", HELD_OUT)}
     identity = {
         "backbone": net.backbone,
-        "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of)).hexdigest()}" for phase, of in crops.items()},
+        "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of).data).hexdigest()}" for phase, of in crops.items()},
         "patches": cfg.patches,
         "seed": cfg.seed,
         **provenance(*METRICS, *CODE, libraries=PACKAGES),
@@ -136,7 +137,7 @@ def draw_crops(folder: Path | None, phase: str, count: int) -> np.ndarray:
 
 def in_order(crops: np.ndarray) -> np.ndarray:
     """Crops in an order of their content, so that nothing depends on the order of reading."""
-    return np.stack(sorted(crops, key=lambda crop: crop.tobytes()))
+    return crops[sorted(range(len(crops)), key=lambda number: crops[number].tobytes())]
 
 
 def picture_filters(metric: LPIPS) -> Image.Image:
@@ -144,8 +145,8 @@ def picture_filters(metric: LPIPS) -> Image.Image:
     weight = metric.backbone.features[0].weight.detach()
     # The gradient through the preprocessing: it may have turned colours round.
     pixels = torch.zeros(weight.shape, requires_grad=True)
-    (metric.preprocess((pixels,)) * weight).sum().backward()
-    filters = (pixels.grad / pixels.grad.abs().amax(dim=(1, 2, 3), keepdim=True) + 1) / 2
+    (gradient,) = torch.autograd.grad((metric.preprocess((pixels,)) * weight).sum(), pixels)
+    filters = (gradient / gradient.abs().amax(dim=(1, 2, 3), keepdim=True) + 1) / 2
     grid = make_grid(filters, nrow=round(math.sqrt(1.5 * len(filters))), padding=1, pad_value=1)
     picture = Image.fromarray((grid.permute(1, 2, 0) * 255).round().byte().numpy())
     return picture.resize((picture.width * ZOOM, picture.height * ZOOM), Image.Resampling.NEAREST)

@@ -8,7 +8,7 @@ before the first step, every `validate_every` steps and after the last:
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Pretraining:
     crops: Crops
     cfg: PretrainConfig
     device: torch.device
-    check_stop: Callable[[], None]
+    check_stop: Callable[..., bool]
     photographs: Sequence[Path] = ()
 
     def numbers(self, step: int) -> np.ndarray:
@@ -66,7 +66,7 @@ class Pretraining:
         order = epoch_order(self.cfg.seed, taken, len(self.crops.train))
         return order[within * size : (within + 1) * size]
 
-    def batches(self, step: int) -> Iterator[np.ndarray]:
+    def batches(self, step: int) -> Generator[np.ndarray, None, None]:
         """The crops of each step from this one on; the next ones are read while the last ones are learned from."""
 
         def read(step: int) -> np.ndarray:

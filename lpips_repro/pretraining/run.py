@@ -63,8 +63,7 @@ def pretrain(composed: DictConfig) -> None:
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
             _keep_if_damaged(folder / "weights.pth")
-            _learn(cfg, composed, folder, device, crops, photographs, identity)
-            recipe = read_recipe(folder / "weights.pth")
+            recipe = _learn(cfg, composed, folder, device, crops, photographs, identity)
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
 
@@ -99,9 +98,10 @@ def _learn(
     crops: Crops,
     photographs: Sequence[Path],
     identity: dict[str, Any],
-) -> None:
+) -> dict[str, Any]:
+    """Train in the run's folder; the recipe of the weights that are then there."""
     record_settings(folder, composed, ASIDE)
-    task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
+    task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
     started = time.monotonic()
     with stop_on_signals() as check_stop:
         run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
@@ -123,7 +123,7 @@ def _learn(
         "identity": identity,
     }
     made = f"trained here: {cfg.task.steps} steps on {len(crops.train)} crops"
-    write_recipe(folder / "weights.pth", made, recipe)
+    return write_recipe(folder / "weights.pth", made, recipe)
 
 
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:

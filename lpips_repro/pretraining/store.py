@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +68,8 @@ def _keep_if_damaged(made: Path, phases: Iterable[str]) -> None:
 
 def _open(made: Path, phases: Iterable[str]) -> Crops:
     card = json.loads((made / "card.json").read_text())
-    return Crops(*(np.load(made / f"{phase}.npy", mmap_mode="r") for phase in phases), card["digest"])
+    train, held_out = (np.load(made / f"{phase}.npy", mmap_mode="r", allow_pickle=False) for phase in phases)
+    return Crops(train, held_out, card["digest"])
 
 
 def _complete(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: int) -> None:
@@ -101,7 +102,7 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
         jobs += [_Job(array, files[at : at + CHUNK], at, each) for at in range(0, len(files), CHUNK)]
     digests = []
     with contextlib.ExitStack() as pool:
-        run = map
+        run: Callable[..., Iterable[list[str]]] = map
         if workers > 1 and len(jobs) > workers:
             run = pool.enter_context(process_pool(workers, task=str(folder), setting="workers")).map
         with Progress(desc=folder.name, total=sum(map(len, phases.values())), unit="photograph") as bar:

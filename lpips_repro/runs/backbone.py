@@ -44,6 +44,11 @@ def compiled_with_gradient(function: Callable[..., Any], length: int | None = No
     return either
 
 
+def compile_forward(module: nn.Module, length: int | None = None) -> None:
+    """Let a module's `forward` be a function of `compiled_with_gradient`."""
+    module.forward = compiled_with_gradient(module.forward, length)
+
+
 def set_step_mode(backbone: nn.Module, precision: Precision, compiled: bool) -> None:
     """Let a backbone compute in bfloat16, or compiled, if gradients are wanted: in steps, but not for scores.
 

@@ -174,8 +174,8 @@ def _save(
     if not run.ranks.first:
         return
     watch.flush()
-    content = {"identity": run.identity, "model": run.model.trained_state(), "optimizer": optimizer.state_dict()}
-    content |= {"window": total.values, "epoch": state.epoch.values}
+    content: dict[str, Any] = {"identity": run.identity, "model": run.model.trained_state()}
+    content |= {"optimizer": optimizer.state_dict(), "window": total.values, "epoch": state.epoch.values}
     content |= {key: getattr(state, key) for key in ("step", "validations", "scores", "best")}
     content["seconds"] = None if state.seconds is None else state.seconds + time.monotonic() - state.started
     if is_best:  # before last.pt: a run killed in between does this validation again

@@ -1,5 +1,7 @@
 """The name of a training run."""
 
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.runs.name import default_settings, run_settings, with_hash
@@ -15,7 +17,7 @@ ASIDE = {
 
 def run_name(composed: DictConfig) -> str:
     """`<data>-<net>-<variant>-v<version>-seed<seed>`, and a short hash of what differs from the default settings."""
-    settings = OmegaConf.to_container(composed, resolve=True)
+    settings: Any = OmegaConf.to_container(composed, resolve=True)
     data, (net,), (variant,) = settings["data"]["name"], settings["net"], settings["variant"]
     name = f"{data}-{net}-{variant}-v{settings['version']}-seed{settings['seed']}"
     trainer = f"{data}_{variant}"

@@ -203,7 +203,7 @@ def _on_features(
     train_splits: list[PackedSplit],
     val_splits: list[PackedSplit],
     device: torch.device,
-) -> tuple[FeatureTriplets, dict[str, FeatureTriplets]]:
+) -> tuple[ImageTriplets, dict[str, ImageTriplets]]:
     dtype, root = cfg.trainer.lin_features_dtype.value, Path(cfg.features)
     model.clamp_backbone()  # as released, it changes the frozen backbone at the first step: features are made after it
     backbone = model.metric.backbone.name
@@ -213,7 +213,7 @@ def _on_features(
     free = shutil.disk_usage(root).free
     log.info("lin features: %.2f GB (%s) in %s, where %.2f GB are free", needed / 1e9, dtype, root, free / 1e9)
     features = [stored_features(model.metric, split, root, dtype, device, noise=True) for split in train_splits]
-    val = {}
+    val: dict[str, ImageTriplets] = {}
     for split in val_splits:
         stored = stored_features(model.metric, split, root, dtype, device, noise=False)
         val[split.card["split"]] = FeatureTriplets([split], device, [stored])

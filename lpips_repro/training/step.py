@@ -57,7 +57,7 @@ class TrainingStep:
         self.device = model.lin.device
         check_device(cfg.precision, cfg.compile, self.device, "trainer.")
         self.tf32 = cfg.precision is Precision.tf32
-        model.bfloat16 = cfg.precision is Precision.bfloat16
+        model.steps_in_bfloat16 = cfg.precision is Precision.bfloat16
         self.dropout = DropoutOfSteps(seed, self.device)
         if cfg.compile:
             share = self.ranks.share(cfg.batch_size)

@@ -14,8 +14,8 @@ def recipe_file(weights: Path) -> Path:
     return weights.with_suffix(".json")
 
 
-def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> None:
-    """Write the recipe of weights, in place of an older one.
+def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Write the recipe of weights, in place of an older one; returns it.
 
     Args:
         weights: their file, which is written already.
@@ -24,6 +24,7 @@ def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> None:
     """
     recipe = {"made": made, "weights": digest_state(read_state(weights)), **content}
     write_whole(recipe_file(weights), json.dumps(recipe, indent=2) + "\n")
+    return recipe
 
 
 def read_recipe(weights: Path) -> dict[str, Any] | None:

@@ -60,6 +60,7 @@ class Puzzle(PretextTask):
         features: numbers that describe a tile; hidden: numbers in the layer that sees all of them.
     """
 
+    orders: Tensor
     shown = ("accuracy",)
     scores = ("accuracy",)
 

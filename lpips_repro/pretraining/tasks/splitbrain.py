@@ -54,6 +54,7 @@ class SplitBrain(PretextTask):
         recoloured: share of the pictures to learn from whose colours are changed.
     """
 
+    chroma: Tensor
     shown = ("chroma", "lightness")
     scores = ("chroma_right", "chroma_matched", "lightness_right", "lightness_matched")
 
@@ -84,7 +85,7 @@ class SplitBrain(PretextTask):
     def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of both cross-entropies."""
         losses = [functional.cross_entropy(*pair) for pair in zip(self.logits(given), wanted.unbind(1), strict=True)]
-        return sum(losses), {"chroma": losses[0], "lightness": losses[1]}
+        return losses[0] + losses[1], {"chroma": losses[0], "lightness": losses[1]}
 
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
         """The share of places answered right, and of pairs of places matched with their two answers.
