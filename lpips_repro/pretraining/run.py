@@ -2,18 +2,16 @@
 
 import dataclasses
 import logging
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch.distributed import is_torchelastic_launched
 
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.distributed import started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
@@ -23,7 +21,7 @@ from lpips_repro.pretraining.store import stored_images
 from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.quoting import literal
 from lpips_repro.runs.backbone import check_device
-from lpips_repro.runs.checkpoint import check_identity, save_whole
+from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.runs.folder import record_settings, reported_in
 from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import choose_device
@@ -41,8 +39,8 @@ def pretrain(composed: DictConfig) -> None:
         UserError: for a setting, photograph or device that cannot be used.
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
-    cfg = parse(composed, PretrainConfig)
     _check_alone()
+    cfg = parse(composed, PretrainConfig)
     if cfg.images is not None:  # one run, however the folder is spelt
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
@@ -70,9 +68,12 @@ def pretrain(composed: DictConfig) -> None:
 
 def _check_alone() -> None:
     """UserError if torchrun started several processes: tasks normalize over a batch, which would be divided."""
-    world = int(os.environ["WORLD_SIZE"]) if is_torchelastic_launched() else 1
-    if world > 1:
-        raise UserError(f"torchrun started {world} processes: pretraining takes one: start it without torchrun")
+    with started_ranks() as ranks, ranks.first_before_others():  # which wait, so that the first says it alone
+        if ranks.world > 1:
+            raise UserError(
+                f"torchrun started {ranks.world} processes: pretraining takes one, because its tasks normalize over a"
+                " whole batch: start it without torchrun, as make pretrain does"
+            )
 
 
 def _keep_if_damaged(weights: Path) -> None:
@@ -102,11 +103,11 @@ def _learn(
     """Train in the run's folder; the recipe of the weights that are then there."""
     record_settings(folder, composed, ASIDE)
     task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
-    started = time.monotonic()
     with stop_on_signals() as check_stop:
         run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
         held_out = fit(run)
-    minutes = (time.monotonic() - started) / 60
+    saved = load_latest(folder, identity, ("last.pt",))
+    seconds = saved["seconds"] if saved is not None else None
     state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}
     save_whole(folder / "weights.pth", state)
     recipe = {
@@ -117,7 +118,7 @@ def _learn(
         "crops": {"train": len(crops.train), "held_out": len(crops.held_out)},
         "held_out": {name: found._asdict() for name, found in held_out.items()},
         "train": {name: found._asdict() for name, found in score(run, crops.train).items()},
-        "minutes_of_the_last_start": round(minutes, 2),
+        "seconds": None if seconds is None else round(seconds, 1),
         "settings": dataclasses.asdict(cfg.task),
         "versions": {OWN: package_version(OWN)} | {name: installed_version(name) for name in ("torch", "pillow")},
         "identity": identity,

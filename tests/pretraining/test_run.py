@@ -1,3 +1,4 @@
+import contextlib
 import importlib.metadata
 import json
 import signal
@@ -7,6 +8,7 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import backbone_state
 from lpips_repro.pretraining import images, loop
@@ -17,7 +19,7 @@ from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
 from tests.pretraining.photographs import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
-from tests.processes import one_thread
+from tests.processes import call, one_thread, torchrun
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +51,21 @@ def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
     assert distance.min() > 0
 
 
-def test_several_processes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining takes one: "):
+def test_several_processes_are_refused_before_anything_is_read_or_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "started_ranks", lambda: contextlib.nullcontext(Ranks(0, 2)))
+    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining takes one, because"):
         tiny_run(tmp_path, "puzzle")
     assert not (tmp_path / "experiments").exists()
+
+
+@pytest.mark.slow
+def test_several_processes_are_refused_by_one_line_that_names_the_remedy(tmp_path):
+    output = call(*torchrun(2, "scripts/pretrain.py", f"experiments={tmp_path}/out", f"store={tmp_path}"), status=1)
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: torchrun started 2 processes: pretraining takes one, because its tasks normalize")
+    assert line.endswith("start it without torchrun, as make pretrain does")
+    assert "another process at this job" not in output
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_recipe_says_how_it_was_made(tmp_path):
@@ -69,6 +80,7 @@ def test_the_recipe_says_how_it_was_made(tmp_path):
     for phase in ("held_out", "train"):
         assert set(recipe[phase]) == {"accuracy"}
         assert recipe[phase]["accuracy"]["chance"] == 0.2
+    assert recipe["seconds"] > 0
     assert recipe["versions"]["torch"] == importlib.metadata.version("torch")
 
 
