@@ -70,7 +70,7 @@ class TrainedRun:
     def origin(self) -> str:
         """What is said of its row: if settings are not the default ones, with the short hash in its name.
 
-        See `lpips_repro.training.name`.
+        See `lpips_repro.training.run_name`.
         """
         settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
         return "trained here" + (f", {settings}" if settings else "")

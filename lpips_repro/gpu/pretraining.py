@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lpips_repro.gpu.runner import Check
-from lpips_repro.gpu.small import TASK_SETTINGS, check_learned, parameters, pretraining_run
+from lpips_repro.gpu.small_runs import TASK_SETTINGS, check_learned, parameters, pretraining_run
 from lpips_repro.gpu.waiting import no_waiting
 from lpips_repro.pretraining.loop import fit
 

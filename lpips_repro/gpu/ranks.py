@@ -17,7 +17,7 @@ import torch.multiprocessing
 from lpips_repro.distributed import Ranks
 from lpips_repro.gpu.resume import agreement, train
 from lpips_repro.gpu.runner import Check
-from lpips_repro.gpu.small import parameters, training_run
+from lpips_repro.gpu.small_runs import parameters, training_run
 from lpips_repro.runs.checkpoint import load_checkpoint
 
 WORLD = 2

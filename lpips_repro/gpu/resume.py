@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.gpu.runner import Check
-from lpips_repro.gpu.small import parameters, pretraining_run, training_run
+from lpips_repro.gpu.small_runs import parameters, pretraining_run, training_run
 from lpips_repro.pretraining import loop as pretraining_loop
 from lpips_repro.runs.signals import Stopped
 from lpips_repro.training import loop as training_loop

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lpips_repro.gpu.runner import Check, NotRun
-from lpips_repro.gpu.small import check_learned, parameters, training_run
+from lpips_repro.gpu.small_runs import check_learned, parameters, training_run
 from lpips_repro.gpu.waiting import no_waiting
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.training.loop import fit

@@ -23,7 +23,7 @@ from lpips_repro.files import keep_damaged
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
-from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
+from lpips_repro.pretraining.rates_of_change import equalise_rates, rates_of_change, relative
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
 from lpips_repro.runs.checkpoint import save_whole
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 SIZE = 227  # of the crops: Caffe's own
 HELD_OUT = 64  # crops of photographs that give nothing else, for the rates on them
-CODE = tuple(f"pretraining/{name}.py" for name in ("images", "init_kmeans", "kmeans", "rates"))
+CODE = tuple(f"pretraining/{name}.py" for name in ("images", "init_kmeans", "kmeans", "rates_of_change"))
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")
 ZOOM = 4  # of the filters in their picture
 
@@ -72,7 +72,7 @@ def init_kmeans(composed: DictConfig) -> None:
         return
     if known:
         log.warning("%s: that of other photographs or settings is replaced: its command makes it again", path)
-    record = fill(metric, crops["train"], cfg.patches, cfg.seed)
+    record = fill_backbone(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
@@ -97,7 +97,7 @@ def _keep_if_damaged(path: Path) -> None:
             keep_damaged(path, said=f"{path}: damaged", then="made again")
 
 
-def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
+def fill_backbone(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
     """Set the parameters of a metric's backbone, the same ones in whatever order the crops come.
 
     Args:

@@ -9,7 +9,7 @@ patches of its input, which the layers before it have made:
     normalise   weights and bias so that over images each channel has deviation 1 and mean BIAS before its ReLU
 
 A convolution in groups is one for each group: its filters come from patches of their own channels. What then equalises
-the layers is in `lpips_repro.pretraining.rates`.
+the layers is in `lpips_repro.pretraining.rates_of_change`.
 """
 
 import warnings

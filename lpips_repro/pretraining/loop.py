@@ -21,16 +21,16 @@ from lpips_repro.config import Precision, PretrainConfig
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.precision import tf32
 from lpips_repro.pretraining.images import Crops
-from lpips_repro.pretraining.sums import Sums
+from lpips_repro.pretraining.step_sums import StepSums
 from lpips_repro.pretraining.tasks.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
-from lpips_repro.runs.backbone import set_step_mode
 from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.example_order import epoch_order, mixed_seed
 from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
 from lpips_repro.runs.optimizer import make_optimizer
-from lpips_repro.runs.order import epoch_order, mixed_seed
 from lpips_repro.runs.schedule import learning_rate
 from lpips_repro.runs.signals import Stopped
+from lpips_repro.runs.step_mode import set_step_mode
 
 # A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
 SCORED = 1000
@@ -96,8 +96,8 @@ class _State:
         started: when this start began.
     """
 
-    entry: Sums
-    period: Sums
+    entry: StepSums
+    period: StepSums
     step: int = 0
     validated: int = -1
     scores: dict[str, Score] = field(default_factory=dict)
@@ -142,7 +142,7 @@ def fit(run: Pretraining) -> dict[str, Score]:
                 if state.step % cfg.log_every == 0 or state.step == steps:
                     _check_finite(run, state.entry)
                     watch.training(state.step, state.entry.means(), rate)
-                    state.entry = Sums(run.device)
+                    state.entry = StepSums(run.device)
                 if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
                     _save(run, state, optimizer, watch)
                     saved_at = time.monotonic()
@@ -158,11 +158,11 @@ def _restored(run: Pretraining, optimizer: torch.optim.Optimizer) -> _State:
     """Where an earlier start stopped, or the beginning; task and optimizer get what they had there."""
     saved = load_latest(run.folder, run.identity, ("last.pt",))
     if saved is None:
-        return _State(Sums(run.device), Sums(run.device))
+        return _State(StepSums(run.device), StepSums(run.device))
     run.task.load_state_dict(saved["task"])
     optimizer.load_state_dict(saved["optimizer"])
-    entry = Sums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
-    period = Sums(run.device, saved.get("period"))  # earlier versions of the code did not save it, and the time
+    entry = StepSums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
+    period = StepSums(run.device, saved.get("period"))  # earlier versions of the code did not save it, and the time
     scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
     return _State(entry, period, saved["step"], saved["validated"], scores, saved.get("seconds"))
 
@@ -183,7 +183,7 @@ def _validate(run: Pretraining, state: _State, watch: PretextWatch) -> None:
     means = state.period.means() if state.period.steps == state.step - max(state.validated, 0) else {}
     state.scores, state.validated = score(run, run.crops.held_out), state.step
     watch.validation(state.step, state.scores, means)
-    state.period = Sums(run.device)
+    state.period = StepSums(run.device)
 
 
 def take_step(
@@ -223,7 +223,7 @@ def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
     return {name: Score(*(total / count).tolist()) for name, total in sums.items()}
 
 
-def _check_finite(run: Pretraining, sums: Sums) -> None:
+def _check_finite(run: Pretraining, sums: StepSums) -> None:
     step = sums.first_bad_step()
     if step is None:
         return

@@ -16,16 +16,16 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
-from lpips_repro.pretraining.name import ASIDE, run_name
-from lpips_repro.pretraining.store import stored_images
+from lpips_repro.pretraining.run_name import ASIDE, run_name
+from lpips_repro.pretraining.stored_crops import stored_crops
 from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.quoting import literal
-from lpips_repro.runs.backbone import check_device
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.runs.folder import record_settings, reported_in
-from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.run_name import run_settings
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.runs.step_mode import check_device
 from lpips_repro.versions import OWN, installed_version, package_version
 from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
 
@@ -56,7 +56,7 @@ def pretrain(composed: DictConfig) -> None:
     folder = Path(cfg.experiments) / run_name(composed)
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
-        crops = stored_images(images, cfg.task.size, Path(cfg.store), cfg.workers)
+        crops = stored_crops(images, cfg.task.size, Path(cfg.store), cfg.workers)
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:

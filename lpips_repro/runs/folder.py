@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from lpips_repro.errors import UserError
 from lpips_repro.files import set_aside
 from lpips_repro.logs import logged_in
-from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import record_run
+from lpips_repro.runs.run_name import run_settings
 
 log = logging.getLogger(__name__)
 

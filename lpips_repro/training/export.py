@@ -79,7 +79,7 @@ def write_summary(
 
     Args:
         val_2afc: of the last validation, by split, and their "mean".
-        scores: of the tables, as `write_result` gives them.
+        scores: of the tables, as `write_run_tables` gives them.
         seconds: of training, as `export_weights` gives them.
     """
     summary = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lpips_repro.backbones import BACKBONES, map_shapes
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key
-from lpips_repro.runs.backbone import compile_forward, compiled_with_gradient
+from lpips_repro.runs.step_mode import compile_forward, compiled_with_gradient
 from lpips_repro.training.batch import Batch, FeatureBatch
 from lpips_repro.training.differences import channel_means
 from lpips_repro.training.dropout import Dropout

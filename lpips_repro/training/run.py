@@ -23,17 +23,17 @@ from lpips_repro.evaluation.runs import TrainedRun, digests_of
 from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
-from lpips_repro.runs.backbone import check_device
 from lpips_repro.runs.checkpoint import load_latest
 from lpips_repro.runs.folder import record_settings, reported_in
-from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.run_name import run_settings
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.runs.step_mode import check_device
 from lpips_repro.training.export import export_weights, is_finished, keep_orphans, write_summary
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.name import ASIDE, run_name
-from lpips_repro.training.result import write_result
+from lpips_repro.training.run_name import ASIDE, run_name
+from lpips_repro.training.run_tables import write_run_tables
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
 from lpips_repro.weights.state_dicts import digest_state
 
@@ -117,7 +117,7 @@ def _train(
     seconds = export_weights(folder, model, identity)
     percent = {name: round(100 * score, 4) for name, score in scores.items()}
     done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name, data)
-    tables = write_result(cfg, done, weights, device)
+    tables = write_run_tables(cfg, done, weights, device)
     write_summary(done, settings, percent, tables, seconds)
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
 

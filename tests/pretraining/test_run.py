@@ -221,7 +221,7 @@ def test_each_task_beats_chance_on_held_out_photographs(task, tmp_path, monkeypa
     ],
 )
 def test_what_is_cheap_to_find_is_found_before_photographs_are_read(tmp_path, monkeypatch, override, message):
-    monkeypatch.setattr(run_module, "stored_images", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(run_module, "stored_crops", lambda *_: pytest.fail("read"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
         tiny_run(tmp_path, "puzzle", override.format(tmp_path))

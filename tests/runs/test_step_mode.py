@@ -6,7 +6,7 @@ import torch
 from lpips_repro.backbones import Backbone, gaussian_state
 from lpips_repro.config import Precision
 from lpips_repro.errors import UserError
-from lpips_repro.runs.backbone import check_device, compiled_with_gradient, set_step_mode
+from lpips_repro.runs.step_mode import check_device, compiled_with_gradient, set_step_mode
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Sums:
+class StepSums:
     """Sums by name, and over how many steps.
 
     Args:

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from lpips_repro.runs.name import default_settings, run_settings, with_hash
+from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
 
 # What changes no result, or is seen in the photographs themselves.
 ASIDE = {

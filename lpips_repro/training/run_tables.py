@@ -30,7 +30,9 @@ BATCH = 64
 RunScores = dict[str, dict[str, dict[str, float]]]
 
 
-def write_result(cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device) -> RunScores:
+def write_run_tables(
+    cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device
+) -> RunScores:
     """Score a run's exported weights on every validation split; write, print and show in TensorBoard its rows.
 
     Args:

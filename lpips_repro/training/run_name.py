@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lpips_repro.runs.name import default_settings, run_settings, with_hash
+from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
 
 # What changes no result: where things are kept, what is watched and how often, and on what it runs.
 ASIDE = {

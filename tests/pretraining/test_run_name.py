@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lpips_repro.pretraining.name import run_name
+from lpips_repro.pretraining.run_name import run_name
 from tests.compose import settings
 
 

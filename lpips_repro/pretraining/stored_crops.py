@@ -15,7 +15,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores, process_pool
-from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill, split_photographs
+from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill_crops, split_photographs
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ DAMAGE = (FileNotFoundError, ValueError, LookupError, TypeError, EOFError)
 CHUNK = 50  # photographs that a worker decodes in one go
 
 
-def stored_images(folder: Path | None, size: int, store: Path, workers: int | None) -> Crops:
+def stored_crops(folder: Path | None, size: int, store: Path, workers: int | None) -> Crops:
     """What `load_images` gives, out of memory maps that are made where they are not there yet.
 
     They are made again if photographs have come, gone or changed (in name, size or time of change).
@@ -84,7 +84,7 @@ def _complete(folder: Path, phases: dict[str, Sequence[Path]], size: int, worker
 
 
 class _Job(NamedTuple):
-    """Some photographs for a worker: see `fill`."""
+    """Some photographs for a worker: see `fill_crops`."""
 
     array: Path
     files: Sequence[Path]
@@ -114,7 +114,7 @@ def _make(folder: Path, phases: dict[str, Sequence[Path]], size: int, workers: i
 
 
 def _fill(job: _Job) -> list[str]:
-    return fill(np.load(job.array, mmap_mode="r+"), job.files, job.first, job.each)
+    return fill_crops(np.load(job.array, mmap_mode="r+"), job.files, job.first, job.each)
 
 
 def _key(phases: dict[str, Sequence[Path]], size: int) -> str:

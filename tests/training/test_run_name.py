@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lpips_repro.training.name import run_name
+from lpips_repro.training.run_name import run_name
 from tests.compose import settings
 
 HASHED = r"-[0-9a-f]{8}"

@@ -5,9 +5,9 @@ from torch import nn
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.pretraining import rates
-from lpips_repro.pretraining.init_kmeans import fill
-from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
+from lpips_repro.pretraining import rates_of_change as module
+from lpips_repro.pretraining.init_kmeans import fill_backbone
+from lpips_repro.pretraining.rates_of_change import equalise_rates, rates_of_change, relative
 from tests.pretraining.leaves import dead_leaves
 from tests.pretraining.test_kmeans import before_relu
 
@@ -57,7 +57,7 @@ def homogeneous_row(**settings):
 @pytest.mark.parametrize("settings", [{}, {"bias": False}])
 def test_scaling_layers_of_a_relu_network_does_not_change_what_it_computes(settings):
     layers, x = homogeneous_row(**settings), images(0)
-    rates.renormalise(layers, x, torch.ones(3))
+    module.renormalise(layers, x, torch.ones(3))
     wanted = layers(images(1))
     before, after = list(equalise_rates(layers, x, 0))  # one round is enough
     assert (before - 1).abs().max() > 0.3
@@ -66,7 +66,7 @@ def test_scaling_layers_of_a_relu_network_does_not_change_what_it_computes(setti
 
 
 def test_rates_that_do_not_come_together_are_an_error(monkeypatch):
-    monkeypatch.setattr(rates, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(module, "MOST_ROUNDS", 1)
     with pytest.raises(UserError, match=r"rates of change still .* after 1 rounds: give more crops"):
         list(equalise_rates(homogeneous_row(), images(0), 0))
 
@@ -76,7 +76,7 @@ def filled():
     """A CaffeNet from k-means, with the record of how it was made, and the images that normalised it."""
     metric = LPIPS("caffenet", "off_the_shelf", weights=gaussian_state("caffenet", 0))
     crops = dead_leaves(160, 96, seed=0)
-    record = fill(metric, crops, patches=2000, seed=0)
+    record = fill_backbone(metric, crops, patches=2000, seed=0)
     return metric, record
 
 

@@ -11,12 +11,12 @@ from lpips_repro.distributed import Ranks
 _STEPS, _LOSS, _NORM, _TRIPLETS, _CREDIT, _FIRST_BAD = range(6)
 
 
-class Window:
+class StepSums:
     """Sums of loss, gradient norm and 2AFC credit.
 
     Args:
         device: where they are kept.
-        values: of a window that was saved, or None for an empty one.
+        values: of sums that were saved, or None to begin with.
         ranks: the processes that share every batch; steps and norms, which they have in common, the first one counts.
     """
 
@@ -40,17 +40,17 @@ class Window:
         self.values[:_FIRST_BAD] += torch.stack(sums)
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], bad)
 
-    def include(self, other: "Window") -> None:
-        """Add all that another window, on the same device, has counted."""
+    def include(self, other: "StepSums") -> None:
+        """Add all that other sums, on the same device, have counted."""
         self.values[:_FIRST_BAD] += other.values[:_FIRST_BAD]
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], other.values[_FIRST_BAD])
 
-    def total(self) -> "Window":
+    def total(self) -> "StepSums":
         """What all ranks have counted together; waits for them."""
         found = torch.tensor(self.ranks.gather(self.values.tolist()), dtype=torch.float64)
         values = found.sum(dim=0)
         values[_FIRST_BAD] = found[:, _FIRST_BAD].min()
-        return Window(values.device, values)
+        return StepSums(values.device, values)
 
     @property
     def triplets(self) -> int:
