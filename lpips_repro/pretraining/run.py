@@ -106,8 +106,7 @@ def _learn(
     with stop_on_signals() as check_stop:
         run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
         held_out = fit(run)
-    saved = load_latest(folder, identity, ("last.pt",))
-    seconds = saved["seconds"] if saved is not None else None
+    seconds = (load_latest(folder, identity, ("last.pt",)) or {}).get("seconds")
     state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}
     save_whole(folder / "weights.pth", state)
     recipe = {

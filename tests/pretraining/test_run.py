@@ -137,6 +137,17 @@ def test_damaged_weights_of_a_finished_run_are_written_again_without_learning(tm
     )
 
 
+def test_a_run_that_an_earlier_version_finished_writes_its_weights_again(tmp_path):
+    first = tiny_run(tmp_path, "puzzle").read_bytes()
+    (folder,) = (tmp_path / "experiments").glob("pretrain-*")
+    content = torch.load(folder / "last.pt", weights_only=True)
+    del content["seconds"]
+    torch.save(content, folder / "last.pt")
+    (folder / "weights.pth").unlink()
+    assert tiny_run(tmp_path, "puzzle").read_bytes() == first
+    assert json.loads((folder / "weights.json").read_text())["seconds"] is None
+
+
 def test_an_edited_configuration_of_an_unfinished_run_is_kept(tmp_path, caplog):
     tiny_run(tmp_path, "puzzle")
     (file,) = (tmp_path / "experiments").glob("pretrain-*/config.yaml")
