@@ -77,7 +77,7 @@ def stored_features(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
     folder = root / split.card["dataset"] / name
-    if (found := _stored(folder, dtype, noise)) is None:  # what is complete is read without the lock
+    if (found := _open_if_whole(folder, dtype, noise)) is None:  # what is complete is read without the lock
         with exclusive(folder):
             _keep_if_damaged(folder, dtype, noise)
             _complete(metric, split, folder, identity, dtype, device, noise)
@@ -85,7 +85,7 @@ def stored_features(
     return found
 
 
-def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
+def _open_if_whole(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
     """The features of a folder, or None if they are not complete or damaged."""
     try:
         return _open(folder, dtype, noise) if (folder / "card.json").is_file() else None
@@ -96,7 +96,7 @@ def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
 def _keep_if_damaged(folder: Path, dtype: str, noise: bool) -> None:
     """Set aside, under the lock, what is complete as its card says and cannot be opened."""
     card = folder / "card.json"
-    if card.is_file() and _stored(folder, dtype, noise) is None:
+    if card.is_file() and _open_if_whole(folder, dtype, noise) is None:
         keep_damaged(*sorted(folder.glob("*.npy")), card, said=f"{folder}: damaged", then="computed again")
 
 

@@ -16,7 +16,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
-from lpips_repro.pretraining.run_name import ASIDE, run_name
+from lpips_repro.pretraining.run_name import LEFT_OUT, run_name
 from lpips_repro.pretraining.stored_crops import stored_crops
 from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.quoting import literal
@@ -57,7 +57,7 @@ def pretrain(composed: DictConfig) -> None:
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
         crops = stored_crops(images, cfg.task.size, Path(cfg.store), cfg.workers)
-        identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
+        identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
             _keep_if_damaged(folder / "weights.pth")
@@ -101,7 +101,7 @@ def _learn(
     identity: dict[str, Any],
 ) -> dict[str, Any]:
     """Train in the run's folder; the recipe of the weights that are then there."""
-    record_settings(folder, composed, ASIDE)
+    record_settings(folder, composed, LEFT_OUT)
     task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
     with stop_on_signals() as check_stop:
         run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)

@@ -40,35 +40,35 @@ def stored_crops(folder: Path | None, size: int, store: Path, workers: int | Non
         UserError: as `load_images`, or where the disk is full.
     """
     phases = split_photographs(folder)
-    made = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
-    if (crops := _stored(made, phases)) is None:  # what is complete is read without the lock
-        with exclusive(made):
-            _keep_if_damaged(made, phases)
-            _complete(made, phases, size, workers or available_cores())
-        crops = _open(made, phases)
+    crops_folder = store / f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(phases, size)}"
+    if (crops := _open_if_whole(crops_folder, phases)) is None:  # what is complete is read without the lock
+        with exclusive(crops_folder):
+            _keep_if_damaged(crops_folder, phases)
+            _complete(crops_folder, phases, size, workers or available_cores())
+        crops = _open(crops_folder, phases)
     counts = len(crops.train), len(crops.held_out)
-    log.info("%s: %d crops to learn from, %d held out, of other photographs", made, *counts)
+    log.info("%s: %d crops to learn from, %d held out, of other photographs", crops_folder, *counts)
     return crops
 
 
-def _stored(made: Path, phases: Iterable[str]) -> Crops | None:
+def _open_if_whole(crops_folder: Path, phases: Iterable[str]) -> Crops | None:
     """The crops of a folder, or None if they are not complete or damaged."""
     try:
-        return _open(made, phases)
+        return _open(crops_folder, phases)
     except DAMAGE:
         return None
 
 
-def _keep_if_damaged(made: Path, phases: Iterable[str]) -> None:
+def _keep_if_damaged(crops_folder: Path, phases: Iterable[str]) -> None:
     """Set aside, under the lock, what is complete as its card says and cannot be opened."""
-    card = made / "card.json"
-    if card.is_file() and _stored(made, phases) is None:
-        keep_damaged(*sorted(made.glob("*.npy")), card, said=f"{made}: damaged", then="made again")
+    card = crops_folder / "card.json"
+    if card.is_file() and _open_if_whole(crops_folder, phases) is None:
+        keep_damaged(*sorted(crops_folder.glob("*.npy")), card, said=f"{crops_folder}: damaged", then="made again")
 
 
-def _open(made: Path, phases: Iterable[str]) -> Crops:
-    card = json.loads((made / "card.json").read_text())
-    train, held_out = (np.load(made / f"{phase}.npy", mmap_mode="r", allow_pickle=False) for phase in phases)
+def _open(crops_folder: Path, phases: Iterable[str]) -> Crops:
+    card = json.loads((crops_folder / "card.json").read_text())
+    train, held_out = (np.load(crops_folder / f"{phase}.npy", mmap_mode="r", allow_pickle=False) for phase in phases)
     return Crops(train, held_out, card["digest"])
 
 

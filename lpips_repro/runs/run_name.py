@@ -17,18 +17,20 @@ ADDED_LATER = {
 }
 
 
-def run_settings(composed: DictConfig | ListConfig, aside: Collection[str], *, resolve: bool = True) -> dict[str, Any]:
+def run_settings(
+    composed: DictConfig | ListConfig, left_out: Collection[str], *, resolve: bool = True
+) -> dict[str, Any]:
     """The settings that change a run's result, by their full names.
 
     Args:
-        composed: the settings; aside: full names of those that change no result.
+        composed: the settings; left_out: full names of those that change no result, or are in the name.
         resolve: replace what refers to other settings.
     """
     settings = flat_settings(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=resolve)))
     return {
         key: value
         for key, value in settings.items()
-        if key not in aside and not (key in ADDED_LATER and value == ADDED_LATER[key])
+        if key not in left_out and not (key in ADDED_LATER and value == ADDED_LATER[key])
     }
 
 

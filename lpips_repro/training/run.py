@@ -32,7 +32,7 @@ from lpips_repro.runs.step_mode import check_device
 from lpips_repro.training.export import export_weights, is_finished, keep_orphans, write_summary
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.run_name import ASIDE, run_name
+from lpips_repro.training.run_name import LEFT_OUT, run_name
 from lpips_repro.training.run_tables import write_run_tables
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
 from lpips_repro.weights.state_dicts import digest_state
@@ -84,7 +84,7 @@ def _train(
     ranks: Ranks,
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
-    data, settings = digests_of(train_splits + val_splits), run_settings(composed, ASIDE)
+    data, settings = digests_of(train_splits + val_splits), run_settings(composed, LEFT_OUT)
     if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():
@@ -143,7 +143,7 @@ def _begin(
         keep_orphans(folder)
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
-    record_settings(folder, composed, ASIDE)
+    record_settings(folder, composed, LEFT_OUT)
     validations = cfg.trainer.epochs + cfg.trainer.decay_epochs + 1
     return saved["scores"] if saved is not None and saved["validations"] == validations else None
 

@@ -6,8 +6,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
 
-# What changes no result: where things are kept, what is watched and how often, and on what it runs.
-ASIDE = {
+# What changes no result (where things are kept, what is watched and how often, on what it runs), or is in the name
+# itself.
+LEFT_OUT = {
     *("data.packed", "data.workers", "data.mirrors", "data.archives", "data.unpack", "data.manifest"),
     *("data.observers", "data.dataset"),
     *("trainer.log_every", "trainer.checkpoint_minutes"),
@@ -23,4 +24,4 @@ def run_name(composed: DictConfig) -> str:
     trainer = f"{data}_{variant}"
     defaults = default_settings("train", data=data, net=net.replace("-", "_"), variant=variant, trainer=trainer)
     # Not resolved: a file in the folder of results is the same one wherever that is.
-    return with_hash(name, run_settings(composed, ASIDE, resolve=False), defaults)
+    return with_hash(name, run_settings(composed, LEFT_OUT, resolve=False), defaults)

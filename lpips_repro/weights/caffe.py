@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from lpips_repro.backbones.caffenet import CHANNELS, GreyAndChroma
 from lpips_repro.backbones.registry import BACKBONES, Backbone
 from lpips_repro.errors import UserError
+from lpips_repro.weights.caffe_npy import read_caffe_npy
 from lpips_repro.weights.caffemodel import Layer, read_caffemodel
-from lpips_repro.weights.npy import read_npy
 
-READERS = {".caffemodel": read_caffemodel, ".npy": read_npy}
+READERS = {".caffemodel": read_caffemodel, ".npy": read_caffe_npy}
 NAME = re.compile(r"conv([1-5])(_s?1)?")
 
 # A convolution and what follows it before the next, by kind.

@@ -18,7 +18,7 @@ from lpips_repro.weights.caffemodel import Layer
 EXPECTED = 'expected a dictionary {layer: {"weights": w, "biases": b}} or {layer: [w, b]}, of strings and arrays alone'
 
 
-def read_npy(path: Path) -> list[Layer]:
+def read_caffe_npy(path: Path) -> list[Layer]:
     """The layers of a file, in its order, without running code of it; UserError where it is no such dictionary."""
     try:
         with path.open("rb") as file:
