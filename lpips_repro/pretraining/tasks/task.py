@@ -26,7 +26,6 @@ from lpips_repro.backbones import Backbone, gaussian_state
 from lpips_repro.config import TaskConfig
 from lpips_repro.config.choices import register_settings
 from lpips_repro.devices import send
-from lpips_repro.errors import check_new
 
 BENT = 0.5  # standard deviation of the logarithm of the exponent that a recoloured channel is raised to
 
@@ -84,7 +83,6 @@ def register_task(name: str, settings: type[TaskConfig]) -> Callable[[Task], Tas
     """Register a class and the dataclass of its settings; UserError if the name is taken."""
 
     def register(task: Task) -> Task:
-        check_new("task", name, TASKS)
         register_settings("task", name, settings)
         TASKS[name] = task
         return task
