@@ -37,7 +37,7 @@ def read_caffe(path: Path, net: str) -> dict[str, Tensor]:
         net: a CaffeNet backbone.
 
     Raises:
-        UserError: where the file cannot be read, or a layer is missing, misshapen or of another kind of network: it
+        UserError: if the file cannot be read, or a layer is missing, misshapen or of another kind of network: it
             names the file, the layer, what is found and what is expected.
     """
     if BACKBONES[net].channels != CHANNELS:

@@ -19,7 +19,7 @@ EXPECTED = 'expected a dictionary {layer: {"weights": w, "biases": b}} or {layer
 
 
 def read_caffe_npy(path: Path) -> list[Layer]:
-    """The layers of a file, in its order, without running code of it; UserError where it is no such dictionary."""
+    """The layers of a file, in its order, without running code of it; UserError if it is no such dictionary."""
     try:
         with path.open("rb") as file:
             content = _plain(_load(file))

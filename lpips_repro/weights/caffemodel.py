@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from lpips_repro.errors import UserError
 
-# By message: each field's number and type, and "*" where it is repeated; types in capitals are messages.
+# By message: each field's number and type, and "*" if it is repeated; types in capitals are messages.
 FIELDS = {
     "Net": {"layers": (2, "V1Layer*"), "layer": (100, "Layer*")},
     "Layer": {
@@ -38,7 +38,7 @@ FIELDS = {
 V1_KINDS = {4: "Convolution", 18: "ReLU"}
 # Whose parameters are read: those of the fully connected layers are many times as large.
 READ = ("Convolution", "BatchNorm", "Scale")
-# What Caffe adds to a variance where a file does not say.
+# What Caffe adds to a variance if a file does not say.
 EPSILON = 1e-5
 
 
@@ -47,7 +47,7 @@ class Layer(NamedTuple):
 
     Attributes:
         name: as in the file.
-        kind: as Caffe names it, such as "Convolution"; "" where it does not matter.
+        kind: as Caffe names it, such as "Convolution"; "" if it does not matter.
         blobs: its parameters, of the kinds in `READ`.
         slope: of a ReLU, for negative values; epsilon: of a BatchNorm, added to the variance.
     """
@@ -60,7 +60,7 @@ class Layer(NamedTuple):
 
 
 def read_caffemodel(path: Path) -> list[Layer]:
-    """The layers of a file, in its order; UserError where it cannot be read or holds none."""
+    """The layers of a file, in its order; UserError if it cannot be read or holds none."""
     net = _message_class("Net")()
     try:
         net.ParseFromString(path.read_bytes())

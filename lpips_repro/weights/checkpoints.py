@@ -23,7 +23,7 @@ PREFIXES = ("module.", "base_encoder.", "encoder_q.", "backbone.")
 
 
 def encoder_state(content: Any) -> Any:
-    """What a file holds, or the encoder's state dict where it is a checkpoint of one of these shapes."""
+    """What a file holds, or the encoder's state dict if it is a checkpoint of one of these shapes."""
     while isinstance(content, dict) and (key := next((k for k in NESTED if isinstance(content.get(k), dict)), None)):
         content = content[key]
     if not isinstance(content, dict):

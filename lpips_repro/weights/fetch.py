@@ -20,7 +20,7 @@ def fetch_weights(composed: DictConfig) -> None:
     """Fetch what is missing of the networks named in `configs/weights.yaml`, check all, and log where each lies.
 
     Raises:
-        UserError: listing what could not be had, after everything else was fetched.
+        UserError: listing what could not be fetched, after everything else was fetched.
     """
     cfg = parse(composed, WeightsConfig)
     failures = []

@@ -10,11 +10,11 @@ FOLDER_VARIABLE = "LPIPS_REPRO_WEIGHTS"
 
 
 class WeightsNotFoundError(UserError):
-    """No weights at hand: the message says where they were looked for and how to get them."""
+    """No weights were found: the message says where they were looked for and how to get them."""
 
 
 def weights_folder() -> Path | None:
-    """The folder in LPIPS_REPRO_WEIGHTS, or None where it is not set; UserError where it is not a folder."""
+    """The folder in LPIPS_REPRO_WEIGHTS, or None if it is not set; UserError if it is not a folder."""
     value = os.environ.get(FOLDER_VARIABLE)
     if not value:
         return None

@@ -37,8 +37,8 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         download: whether torchvision may download what is not found.
 
     Raises:
-        WeightsNotFoundError: where no source has them.
-        UserError: where a file is there and cannot be read, or does not hold the ImageNet weights.
+        WeightsNotFoundError: if no source has them.
+        UserError: if a file is there and cannot be read, or does not hold the ImageNet weights.
     """
     if path is not None:
         return read_weights(Path(path), name)
@@ -98,7 +98,7 @@ def find_imagenet_file(name: str) -> Path | None:
 
 
 def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
-    """Raise UserError where a file does not hold torchvision's ImageNet weights; warn where that cannot be told."""
+    """Raise UserError if a file does not hold torchvision's ImageNet weights; warn if that cannot be told."""
     published = Path(_published(name).url)
     if name in FEATURES_SHA256:
         wanted = FEATURES_SHA256[name]

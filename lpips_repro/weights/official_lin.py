@@ -35,11 +35,11 @@ def official_lin_state(net: str, version: str, download: bool = True) -> dict[st
 
     Args:
         net, version: one of the pairs in `SHA256`.
-        download: whether they may be downloaded where they are not found.
+        download: whether they may be downloaded if they are not found.
 
     Raises:
-        WeightsNotFoundError: where no source has them, or there are none for this net and version.
-        UserError: where a file is there and is not the official one.
+        WeightsNotFoundError: if no source has them, or there are none for this net and version.
+        UserError: if a file is there and is not the official one.
     """
     if (net, version) not in SHA256:
         known = ", ".join(f"{n} v{v}" for n, v in SHA256)

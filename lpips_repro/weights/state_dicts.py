@@ -16,13 +16,13 @@ def read_weights(path: Path, net: str) -> dict[str, Tensor]:
     """The parameters of a backbone from a file of any kind that is known: a state dict, or Caffe's layers.
 
     Raises:
-        UserError: where the file cannot be read, or holds no weights of this backbone.
+        UserError: if the file cannot be read, or holds no weights of this backbone.
     """
     return read_caffe(path, net) if path.suffix in READERS else read_state(path)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file, safely (no code in it is run), on the CPU; UserError where that cannot be done.
+    """A state dict from a file, safely (no code in it is run), on the CPU; UserError if that cannot be done.
 
     Of a checkpoint of self-supervised learning, the encoder's: see `lpips_repro.weights.checkpoints`.
     """
