@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -38,7 +38,7 @@ def pin(tensor: Tensor) -> Tensor:
     return tensor.pin_memory()
 
 
-def read_ahead(read: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+def read_ahead(read: Callable[[Item], Value], items: Iterable[Item]) -> Generator[Value, None, None]:
     """What `read` gives for each item: a thread reads the next one while the caller works with this one."""
     with ThreadPoolExecutor(1) as reader:
         coming = None

@@ -16,7 +16,7 @@ from lpips_repro.versions import OWN, ROOT, installed_version, package_version
 PACKAGE = ROOT / OWN
 LIBRARIES = ("torch", "torchvision", "numpy")
 # From images in memory to the distances of any method.
-METRICS = ("metrics", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
+METRICS = ("metrics", "weights", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
 
 
 def provenance(*sources: str, libraries: tuple[str, ...] = LIBRARIES, own: Callable[..., Any] | None = None) -> dict:

@@ -4,7 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from lpips_repro.cli import run
-from lpips_repro.metrics.fetch import fetch_weights
+from lpips_repro.weights.fetch import fetch_weights
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="weights")

@@ -5,7 +5,8 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-import lpips_repro.datasets  # noqa: F401 (registers those that settings can choose)
+import lpips_repro.datasets
+import lpips_repro.pretraining.tasks  # noqa: F401 (both register what settings can choose)
 from lpips_repro.config.timm_nets import register_timm_nets
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.imagenet import imagenet_state
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

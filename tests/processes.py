@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.compose import CONFIGS
 
 REPOSITORY = CONFIGS.parent
 PATIENCE = 120  # seconds, for a machine that has much else to do
+# Of processes that torchrun starts: they find each other without a network.
+NETWORK = {"PYTHONPATH": str(REPOSITORY), "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def ended_process() -> int:
@@ -69,6 +72,22 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def torchrun(processes: int, *words: str) -> list[str]:
+    """A command that starts so many processes, which find each other on this machine alone."""
+    local = ("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1", "--max-restarts=0")
+    return [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", *local, *words]
+
+
+def call(*command: str, status: int = 0) -> str:
+    """Run a command to its end; its output."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **NETWORK}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
 
 
 def run_words(data: Path, home: Path, *more: str) -> list[str]:

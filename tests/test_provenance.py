@@ -27,6 +27,8 @@ def package(tmp_path, monkeypatch):
         "metrics/lpips/short_convolution.py",
         "metrics/compilation.py",
         "metrics/fsim.py",
+        "weights/caffe.py",
+        "weights/checkpoints.py",
         "backbones/tapped.py",
         "evaluation/distances/compute.py",
         "color.py",

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
-from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
 from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.imagenet import imagenet_state
+from lpips_repro.weights.official_lin import official_lin_state
 
 # Triplets that are written at a time.
 BLOCK = 1000

@@ -45,8 +45,8 @@ from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.step_sums import StepSums
 from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures
-from lpips_repro.training.window import Window
 
 TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
 CPU = torch.device("cpu")
@@ -102,7 +102,7 @@ def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> Fe
 def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
     """An epoch as the loop does it."""
     trainer = trainer_settings()
-    training_step, window = TrainingStep(model, make_optimizer(model, 1e-4), trainer, seed=0), Window(CPU)
+    training_step, window = TrainingStep(model, make_optimizer(model, 1e-4), trainer, seed=0), StepSums(CPU)
     order = np.random.default_rng([0, epoch]).permutation(len(triplets))
     for step in range(EPOCH_STEPS):
         window.add(step, *training_step(triplets, order[step * BATCH : (step + 1) * BATCH], step))

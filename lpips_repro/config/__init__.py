@@ -21,7 +21,7 @@ from lpips_repro.config.evaluate import (
 from lpips_repro.config.kmeans import KmeansConfig
 from lpips_repro.config.optimizer import Optimizer, OptimizerConfig, Precision, Schedule
 from lpips_repro.config.parse import explain, parse
-from lpips_repro.config.pretrain import BiganConfig, PretrainConfig, PuzzleConfig, SplitBrainConfig, TaskConfig
+from lpips_repro.config.pretrain import PretrainConfig, TaskConfig
 from lpips_repro.config.train import (
     Activation,
     FeaturesDtype,
@@ -34,7 +34,6 @@ __all__ = [
     "SUPERVISIONS",
     "Activation",
     "BenchConfig",
-    "BiganConfig",
     "CorrelationConfig",
     "DataSettings",
     "DatasetConfig",
@@ -52,12 +51,10 @@ __all__ = [
     "OptimizerConfig",
     "Precision",
     "PretrainConfig",
-    "PuzzleConfig",
     "Resize",
     "Schedule",
     "ScratchInit",
     "SparsityConfig",
-    "SplitBrainConfig",
     "Splits",
     "TaskConfig",
     "TrainConfig",

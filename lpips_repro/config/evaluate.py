@@ -2,10 +2,12 @@
 
 import enum
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_name, check_seed
 from lpips_repro.errors import UserError, check_choice
+from lpips_repro.modules import import_file
 
 
 class Device(enum.Enum):
@@ -40,7 +42,7 @@ class MetricConfig:
     """A row of a metric that is no network's, and its name in the paper.
 
     Attributes:
-        function: one of `lpips_repro.metrics`, with its settings; or
+        function: one of `lpips_repro.metrics`, or registered by the Python file `module`, with its settings; or
         distances: a folder of distances that another program computed, or "" where there are none; remedy: how to get
             them.
     """
@@ -50,8 +52,11 @@ class MetricConfig:
     paper: str | None = None
     distances: str | None = None
     remedy: str = ""
+    module: str | None = None
 
     def __post_init__(self):
+        if self.module is not None:
+            import_file(Path(self.module), "metric")
         if (self.function is None) == (self.distances is None):
             raise UserError("metric: expected either function or distances")
 

@@ -1,25 +1,23 @@
-"""Settings of pretraining: `configs/pretrain.yaml` and `configs/task/`."""
+"""What the settings of every pretext task share, and `configs/pretrain.yaml`; others are next to the tasks' classes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
-from lpips_repro.config.choices import register_settings
 from lpips_repro.config.evaluate import Device
 from lpips_repro.config.optimizer import OptimizerConfig, Precision, Schedule
 from lpips_repro.errors import UserError
 
-# Each is chosen among all 9! by its distance to those before: of so many in seconds. The paper has up to 1000.
-MOST_PERMUTATIONS = 2000
-
 
 @dataclass
 class TaskConfig:
-    """What every pretext task has.
+    """What the settings of every pretext task have: base of the dataclass that is registered with its class.
 
     Attributes:
+        name: that its class is registered under.
         size: side in pixels of the crops that photographs are stored as; side: of the part of one that is seen.
+        module: a Python file that registers it, or None for those that the package has.
     """
 
     name: str
@@ -29,6 +27,7 @@ class TaskConfig:
     batch_size: int
     learning_rate: float
     beta1: float
+    module: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
         check_at_least("task.steps", self.steps, 1)
@@ -41,64 +40,8 @@ class TaskConfig:
 
 
 @dataclass
-class PuzzleConfig(TaskConfig):
-    """See `lpips_repro.pretraining.puzzle`."""
-
-    tile: int
-    permutations: int
-    features: int
-    hidden: int
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_at_least("task.tile", self.tile, 23)  # what leaves conv5 a pixel
-        check_at_least("task.side", self.side, 3 * (self.tile + 1))  # tiles in their cells, with a pixel to move
-        check_at_least("task.features", self.features, 1)
-        check_at_least("task.hidden", self.hidden, 1)
-        if not 2 <= self.permutations <= MOST_PERMUTATIONS:
-            raise UserError(f"task.permutations={self.permutations}: expected an integer from 2 to {MOST_PERMUTATIONS}")
-
-
-@dataclass
-class SplitBrainConfig(TaskConfig):
-    """See `lpips_repro.pretraining.splitbrain`."""
-
-    hidden: int
-    recoloured: float
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_at_least("task.hidden", self.hidden, 1)
-        if not 0 <= self.recoloured <= 1:
-            raise UserError(f"task.recoloured={self.recoloured}: expected a share in [0, 1]")
-        if self.side < 35 or self.side % 16 != 3:
-            raise UserError(f"task.side={self.side}: expected 35, 51, 67, ...: conv5's map then fits the picture")
-
-
-@dataclass
-class BiganConfig(TaskConfig):
-    """See `lpips_repro.pretraining.bigan`."""
-
-    latents: int
-    width: int
-    hidden: int
-
-    def __post_init__(self):
-        super().__post_init__()
-        for key in ("latents", "width", "hidden"):
-            check_at_least(f"task.{key}", getattr(self, key), 1)
-        if self.side != 64:
-            raise UserError(f"task.side={self.side}: expected 64, which the generator makes")
-
-
-TASK_SCHEMAS = {"splitbrain": SplitBrainConfig, "puzzle": PuzzleConfig, "bigan": BiganConfig}
-for _name, _settings in TASK_SCHEMAS.items():
-    register_settings("task", _name, _settings)
-
-
-@dataclass
 class PretrainConfig:
-    """`configs/pretrain.yaml`; `task` as in `TASK_SCHEMAS`."""
+    """`configs/pretrain.yaml`; `task` as in `config.choices`."""
 
     task: Any
     images: str | None

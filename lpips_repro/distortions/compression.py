@@ -17,4 +17,6 @@ def jpeg(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nda
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     pixels = np.rint(image[..., ::-1] * 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels), settings)
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None  # what was just encoded
+    return decoded[..., ::-1].astype(np.float32) / 255

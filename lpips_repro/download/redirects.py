@@ -73,7 +73,7 @@ def _why_refused(url: str, new: str) -> str | None:
         return "no address on the web"
     if (old_address.scheme, address.scheme) == ("https", "http"):
         return "from https to http"
-    if any(map(_is_private, _resolve(host))) and not _reaches_private_only(old_address.hostname):
+    if any(map(_is_private, _resolve(host))) and not _reaches_private_only(old_address.hostname or ""):
         return "from a public address to a private one"
     return None
 
@@ -89,7 +89,7 @@ def _resolve(host: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return set()
-    return {ipaddress.ip_address(address[0].partition("%")[0]) for *_, address in found}
+    return {ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found}
 
 
 def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -30,17 +30,17 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
 from lpips_repro.features.patches import to_images
-from lpips_repro.files import set_aside, write_whole
+from lpips_repro.files import keep_damaged, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
+from lpips_repro.weights.state_dicts import digest_state
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +77,15 @@ def stored_features(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
     folder = root / split.card["dataset"] / name
-    if (found := _stored(folder, dtype, noise)) is None:  # what is complete is read without the lock
+    if (found := _open_if_whole(folder, dtype, noise)) is None:  # what is complete is read without the lock
         with exclusive(folder):
-            _keep_damaged(folder, dtype, noise)
+            _keep_if_damaged(folder, dtype, noise)
             _complete(metric, split, folder, identity, dtype, device, noise)
         found = _open(folder, dtype, noise)
     return found
 
 
-def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
+def _open_if_whole(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
     """The features of a folder, or None if they are not complete or damaged."""
     try:
         return _open(folder, dtype, noise) if (folder / "card.json").is_file() else None
@@ -93,11 +93,11 @@ def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
         return None
 
 
-def _keep_damaged(folder: Path, dtype: str, noise: bool) -> None:
-    """Set aside with a warning, under the lock, what is complete as its card says and cannot be opened."""
-    if (folder / "card.json").is_file() and _stored(folder, dtype, noise) is None:
-        kept = [set_aside(file).name for file in [*sorted(folder.glob("*.npy")), folder / "card.json"]]
-        log.warning("%s: damaged: kept as %s, and computed again", folder, ", ".join(kept))
+def _keep_if_damaged(folder: Path, dtype: str, noise: bool) -> None:
+    """Set aside, under the lock, what is complete as its card says and cannot be opened."""
+    card = folder / "card.json"
+    if card.is_file() and _open_if_whole(folder, dtype, noise) is None:
+        keep_damaged(*sorted(folder.glob("*.npy")), card, said=f"{folder}: damaged", then="computed again")
 
 
 def _open(folder: Path, dtype: str, noise: bool) -> SplitFeatures:

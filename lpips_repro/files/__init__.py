@@ -3,6 +3,7 @@
 from lpips_repro.files.writing import (
     finish_writing,
     free_name,
+    keep_damaged,
     new_file,
     set_aside,
     sync,
@@ -10,4 +11,13 @@ from lpips_repro.files.writing import (
     written_together,
 )
 
-__all__ = ["finish_writing", "free_name", "new_file", "set_aside", "sync", "write_whole", "written_together"]
+__all__ = [
+    "finish_writing",
+    "free_name",
+    "keep_damaged",
+    "new_file",
+    "set_aside",
+    "sync",
+    "write_whole",
+    "written_together",
+]

@@ -3,12 +3,15 @@
 import contextlib
 import glob
 import itertools
+import logging
 import os
 import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+log = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -106,6 +109,17 @@ def set_aside(path: Path, suffix: str = "damaged") -> Path:
     target = free_name(path.with_name(f"{path.name}.{suffix}"))
     path.rename(target)
     return target
+
+
+def keep_damaged(*files: Path, said: str, then: str) -> None:
+    """Set aside those of some files that exist, so that they can still be looked at, with a warning.
+
+    Args:
+        files: damaged, or of no use without one that is.
+        said: of them, such as "FOLDER: damaged"; then: what is done next, such as "made again".
+    """
+    kept = [set_aside(file).name for file in files if file.is_file()]
+    log.warning("%s: kept as %s, and %s", said, ", ".join(kept), then)
 
 
 def free_name(path: Path) -> Path:

@@ -20,7 +20,7 @@ from lpips_repro.metrics.lpips.released import lin_key
 TOLERANCE = 1e-5  # of the largest value
 TIMM = ("timm/test_vit", "timm/test_resnet")  # the smallest that timm has
 # Other settings of classic metrics than their own defaults.
-SETTINGS = {
+SETTINGS: dict[str, tuple[dict[str, str | bool], ...]] = {
     "l2": ({"colorspace": "lab"},),
     "ssim": ({"colorspace": "lab"}, {"window": "gaussian"}, {"truncate": True}),
 }

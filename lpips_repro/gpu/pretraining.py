@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from lpips_repro.gpu.runner import Check
-from lpips_repro.gpu.small import TASKS, check_learned, parameters, pretraining_run
+from lpips_repro.gpu.small_runs import TASK_SETTINGS, check_learned, parameters, pretraining_run
 from lpips_repro.gpu.waiting import no_waiting
 from lpips_repro.pretraining.loop import fit
 
 
 def checks() -> list[Check]:
     """One for each task."""
-    return [Check("pretraining", task, functools.partial(steps, task)) for task in TASKS]
+    return [Check("pretraining", task, functools.partial(steps, task)) for task in TASK_SETTINGS]
 
 
 def steps(task: str, device: torch.device) -> str:

@@ -17,7 +17,7 @@ import torch.multiprocessing
 from lpips_repro.distributed import Ranks
 from lpips_repro.gpu.resume import agreement, train
 from lpips_repro.gpu.runner import Check
-from lpips_repro.gpu.small import parameters, training_run
+from lpips_repro.gpu.small_runs import parameters, training_run
 from lpips_repro.runs.checkpoint import load_checkpoint
 
 WORLD = 2
@@ -38,7 +38,9 @@ def two_as_one(net: str, variant: str, device: torch.device) -> str:
         processes = torch.multiprocessing.spawn(_rank, arguments, WORLD, join=False)
         _wait(processes)
         two = training_run(Path(root) / "two", net, variant, device)
-        two.model.load_trained_state(load_checkpoint(two.folder / "last.pt", two.identity)["model"])
+        saved = load_checkpoint(two.folder / "last.pt", two.identity)
+        assert saved is not None, "the processes left no checkpoint"
+        two.model.load_trained_state(saved["model"])
         return agreement(one, parameters(two.model))
 
 

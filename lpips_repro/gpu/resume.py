@@ -11,13 +11,13 @@ import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lpips_repro.gpu.runner import Check
-from lpips_repro.gpu.small import parameters, pretraining_run, training_run
+from lpips_repro.gpu.small_runs import parameters, pretraining_run, training_run
 from lpips_repro.pretraining import loop as pretraining_loop
 from lpips_repro.runs.signals import Stopped
 from lpips_repro.training import loop as training_loop
@@ -57,7 +57,7 @@ def stopped_or_not(run: Callable[..., Trained], device: torch.device) -> str:
     return f"{agreement(whole, resumed.after)}; run twice: {_apart(whole, again.after):.1e}"
 
 
-def train(net: str, variant: str, folder: Path, device: torch.device, **settings: object) -> Trained:
+def train(net: str, variant: str, folder: Path, device: torch.device, **settings: Any) -> Trained:
     """Train to the end, or until `check_stop` raises."""
     run = training_run(folder, net, variant, device, **settings)
     before = parameters(run.model)
@@ -65,7 +65,7 @@ def train(net: str, variant: str, folder: Path, device: torch.device, **settings
     return Trained(before, parameters(run.model))
 
 
-def pretrain(task: str, folder: Path, device: torch.device, **settings: object) -> Trained:
+def pretrain(task: str, folder: Path, device: torch.device, **settings: Any) -> Trained:
     """The same of a pretext task."""
     run = pretraining_run(folder, task, device, **settings)
     before = parameters(run.task)

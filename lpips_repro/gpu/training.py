@@ -3,11 +3,12 @@
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lpips_repro.gpu.runner import Check, NotRun
-from lpips_repro.gpu.small import check_learned, parameters, training_run
+from lpips_repro.gpu.small_runs import check_learned, parameters, training_run
 from lpips_repro.gpu.waiting import no_waiting
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.training.loop import fit
@@ -28,11 +29,11 @@ def checks() -> list[Check]:
     return found
 
 
-def _check(name: str, net: str, variant: str, **trainer: object) -> Check:
+def _check(name: str, net: str, variant: str, **trainer: Any) -> Check:
     return Check("training", name, functools.partial(steps, net, variant, **trainer))
 
 
-def steps(net: str, variant: str, device: torch.device, **trainer: object) -> str:
+def steps(net: str, variant: str, device: torch.device, **trainer: Any) -> str:
     """Some steps of a run."""
     if trainer.get("compile") and (reason := why_not(device)):
         raise NotRun(reason)

@@ -32,7 +32,7 @@ class Crops(NamedTuple):
 
 
 def load_images(folder: Path | None, size: int) -> Crops:
-    """Crops of all photographs, the same ones every time, in memory (`stored_images` keeps them on disk).
+    """Crops of all photographs, the same ones every time, in memory (`stored_crops` keeps them on disk).
 
     The first crop of a photograph is the largest square in its middle; others are squares at random places, from `size`
     pixels a side to the largest. All are scaled to `size` (where they are smaller, up).
@@ -47,7 +47,7 @@ def load_images(folder: Path | None, size: int) -> Crops:
     crops, digests = {}, []
     for phase, files in split_photographs(folder).items():
         crops[phase] = np.empty((len(files) * crops_of_each(phase, files), size, size, 3), np.uint8)
-        digests += fill(crops[phase], files, 0, crops_of_each(phase, files))
+        digests += fill_crops(crops[phase], files, 0, crops_of_each(phase, files))
     return Crops(crops["train"], crops["held_out"], digest_of_all(digests))
 
 
@@ -81,7 +81,7 @@ def crops_of_each(phase: str, files: Sequence[Path]) -> int:
     return -(-LEAST_CROPS[phase] // len(files))
 
 
-def fill(crops: np.ndarray, files: Sequence[Path], first: int, each: int) -> list[str]:
+def fill_crops(crops: np.ndarray, files: Sequence[Path], first: int, each: int) -> list[str]:
     """Write the crops of some photographs of a phase in their places.
 
     Args:
@@ -120,5 +120,5 @@ def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
             side = int(rng.integers(min(size, largest), largest, endpoint=True))
             left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         box = (left, top, left + side, top + side)
-        crops[number] = photograph.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        crops[number] = np.asarray(photograph.resize((size, size), Image.Resampling.BILINEAR, box=box))
     return crops

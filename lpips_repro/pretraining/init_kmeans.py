@@ -16,25 +16,25 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
-from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import set_aside
+from lpips_repro.files import keep_damaged
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining.images import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
-from lpips_repro.pretraining.rates import equalise_rates, rates_of_change, relative
+from lpips_repro.pretraining.rates_of_change import equalise_rates, rates_of_change, relative
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import METRICS, provenance
 from lpips_repro.runs.checkpoint import save_whole
+from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 
 SIZE = 227  # of the crops: Caffe's own
 HELD_OUT = 64  # crops of photographs that give nothing else, for the rates on them
-CODE = tuple(f"pretraining/{name}.py" for name in ("images", "init_kmeans", "kmeans", "rates"))
+CODE = tuple(f"pretraining/{name}.py" for name in ("images", "init_kmeans", "kmeans", "rates_of_change"))
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")
 ZOOM = 4  # of the filters in their picture
 
@@ -51,8 +51,9 @@ def init_kmeans(composed: DictConfig) -> None:
     # The metric, so that images come to the layers as they will when it is evaluated.
     metric = LPIPS(net.backbone, "off_the_shelf", weights=gaussian_state(net.backbone, cfg.seed))
     check_row(net.backbone, metric.backbone.features)
+    assert net.weights is not None  # as `KmeansConfig` has checked
     path = Path(net.weights)
-    _keep_damaged(path)
+    _keep_if_damaged(path)
     known = read_recipe(path)
     if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
         raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
@@ -61,7 +62,7 @@ def init_kmeans(composed: DictConfig) -> None:
     crops = {"train": draw_crops(folder, "train", cfg.crops), "held_out": draw_crops(folder, "held_out", HELD_OUT)}
     identity = {
         "backbone": net.backbone,
-        "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of)).hexdigest()}" for phase, of in crops.items()},
+        "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of).data).hexdigest()}" for phase, of in crops.items()},
         "patches": cfg.patches,
         "seed": cfg.seed,
         **provenance(*METRICS, *CODE, libraries=PACKAGES),
@@ -71,7 +72,7 @@ def init_kmeans(composed: DictConfig) -> None:
         return
     if known:
         log.warning("%s: that of other photographs or settings is replaced: its command makes it again", path)
-    record = fill(metric, crops["train"], cfg.patches, cfg.seed)
+    record = fill_backbone(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
@@ -83,7 +84,7 @@ def init_kmeans(composed: DictConfig) -> None:
     print(f"written: {path}, {recipe_file(path)}, {picture}")
 
 
-def _keep_damaged(path: Path) -> None:
+def _keep_if_damaged(path: Path) -> None:
     """Set aside weights that were made here, as their recipe says, and cannot be read."""
     try:
         made_here = "patches" in json.loads(recipe_file(path).read_text())
@@ -93,10 +94,10 @@ def _keep_damaged(path: Path) -> None:
         try:
             read_state(path)
         except UserError:
-            log.warning("%s: damaged, kept as %s, and made again", path, set_aside(path).name)
+            keep_damaged(path, said=f"{path}: damaged", then="made again")
 
 
-def fill(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
+def fill_backbone(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
     """Set the parameters of a metric's backbone, the same ones in whatever order the crops come.
 
     Args:
@@ -136,7 +137,7 @@ def draw_crops(folder: Path | None, phase: str, count: int) -> np.ndarray:
 
 def in_order(crops: np.ndarray) -> np.ndarray:
     """Crops in an order of their content, so that nothing depends on the order of reading."""
-    return np.stack(sorted(crops, key=lambda crop: crop.tobytes()))
+    return crops[sorted(range(len(crops)), key=lambda number: crops[number].tobytes())]
 
 
 def picture_filters(metric: LPIPS) -> Image.Image:
@@ -144,8 +145,8 @@ def picture_filters(metric: LPIPS) -> Image.Image:
     weight = metric.backbone.features[0].weight.detach()
     # The gradient through the preprocessing: it may have turned colours round.
     pixels = torch.zeros(weight.shape, requires_grad=True)
-    (metric.preprocess((pixels,)) * weight).sum().backward()
-    filters = (pixels.grad / pixels.grad.abs().amax(dim=(1, 2, 3), keepdim=True) + 1) / 2
+    (gradient,) = torch.autograd.grad((metric.preprocess((pixels,)) * weight).sum(), pixels)
+    filters = (gradient / gradient.abs().amax(dim=(1, 2, 3), keepdim=True) + 1) / 2
     grid = make_grid(filters, nrow=round(math.sqrt(1.5 * len(filters))), padding=1, pad_value=1)
     picture = Image.fromarray((grid.permute(1, 2, 0) * 255).round().byte().numpy())
     return picture.resize((picture.width * ZOOM, picture.height * ZOOM), Image.Resampling.NEAREST)

@@ -9,7 +9,7 @@ patches of its input, which the layers before it have made:
     normalise   weights and bias so that over images each channel has deviation 1 and mean BIAS before its ReLU
 
 A convolution in groups is one for each group: its filters come from patches of their own channels. What then equalises
-the layers is in `lpips_repro.pretraining.rates`.
+the layers is in `lpips_repro.pretraining.rates_of_change`.
 """
 
 import warnings
@@ -34,12 +34,12 @@ IN_A_ROW = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.LocalResponseNorm)
 
 def check_row(net: str, layers: nn.Module) -> None:
     """UserError unless the layers are convolutions, ReLUs, poolings and LRN in a row."""
-    row = isinstance(layers, nn.Sequential)
-    others = {type(layer).__name__ for layer in (layers if row else [layers]) if not isinstance(layer, IN_A_ROW)}
+    row = list(layers) if isinstance(layers, nn.Sequential) else [layers]
+    others = {type(layer).__name__ for layer in row if not isinstance(layer, IN_A_ROW)}
     if others:
         found = ", ".join(sorted(others))
         raise UserError(f"backbone={net}: has {found}: k-means needs {', '.join(kind.__name__ for kind in IN_A_ROW)}")
-    for number, layer in enumerate(layers):
+    for number, layer in enumerate(row):
         # Of weight or spectral normalization the weight is computed, and what is written into it is lost.
         if isinstance(layer, nn.Conv2d) and not isinstance(layer.weight, nn.Parameter):
             raise UserError(f"backbone={net}: the weight of layer {number} is computed: use a convolution without that")

@@ -8,8 +8,8 @@ before the first step, every `validate_every` steps and after the last:
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,16 @@ from lpips_repro.config import Precision, PretrainConfig
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.precision import tf32
 from lpips_repro.pretraining.images import Crops
-from lpips_repro.pretraining.sums import Sums
-from lpips_repro.pretraining.task import PretextTask, Score
+from lpips_repro.pretraining.step_sums import StepSums
+from lpips_repro.pretraining.tasks.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
-from lpips_repro.runs.backbone import set_step_mode
 from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.example_order import epoch_order, mixed_seed
 from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
 from lpips_repro.runs.optimizer import make_optimizer
-from lpips_repro.runs.order import epoch_order, mixed_seed
 from lpips_repro.runs.schedule import learning_rate
 from lpips_repro.runs.signals import Stopped
+from lpips_repro.runs.step_mode import set_step_mode
 
 # A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
 SCORED = 1000
@@ -56,7 +56,7 @@ class Pretraining:
     crops: Crops
     cfg: PretrainConfig
     device: torch.device
-    check_stop: Callable[[], None]
+    check_stop: Callable[..., bool]
     photographs: Sequence[Path] = ()
 
     def numbers(self, step: int) -> np.ndarray:
@@ -66,7 +66,7 @@ class Pretraining:
         order = epoch_order(self.cfg.seed, taken, len(self.crops.train))
         return order[within * size : (within + 1) * size]
 
-    def batches(self, step: int) -> Iterator[np.ndarray]:
+    def batches(self, step: int) -> Generator[np.ndarray, None, None]:
         """The crops of each step from this one on; the next ones are read while the last ones are learned from."""
 
         def read(step: int) -> np.ndarray:
@@ -85,6 +85,26 @@ class Pretraining:
         return torch.Generator().manual_seed(mixed_seed(self.cfg.seed, *numbers))
 
 
+@dataclass
+class _State:
+    """Where a run is: all that a checkpoint holds, but for task and optimizer.
+
+    Attributes:
+        entry: sums since the last log entry; period: since the last validation.
+        step: how many there were; validated: the step of the last validation, -1 before it; scores: of that one.
+        seconds: that earlier starts took; None if they did not save it.
+        started: when this start began.
+    """
+
+    entry: StepSums
+    period: StepSums
+    step: int = 0
+    validated: int = -1
+    scores: dict[str, Score] = field(default_factory=dict)
+    seconds: float | None = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+
 def fit(run: Pretraining) -> dict[str, Score]:
     """Learn to the end, from wherever an earlier start of the same run stopped.
 
@@ -98,62 +118,72 @@ def fit(run: Pretraining) -> dict[str, Score]:
     cfg, task, steps = run.cfg, run.task, run.cfg.task.steps
     set_step_mode(task.backbone, cfg.precision, cfg.compile)
     optimizer = make_optimizer(task, cfg.task.learning_rate, cfg.optimizer, cfg.task.beta1)
-    step, validated, scores = 0, -1, {}
-    entry, period = Sums(run.device), Sums(run.device)  # since the last log entry, and since the last validation
-
-    saved = load_latest(run.folder, run.identity, ("last.pt",))
-    if saved is not None:
-        task.load_state_dict(saved["task"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step, validated = saved["step"], saved["validated"]
-        scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
-        entry = Sums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
-        period = Sums(run.device, saved.get("period"))  # which earlier versions of the code did not save
-
-    def save() -> None:
-        _check_finite(run, entry)
-        watch.flush()
-        content = {"identity": run.identity, "step": step, "validated": validated, "sums": entry.values}
-        content |= {"summed": entry.steps, "period": period.state()}
-        content |= {"scores": {name: tuple(score) for name, score in scores.items()}}
-        content |= {"task": task.state_dict(), "optimizer": optimizer.state_dict()}
-        save_checkpoint(run.folder / "last.pt", content)
-
-    saved_at, batches = time.monotonic(), run.batches(step)
-    with PretextWatch(run.folder, task, step=step, validated=validated, cfg=cfg.task) as watch:
+    state = _restored(run, optimizer)
+    saved_at, batches = time.monotonic(), run.batches(state.step)
+    with PretextWatch(run.folder, task, step=state.step, validated=state.validated, cfg=cfg.task) as watch:
         try:
             while True:
-                if validated < step and (step % cfg.validate_every == 0 or step == steps):
-                    means = period.means() if period.steps == step - max(validated, 0) else {}
-                    scores, validated = score(run, run.crops.held_out), step
-                    watch.validation(step, scores, means)
-                    period = Sums(run.device)
-                    save()
+                if state.validated < state.step and (state.step % cfg.validate_every == 0 or state.step == steps):
+                    _validate(run, state, watch)
+                    _save(run, state, optimizer, watch)
                     saved_at = time.monotonic()
-                if step == steps:
-                    return scores
+                if state.step == steps:
+                    return state.scores
 
-                optimizer.param_groups[0]["lr"] = rate = run.learning_rate(step)
+                optimizer.param_groups[0]["lr"] = rate = run.learning_rate(state.step)
                 with tf32(cfg.precision is Precision.tf32):
-                    shown, norm = take_step(task, optimizer, send(next(batches), run.device), run.generator(step))
-                entry.add(step, shown, norm)
-                period.add(step, shown, norm)
-                step += 1
+                    crops = send(next(batches), run.device)
+                    shown, norm = take_step(task, optimizer, crops, run.generator(state.step))
+                state.entry.add(state.step, shown, norm)
+                state.period.add(state.step, shown, norm)
+                state.step += 1
 
                 watch.step()
-                if step % cfg.log_every == 0 or step == steps:
-                    _check_finite(run, entry)
-                    watch.training(step, entry.means(), rate)
-                    entry = Sums(run.device)
+                if state.step % cfg.log_every == 0 or state.step == steps:
+                    _check_finite(run, state.entry)
+                    watch.training(state.step, state.entry.means(), rate)
+                    state.entry = StepSums(run.device)
                 if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
-                    save()
+                    _save(run, state, optimizer, watch)
                     saved_at = time.monotonic()
                 run.check_stop()
         except Stopped:
-            save()
+            _save(run, state, optimizer, watch)
             raise
         finally:
             batches.close()
+
+
+def _restored(run: Pretraining, optimizer: torch.optim.Optimizer) -> _State:
+    """Where an earlier start stopped, or the beginning; task and optimizer get what they had there."""
+    saved = load_latest(run.folder, run.identity, ("last.pt",))
+    if saved is None:
+        return _State(StepSums(run.device), StepSums(run.device))
+    run.task.load_state_dict(saved["task"])
+    optimizer.load_state_dict(saved["optimizer"])
+    entry = StepSums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
+    period = StepSums(run.device, saved.get("period"))  # earlier versions of the code did not save it, and the time
+    scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
+    return _State(entry, period, saved["step"], saved["validated"], scores, saved.get("seconds"))
+
+
+def _save(run: Pretraining, state: _State, optimizer: torch.optim.Optimizer, watch: PretextWatch) -> None:
+    _check_finite(run, state.entry)
+    watch.flush()
+    content: dict[str, Any] = {"identity": run.identity, "step": state.step, "validated": state.validated}
+    content |= {"sums": state.entry.values, "summed": state.entry.steps, "period": state.period.state()}
+    content |= {"scores": {name: tuple(score) for name, score in state.scores.items()}}
+    content |= {"task": run.task.state_dict(), "optimizer": optimizer.state_dict()}
+    content["seconds"] = None if state.seconds is None else state.seconds + time.monotonic() - state.started
+    save_checkpoint(run.folder / "last.pt", content)
+
+
+def _validate(run: Pretraining, state: _State, watch: PretextWatch) -> None:
+    """Score the task on held-out photographs, and begin the sums of the next period."""
+    means = state.period.means() if state.period.steps == state.step - max(state.validated, 0) else {}
+    state.scores, state.validated = score(run, run.crops.held_out), state.step
+    watch.validation(state.step, state.scores, means)
+    state.period = StepSums(run.device)
 
 
 def take_step(
@@ -193,7 +223,7 @@ def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
     return {name: Score(*(total / count).tolist()) for name, total in sums.items()}
 
 
-def _check_finite(run: Pretraining, sums: Sums) -> None:
+def _check_finite(run: Pretraining, sums: StepSums) -> None:
     step = sums.first_bad_step()
     if step is None:
         return

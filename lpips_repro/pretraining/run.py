@@ -2,41 +2,34 @@
 
 import dataclasses
 import logging
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch.distributed import is_torchelastic_launched
 
-from lpips_repro.backbones.recipe import read_recipe, recipe_file, write_recipe
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.distributed import started_ranks
 from lpips_repro.errors import UserError
-from lpips_repro.files import set_aside
-from lpips_repro.pretraining.bigan import Bigan
+from lpips_repro.files import keep_damaged
 from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
 from lpips_repro.pretraining.loop import Pretraining, fit, score
-from lpips_repro.pretraining.name import ASIDE, run_name
-from lpips_repro.pretraining.puzzle import Puzzle
-from lpips_repro.pretraining.splitbrain import SplitBrain
-from lpips_repro.pretraining.store import stored_images
-from lpips_repro.pretraining.task import PretextTask
+from lpips_repro.pretraining.run_name import LEFT_OUT, run_name
+from lpips_repro.pretraining.stored_crops import stored_crops
+from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.quoting import literal
-from lpips_repro.runs.backbone import check_device
-from lpips_repro.runs.checkpoint import check_identity, save_whole
+from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.runs.folder import record_settings, reported_in
-from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.run_name import run_settings
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.runs.step_mode import check_device
 from lpips_repro.versions import OWN, installed_version, package_version
+from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
 
 log = logging.getLogger(__name__)
-
-TASKS = {"splitbrain": SplitBrain, "puzzle": Puzzle, "bigan": Bigan}
 
 
 def pretrain(composed: DictConfig) -> None:
@@ -46,8 +39,8 @@ def pretrain(composed: DictConfig) -> None:
         UserError: for a setting, photograph or device that cannot be used.
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
     """
-    cfg = parse(composed, PretrainConfig)
     _check_alone()
+    cfg = parse(composed, PretrainConfig)
     if cfg.images is not None:  # one run, however the folder is spelt
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
@@ -63,29 +56,31 @@ def pretrain(composed: DictConfig) -> None:
     folder = Path(cfg.experiments) / run_name(composed)
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
-        crops = stored_images(images, cfg.task.size, Path(cfg.store), cfg.workers)
-        identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, ASIDE)}
+        crops = stored_crops(images, cfg.task.size, Path(cfg.store), cfg.workers)
+        identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
-            _keep_damaged(folder / "weights.pth")
-            _learn(cfg, composed, folder, device, crops, photographs, identity)
-            recipe = read_recipe(folder / "weights.pth")
+            _keep_if_damaged(folder / "weights.pth")
+            recipe = _learn(cfg, composed, folder, device, crops, photographs, identity)
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
 
 
 def _check_alone() -> None:
     """UserError if torchrun started several processes: tasks normalize over a batch, which would be divided."""
-    world = int(os.environ["WORLD_SIZE"]) if is_torchelastic_launched() else 1
-    if world > 1:
-        raise UserError(f"torchrun started {world} processes: pretraining takes one: start it without torchrun")
+    with started_ranks() as ranks, ranks.first_before_others():  # which wait, so that the first says it alone
+        if ranks.world > 1:
+            raise UserError(
+                f"torchrun started {ranks.world} processes: pretraining takes one, because its tasks normalize over a"
+                " whole batch: start it without torchrun, as make pretrain does"
+            )
 
 
-def _keep_damaged(weights: Path) -> None:
-    """Set aside weights with a recipe that is not theirs: one of the two is damaged. Both are written again."""
-    if recipe_file(weights).is_file():
-        kept = [set_aside(file).name for file in (weights, recipe_file(weights)) if file.is_file()]
-        log.warning("%s: it or its recipe is damaged: kept as %s, and written again", weights, " and ".join(kept))
+def _keep_if_damaged(weights: Path) -> None:
+    """Set aside weights with a recipe that is not theirs: one of the two is damaged."""
+    recipe = recipe_file(weights)
+    if recipe.is_file():
+        keep_damaged(weights, recipe, said=f"{weights}: it or its recipe is damaged", then="written again")
 
 
 def make_task(cfg: TaskConfig, seed: int) -> PretextTask:
@@ -104,14 +99,14 @@ def _learn(
     crops: Crops,
     photographs: Sequence[Path],
     identity: dict[str, Any],
-) -> None:
-    record_settings(folder, composed, ASIDE)
-    task = make_task(cfg.task, cfg.seed).to(device=device, memory_format=torch.channels_last)
-    started = time.monotonic()
+) -> dict[str, Any]:
+    """Train in the run's folder; the recipe of the weights that are then there."""
+    record_settings(folder, composed, LEFT_OUT)
+    task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
     with stop_on_signals() as check_stop:
         run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
         held_out = fit(run)
-    minutes = (time.monotonic() - started) / 60
+    seconds = (load_latest(folder, identity, ("last.pt",)) or {}).get("seconds")
     state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}
     save_whole(folder / "weights.pth", state)
     recipe = {
@@ -122,13 +117,13 @@ def _learn(
         "crops": {"train": len(crops.train), "held_out": len(crops.held_out)},
         "held_out": {name: found._asdict() for name, found in held_out.items()},
         "train": {name: found._asdict() for name, found in score(run, crops.train).items()},
-        "minutes_of_the_last_start": round(minutes, 2),
+        "seconds": None if seconds is None else round(seconds, 1),
         "settings": dataclasses.asdict(cfg.task),
         "versions": {OWN: package_version(OWN)} | {name: installed_version(name) for name in ("torch", "pillow")},
         "identity": identity,
     }
     made = f"trained here: {cfg.task.steps} steps on {len(crops.train)} crops"
-    write_recipe(folder / "weights.pth", made, recipe)
+    return write_recipe(folder / "weights.pth", made, recipe)
 
 
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
@@ -136,7 +131,9 @@ def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     for name, pair in recipe["held_out"].items():
         said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
         log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
-    file = Path(cfg.experiments) / "weights" / f"alex-{cfg.task.name}.pth"
+    # CaffeNet is called alex in the tables.
+    net = "alex" if recipe["backbone"].startswith("caffenet") else recipe["backbone"].replace("/", "-")
+    file = Path(cfg.experiments) / "weights" / f"{net}-{cfg.task.name}.pth"
     known = read_recipe(file)
     if known is None and file.is_file():
         log.warning("%s: not made here, so left as it is: the network is in %s", file, folder / "weights.pth")

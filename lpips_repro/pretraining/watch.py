@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lpips_repro.config import TaskConfig
-from lpips_repro.pretraining.task import PretextTask, Score
+from lpips_repro.pretraining.tasks.task import PretextTask, Score
 from lpips_repro.runs.watch import Watch
 
 

@@ -14,16 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 from tabulate import tabulate
 from torch import Tensor
 
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
 from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
-from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.released import lin_key
 from lpips_repro.runs.record import record_run
+from lpips_repro.weights.official_lin import official_lin_state
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 

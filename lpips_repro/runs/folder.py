@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from lpips_repro.errors import UserError
 from lpips_repro.files import set_aside
 from lpips_repro.logs import logged_in
-from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import record_run
+from lpips_repro.runs.run_name import run_settings
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +30,18 @@ def reported_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def record_settings(folder: Path, composed: DictConfig, aside: Collection[str]) -> None:
+def record_settings(folder: Path, composed: DictConfig, left_out: Collection[str]) -> None:
     """Write how a run was begun: `config.yaml` and `run.json`.
 
     What is there stays if it has the settings that the run has. If it has others, such as those of a user who edited
     it, it is set aside with a warning: settings come from the command alone.
 
     Args:
-        folder: the run's; composed: its settings; aside: those that may change between its starts.
+        folder: the run's; composed: its settings; left_out: those that may change between its starts.
     """
     file = folder / RECORD[0]
     if file.is_file():
-        differences = _differences(file, composed, set(aside) - IN_THE_NAME)
+        differences = _differences(file, composed, set(left_out) - IN_THE_NAME)
         if not differences:
             return
         kept = [set_aside(folder / name, "earlier").name for name in RECORD if (folder / name).is_file()]
@@ -54,10 +54,10 @@ def record_settings(folder: Path, composed: DictConfig, aside: Collection[str]) 
     record_run(folder, composed)
 
 
-def _differences(file: Path, composed: DictConfig, aside: Collection[str]) -> list[str]:
+def _differences(file: Path, composed: DictConfig, left_out: Collection[str]) -> list[str]:
     """What a file of settings says otherwise."""
     try:
-        known, now = run_settings(OmegaConf.load(file), aside), run_settings(composed, aside)
+        known, now = run_settings(OmegaConf.load(file), left_out), run_settings(composed, left_out)
     except (OSError, ValueError, AttributeError, yaml.YAMLError, OmegaConfBaseException) as error:
         return [f"not readable: {str(error).partition(chr(10))[0]}"]
     names = [name for name in {**known, **now} if known.get(name) != now.get(name)]

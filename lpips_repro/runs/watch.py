@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -56,7 +57,7 @@ class Watch:
         self.steps, self.since = 0, time.monotonic()  # since the last entry, validation left out
         self.started = self.since
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,7 +110,7 @@ class Watch:
 class Unwatched:
     """What the ranks other than the first have in place of a `Watch`: nothing is said or written."""
 
-    def __enter__(self) -> "Unwatched":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

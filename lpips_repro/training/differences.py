@@ -9,6 +9,8 @@ One operation with its own gradient, which computes u again instead of keeping i
 blocks that stay in the cache: there, what costs is moving numbers, not computing with them.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -34,19 +36,19 @@ def channel_means(maps: Tensor, words: Tensor | None) -> Tensor:
 
 class _ChannelMeans(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, maps: Tensor, words: Tensor | None) -> Tensor:
+    def forward(ctx: Any, maps: Tensor, words: Tensor | None) -> Tensor:
         ctx.save_for_backward(maps, words)
         x = _places_first(maps)
-        return torch.cat([_forward(x[:, block], _rows(words, block)) for block in _blocks(x)])
+        return torch.cat([_forward(x[:, block], _words_of(words, block)) for block in _blocks(x)])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         maps, words = ctx.saved_tensors
         x = _places_first(maps)
         out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         for block in _blocks(x):
-            out[:, block] = _backward(x[:, block], _rows(words, block), grad[block])
+            out[:, block] = _backward(x[:, block], _words_of(words, block), grad[block])
         height, width = maps.shape[2:]
         return out.flatten(0, 1).unflatten(1, (height, width)).permute(0, 3, 1, 2), None
 
@@ -63,7 +65,7 @@ def _blocks(x: Tensor) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, max(size, 1))]
 
 
-def _rows(words: Tensor | None, block: slice) -> Tensor | None:
+def _words_of(words: Tensor | None, block: slice) -> Tensor | None:
     return None if words is None else words[:, block]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpips_repro.runs.order import mixed_seed
+from lpips_repro.runs.example_order import mixed_seed
 
 # An integer as wide as a number; and the only one of a number's bits that is set in 2.0, the one below the sign.
 _INTEGER = {torch.float32: (torch.int32, 30), torch.float64: (torch.int64, 62)}

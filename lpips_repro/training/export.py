@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, read_run
-from lpips_repro.files import set_aside, write_whole
+from lpips_repro.files import keep_damaged, set_aside, write_whole
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def is_finished(folder: Path, identity: Mapping[str, Any]) -> bool:
         run, summary = read_run(file), json.loads(file.read_text())
         known, mean = {**run.splits, **summary["settings"]}, summary["val_2afc"]["mean"]
     except (ValueError, LookupError, TypeError):
-        log.warning("%s: damaged, kept as %s: it is written again", file, set_aside(file).name)
+        keep_damaged(file, said=f"{file}: damaged", then="written again")
         return False
     check_identity(folder, known, dict(identity))
     if not all(whole) or not (folder / WEIGHTS["last"]).is_file():
@@ -79,7 +79,7 @@ def write_summary(
 
     Args:
         val_2afc: of the last validation, by split, and their "mean".
-        scores: of the tables, as `write_result` gives them.
+        scores: of the tables, as `write_run_tables` gives them.
         seconds: of training, as `export_weights` gives them.
     """
     summary = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}
@@ -102,6 +102,6 @@ def _is_whole_or_set_aside(file: Path) -> bool:
     try:
         read_state(file)
     except UserError:
-        log.warning("%s: damaged, kept as %s: it is written again", file, set_aside(file).name)
+        keep_damaged(file, said=f"{file}: damaged", then="written again")
         return False
     return True

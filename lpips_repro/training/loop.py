@@ -18,18 +18,18 @@ import torch
 from lpips_repro.config import OptimizerConfig, TrainerConfig
 from lpips_repro.distributed import Ranks
 from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
+from lpips_repro.runs.example_order import epoch_order
 from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
 from lpips_repro.runs.optimizer import ADAM, make_optimizer
-from lpips_repro.runs.order import epoch_order
 from lpips_repro.runs.schedule import learning_rate
 from lpips_repro.runs.signals import Stopped
 from lpips_repro.runs.watch import Unwatched
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.step_sums import StepSums
 from lpips_repro.training.triplets import ImageTriplets
 from lpips_repro.training.validation import validate
 from lpips_repro.training.watch import TrainingWatch
-from lpips_repro.training.window import Window
 
 CPU = torch.device("cpu")
 # Images in TensorBoard, over a whole run: each validation has its own in short runs only.
@@ -69,7 +69,7 @@ class Run:
         """Steps in an epoch; the last one may be of fewer triplets."""
         return -(-len(self.train) // self.cfg.batch_size)
 
-    def batch(self, step: int) -> np.ndarray:
+    def numbers(self, step: int) -> np.ndarray:
         """The numbers of the triplets of a step: each epoch takes all of them in another order."""
         epoch, within = divmod(step, self.steps_per_epoch)
         order = epoch_order(self.seed, epoch, len(self.train))
@@ -81,14 +81,14 @@ class _State:
     """Where a run is: all that a checkpoint holds, but for model and optimizer.
 
     Attributes:
-        window: sums since the last log entry; epoch: of all ranks, from the beginning of the epoch to that entry.
+        entry: sums since the last log entry; epoch: of all ranks, from the beginning of the epoch to that entry.
         step, validations: how many there were; scores: of the last validation; best: highest mean so far.
         seconds: that earlier starts took; None if they did not save it.
         started: when this start began.
     """
 
-    window: Window
-    epoch: Window
+    entry: StepSums
+    epoch: StepSums
     step: int = 0
     validations: int = 0
     scores: dict[str, float] = field(default_factory=dict)
@@ -128,17 +128,17 @@ def fit(run: Run) -> dict[str, float]:
                     cfg.schedule, cfg.learning_rate, state.step, hold=hold, steps=steps, per_epoch=per_epoch
                 )
                 optimizer.param_groups[0]["lr"] = rate
-                outcome = training_step(run.train, run.batch(state.step), state.step)
-                state.window.add(state.step, *outcome)
+                outcome = training_step(run.train, run.numbers(state.step), state.step)
+                state.entry.add(state.step, *outcome)
                 state.step += 1
 
                 watch.step()
                 if state.step % cfg.log_every == 0 or state.step % per_epoch == 0:
-                    total = state.window.total()
+                    total = state.entry.total()
                     _check_finite(run, total)
                     state.epoch.include(total)
                     watch.training(state.step, epoch, {**total.means(), "learning_rate": rate})
-                    state.window = Window(run.device, ranks=ranks)
+                    state.entry = StepSums(run.device, ranks=ranks)
                 if run.check_stop(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):
                     _save(run, state, optimizer, watch)
                     saved_at = time.monotonic()
@@ -152,13 +152,13 @@ def _restored(run: Run, optimizer: torch.optim.Optimizer) -> _State:
     ranks = run.ranks
     saved = ranks.from_first(load_latest(run.folder, run.identity) if ranks.first else None)
     if saved is None:
-        return _State(Window(run.device, ranks=ranks), Window(CPU))
+        return _State(StepSums(run.device, ranks=ranks), StepSums(CPU))
     run.model.load_trained_state(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
     # Earlier versions of the code did not save the sums of an epoch, and the time.
-    window, epoch = Window(run.device, saved["window"], ranks), Window(CPU, saved.get("epoch"))
+    entry, epoch = StepSums(run.device, saved["window"], ranks), StepSums(CPU, saved.get("epoch"))
     known = {key: saved[key] for key in ("step", "validations", "scores", "best")}
-    return _State(window, epoch, **known, seconds=saved.get("seconds"))
+    return _State(entry, epoch, **known, seconds=saved.get("seconds"))
 
 
 def _save(
@@ -169,13 +169,13 @@ def _save(
     *,
     is_best: bool = False,
 ) -> None:
-    total = state.window.total()
+    total = state.entry.total()
     _check_finite(run, total)
     if not run.ranks.first:
         return
     watch.flush()
-    content = {"identity": run.identity, "model": run.model.trained_state(), "optimizer": optimizer.state_dict()}
-    content |= {"window": total.values, "epoch": state.epoch.values}
+    content: dict[str, Any] = {"identity": run.identity, "model": run.model.trained_state()}
+    content |= {"optimizer": optimizer.state_dict(), "window": total.values, "epoch": state.epoch.values}
     content |= {key: getattr(state, key) for key in ("step", "validations", "scores", "best")}
     content["seconds"] = None if state.seconds is None else state.seconds + time.monotonic() - state.started
     if is_best:  # before last.pt: a run killed in between does this validation again
@@ -195,7 +195,7 @@ def _validate(run: Run, state: _State, watch: TrainingWatch | Unwatched) -> bool
         watch.disagreements(state.step, disagreements)
     means = state.epoch.means() if state.epoch.triplets == len(run.train) else {}
     watch.validation(state.step, epoch, state.scores, run.model.lin_by_layer(), means)
-    state.epoch = Window(CPU)
+    state.epoch = StepSums(CPU)
     return is_best
 
 
@@ -208,12 +208,12 @@ def _watch(run: Run, state: _State, steps: int) -> TrainingWatch | Unwatched:
     )
 
 
-def _check_finite(run: Run, window: Window) -> None:
-    step = window.first_bad_step()
+def _check_finite(run: Run, sums: StepSums) -> None:
+    step = sums.first_bad_step()
     if step is None:
         return
     if run.ranks.first:
-        triplets = [run.train.locate(index) for index in run.batch(step)]
+        triplets = [run.train.locate(index) for index in run.numbers(step)]
         names = [{"split": split.name, "index": index} for split, index in triplets]
         write_bad_step(run.folder, step, "triplets", names)
     raise bad_step_error(run.folder, step, "triplets", "trainer.learning_rate")

@@ -1,6 +1,6 @@
 """What is trained: the distance of LPIPS with its lin weights as one vector, and the ranking loss on top."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lpips_repro.backbones import BACKBONES, map_shapes
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key
-from lpips_repro.runs.backbone import compiled_with_gradient
+from lpips_repro.runs.step_mode import compile_forward, compiled_with_gradient
 from lpips_repro.training.batch import Batch, FeatureBatch
 from lpips_repro.training.differences import channel_means
 from lpips_repro.training.dropout import Dropout
@@ -29,7 +29,8 @@ class RankingModel(nn.Module):
 
     Attributes:
         metric: the distance off the shelf, whose backbone is trained (or not).
-        bfloat16: whether the backbone computes in bfloat16 where gradients are wanted, in steps but not in validation.
+        steps_in_bfloat16: whether the backbone computes in bfloat16 if gradients are wanted: in steps, but not in
+            validation.
         lin: the lin weights of all layers, one after the other (sum of channels,), never negative.
     """
 
@@ -47,7 +48,8 @@ class RankingModel(nn.Module):
         super().__init__()
         self.metric = LPIPS(net, "off_the_shelf", version, weights)
         self.variant, self.dropout, self.released_clamp = variant, dropout, released_clamp
-        self.bfloat16 = False
+        self.steps_in_bfloat16 = False
+        self._compiled_distances: Callable[..., tuple[Tensor, ...]] | None = None
         self.channels = BACKBONES[net].channels
         # As PyTorch initialises a 1x1 convolution without bias: uniform in +-1 / sqrt(C).
         self.lin = nn.Parameter(torch.cat([torch.empty(c).uniform_(-(c**-0.5), c**-0.5) for c in self.channels]))
@@ -65,21 +67,21 @@ class RankingModel(nn.Module):
         """
         draws = dropout if self.dropout else None
         if isinstance(batch, FeatureBatch):
-            mean = batch.mean if draws is None else batch.mean + batch.noise * draws.normal(batch.noise)
-            d0, d1 = (mean @ self.lin).unbind(1)
+            d0, d1 = (_drawn_means(batch, draws) @ self.lin).unbind(1)
             return d0, d1
         words = None
         if draws is not None:
             words = draws.words(len(batch.ref), map_shapes(self.metric.backbone.name, *batch.ref.shape[2:]))
-        d0, d1 = self._image_distances(self.metric.preprocess(batch), words)
+        image_distances = self._compiled_distances or self._image_distances
+        d0, d1 = image_distances(self.metric.preprocess(batch), words)
         return d0, d1
 
-    def _image_distances(self, images: Tensor, words: list[Tensor] | None) -> tuple[Tensor, ...]:
+    def _image_distances(self, images: Tensor, words: Sequence[Tensor | None] | None) -> tuple[Tensor, ...]:
         """Of references, images p0 and images p1, one after the other (3N, 3, H, W), preprocessed."""
         learning = torch.is_grad_enabled()
         with (
             torch.set_grad_enabled(learning and self.variant != "lin"),
-            torch.autocast(images.device.type, torch.bfloat16, enabled=learning and self.bfloat16),
+            torch.autocast(images.device.type, torch.bfloat16, enabled=learning and self.steps_in_bfloat16),
         ):
             maps = self.metric.backbone(images)
         means = [channel_means(m, w) for m, w in zip(maps, words or [None] * len(maps), strict=True)]
@@ -90,8 +92,8 @@ class RankingModel(nn.Module):
 
         Batches of another size, and what needs no gradient, run as before.
         """
-        self._image_distances = compiled_with_gradient(self._image_distances, 3 * triplets)
-        self.ranking.forward = compiled_with_gradient(self.ranking.forward, triplets)
+        self._compiled_distances = compiled_with_gradient(self._image_distances, 3 * triplets)
+        compile_forward(self.ranking, triplets)
 
     @torch.no_grad()
     def project(self) -> None:
@@ -128,3 +130,12 @@ class RankingModel(nn.Module):
         """The metric as it stands, frozen, on its own copy of the parameters, where the model is."""
         net, version, weights = self.metric.backbone.name, self.metric.version, self.metric.backbone.state_dict()
         return LPIPS(net, self.variant, version, weights=weights, lin_weights=self.lin_state()).to(self.lin.device)
+
+
+def _drawn_means(batch: FeatureBatch, dropout: Dropout | None) -> Tensor:
+    """The channel means of stored features, (N, 2, sum of channels), as dropout leaves them."""
+    if dropout is None:
+        return batch.mean
+    if batch.noise is None:
+        raise ValueError("features without noise: dropout cannot be drawn")
+    return batch.mean + batch.noise * dropout.normal(batch.noise)

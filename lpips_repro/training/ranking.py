@@ -4,12 +4,14 @@ A small network G turns (d0, d1) into the probability that a judge picks p1; the
 against h, the share of judges who did.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 # The paper says ReLU; the released code uses LeakyReLU(0.2).
-ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2)}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2)}
 HIDDEN = 32
 # Keeps the ratios of distances finite, as in the released code.
 RATIO_EPSILON = 0.1

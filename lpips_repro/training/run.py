@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state, torchvision_state
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
@@ -24,18 +23,19 @@ from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
-from lpips_repro.runs.backbone import check_device
 from lpips_repro.runs.checkpoint import load_latest
 from lpips_repro.runs.folder import record_settings, reported_in
-from lpips_repro.runs.name import run_settings
 from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.run_name import run_settings
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
+from lpips_repro.runs.step_mode import check_device
 from lpips_repro.training.export import export_weights, is_finished, keep_orphans, write_summary
 from lpips_repro.training.loop import Run, fit
 from lpips_repro.training.model import RankingModel
-from lpips_repro.training.name import ASIDE, run_name
-from lpips_repro.training.result import write_result
+from lpips_repro.training.run_name import LEFT_OUT, run_name
+from lpips_repro.training.run_tables import write_run_tables
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, keep_what_fits
+from lpips_repro.weights.state_dicts import digest_state
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def _train(
     ranks: Ranks,
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
-    data, settings = digests_of(train_splits + val_splits), run_settings(composed, ASIDE)
+    data, settings = digests_of(train_splits + val_splits), run_settings(composed, LEFT_OUT)
     if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():
@@ -117,7 +117,7 @@ def _train(
     seconds = export_weights(folder, model, identity)
     percent = {name: round(100 * score, 4) for name, score in scores.items()}
     done = TrainedRun(folder, net, cfg.net[net].backbone, variant, cfg.version, cfg.seed, cfg.data.name, data)
-    tables = write_result(cfg, done, weights, device)
+    tables = write_run_tables(cfg, done, weights, device)
     write_summary(done, settings, percent, tables, seconds)
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
 
@@ -143,7 +143,7 @@ def _begin(
         keep_orphans(folder)
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
-    record_settings(folder, composed, ASIDE)
+    record_settings(folder, composed, LEFT_OUT)
     validations = cfg.trainer.epochs + cfg.trainer.decay_epochs + 1
     return saved["scores"] if saved is not None and saved["validations"] == validations else None
 
@@ -203,7 +203,7 @@ def _on_features(
     train_splits: list[PackedSplit],
     val_splits: list[PackedSplit],
     device: torch.device,
-) -> tuple[FeatureTriplets, dict[str, FeatureTriplets]]:
+) -> tuple[ImageTriplets, dict[str, ImageTriplets]]:
     dtype, root = cfg.trainer.lin_features_dtype.value, Path(cfg.features)
     model.clamp_backbone()  # as released, it changes the frozen backbone at the first step: features are made after it
     backbone = model.metric.backbone.name
@@ -213,7 +213,7 @@ def _on_features(
     free = shutil.disk_usage(root).free
     log.info("lin features: %.2f GB (%s) in %s, where %.2f GB are free", needed / 1e9, dtype, root, free / 1e9)
     features = [stored_features(model.metric, split, root, dtype, device, noise=True) for split in train_splits]
-    val = {}
+    val: dict[str, ImageTriplets] = {}
     for split in val_splits:
         stored = stored_features(model.metric, split, root, dtype, device, noise=False)
         val[split.card["split"]] = FeatureTriplets([split], device, [stored])

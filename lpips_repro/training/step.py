@@ -10,7 +10,7 @@ from lpips_repro.config import Precision, TrainerConfig
 from lpips_repro.devices import fixed_shapes
 from lpips_repro.distributed import Ranks
 from lpips_repro.precision import tf32
-from lpips_repro.runs.backbone import check_device
+from lpips_repro.runs.step_mode import check_device
 from lpips_repro.training.dropout import Dropout, DropoutOfSteps
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
@@ -57,7 +57,7 @@ class TrainingStep:
         self.device = model.lin.device
         check_device(cfg.precision, cfg.compile, self.device, "trainer.")
         self.tf32 = cfg.precision is Precision.tf32
-        model.bfloat16 = cfg.precision is Precision.bfloat16
+        model.steps_in_bfloat16 = cfg.precision is Precision.bfloat16
         self.dropout = DropoutOfSteps(seed, self.device)
         if cfg.compile:
             share = self.ranks.share(cfg.batch_size)

@@ -47,8 +47,8 @@ def validate(
                 chosen = torch.sigmoid(model.ranking.logit(d0, d1))
                 parts[own] = torch.stack((d0, d1, chosen)).float()
         # Only now to the host, which would wait for a GPU at every batch.
-        parts = {start: part.cpu().numpy() for start, part in parts.items()}
-        gathered = {start: part for found in ranks.gather(parts) for start, part in found.items()}
+        own_parts = {start: part.cpu().numpy() for start, part in parts.items()}
+        gathered = {start: part for found in ranks.gather(own_parts) for start, part in found.items()}
         d0, d1, chosen = np.concatenate([gathered[start] for start in sorted(gathered)], axis=1)
         scores[name] = twoafc_score(d0, d1, triplets.judge)
         error = np.abs(chosen - triplets.judge)

@@ -52,7 +52,7 @@ class TrainingWatch(Watch):
             step, epoch: how many there were.
             scores: 2AFC by split and their mean, in [0, 1].
             lin: the lin weights by layer.
-            means: of `Window.means` over the whole epoch; empty before the first one, or if they are not known.
+            means: of `StepSums.means` over the whole epoch; empty before the first one, or if they are not known.
         """
         for layer, weights in enumerate(lin):
             self.board.add_histogram(f"lin/{layer}", weights, step)

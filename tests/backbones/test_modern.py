@@ -10,12 +10,8 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from lpips_repro import LPIPS
-from lpips_repro.backbones import BACKBONES, Backbone
+from lpips_repro.backbones import BACKBONES
 from lpips_repro.backbones.vit import ViTMaps
-from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
-from lpips_repro.errors import UserError
-from lpips_repro.metrics import fetch
-from tests.compose import settings
 
 STAGES = ("1", "3", "5", "7")
 # Nodes of torchvision's own extractor that are the feature maps, and the image it is given.
@@ -171,38 +167,3 @@ def test_a_cpus_blocks_allow_for_layers_that_are_not_tapped():
     assert metric("efficientnet_b0").backbone.map_density == 96 / 4
     assert metric("resnet18").backbone.map_density == 64 / 4
     assert metric("efficientnet_b0").at_once(torch.empty(48, 3, 64, 64), 3) == 16
-
-
-@pytest.fixture
-def bare(monkeypatch, tmp_path):
-    """An empty torch hub cache and no LPIPS_REPRO_WEIGHTS."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
-
-
-@pytest.mark.parametrize("net", NODES)
-def test_without_weights_the_remedy_names_torchvisions_own_file(net, bare):
-    with pytest.raises(
-        WeightsNotFoundError,
-        match=rf'run `make weights ARGS="net=\[{net}\]"`, or download https://\S+/{net}_?\w*-[0-9a-f]{{8}}.pth and',
-    ):
-        imagenet_state(net, download=False)
-
-
-def test_make_weights_fetches_checks_and_names_the_file(bare, tmp_path, monkeypatch, caplog):
-    file = tmp_path / "hub/checkpoints/efficientnet_b0_rwightman-7f5810bc.pth"
-    monkeypatch.setattr(
-        torch.hub,
-        "download_url_to_file",
-        lambda url, to, *args, **kwargs: torch.save(published(file.stem[:15]).state_dict(), to),
-    )
-    with pytest.raises(UserError, match="not fetched: efficientnet_b0 ImageNet"):
-        fetch.fetch_weights(settings("weights", "net=[efficientnet_b0]"))
-    assert "not torchvision's ImageNet weights of efficientnet_b0" in caplog.text  # random ones have another hash
-    monkeypatch.setattr(fetch, "check_imagenet", lambda name, found, state: None)
-    monkeypatch.setattr("lpips_repro.backbones.weights.check_imagenet", lambda name, found, state: None)
-    with caplog.at_level("INFO"):
-        fetch.fetch_weights(settings("weights", "net=[efficientnet_b0]"))
-    assert f"efficientnet_b0 ImageNet: {file}, checked" in caplog.text
-    backbone = Backbone("efficientnet_b0", imagenet_state("efficientnet_b0", download=False))
-    assert len(backbone.features) == 8

@@ -10,12 +10,13 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES, Backbone, check_backbone, gaussian_state
 from lpips_repro.backbones.registry import NotInstalledError
-from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.evaluation.methods import published as methods
 from lpips_repro.evaluation.methods.published import list_methods
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.imagenet import imagenet_state
 from tests.compose import settings
 
 # Each is taken apart by timm in another way: blocks of one resolution, stages, its own class, channels last; by hooks.

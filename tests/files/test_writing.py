@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lpips_repro.files import finish_writing, new_file, set_aside, write_whole, written_together
+from lpips_repro.files import finish_writing, keep_damaged, new_file, set_aside, write_whole, written_together
 from lpips_repro.files.writing import partial_of
 from tests.processes import ended_process
 
@@ -54,6 +54,15 @@ def test_what_is_set_aside_overwrites_nothing(tmp_path):
         names.append(set_aside(tmp_path / "a").name)
     assert names == ["a.damaged", "a.damaged-2", "a.damaged-3"]
     assert [(tmp_path / name).read_text() for name in names] == ["one", "two", "three"]
+
+
+def test_of_damaged_files_those_that_exist_are_kept_and_named_in_one_warning(tmp_path, caplog):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path in (paths[0], paths[2]):
+        path.write_text(path.name)
+    keep_damaged(*paths, said=f"{tmp_path}: damaged", then="made again")
+    assert texts(tmp_path) == {"a.damaged": "a", "c.damaged": "c"}
+    assert caplog.messages == [f"{tmp_path}: damaged: kept as a.damaged, c.damaged, and made again"]
 
 
 def old(folder):

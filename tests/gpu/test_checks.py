@@ -12,7 +12,7 @@ from lpips_repro.gpu.waiting import no_waiting
 from lpips_repro.metrics import METRICS
 from lpips_repro.pretraining import loop as pretraining_loop
 from lpips_repro.training.step import DropoutOfSteps
-from lpips_repro.training.window import Window
+from lpips_repro.training.step_sums import StepSums
 
 CPU = torch.device("cpu")
 
@@ -64,14 +64,14 @@ def test_training_steps_run_without_waiting(net, variant, trainer, modes):
 
 
 def test_a_step_that_waits_is_found(modes, monkeypatch):
-    add = Window.add
+    add = StepSums.add
 
     def waits(self, *arguments):
         add(self, *arguments)
         if modes[-1:] == ["error"]:  # as the mode itself does
             raise RuntimeError("called a synchronizing CUDA operation")
 
-    monkeypatch.setattr(Window, "add", waits)
+    monkeypatch.setattr(StepSums, "add", waits)
     with pytest.raises(RuntimeError, match="synchronizing"):
         training.steps("alex", "lin", CPU)
     assert modes == ["error", "default"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.pretraining.images import crop_photograph
-from lpips_repro.pretraining.task import PretextTask
+from lpips_repro.pretraining.tasks.task import PretextTask
 
 Examples = tuple[Tensor, Tensor]
 

@@ -6,16 +6,16 @@ import torch
 from PIL import Image
 
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.backbones.recipe import write_recipe
-from lpips_repro.backbones.weights import digest_state, read_state
 from lpips_repro.config import EvaluateConfig, KmeansConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.pretraining import init_kmeans as module
-from lpips_repro.pretraining.init_kmeans import draw_crops, fill, init_kmeans, picture_filters
-from lpips_repro.pretraining.rates import rates_of_change, relative
+from lpips_repro.pretraining.init_kmeans import draw_crops, fill_backbone, init_kmeans, picture_filters
+from lpips_repro.pretraining.rates_of_change import rates_of_change, relative
+from lpips_repro.weights.recipe import write_recipe
+from lpips_repro.weights.state_dicts import digest_state, read_state
 from tests.compose import settings
 from tests.pretraining.leaves import dead_leaves
 
@@ -24,7 +24,7 @@ def state_of(crops):
     """What becomes of two layers."""
     metric = LPIPS("alex", "off_the_shelf", weights=gaussian_state("alex", 0))
     metric.backbone.features = metric.backbone.features[:5]
-    fill(metric, crops, patches=1000, seed=0)
+    fill_backbone(metric, crops, patches=1000, seed=0)
     return metric.backbone.state_dict()
 
 
@@ -65,7 +65,7 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
     assert (row.group, row.supervision, row.origin) == ("unsupervised", "unsupervised", "made here of 90 crops")
     assert row.build(Engine(torch.device("cpu"))).identity["weights"] == recipe["weights"]
 
-    monkeypatch.setattr(module, "fill", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(module, "fill_backbone", lambda *_: pytest.fail("made again"))
     init_kmeans(cfg)
     cfg.seed = 1
     with pytest.raises(pytest.fail.Exception):
@@ -84,16 +84,16 @@ def test_cut_weights_that_were_made_here_are_kept_and_made_again(folder, tmp_pat
     def begin(*_):
         raise Begun
 
-    monkeypatch.setattr(module, "fill", begin)
+    monkeypatch.setattr(module, "fill_backbone", begin)
     with pytest.raises(Begun):
         init_kmeans(settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={file}"))
     assert file.with_name("alex-kmeans.pth.damaged").read_bytes() == b"cut"
-    assert "alex-kmeans.pth: damaged, kept as alex-kmeans.pth.damaged, and made again" in caplog.text
+    assert "alex-kmeans.pth: damaged: kept as alex-kmeans.pth.damaged, and made again" in caplog.text
 
 
 def test_it_is_said_that_weights_of_other_photographs_are_replaced(folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "SIZE", 32)
-    monkeypatch.setattr(module, "fill", lambda *_: pytest.fail("begins"))
+    monkeypatch.setattr(module, "fill_backbone", lambda *_: pytest.fail("begins"))
     file = tmp_path / "alex-kmeans.pth"
     torch.save({"weight": torch.ones(1)}, file)
     write_recipe(file, "made here of 4 crops", {"patches": 10})
@@ -104,7 +104,7 @@ def test_it_is_said_that_weights_of_other_photographs_are_replaced(folder, tmp_p
 
 @pytest.mark.parametrize("name", ["published.caffemodel", "mine.pth"])
 def test_weights_that_were_not_made_by_it_are_left_alone(folder, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(module, "fill", None)
+    monkeypatch.setattr(module, "fill_backbone", None)
     (tmp_path / name).write_text("precious")
     with pytest.raises(UserError, match=rf"{name}: not weights of k-means made here"):
         init_kmeans(
@@ -159,7 +159,7 @@ def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
     metric = LPIPS("caffenet", "off_the_shelf", weights=gaussian_state("caffenet", 0))
     crops = draw_crops(None, "train", 2 * cfg.crops)
     number = np.arange(len(crops)) % 2 == 0
-    fill(metric, crops[number], cfg.patches, cfg.seed)
+    fill_backbone(metric, crops[number], cfg.patches, cfg.seed)
     others = torch.from_numpy(crops[~number]).permute(0, 3, 1, 2) / 127.5 - 1
     images = metric.preprocess((others,))
     # The mean over several draws of losses: one alone moves the first layer's rate by 4 %.

@@ -14,7 +14,7 @@ from lpips_repro.pretraining import loop
 from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run import make_task
-from lpips_repro.pretraining.task import Score
+from lpips_repro.pretraining.tasks.task import Score
 from lpips_repro.runs.signals import Stopped
 from tests.pretraining.learning import patches
 from tests.pretraining.tiny import TINY, tiny_config
@@ -69,6 +69,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
         again = fit(pretraining(tmp_path / "parts", name))
     assert again == scores
     states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")]
+    assert all(state.pop("seconds") > 0 for state in states)
     assert equal(*states)
     for name in ("metrics.csv", "validation.csv"):
         assert rows(tmp_path / "whole", name) == rows(tmp_path / "parts", name)
@@ -87,6 +88,16 @@ def test_a_run_that_an_earlier_version_began_goes_on_to_the_same_weights(tmp_pat
         assert fit(pretraining(tmp_path / "parts")) == scores
     whole, parts = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts"))
     assert all(equal(whole[key], parts[key]) for key in ("task", "optimizer"))
+    assert parts["seconds"] is None  # how long the first start took is not known
+
+
+def test_the_time_of_all_starts_is_summed(tmp_path):
+    with pytest.raises(Stopped):
+        fit(pretraining(tmp_path / "run", stop_after=2))
+    file = tmp_path / "run/last.pt"
+    torch.save({**torch.load(file, weights_only=True), "seconds": 1000.0}, file)
+    fit(pretraining(tmp_path / "run"))
+    assert 1000 < torch.load(file, weights_only=True)["seconds"] < 1100
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -1,3 +1,4 @@
+import contextlib
 import importlib.metadata
 import json
 import signal
@@ -6,18 +7,19 @@ import pytest
 import torch
 
 from lpips_repro import LPIPS
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import backbone_state
 from lpips_repro.pretraining import images, loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
 from lpips_repro.quoting import quoted
+from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
 from tests.pretraining.photographs import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
-from tests.processes import one_thread
+from tests.processes import call, one_thread, torchrun
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +51,21 @@ def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
     assert distance.min() > 0
 
 
-def test_several_processes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining takes one: "):
+def test_several_processes_are_refused_before_anything_is_read_or_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "started_ranks", lambda: contextlib.nullcontext(Ranks(0, 2)))
+    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining takes one, because"):
         tiny_run(tmp_path, "puzzle")
     assert not (tmp_path / "experiments").exists()
+
+
+@pytest.mark.slow
+def test_several_processes_are_refused_by_one_line_that_names_the_remedy(tmp_path):
+    output = call(*torchrun(2, "scripts/pretrain.py", f"experiments={tmp_path}/out", f"store={tmp_path}"), status=1)
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: torchrun started 2 processes: pretraining takes one, because its tasks normalize")
+    assert line.endswith("start it without torchrun, as make pretrain does")
+    assert "another process at this job" not in output
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_recipe_says_how_it_was_made(tmp_path):
@@ -69,6 +80,7 @@ def test_the_recipe_says_how_it_was_made(tmp_path):
     for phase in ("held_out", "train"):
         assert set(recipe[phase]) == {"accuracy"}
         assert recipe[phase]["accuracy"]["chance"] == 0.2
+    assert recipe["seconds"] > 0
     assert recipe["versions"]["torch"] == importlib.metadata.version("torch")
 
 
@@ -119,7 +131,21 @@ def test_damaged_weights_of_a_finished_run_are_written_again_without_learning(tm
     monkeypatch.setattr(loop, "take_step", None)
     assert tiny_run(tmp_path, "puzzle").read_bytes() == first
     assert file.with_name(f"{name}.damaged").read_bytes() == cut
-    assert "it or its recipe is damaged: kept as weights.pth.damaged and weights.json.damaged" in caplog.text
+    assert (
+        "it or its recipe is damaged: kept as weights.pth.damaged, weights.json.damaged, and written again"
+        in caplog.text
+    )
+
+
+def test_a_run_that_an_earlier_version_finished_writes_its_weights_again(tmp_path):
+    first = tiny_run(tmp_path, "puzzle").read_bytes()
+    (folder,) = (tmp_path / "experiments").glob("pretrain-*")
+    content = torch.load(folder / "last.pt", weights_only=True)
+    del content["seconds"]
+    torch.save(content, folder / "last.pt")
+    (folder / "weights.pth").unlink()
+    assert tiny_run(tmp_path, "puzzle").read_bytes() == first
+    assert json.loads((folder / "weights.json").read_text())["seconds"] is None
 
 
 def test_an_edited_configuration_of_an_unfinished_run_is_kept(tmp_path, caplog):
@@ -206,7 +232,7 @@ def test_each_task_beats_chance_on_held_out_photographs(task, tmp_path, monkeypa
     ],
 )
 def test_what_is_cheap_to_find_is_found_before_photographs_are_read(tmp_path, monkeypatch, override, message):
-    monkeypatch.setattr(run_module, "stored_images", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(run_module, "stored_crops", lambda *_: pytest.fail("read"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
         tiny_run(tmp_path, "puzzle", override.format(tmp_path))

@@ -2,7 +2,8 @@ import pytest
 
 from lpips_repro.config import PretrainConfig, parse
 from lpips_repro.errors import UserError
-from lpips_repro.pretraining.run import TASKS, make_task
+from lpips_repro.pretraining.run import make_task
+from lpips_repro.pretraining.tasks import TASKS
 from tests.compose import CONFIGS, settings
 
 
@@ -21,7 +22,7 @@ def test_without_a_task_there_is_one_so_that_help_can_be_had():
     [
         ("+task.permutation=10", "task.permutation: unknown setting: expected one of task.name, .*task.permutations"),
         ("+image=folder", "image: unknown setting: expected one of task, images"),
-        ("task.name=jigsaw", "task.name='jigsaw': expected one of splitbrain, puzzle, bigan"),
+        ("task.name=jigsaw", "task.name='jigsaw': expected one of bigan, puzzle, splitbrain"),
         ("task.permutations=1", "task.permutations=1: expected an integer from 2 to 2000"),
         ("task.permutations=many", "task.permutations=many: expected a value of type integer"),
         ("task.tile=22", "task.tile=22: expected an integer of at least 23"),

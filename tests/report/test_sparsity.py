@@ -6,10 +6,10 @@ import json
 import pytest
 import torch
 
-from lpips_repro.backbones.weights import WeightsNotFoundError
 from lpips_repro.errors import UserError
-from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.report.sparsity import shares_below, write_sparsity
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.official_lin import official_lin_state
 from tests.compose import settings
 
 # PAPER.md: v0.0 gives the figures of the paper's Figure 10 exactly.

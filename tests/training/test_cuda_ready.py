@@ -16,8 +16,8 @@ from lpips_repro.training.differences import _ChannelMeans
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.step_sums import StepSums
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures
-from lpips_repro.training.window import Window
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read, note_host_reads
 from tests.processes import one_thread
 from tests.training.tiny import trainer
@@ -47,26 +47,26 @@ def model_of(net, kind):
 
 
 def take_steps(model, net, kind, splits, *overrides, resident=False):
-    """Two whole steps as the loop takes them, the second of fewer triplets; the window that counted them."""
+    """Two whole steps as the loop takes them, the second of fewer triplets; the sums that counted them."""
     device = model.lin.device
     triplets = make_triplets(net, kind, splits["train"], device, resident)
     step, used = TrainingStep(model, make_optimizer(model, 1e-4), trainer(*overrides), 0), []
     model.ranking.register_forward_hook(lambda *_: used.append(torch.backends.cudnn.benchmark))
     with asynchronous_copies() if device == CUDA else no_host_read():
-        window = Window(device)
+        sums = StepSums(device)
         for number, count in enumerate((3, 2)):
-            window.add(number, *step(triplets, np.arange(count), number))
+            sums.add(number, *step(triplets, np.arange(count), number))
     assert used == 2 * [device == CUDA]  # algorithms are timed, which pays for batches of one shape
     assert not torch.backends.cudnn.benchmark
-    return window
+    return sums
 
 
 @pytest.mark.parametrize(("net", "kind"), CASES)
 def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(splits, net, kind):
     model = model_of(net, kind)
     with fake_gpu():
-        window = take_steps(model.to(CUDA), net, kind, splits)
-    assert window.values.device == CUDA
+        sums = take_steps(model.to(CUDA), net, kind, splits)
+    assert sums.values.device == CUDA
 
 
 @pytest.mark.parametrize("kind", ["lin on features", "tune"])
@@ -79,15 +79,15 @@ def test_nor_does_a_step_on_triplets_that_are_kept_there(splits, kind):
 @pytest.mark.parametrize(("net", "kind"), CASES)
 def test_backward_reads_nothing_either(splits, net, kind):
     with one_thread():
-        window = take_steps(model_of(net, kind), net, kind, splits)
-    assert window.means()["loss"] > 0
+        sums = take_steps(model_of(net, kind), net, kind, splits)
+    assert sums.means()["loss"] > 0
 
 
 @pytest.mark.parametrize("net", NETS)
 def test_a_step_in_bfloat16_reads_nothing_either(splits, net):
     with one_thread():
-        window = take_steps(model_of(net, "tune"), net, "tune", splits, "precision=bfloat16")
-    assert window.means()["loss"] > 0
+        sums = take_steps(model_of(net, "tune"), net, "tune", splits, "precision=bfloat16")
+    assert sums.means()["loss"] > 0
 
 
 def test_images_for_features_go_to_a_gpu_as_bytes_without_waiting(splits):

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.backbones.weights import imagenet_state
 from lpips_repro.datasets.mini.build import build_mini
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.features.stored import channel_statistics, stored_features
@@ -20,6 +19,7 @@ from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import update
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
 from lpips_repro.training.validation import validate
+from lpips_repro.weights.imagenet import imagenet_state
 from tests.training.tiny import CPU
 
 NETS = ("alex", "squeeze", "vgg")

@@ -113,7 +113,7 @@ def test_every_epoch_uses_every_triplet_once_in_another_order(splits, tmp_path, 
 
 def test_the_order_depends_on_the_seed(splits, tmp_path):
     one, other = (make_run(tmp_path, splits, seed=seed) for seed in (0, 1))
-    assert one.batch(0).tolist() == make_run(tmp_path, splits).batch(0).tolist() != other.batch(0).tolist()
+    assert one.numbers(0).tolist() == make_run(tmp_path, splits).numbers(0).tolist() != other.numbers(0).tolist()
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_what_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(splits,
     assert all(value.isfinite().all() for value in last["model"].values())
     named = json.loads((tmp_path / "not_finite.json").read_text())
     assert named["step"] == step
-    expected = [run.train.locate(index) for index in run.batch(step)]
+    expected = [run.train.locate(index) for index in run.numbers(step)]
     assert named["triplets"] == [{"split": split.name, "index": index} for split, index in expected]
     assert {entry["split"] for entry in named["triplets"]} <= {"2afc/train/cnn", "2afc/train/mix"}
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.runs.optimizer import make_optimizer
-from lpips_repro.training.batch import ImageBatch
+from lpips_repro.training.batch import FeatureBatch, ImageBatch
 from lpips_repro.training.dropout import Dropout
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import update
@@ -259,6 +259,17 @@ def test_without_dropout_draws_change_nothing():
     model = make_model(dropout=False)
     for drawn, plain in zip(model.distances(triplets(), draws()), model.distances(triplets()), strict=True):
         assert torch.equal(drawn, plain)
+
+
+def test_features_without_noise_are_refused_if_dropout_is_drawn():
+    means, model = torch.rand(3, 2, sum(make_model().channels)), make_model()
+    assert model.distances(FeatureBatch(means))[0].shape == (3,)
+    with pytest.raises(ValueError, match="features without noise: dropout cannot be drawn"):
+        model.distances(FeatureBatch(means), draws())
+
+
+def test_a_model_is_a_module_whose_dtype_can_be_changed():
+    assert {parameter.dtype for parameter in make_model().bfloat16().parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

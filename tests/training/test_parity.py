@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import gaussian_state, torchvision_state
-from lpips_repro.backbones.weights import imagenet_state
 from lpips_repro.metrics.lpips.released import write_released_state
 from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import update
+from lpips_repro.weights.imagenet import imagenet_state
 
 VARIANTS = ("lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")

@@ -160,7 +160,7 @@ def test_what_a_finished_run_wrote_and_is_not_whole_is_written_again(finished, n
     assert file.read_bytes() == whole
     assert {path.name: path.read_bytes() for path in folder.glob("*.p*") if path.name in before} == before
     assert (folder / f"{name}.damaged").is_file() == (damage == "cut")
-    assert ("damaged, kept as" in caplog.text) == (damage == "cut")
+    assert ("damaged: kept as" in caplog.text) == (damage == "cut")
     caplog.clear()
     again()
     assert "finished already" in caplog.text

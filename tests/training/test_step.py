@@ -9,8 +9,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.step_sums import StepSums
 from lpips_repro.training.triplets import ImageTriplets
-from lpips_repro.training.window import Window
 from tests.training.tiny import BATCH, CPU, trainer
 
 VARIANTS = ("lin", "tune", "scratch")
@@ -99,12 +99,12 @@ def test_a_gpu_is_not_waited_for_in_a_step(splits, variant, precision, resident)
     model = RankingModel("alex", variant, "0.1", gaussian_state("alex", 0)).to(device)
     triplets = ImageTriplets(splits["train"], device, resident=resident)
     training_step = TrainingStep(model, make_optimizer(model, 1e-4), trainer(f"precision={precision}"), 0)
-    window = Window(device)
-    window.add(0, *training_step(triplets, np.arange(BATCH), 0))  # the first one sets up
+    sums = StepSums(device)
+    sums.add(0, *training_step(triplets, np.arange(BATCH), 0))  # the first one sets up
     torch.cuda.set_sync_debug_mode("error")
     try:
         for step in (1, 2):
-            window.add(step, *training_step(triplets, np.arange(BATCH), step))
+            sums.add(step, *training_step(triplets, np.arange(BATCH), step))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert window.means()["loss"] > 0
+    assert sums.means()["loss"] > 0

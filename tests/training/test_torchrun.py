@@ -13,26 +13,8 @@ import pytest
 import torch
 
 from tests.datasets.folders import make_split
-from tests.processes import PATIENCE, REPOSITORY, children, run_words, started
+from tests.processes import NETWORK, PATIENCE, call, children, run_words, started, torchrun
 from tests.training.tiny import assert_same, checkpoint
-
-NETWORK = {"PYTHONPATH": str(REPOSITORY), "GLOO_SOCKET_IFNAME": "lo"}
-
-
-def torchrun(processes: int, *words: str) -> list[str]:
-    """A command that starts so many processes, which find each other on this machine alone."""
-    local = ("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1", "--max-restarts=0")
-    return [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", *local, *words]
-
-
-def call(*command: str, status: int = 0) -> str:
-    """Run a command to its end; its output."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **NETWORK}
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert done.returncode == status, done.stdout
-    return done.stdout
 
 
 # Of 40 triplets, batches of 7: shares of 3 and 4, and of 2 and 3 at the end of an epoch; and of 2 among three: one has

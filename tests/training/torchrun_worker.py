@@ -19,8 +19,8 @@ from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.loop import Run
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import TrainingStep
+from lpips_repro.training.step_sums import StepSums
 from lpips_repro.training.triplets import ImageTriplets
-from lpips_repro.training.window import Window
 from tests.training.tiny import CPU, trainer
 
 
@@ -45,13 +45,13 @@ def work(folder: Path, variant: str, batch: int, steps: int, dropout: bool, rank
     run = Run(folder, {}, model, train, {"color": val}, cfg, 0, CPU, lambda: None, ranks)
     # At 1e-4 these few triplets of noise are learnt by heart in 40 steps, and then rounding grows tenfold every other
     # step, in one process too.
-    training_step, window = TrainingStep(model, make_optimizer(model, 3e-5), cfg, 0, ranks), Window(CPU, ranks=ranks)
+    training_step, sums = TrainingStep(model, make_optimizer(model, 3e-5), cfg, 0, ranks), StepSums(CPU, ranks=ranks)
     norms = []
     for step in range(steps):
-        outcome = training_step(train, run.batch(step), step)
-        window.add(step, *outcome)
+        outcome = training_step(train, run.numbers(step), step)
+        sums.add(step, *outcome)
         norms.append(outcome.norm)
-    total = window.total()
+    total = sums.total()
     validation.BATCH = 5  # three batches of the 12 triplets
     scores = validation.validate(model, run.val, run.check_stop, ranks).scores
     if ranks.first:

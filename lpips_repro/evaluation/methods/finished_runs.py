@@ -21,12 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 from yaml import YAMLError
 
-from lpips_repro.backbones.weights import read_state
 from lpips_repro.config import EvaluateConfig
 from lpips_repro.datasets.packed import read_card
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class TrainedRun:
     def origin(self) -> str:
         """What is said of its row: if settings are not the default ones, with the short hash in its name.
 
-        See `lpips_repro.training.name`.
+        See `lpips_repro.training.run_name`.
         """
         settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
         return "trained here" + (f", {settings}" if settings else "")

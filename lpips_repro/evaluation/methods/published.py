@@ -12,20 +12,21 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
-from lpips_repro.backbones.recipe import read_recipe
 from lpips_repro.backbones.registry import NotInstalledError
-from lpips_repro.backbones.weights import digest_state, imagenet_state, read_weights
 from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances.compute import Distance, Engine, of_pairs
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method, in_order, paper_row
 from lpips_repro.metrics import METRICS
-from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
 from lpips_repro.metrics.lpips.channels import weighted_sum
 from lpips_repro.provenance import LIBRARIES, provenance
 from lpips_repro.provenance import METRICS as METRICS_CODE
+from lpips_repro.weights.imagenet import imagenet_state
+from lpips_repro.weights.official_lin import official_lin_state
+from lpips_repro.weights.recipe import read_recipe
+from lpips_repro.weights.state_dicts import digest_state, read_weights
 
 # Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
 TRIAL_SIZES = (64, 512)

@@ -15,17 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
-from lpips_repro.backbones.checkpoints import without_wrappers
-from lpips_repro.backbones.weights import imagenet_state, read_state
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.metrics.inputs import is_autocast
-from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips.arguments import refuse_arguments
 from lpips_repro.metrics.lpips.channels import weighted_sum
 from lpips_repro.metrics.lpips.core import SCALE, SHIFT, Core
 from lpips_repro.metrics.lpips.optimized import OptimizedLPIPS
 from lpips_repro.metrics.lpips.released import own_state, read_lin_state, read_released_state, write_released_state
 from lpips_repro.metrics.tracing import is_recorded
+from lpips_repro.weights.checkpoints import without_wrappers
+from lpips_repro.weights.imagenet import imagenet_state
+from lpips_repro.weights.official_lin import official_lin_state
+from lpips_repro.weights.state_dicts import read_state
 
 VARIANTS = ("off_the_shelf", "lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")

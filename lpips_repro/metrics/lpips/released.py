@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, Backbone, check_backbone
-from lpips_repro.backbones.checkpoints import without_wrappers
 from lpips_repro.backbones.registry import check_value
 from lpips_repro.errors import UserError
+from lpips_repro.weights.checkpoints import without_wrappers
 
 OWN_PREFIXES = ("backbone.", "lin.")
 RELEASED_PREFIXES = ("net.", "lins.", "scaling_layer.", *(f"lin{layer}." for layer in range(10)))

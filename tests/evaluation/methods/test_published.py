@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from lpips_repro.backbones import BACKBONES, Backbone, gaussian_state, register_backbone
-from lpips_repro.backbones.weights import digest_state
 from lpips_repro.config import EvaluateConfig, MetricConfig, parse
 from lpips_repro.distortions.registry import DISTORTIONS, register_distortion
 from lpips_repro.errors import UserError
@@ -18,6 +17,7 @@ from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.table import settings_of
 from lpips_repro.metrics.registry import METRICS, Metric, register_metric
+from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import CONFIGS, settings
 
 CPU = Engine(torch.device("cpu"))

@@ -1,0 +1,18 @@
+"""The name of a pretraining run."""
+
+from omegaconf import DictConfig
+
+from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
+
+# What changes no result, is in the name as it is, or is seen in the photographs themselves.
+LEFT_OUT = {
+    *("seed", "device", "experiments", "store", "workers"),
+    *("validate_every", "log_every", "checkpoint_minutes"),
+}
+
+
+def run_name(composed: DictConfig) -> str:
+    """`pretrain-<task>-seed<seed>`, and a short hash of what differs from the default settings."""
+    task = composed.task.name
+    name = f"pretrain-{task}-seed{composed.seed}"
+    return with_hash(name, run_settings(composed, LEFT_OUT), default_settings("pretrain", task=task))

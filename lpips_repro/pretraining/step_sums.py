@@ -1,0 +1,45 @@
+"""Sums over steps of what a task shows, kept where the task is: reading them is what makes a GPU wait."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class StepSums:
+    """Sums by name, and over how many steps.
+
+    Args:
+        device: where they are kept.
+        saved: what `state` gave; None for empty ones.
+    """
+
+    def __init__(self, device: torch.device, saved: Mapping[str, Any] | None = None):
+        saved = saved or {"sums": {}, "steps": 0}
+        self.values = {name: value.to(device) for name, value in saved["sums"].items()}
+        self.steps = saved["steps"]
+        self.first_bad = torch.full((), math.inf, dtype=torch.float64, device=device)
+
+    def add(self, step: int, shown: Mapping[str, Tensor], norm: Tensor) -> None:
+        """Count a step: its number, what it showed, and the norm of its gradient; waits for no GPU."""
+        is_finite = torch.stack([value.isfinite() for value in (*shown.values(), norm)]).all()
+        bad = torch.full_like(self.first_bad, math.inf).masked_fill_(~is_finite, step)
+        self.first_bad = torch.minimum(self.first_bad, bad)
+        for name, value in shown.items():
+            self.values[name] = self.values.get(name, 0) + value
+        self.steps += 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of each over the steps."""
+        return {name: value.item() / self.steps for name, value in self.values.items()}
+
+    def first_bad_step(self) -> int | None:
+        """The first step that showed a number, or had a gradient, that is not finite, or None."""
+        step = self.first_bad.item()
+        return None if math.isinf(step) else int(step)
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on with them."""
+        return {"sums": self.values, "steps": self.steps}

@@ -1,0 +1,1 @@
+"""Where parameters come from: found, downloaded, read and checked, for the networks of `backbones`."""

@@ -1,0 +1,64 @@
+"""A metric is one Python file and one YAML."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods.published import list_methods
+from lpips_repro.evaluation.run import evaluate
+from lpips_repro.evaluation.scores import twoafc_score
+from lpips_repro.metrics import METRICS
+from tests.compose import CONFIGS, settings
+from tests.datasets.folders import make_split
+
+SIMILARITY = """
+from lpips_repro.metrics import register_metric
+
+
+@register_metric(to_distance=lambda value: -value)
+def similarity(x, y, power=1.0):
+    return -(x - y).abs().mean(dim=(1, 2, 3)) ** power
+"""
+YAML = """
+mine:
+  function: similarity
+  module: {folder}/similarity.py
+  settings: {{power: 2.0}}
+"""
+
+
+@pytest.fixture
+def own(tmp_path) -> list[str]:
+    """Overrides that choose a metric that is two files in a folder."""
+    (tmp_path / "own/metric").mkdir(parents=True)
+    (tmp_path / "own/similarity.py").write_text(SIMILARITY)
+    (tmp_path / "own/metric/mine.yaml").write_text(YAML.format(folder=tmp_path / "own"))
+    yield [f"hydra.searchpath=[file://{tmp_path}/own]", "metric=[mine]", "net=[]", "trained_on=null", "device=cpu"]
+    METRICS.pop("similarity", None)
+
+
+def test_a_metric_is_one_python_file_and_one_yaml(own, tmp_path):
+    _, images, votes = make_split(tmp_path / "data", split="noise", count=12)
+    places = [f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}/out"]
+    evaluate(settings("evaluate", "data=folder", *own, *places, f"reference={CONFIGS.parent}/experiments/reference"))
+    with (tmp_path / "out/tables-folder/twoafc.csv").open(newline="") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["method"] == "mine"]
+    maps = {name: images[name] / 255 for name in images}
+    d0, d1 = (np.abs(maps["ref"] - maps[name]).mean(axis=(1, 2, 3)) ** 2 for name in ("p0", "p1"))
+    assert row["noise"] == f"{100 * twoafc_score(d0, d1, votes):.2f}"
+    assert row["note"] == ""
+
+
+def test_a_file_that_is_not_there_is_named(own, tmp_path):
+    (tmp_path / "own/similarity.py").unlink()
+    with pytest.raises(UserError, match=r"own/similarity.py: no such file: `module` of a metric is the Python file"):
+        parse(settings("evaluate", *own), EvaluateConfig)
+
+
+def test_a_function_that_the_file_does_not_register_is_refused(own):
+    cfg = parse(settings("evaluate", *own, "metric.mine.function=similarty"), EvaluateConfig)
+    with pytest.raises(UserError, match=r"metric.mine.function='similarty': .*did you mean similarity"):
+        list_methods(cfg)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpips_repro.errors import UserError
+from lpips_repro.pretraining import images
+from lpips_repro.pretraining import stored_crops as module
+from lpips_repro.pretraining.images import load_images
+from lpips_repro.pretraining.stored_crops import stored_crops
+from tests.datasets.killed import die
+from tests.pretraining.photographs import write_photographs
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Of few photographs, few crops."""
+    monkeypatch.setitem(images.LEAST_CROPS, "train", 30)
+    monkeypatch.setitem(images.LEAST_CROPS, "held_out", 6)
+
+
+def same(left, right):
+    return left.digest == right.digest and all(map(np.array_equal, left[:2], right[:2]))
+
+
+def test_what_is_stored_is_what_is_loaded(few, tmp_path):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert isinstance(stored.train, np.memmap)
+    assert same(stored, load_images(tmp_path / "photographs", 24))
+
+
+def test_photographs_are_decoded_once(few, tmp_path, monkeypatch):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    monkeypatch.setattr(module, "fill_crops", None)
+    assert same(stored, stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1))
+
+
+@pytest.mark.parametrize("change", ["content", "new", "size"])
+def test_they_are_decoded_again_where_something_has_changed(few, tmp_path, change):
+    files = write_photographs(tmp_path / "photographs", 12)
+    before = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    if change == "content":
+        Image.new("RGB", (90, 70)).save(files[0])
+    elif change == "new":
+        Image.new("RGB", (90, 70)).save(files[0].with_name("zzz.png"))
+    size = 25 if change == "size" else 24
+    after = stored_crops(tmp_path / "photographs", size, tmp_path / "store", workers=1)
+    assert same(after, load_images(tmp_path / "photographs", size))
+    assert not same(after, before)
+
+
+def test_a_photograph_that_cannot_be_read_leaves_nothing_that_looks_complete(few, tmp_path):
+    files = write_photographs(tmp_path / "photographs", 12)
+    content = files[5].read_bytes()
+    files[5].write_bytes(content[: len(content) // 2])
+    for _ in range(2):
+        with pytest.raises(UserError, match=files[5].name):
+            stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(few, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "posix_fallocate", full)
+    write_photographs(tmp_path / "photographs", 12)
+    with pytest.raises(UserError, match=r"No space left on device: free some space, or set store=FOLDER"):
+        stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert list((tmp_path / "store").rglob("*.npy")) == []
+
+
+@pytest.mark.slow
+def test_a_worker_names_the_photograph_that_cannot_be_read(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 3)
+    files = write_photographs(tmp_path / "photographs", 12)
+    one = stored_crops(tmp_path / "photographs", 24, tmp_path / "store1", workers=1)
+    assert same(one, stored_crops(tmp_path / "photographs", 24, tmp_path / "store2", workers=2))
+    files[5].write_bytes(b"no image")
+    with pytest.raises(UserError, match=f"{files[5].name}: not a readable image"):
+        stored_crops(tmp_path / "photographs", 24, tmp_path / "store2", workers=2)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "card"])
+def test_stored_crops_that_are_damaged_are_kept_and_made_again(few, tmp_path, damage, caplog):
+    write_photographs(tmp_path / "photographs", 12)
+    whole = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    (folder,) = (tmp_path / "store").iterdir()
+    file = folder / ("card.json" if damage == "card" else "held_out.npy")
+    content = file.read_bytes()[:70]
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    found = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert found.digest == load_images(tmp_path / "photographs", 24).digest == whole.digest
+    assert same(found, load_images(tmp_path / "photographs", 24))
+    assert damage == "missing" or (folder / f"{file.name}.damaged").read_bytes() == content
+    assert f"{folder}: damaged: kept as " in caplog.text
+
+
+def test_a_killed_worker_is_one_line_that_names_the_setting_and_leaves_nothing_that_looks_complete(
+    few, tmp_path, monkeypatch
+):
+    write_photographs(tmp_path / "photographs", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "CHUNK", 2)
+        patch.setattr(module, "_fill", die)
+        with pytest.raises(UserError, match=r"a worker process was killed, .*\(workers=1\)$"):
+            stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=2)
+    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    assert same(stored, load_images(tmp_path / "photographs", 24))
+
+
+def test_complete_crops_are_opened_without_a_lock(few, tmp_path, monkeypatch):
+    write_photographs(tmp_path / "photographs", 12)
+    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    monkeypatch.setattr(module, "exclusive", None)
+    assert same(stored, stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1))
