@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.backbones.weights import WeightsNotFoundError, imagenet_state
-from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
+from lpips_repro.datasets.folder import PATCH_SIZE
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS

@@ -64,6 +64,11 @@ class Dataset:
         self.title = self.title or settings.name
 
     @property
+    def size(self) -> int | None:
+        """Pixels a side of the images that its splits hold: the setting `size`; None if it has none."""
+        return getattr(self.settings, "size", None)
+
+    @property
     def workers(self) -> int:
         """How many processes decode or make images."""
         return self.settings.workers or min(available_cores(), MOST_WORKERS)
@@ -93,8 +98,13 @@ class Dataset:
         rows = []
         for split in self.prepare(phases):
             card = split.card
-            rows.append((split.name, len(split), card["observers"], card["resize"], card["digest"][:12], split.path))
-        headers = ("split", "count", "observers", "resize", "digest", "packed in")
+            rows.append(
+                (
+                    *(split.name, len(split), card["observers"], "{}x{}".format(*split.size)),
+                    *(card["resize"], card["digest"][:12], split.path),
+                )
+            )
+        headers = ("split", "count", "observers", "size", "resize", "digest", "packed in")
         return tabulate(rows, headers=headers, tablefmt="simple")
 
     def verify(self, phases: Sequence[str]) -> Iterator[Finding]:

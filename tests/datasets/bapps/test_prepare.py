@@ -18,7 +18,7 @@ from filelock import FileLock
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.bapps.local_archives import local_archives
 from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
-from lpips_repro.datasets.packed import PATCH_BYTES
+from lpips_repro.datasets.packed import patch_bytes
 from lpips_repro.download.fetch import fetch_archive
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
@@ -27,6 +27,7 @@ from tests.datasets.server import Step, serve
 from tests.datasets.small_bapps import FEW, SMALL, prepare_phases, small_settings
 
 REPOSITORY = CONFIGS.parent
+PATCH_BYTES = patch_bytes(64)
 
 
 def prepare(mirror, folder, *overrides):
