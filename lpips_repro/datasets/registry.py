@@ -5,14 +5,15 @@ A dataset is a class with a dataclass of its settings, and a file in `configs/da
     @dataclass
     class StudySettings(DataSettings):
         observers: str
+        size: int               # pixels a side, if all images have the same
 
     @register_dataset("study", StudySettings)
     class Study(Dataset):
         def prepare(self, phases):
             ...                     # packed splits, made if they are missing: see `packed.write_split`
 
-`configs/data/study.yaml` then has `name: study`, `root` and `observers`. A class in a file outside this package is
-named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLDER/data/study.yaml, is found with
+`configs/data/study.yaml` then has `name: study`, `root`, `observers` and `size`. A class in a file outside this package
+is named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLDER/data/study.yaml, is found with
 `hydra.searchpath=[file:///FOLDER]`.
 """
 
