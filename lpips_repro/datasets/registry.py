@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     """A line of the table of `make data-verify` (the first five), and what becomes of it."""
 
     what: str
-    count: str  # of examples, or an archive's size
+    amount: str  # count of examples, or an archive's size
     expected: str
     digest: str
     verdict: str
@@ -53,12 +53,10 @@ class Dataset:
         settings: an object of the dataclass that is registered with the class.
         title: what messages call it.
         has_whole_images: whether it is whole images with scores (`read_images`), and has no packed splits.
-        has_paper_figures: whether the paper's figures are figures on these data.
     """
 
     title: str = ""
     has_whole_images: ClassVar[bool] = False
-    has_paper_figures: bool = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -68,6 +66,11 @@ class Dataset:
     def size(self) -> int | None:
         """Pixels a side of the images that its splits hold: the setting `size`; None if it has none."""
         return getattr(self.settings, "size", None)
+
+    @property
+    def has_paper_figures(self) -> bool:
+        """Whether the paper's figures are figures on these data."""
+        return False
 
     @property
     def workers(self) -> int:

@@ -130,7 +130,7 @@ class _Examples(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int | slice) -> Any:
         return self.dataset[self.rows[index]]
 
 

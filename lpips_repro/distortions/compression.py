@@ -1,5 +1,7 @@
 """Compression artifacts. The paper names JPEG without qualities; the range here is ours."""
 
+from typing import cast
+
 import cv2
 import numpy as np
 
@@ -17,4 +19,5 @@ def jpeg(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nda
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     pixels = np.rint(image[..., ::-1] * 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels), settings)
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    decoded = cast(np.ndarray, cv2.imdecode(encoded, cv2.IMREAD_COLOR))  # None for what is no image
+    return decoded[..., ::-1].astype(np.float32) / 255

@@ -21,7 +21,7 @@ SATURATION = 2.5  # factor on the chroma at severity 1 when it is raised; lowere
 def lightness_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add to or take from L* up to 35 of its 100 units."""
     shift = draw_sign(rng) * LIGHTNESS * severity
-    return _in_lab(image, lambda lab: lab + np.float32([shift, 0, 0]))
+    return _in_lab(image, lambda lab: lab + np.array([shift, 0, 0], np.float32))
 
 
 @register_distortion("photometric")
@@ -44,7 +44,7 @@ def contrast(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
 def saturation(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Multiply the chroma by up to 2.5, or take away up to all of it."""
     factor = 1 + (SATURATION - 1) * severity if draw_sign(rng) > 0 else 1 - severity
-    return _in_lab(image, lambda lab: lab * np.float32([1, factor, factor]))
+    return _in_lab(image, lambda lab: lab * np.array([1, factor, factor], np.float32))
 
 
 def _in_lab(image: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -47,7 +47,7 @@ def affine(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.n
 def homography(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Move the four corners apart, each by up to 16 % of the shorter side in x and y."""
     height, width = image.shape[:2]
-    corners = np.float32([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
+    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
     moved = corners + rng.uniform(-1, 1, (4, 2)) * CORNER * min(height, width) * severity
     matrix = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
     warped = cv2.warpPerspective(
@@ -90,8 +90,8 @@ def chromatic_aberration(image: np.ndarray, severity: float, rng: np.random.Gene
 def _warp(image: np.ndarray, severity: float, rng: np.random.Generator, interpolation: int) -> np.ndarray:
     height, width = image.shape[:2]
     nodes = (height // WARP_GRID + 2, width // WARP_GRID + 2, 2)
-    displacement = rng.uniform(-WARP, WARP, nodes).astype(np.float32) * np.float32(severity)
-    displacement = cv2.resize(displacement, (width, height), interpolation=interpolation)
+    of_nodes = rng.uniform(-WARP, WARP, nodes).astype(np.float32) * np.float32(severity)
+    displacement = cv2.resize(of_nodes, (width, height), interpolation=interpolation)
     x, y = _grid(image)
     return _sample(image, x + displacement[..., 0], y + displacement[..., 1])
 

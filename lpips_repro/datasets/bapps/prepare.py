@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from lpips_repro.config import Observers
 from lpips_repro.datasets.bapps.local_archives import (
     check_space,
     local_archives,
@@ -36,6 +37,7 @@ from lpips_repro.files.locks import clear_leftovers, exclusive
 
 log = logging.getLogger(__name__)
 
+OBSERVERS = Observers.human.value  # as the settings check
 _COMPLETE = "complete {}, or move it elsewhere to have it fetched"
 
 
@@ -69,7 +71,7 @@ def is_packed(cfg: BappsConfig, key: Key) -> bool:
     card = read_card(target(cfg, key))
     if card is None or not count_is_right(key, card["count"]):
         return False
-    return (card.get("resize_mode"), card["observers"]) == (cfg.resize.value, cfg.observers.value)
+    return (card.get("resize_mode"), card["observers"]) == (cfg.resize.value, OBSERVERS)
 
 
 def _open_splits(cfg: BappsConfig, keys: Sequence[Key], published: dict[str, dict]) -> list[PackedSplit]:
@@ -146,7 +148,7 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], worker
             spool=packed_folder(cfg) / f".{archive.name}.spool",
             form=cfg.form,
             dataset="bapps",
-            observers=cfg.observers.value,
+            observers=OBSERVERS,
             workers=workers,
         )
         if unpack is not None:
@@ -168,7 +170,7 @@ def _pack_files(cfg: BappsConfig, keys: list[Key], workers: int) -> None:
     wrong = [str(folder.path) for key, folder in folders.items() if not count_is_right(key, counts[key])]
     check_counts(counts, Path(cfg.root), _COMPLETE.format(", ".join(wrong)))
     for key, folder in folders.items():
-        pack_split(folder, target(cfg, key), cfg.form, "bapps", cfg.observers.value, workers)
+        pack_split(folder, target(cfg, key), cfg.form, "bapps", OBSERVERS, workers)
 
 
 def _read_unpacked(cfg: BappsConfig, key: Key) -> SplitFolder:
@@ -222,5 +224,5 @@ def _is_complete(cfg: BappsConfig, key: Key) -> bool:
     """Whether a split is packed; one packed from files that are still there is not taken for granted."""
     if not is_packed(cfg, key):
         return False
-    source = read_card(target(cfg, key)).get("source")
+    source = (read_card(target(cfg, key)) or {}).get("source")
     return isinstance(source, dict) and ("archive" in source or not _is_unpacked(cfg, key))

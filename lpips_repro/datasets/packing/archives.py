@@ -97,7 +97,7 @@ def pack_archive(
             spools = _spool_members(members, archive, skip, spool, form, pool, AHEAD * workers)
         counts = {key: _paired_count(archive, key, split) for key, split in spools.items()}
         check(reader.sha256.hexdigest(), counts)
-        card = {"dataset": dataset, "resize_mode": form.resize, "observers": observers}
+        card: dict[str, Any] = {"dataset": dataset, "resize_mode": form.resize, "observers": observers}
         card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
         packed = [_write_split(target(key), key, split, card, form) for key, split in sorted(spools.items())]
     except OSError as error:
@@ -109,7 +109,7 @@ def pack_archive(
     return packed
 
 
-def _unpack(members: Iterable[Member], folder: Path) -> Iterable[Member]:
+def _unpack(members: Iterable[Member], folder: Path) -> Iterator[Member]:
     for member in members:
         file = folder / member.path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -202,8 +202,9 @@ def _collect(split: _Spool, task: Future) -> None:
 
 def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
     every = set(split.votes).union(*split.slots.values())
-    for name, found in {**split.slots, VOTE_FIELD[key[0]]: split.votes}.items():
-        missing = sorted(every - found.keys())
+    fields: dict[str, Collection[str]] = {**split.slots, VOTE_FIELD[key[0]]: split.votes}
+    for name, found in fields.items():
+        missing = sorted(every.difference(found))
         if missing:
             raise ArchiveError(
                 f"{archive}: {'/'.join(key)}/{name} has no file {missing[0]}, though its counterparts are there"
