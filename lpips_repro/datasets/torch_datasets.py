@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from lpips_repro.config import Resize
 from lpips_repro.datasets.packed import LAYOUT_VERSION, open_split, read_card
 from lpips_repro.errors import UserError
 
@@ -98,8 +99,12 @@ def _remedy(path: Path) -> str:
     """The command that makes the split that belongs at `path`, as far as its place tells which that is."""
     phase = re.match(r"(?:2afc|jnd)-(train|val)-", path.name)
     splits = f" SPLITS={phase[1]}" if phase else ""
-    resize = ' ARGS="data.resize=exact"' if path.parent.name == "exact" else ""
-    return f"run `make data{splits}{resize}` (BAPPS) or `make data{splits} DATA=mini`"
+    form = re.fullmatch(rf"({'|'.join(Resize.__members__)})(?:-(\d+))?", path.parent.name)
+    resize, size = form.groups() if form else (Resize.pil_bilinear.value, None)
+    settings = [f"data.resize={resize}"] if resize != Resize.pil_bilinear.value else []
+    settings += [f"data.size={size}"] if size else []
+    args = f' ARGS="{" ".join(settings)}"' if settings else ""
+    return f"run `make data{splits}{args}` (BAPPS) or `make data{splits} DATA=mini`"
 
 
 def _as_floats(arrays: Mapping[str, np.ndarray], rows: int | slice | list[int]) -> dict[str, Tensor]:

@@ -36,9 +36,9 @@ def make_split(
     return folder, images, votes
 
 
-def noise_split(folder: Path, count: int, size: tuple[int, int]) -> PackedSplit:
+def noise_split(folder: Path, count: int, size: tuple[int, int], phase: str = "val") -> PackedSplit:
     """A packed 2AFC split of random images of this height and width."""
     rng = np.random.default_rng(0)
     arrays = {name: rng.integers(0, 256, (count, *size, 3), np.uint8) for name in FIELDS["2afc"]}
-    card = {"kind": "2afc", "phase": "val", "split": "noise", "dataset": "noise", "resize": "none"}
+    card = {"kind": "2afc", "phase": phase, "split": "noise", "dataset": "noise", "resize": "none"}
     return write_split(folder, arrays | {"judge": np.zeros(count, np.float32)}, card | {"observers": "simulated"})

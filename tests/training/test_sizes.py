@@ -8,9 +8,10 @@ import pytest
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import evaluate
+from lpips_repro.training import run as run_module
 from lpips_repro.training.run import train
 from tests.compose import CONFIGS, settings
-from tests.datasets.folders import make_split
+from tests.datasets.folders import make_split, noise_split
 
 SMALL = ("net=squeeze", "net.squeeze.init=gaussian", "download=false", "bootstrap=20", "device=cpu")
 
@@ -60,3 +61,19 @@ def test_a_network_that_needs_larger_images_says_so_before_anything_is_packed(da
     with pytest.raises(UserError, match="net=alex: takes images of at least 31 pixels a side, and the patches have 16"):
         train(settings("train", *data, "net=alex", "net.alex.init=gaussian", "data.size=16", "device=cpu"))
     assert not (tmp_path / "packed").exists()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((64, 16), "net=alex: takes images of at least 31 pixels a side, and the patches have 16: choose another"),
+        ((64, 64, 96), "data=folder: 2afc/train has images of 64x64, 96x96 pixels: training needs one size"),
+    ],
+)
+def test_splits_that_a_network_cannot_be_trained_on_are_refused(data, tmp_path, monkeypatch, sizes, message):
+    """As a dataset that does not say its size may have them: of the first size in val, of the others in train."""
+    splits = [noise_split(tmp_path / "0", 2, (sizes[0],) * 2, "val")]
+    splits += [noise_split(tmp_path / f"{n}", 2, (size, size), "train") for n, size in enumerate(sizes[1:], 1)]
+    monkeypatch.setattr(run_module, "prepare", lambda *args: splits)
+    with pytest.raises(UserError, match=message):
+        train(settings("train", *data, "net=alex", "net.alex.init=gaussian", "device=cpu", f"features={tmp_path}/f"))
