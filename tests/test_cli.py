@@ -27,7 +27,7 @@ def ended(monkeypatch, config, *words):
 @pytest.mark.parametrize(
     ("config", "override", "message"),
     [
-        ("train", "data=null", "data=null: expected one of bapps, folder, kadid10k, mini, tid2013"),
+        ("train", "data=null", "data=null: expected one of bapps, folder, kadid10k, mini, nights, tid2013"),
         ("train", "net=null", "net=null: expected one of alex"),
         ("train", "variant=null", "variant=null: expected one of lin"),
         ("train", "trainer=null", "trainer=null: expected one of mini_lin"),

@@ -20,7 +20,7 @@ from lpips_repro.benchmark.process import measure, processes
 from lpips_repro.benchmark.smooth import smooth_pair
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig, Measure
-from lpips_repro.datasets.packed import PATCH_SIZE
+from lpips_repro.datasets.folder import PATCH_SIZE
 from lpips_repro.errors import UserError
 from lpips_repro.progress import Progress
 

@@ -4,7 +4,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lpips_repro.backbones import Backbone
-from lpips_repro.datasets.packed import PATCH_SIZE
+from lpips_repro.datasets.folder import PATCH_SIZE
 
 
 def backbone_flops(net: str, *, backward: bool) -> int:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, gaussian_state
-from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
+from lpips_repro.datasets.folder import PATCH_SIZE
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.datasets.packing.patches import load_patch
+from lpips_repro.datasets.folder import PATCH_SIZE
+from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.metrics.lpips import LPIPS
 
 LEVELS = (0.5, 1, 2, 4, 8, 16)  # standard deviations, in grey levels
@@ -47,7 +48,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--nets", nargs="+", default=["alex", "squeeze"])
     options = parser.parse_args()
-    patches = np.stack([load_patch(file, "pil_bilinear")[0] for file in sorted(options.folder.glob("*.png"))])
+    form = PatchForm(PATCH_SIZE, "pil_bilinear")
+    patches = np.stack([load_patch(file, form)[0] for file in sorted(options.folder.glob("*.png"))])
     print(f"{len(patches)} patches, {DRAWS} draws")
     rng = np.random.default_rng(0)
     for net in options.nets:

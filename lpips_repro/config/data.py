@@ -6,9 +6,10 @@ from typing import Any
 
 
 class Resize(enum.Enum):
-    """How images stored larger than 64 pixels become patches: see `lpips_repro.datasets.packing.patches`."""
+    """How images stored larger than a dataset's patches become such: see `lpips_repro.datasets.packing.patches`."""
 
     pil_bilinear = "pil_bilinear"
+    pil_bicubic = "pil_bicubic"
     exact = "exact"
 
 

@@ -2,10 +2,11 @@
 
 A folder holds one `.npy` file a field and `card.json`:
 
-    2AFC   ref, p0, p1   uint8 (N, 64, 64, 3)    judge  float32 (N,), share choosing p1
-    JND    p0, p1        uint8 (N, 64, 64, 3)    same   float32 (N,), share answering "same"
+    2AFC   ref, p0, p1   uint8 (N, H, W, 3)    judge  float32 (N,), share choosing p1
+    JND    p0, p1        uint8 (N, H, W, 3)    same   float32 (N,), share answering "same"
 
-It is written whole or not at all: into a temporary folder beside it, renamed when complete.
+All images of a split have one size, which is on its card; splits that were packed before cards had it are of this
+layout, too. It is written whole or not at all: into a temporary folder beside it, renamed when complete.
 """
 
 import contextlib
@@ -26,8 +27,6 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import sync
 
 LAYOUT_VERSION = 1
-PATCH_SIZE = 64
-PATCH_BYTES = PATCH_SIZE**2 * 3
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
 PHASES = ("train", "val")
 VOTE_FIELD = {"2afc": "judge", "jnd": "same"}
@@ -66,6 +65,12 @@ class PackedSplit(Split):
     path: Path
     card: dict[str, Any]
     arrays: dict[str, np.ndarray]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its images, in pixels."""
+        height, width = _size_of(self.arrays, self.card["kind"])
+        return height, width
 
     @property
     def votes(self) -> np.ndarray:
@@ -135,9 +140,14 @@ def write_array(path: Path, array: np.ndarray) -> None:
         file.write(array.data)
 
 
-def write_patches_header(file: BinaryIO, count: int) -> None:
-    """Write what stands before the patches of a field in its .npy file."""
-    shape = (count, PATCH_SIZE, PATCH_SIZE, 3)
+def patch_bytes(size: int) -> int:
+    """What a square image of `size` pixels a side takes, in bytes."""
+    return size**2 * 3
+
+
+def write_patches_header(file: BinaryIO, count: int, size: int) -> None:
+    """Write what stands before the images of a field, of `size` pixels a side, in its .npy file."""
+    shape = (count, size, size, 3)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
@@ -148,11 +158,12 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
         partial: folder from `partial_split` holding one .npy file a field.
         path: where the packed split goes; an older one there is replaced.
         card: kind, phase, split, dataset, resize, observers and whatever else tells where the split comes from;
-            count, digest and layout are added here.
+            count, digest, layout and size are added here.
     """
     arrays = _map_fields(partial, card["kind"])
     count = len(arrays[VOTE_FIELD[card["kind"]]])
     card = {**card, "count": count, "digest": digest_fields(partial, card["kind"]), "layout": LAYOUT_VERSION}
+    card["size"] = [*_size_of(arrays, card["kind"])]
     (partial / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     _check(partial, card, arrays)
     # Or a power cut could leave the new name on files that were never written.
@@ -177,8 +188,12 @@ def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any])
         return finish_split(partial, path, card)
 
 
-def open_split(path: Path) -> PackedSplit:
-    """Open a packed split and check layout version, fields, shapes and dtypes (not the digest: see `verify`)."""
+def open_split(path: Path, size: int | None = None) -> PackedSplit:
+    """Open a packed split and check layout version, fields, shapes and dtypes (not the digest: see `verify`).
+
+    Args:
+        path: its folder; size: pixels a side of the images that the dataset says it has, if it says so.
+    """
     card = read_card(path)
     if card is None:
         raise DamagedSplit(
@@ -188,7 +203,7 @@ def open_split(path: Path) -> PackedSplit:
         arrays = _map_fields(path, card["kind"])
     except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
         raise DamagedSplit(f"{path}: {error}", _REMEDY.format(path)) from error
-    _check(path, card, arrays)
+    _check(path, card, arrays, size)
     return PackedSplit(path, card, arrays)
 
 
@@ -200,6 +215,8 @@ def read_card(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(card, dict) or card.get("layout") != LAYOUT_VERSION or card.get("kind") not in (*IMAGE_FIELDS,):
         return None
+    if not isinstance(card.get("size", []), list):
+        return None
     return card if all(type(card.get(key)) is kind for key, kind in CARD_TYPES.items()) else None
 
 
@@ -209,8 +226,15 @@ def _map_fields(folder: Path, kind: str) -> dict[str, np.ndarray]:
     return {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r") for name in names}
 
 
-def _check(folder: Path, card: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    image = ((card["count"], PATCH_SIZE, PATCH_SIZE, 3), np.dtype(np.uint8))
+def _size_of(arrays: dict[str, np.ndarray], kind: str) -> tuple[int, ...]:
+    """Height and width of the images of the first field, with which `_check` compares the others."""
+    return arrays[IMAGE_FIELDS[kind][0]].shape[1:3]
+
+
+def _check(folder: Path, card: dict[str, Any], arrays: dict[str, np.ndarray], size: int | None = None) -> None:
+    # Older cards have no size.
+    height_and_width = (size, size) if size else card.get("size", _size_of(arrays, card["kind"]))
+    image = ((card["count"], *height_and_width, 3), np.dtype(np.uint8))
     vote = ((card["count"],), np.dtype(np.float32))
     for name, array in arrays.items():
         expected = vote if name == VOTE_FIELD[card["kind"]] else image

@@ -5,14 +5,15 @@ A dataset is a class with a dataclass of its settings, and a file in `configs/da
     @dataclass
     class StudySettings(DataSettings):
         observers: str
+        size: int               # pixels a side, if all images have the same
 
     @register_dataset("study", StudySettings)
     class Study(Dataset):
         def prepare(self, phases):
             ...                     # packed splits, made if they are missing: see `packed.write_split`
 
-`configs/data/study.yaml` then has `name: study`, `root` and `observers`. A class in a file outside this package is
-named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLDER/data/study.yaml, is found with
+`configs/data/study.yaml` then has `name: study`, `root`, `observers` and `size`. A class in a file outside this package
+is named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLDER/data/study.yaml, is found with
 `hydra.searchpath=[file:///FOLDER]`.
 """
 
@@ -36,7 +37,7 @@ class Finding(NamedTuple):
     """A line of the table of `make data-verify` (the first five), and what becomes of it."""
 
     what: str
-    count: str  # of examples, or an archive's size
+    amount: str  # count of examples, or an archive's size
     expected: str
     digest: str
     verdict: str
@@ -52,15 +53,23 @@ class Dataset:
     Attributes:
         settings: an object of the dataclass that is registered with the class.
         title: what messages call it.
-        has_paper_figures: whether the paper's figures are figures on these data.
     """
 
     title: str = ""
-    has_paper_figures: bool = False
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.title = self.title or settings.name
+
+    @property
+    def size(self) -> int | None:
+        """Pixels a side of the images that its splits hold: the setting `size`; None if it has none."""
+        return getattr(self.settings, "size", None)
+
+    @property
+    def has_paper_figures(self) -> bool:
+        """Whether the paper's figures are figures on these data."""
+        return False
 
     @property
     def workers(self) -> int:
@@ -90,10 +99,15 @@ class Dataset:
     def describe(self, phases: Sequence[str]) -> str:
         """What there is of the dataset, for the terminal, after `prepare`."""
         rows = []
-        for split in self.prepare(phases):
+        for split in self.find(phases):
             card = split.card
-            rows.append((split.name, len(split), card["observers"], card["resize"], card["digest"][:12], split.path))
-        headers = ("split", "count", "observers", "resize", "digest", "packed in")
+            rows.append(
+                (
+                    *(split.name, len(split), card["observers"], "{}x{}".format(*split.size)),
+                    *(card["resize"], card["digest"][:12], split.path),
+                )
+            )
+        headers = ("split", "count", "observers", "size", "resize", "digest", "packed in")
         return tabulate(rows, headers=headers, tablefmt="simple")
 
     def verify(self, phases: Sequence[str]) -> Iterator[Finding]:

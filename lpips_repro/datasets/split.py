@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-Values = TypeVar("Values")
+Values = TypeVar("Values", bound=Any)  # of an array or a tensor
 
 
 class Split:

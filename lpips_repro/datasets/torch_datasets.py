@@ -1,10 +1,10 @@
-"""BAPPS as torch datasets over packed splits: bytes in a memory map until they are asked for, then floats.
+"""Packed splits as torch datasets: bytes in a memory map until they are asked for, then floats.
 
     from torch.utils.data import DataLoader
     from lpips_repro.datasets.torch_datasets import BAPPS2AFC
 
     dataset = BAPPS2AFC("data/packed/bapps/pil_bilinear/2afc-val-cnn")
-    dataset.card                    # count, digest, resize, observers and where the split comes from
+    dataset.card                    # count, digest, size, resize, observers and where the split comes from
     dataset[3]["ref"]               # float32 (3, 64, 64) in [0, 1]; dataset[:8]["ref"]: (8, 3, 64, 64)
     for batch in DataLoader(dataset, batch_size=50, shuffle=True):
         batch["ref"]                # float32 (50, 3, 64, 64) in [0, 1], channels last in memory; p0 and p1 alike
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from lpips_repro.config import Resize
 from lpips_repro.datasets.packed import LAYOUT_VERSION, open_split, read_card
 from lpips_repro.errors import UserError
 
@@ -36,7 +37,7 @@ class _PackedDataset(Dataset):
         path: folder of the packed split.
 
     Attributes:
-        card: the split's card: count, digest, resize, observers and where it comes from.
+        card: the split's card: count, digest, size (H, W), resize, observers and where it comes from.
 
     Raises:
         UserError: where there is no packed split (the message names the command that makes it) or one of another kind.
@@ -60,7 +61,7 @@ class _PackedDataset(Dataset):
         return self.card["count"]
 
     def __getitem__(self, index: int | slice | list[int]) -> dict[str, Tensor]:
-        """One example, or several as a batch: images as float32 (..., 3, 64, 64) in [0, 1] and the votes' shares."""
+        """One example, or several as a batch: images as float32 (..., 3, H, W) in [0, 1] and the votes' shares."""
         return _Example(_as_floats(self._arrays, index))
 
     def __getitems__(self, indices: list[int]) -> Sequence[dict[str, Tensor]]:
@@ -98,12 +99,16 @@ def _remedy(path: Path) -> str:
     """The command that makes the split that belongs at `path`, as far as its place tells which that is."""
     phase = re.match(r"(?:2afc|jnd)-(train|val)-", path.name)
     splits = f" SPLITS={phase[1]}" if phase else ""
-    resize = ' ARGS="data.resize=exact"' if path.parent.name == "exact" else ""
-    return f"run `make data{splits}{resize}` (BAPPS) or `make data{splits} DATA=mini`"
+    form = re.fullmatch(rf"({'|'.join(Resize.__members__)})(?:-(\d+))?", path.parent.name)
+    resize, size = form.groups() if form else (Resize.pil_bilinear.value, None)
+    settings = [f"data.resize={resize}"] if resize != Resize.pil_bilinear.value else []
+    settings += [f"data.size={size}"] if size else []
+    args = f' ARGS="{" ".join(settings)}"' if settings else ""
+    return f"run `make data{splits}{args}` (BAPPS) or `make data{splits} DATA=mini`"
 
 
 def _as_floats(arrays: Mapping[str, np.ndarray], rows: int | slice | list[int]) -> dict[str, Tensor]:
-    """Rows of images (N, 64, 64, 3) as float32 (..., 3, 64, 64) in [0, 1]; votes as they are.
+    """Rows of images (N, H, W, 3) as float32 (..., 3, H, W) in [0, 1]; votes as they are.
 
     The images are parts of one array: the system maps one large block much faster than several. And NumPy divides in
     this thread alone: beside busy processes, torch's threads wait for each other many times longer than they work.
@@ -130,7 +135,7 @@ class _Examples(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int | slice) -> Any:
         return self.dataset[self.rows[index]]
 
 

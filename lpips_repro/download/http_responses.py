@@ -45,10 +45,11 @@ def accept(response: requests.Response, size: int, card: Card, address: str) -> 
         return 0, new
 
     found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", headers.get("Content-Range", ""))
-    start, new["total"] = (found[1] and int(found[1]), int(found[2])) if found else (None, None)
-    if status == 416 and size and new["total"] == size and card["address"] == address:
+    start = int(found[1]) if found and found[1] else None
+    new["total"] = total = int(found[2]) if found else None
+    if status == 416 and size and total == size and card["address"] == address:
         return size, new  # the first announcement was too long
-    fits = status == 206 and start == size and (length is None or size + length <= new["total"])
+    fits = status == 206 and start == size and total is not None and (length is None or size + length <= total)
     if not fits or (size and not _same_file(card, new)):
         instead = "another file than the one begun" if fits else headers.get("Content-Range", "no Content-Range")
         raise Failed(f"{phrase}: {instead} where bytes {size}- were asked for", from_start=True)

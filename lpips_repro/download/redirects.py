@@ -78,12 +78,12 @@ def _why_refused(url: str, new: str) -> str | None:
     return None
 
 
-def _reaches_private_only(host: str) -> bool:
+def _reaches_private_only(host: str | None) -> bool:
     found = _resolve(host)
     return bool(found) and all(map(_is_private, found))
 
 
-def _resolve(host: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _resolve(host: str | None) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """The addresses of a host; none if it has none here: then only a proxy can reach it."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

@@ -4,7 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.devices import send
+
+PIXELS = 64**2  # of an image for which numbers of images at once are stated
+
+
+def at_once(count: int, split: PackedSplit) -> int:
+    """How many images of a split have about as many pixels as `count` images 64 x 64; at least one."""
+    height, width = split.size
+    return max(1, count * PIXELS // (height * width))
 
 
 def to_images(patches: np.ndarray, device: torch.device) -> Tensor:

@@ -33,7 +33,7 @@ from lpips_repro.backbones import BACKBONES
 from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
-from lpips_repro.features.patches import to_images
+from lpips_repro.features.patches import at_once, to_images
 from lpips_repro.files import keep_damaged, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import LPIPS
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 # Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
 FLOAT16_SCALE = 4096.0
-# Triplets at once: enough to fill the processor, few enough for maps that stay near it.
+# Triplets 64 x 64 at once: enough to fill the processor, few enough for maps that stay near it.
 BATCH = {"cpu": 25, "cuda": 250}
 
 
@@ -156,7 +156,7 @@ def _layer_statistics(feature_map: Tensor) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device: torch.device, noise: bool) -> None:
     shape = (len(split), 2, sum(metric.backbone.spec.channels))
-    batch, row_bytes = BATCH[device.type], 2 * shape[2] * np.dtype(dtype).itemsize
+    batch, row_bytes = at_once(BATCH[device.type], split), 2 * shape[2] * np.dtype(dtype).itemsize
     header = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.commands import phases_of
-from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import content_of
 from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
@@ -53,18 +53,18 @@ def write_statistics(composed: DictConfig) -> None:
 
 def contact_sheet(splits: Sequence[PackedSplit], title: str) -> Image.Image:
     """Examples of each split, spread evenly over it, with their votes."""
-    width = EXAMPLES * (3 * PATCH_SIZE * ZOOM + GAP) + GAP
-    height = PATCH_SIZE * ZOOM + 2 * LABEL + GAP
-    sheet = Image.new("RGB", (width, LABEL + height * len(splits)), "white")
+    column_width = 3 * ZOOM * max(split.size[1] for split in splits) + GAP
+    heights = [split.size[0] * ZOOM + 2 * LABEL + GAP for split in splits]
+    sheet = Image.new("RGB", (EXAMPLES * column_width + GAP, LABEL + sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((GAP, 0), title, fill="black")
     for line, split in enumerate(splits):
-        top = LABEL + line * height
+        top = LABEL + sum(heights[:line])
         draw.text((GAP, top), f"{split.name}  ({len(split)}, {split.card['observers']} observers)", fill="black")
         protocol = protocol_of(split)
         places = np.linspace(0, len(split) - 1, min(EXAMPLES, len(split))).astype(int)
         for column, index in enumerate(places):
-            left = GAP + column * (3 * PATCH_SIZE * ZOOM + GAP)
+            left = GAP + column * column_width
             strip = Image.fromarray(np.concatenate([split.arrays[name][index] for name in protocol.images], axis=1))
             strip = strip.resize((strip.width * ZOOM, strip.height * ZOOM), Image.Resampling.NEAREST)
             sheet.paste(strip, (left, top + LABEL))

@@ -14,6 +14,7 @@ from lpips_repro.config.paths import CONFIGS
 ADDED_LATER = {
     **{"optimizer.name": "adam", "optimizer.momentum": None, "optimizer.weight_decay": 0.0},
     **{"schedule": "paper", "precision": "float32", "compile": False},  # of pretraining
+    "data.size": 64,
 }
 
 
@@ -51,7 +52,8 @@ def default_settings(script: str, **groups: str) -> dict[str, Any]:
 
 def with_hash(name: str, settings: dict[str, Any], defaults: dict[str, Any]) -> str:
     """A name, and a short hash of the settings that differ from the defaults if there are any."""
-    other = {key: value for key, value in settings.items() if key not in defaults or defaults[key] != value}
+    whole = {key: value for key, value in ADDED_LATER.items() if key in defaults} | settings
+    other = {key: value for key, value in whole.items() if key not in defaults or defaults[key] != value}
     if not other:
         return name
     return f"{name}-{hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8]}"

@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig
@@ -13,8 +14,9 @@ from torch import Tensor
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state, torchvision_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.datasets.packed import PATCH_SIZE, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, digests_of
@@ -55,7 +57,7 @@ def train(composed: DictConfig) -> None:
             (net,), (variant,) = cfg.net, cfg.variant
             check_choice("variant", variant, TRAINED_VARIANTS)
             check_backbone(cfg.net[net].backbone, f"net.{net}.backbone", cfg.net[net].module)
-            _check_network(cfg)
+            _check_network(cfg, dataset_of(cfg.data).size)
             _check_used(cfg)
             device = ranks.device(choose_device(cfg.device))
             check_device(cfg.trainer.precision, cfg.trainer.compile, device, "trainer.")
@@ -70,6 +72,7 @@ def train(composed: DictConfig) -> None:
             log.info("%s: training %s %s v%s", folder, net, variant, cfg.version)
             with ranks.first_before_others():
                 train_splits, val_splits = _triplet_splits(cfg)
+                _check_network(cfg, min(min(split.size) for split in train_splits + val_splits))
             _train(cfg, composed, folder, device, weights, train_splits, val_splits, ranks)
 
 
@@ -122,14 +125,14 @@ def _train(
     log.info("%s: finished: mean val 2AFC %.2f %%", folder, percent["mean"])
 
 
-def _check_network(cfg: TrainConfig) -> None:
-    """UserError for a network that has not this version, or takes no patches."""
+def _check_network(cfg: TrainConfig, side: int | None) -> None:
+    """UserError for a network that has not this version, or takes no images of this side, if that is known."""
     ((name, net),) = cfg.net.items()
     check_choice("version", cfg.version, versions_of(net.backbone))
     smallest = BACKBONES[net.backbone].min_size
-    if smallest > PATCH_SIZE:
+    if side is not None and smallest > side:
         raise UserError(
-            f"net={name}: takes images of at least {smallest} pixels a side, and the patches have {PATCH_SIZE}: choose"
+            f"net={name}: takes images of at least {smallest} pixels a side, and the patches have {side}: choose"
             " another network"
         )
 
@@ -163,10 +166,14 @@ def _check_used(cfg: TrainConfig) -> None:
 
 def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
     """Of the train and of the val phase."""
-    splits = [split for split in prepare(cfg.data, "train", "val") if split.card["kind"] == TWOAFC.kind]
+    prepared = cast(Sequence[PackedSplit], prepare(cfg.data, "train", "val"))
+    splits = [split for split in prepared if split.card["kind"] == TWOAFC.kind]
     by_phase = [[split for split in splits if split.card["phase"] == phase] for phase in ("train", "val")]
     if not all(by_phase):
         raise UserError(f"data={cfg.data.name}: 2afc/train and 2afc/val splits are needed for training")
+    if len(sizes := {split.size for split in by_phase[0]}) > 1:
+        found = ", ".join("{}x{}".format(*size) for size in sorted(sizes))
+        raise UserError(f"data={cfg.data.name}: 2afc/train has images of {found} pixels: training needs one size")
     return by_phase
 
 

@@ -63,7 +63,7 @@ class ImageTriplets:
         return self.votes_by_number[indices]
 
     def images(self, index: int) -> dict[str, np.ndarray]:
-        """The stored patches of a triplet: ref, p0, p1, uint8 (64, 64, 3)."""
+        """The stored patches of a triplet: ref, p0, p1, uint8 (H, W, 3)."""
         split, place = self.locate(index)
         return {name: split.arrays[name][place] for name in TWOAFC.images}
 

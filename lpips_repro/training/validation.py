@@ -9,11 +9,12 @@ import torch
 from lpips_repro.devices import fixed_shapes
 from lpips_repro.distributed import Ranks
 from lpips_repro.evaluation.protocols.twoafc import twoafc_score
+from lpips_repro.features.patches import at_once
 from lpips_repro.progress import Progress
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
 
-BATCH = 250
+BATCH = 250  # triplets 64 x 64
 SHOWN = 8
 
 
@@ -35,15 +36,15 @@ def validate(
     ranks = ranks or Ranks()
     scores, worst = {}, []
     for name, triplets in splits.items():
-        parts = {}
-        starts = range(0, len(triplets), BATCH * ranks.world)
+        parts, batch = {}, at_once(BATCH, triplets.splits[0])
+        starts = range(0, len(triplets), batch * ranks.world)
         hidden = None if ranks.first else True
         for start in Progress(starts, f"validation on {name}", unit="batch", leave=False, disable=hidden):
             check_stop()
-            own = start + BATCH * ranks.rank
+            own = start + batch * ranks.rank
             if own < len(triplets):
                 with fixed_shapes(triplets.device):
-                    d0, d1 = model.distances(triplets.batch(np.arange(own, min(own + BATCH, len(triplets)))))
+                    d0, d1 = model.distances(triplets.batch(np.arange(own, min(own + batch, len(triplets)))))
                 chosen = torch.sigmoid(model.ranking.logit(d0, d1))
                 parts[own] = torch.stack((d0, d1, chosen)).float()
         # Only now to the host, which would wait for a GPU at every batch.

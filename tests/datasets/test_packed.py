@@ -11,10 +11,15 @@ from lpips_repro.errors import UserError
 CARD = {"kind": "2afc", "phase": "val", "split": "cnn", "dataset": "test", "resize": "exact", "observers": "human"}
 
 
-def arrays(count=3, seed=0):
+def arrays(count=3, seed=0, size=(64, 64)):
     rng = np.random.default_rng(seed)
-    images = {name: rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8) for name in ("ref", "p0", "p1")}
+    images = {name: rng.integers(0, 256, (count, *size, 3), dtype=np.uint8) for name in ("ref", "p0", "p1")}
     return {**images, "judge": rng.random(count, dtype=np.float32)}
+
+
+def change_card(folder, **change):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, **change}))
 
 
 def test_what_is_written_is_read_back_memory_mapped(tmp_path):
@@ -39,6 +44,43 @@ def test_wrong_arrays_are_refused_and_nothing_is_left(tmp_path):
     with pytest.raises(UserError, match=r"p0.npy: holds uint8 \(3, 32, 32, 3\), expected uint8 \(3, 64, 64, 3\)"):
         write_split(tmp_path / "cnn", wrong, CARD)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ref", [np.zeros((3, 64, 64), np.uint8), np.zeros(3, np.uint8), np.zeros((3, 64, 64, 3))])
+def test_what_are_no_images_is_refused(tmp_path, ref):
+    with pytest.raises(UserError, match=r"ref.npy: holds .* expected uint8 \(3, "):
+        write_split(tmp_path / "cnn", {**arrays(), "ref": ref}, CARD)
+
+
+def test_a_split_has_the_size_of_its_images(tmp_path):
+    write_split(tmp_path / "cnn", arrays(size=(20, 30)), CARD)
+    packed = open_split(tmp_path / "cnn")
+    assert packed.size == (20, 30)
+    assert packed.card["size"] == [20, 30]
+    packed.verify()
+
+
+def test_another_size_than_the_dataset_or_the_card_says_is_refused(tmp_path):
+    write_split(tmp_path / "cnn", arrays(size=(32, 32)), CARD)
+    assert open_split(tmp_path / "cnn", 32).size == (32, 32)
+    with pytest.raises(UserError, match=r"holds uint8 \(3, 32, 32, 3\), expected uint8 \(3, 64, 64, 3\): move the"):
+        open_split(tmp_path / "cnn", 64)
+    change_card(tmp_path / "cnn", size=[32, 64])
+    with pytest.raises(UserError, match=r"holds uint8 \(3, 32, 32, 3\), expected uint8 \(3, 32, 64, 3\): move the"):
+        open_split(tmp_path / "cnn")
+
+
+def test_a_card_of_before_it_had_a_size_is_of_this_layout(tmp_path):
+    # Recorded with the code of that time, when all images had 64 pixels a side.
+    digest = "4bcb79b3267d2c1b927d33b190d862e476f4738ca4586b99305caacc7786cc0d"
+    write_split(tmp_path / "cnn", arrays(), CARD)
+    card = json.loads((tmp_path / "cnn" / "card.json").read_text())
+    del card["size"]
+    (tmp_path / "cnn" / "card.json").write_text(json.dumps(card))
+    packed = open_split(tmp_path / "cnn", 64)
+    assert packed.size == (64, 64)
+    assert packed.card["digest"] == digest
+    packed.verify()
 
 
 def version_two(file):
@@ -79,12 +121,12 @@ def test_a_damaged_split_is_refused_when_opened(tmp_path, damage):
         {"count": True},
         {"digest": None},
         {"observers": {}},
+        {"size": 64},
     ],
 )
 def test_a_damaged_card_is_none(tmp_path, change):
     write_split(tmp_path / "cnn", arrays(), CARD)
-    card = json.loads((tmp_path / "cnn" / "card.json").read_text())
-    (tmp_path / "cnn" / "card.json").write_text(json.dumps({**card, **change}))
+    change_card(tmp_path / "cnn", **change)
     assert read_card(tmp_path / "cnn") is None
     with pytest.raises(UserError, match=r"cnn: no packed split .* run the command that packs it again"):
         open_split(tmp_path / "cnn")

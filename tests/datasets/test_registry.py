@@ -31,6 +31,7 @@ from lpips_repro.datasets.registry import Dataset, register_dataset
 @dataclass
 class StudySettings(DataSettings):
     count: int
+    size: int
 
 
 @register_dataset("study", StudySettings)
@@ -38,15 +39,15 @@ class Study(Dataset):
     settings: StudySettings
 
     def prepare(self, phases):
-        path = Path(self.settings.root) / "2afc-val-gray"
+        count, size = self.settings.count, self.settings.size
+        path = Path(self.settings.root) / f"{size}/2afc-val-gray"
         if "val" in phases and read_card(path) is None:
-            count = self.settings.count
             images = {"ref": 100, "p0": 150, "p1": 110}
-            arrays = {name: np.full((count, 64, 64, 3), level, np.uint8) for name, level in images.items()}
+            arrays = {name: np.full((count, size, size, 3), level, np.uint8) for name, level in images.items()}
             arrays["judge"] = np.ones(count, np.float32)
             card = {"kind": "2afc", "phase": "val", "split": "gray", "dataset": "study"}
             write_split(path, arrays, {**card, "resize": "none", "observers": "simulated"})
-        return [open_split(path)] if "val" in phases else []
+        return [open_split(path, size)] if "val" in phases else []
 '''
 
 
@@ -55,7 +56,7 @@ def study(tmp_path) -> list[str]:
     """Overrides that choose a dataset that is two files in a folder."""
     (tmp_path / "mine/data").mkdir(parents=True)
     (tmp_path / "mine/study.py").write_text(STUDY)
-    text = f"name: study\nmodule: {tmp_path}/mine/study.py\nroot: {tmp_path}/packed\ncount: 6\n"
+    text = f"name: study\nmodule: {tmp_path}/mine/study.py\nroot: {tmp_path}/packed\ncount: 6\nsize: 64\n"
     (tmp_path / "mine/data/study.yaml").write_text(text)
     yield [f"hydra.searchpath=[file://{tmp_path}/mine]", "data=study", f"experiments={tmp_path}/out"]
     DATASETS.pop("study", None)
@@ -67,15 +68,24 @@ def table(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(content))
 
 
-def test_a_dataset_is_one_python_file_and_one_yaml(study, tmp_path, capsys):
+@pytest.mark.parametrize("size", [64, 40])
+def test_a_dataset_is_one_python_file_and_one_yaml(study, tmp_path, capsys, size):
+    study = [*study, f"data.size={size}"]
     fetch_dataset(settings("dataset", *study))
-    assert "2afc/val/gray        6  simulated" in capsys.readouterr().out
+    assert f"2afc/val/gray        6  simulated    {size}x{size}   none" in capsys.readouterr().out
     write_statistics(settings("dataset", *study))
     assert [row["split"] for row in table(tmp_path / "out/data-stats-study/stats.csv")] == ["2afc/val/gray"]
     reference = f"reference={Path(__file__).parents[2]}/experiments/reference"
-    evaluate(settings("evaluate", *study, reference, "metric=[l2_rgb]", "net=[]", "trained_on=null", "device=cpu"))
-    (row,) = [row for row in table(tmp_path / "out/tables-study/twoafc.csv") if row["method"] == "l2-rgb"]
-    assert row["gray"] == "100.00"
+    rows = (
+        "metric=[l2_rgb]",
+        "net=[squeeze]",
+        "net.squeeze.init=gaussian",
+        "variant=[off_the_shelf]",
+        "download=false",
+    )
+    evaluate(settings("evaluate", *study, reference, *rows, "trained_on=null", "device=cpu", "bootstrap=20"))
+    scores = {row["method"]: row["gray"] for row in table(tmp_path / "out/tables-study/twoafc.csv")}
+    assert scores["l2-rgb"] == scores["squeeze"] == "100.00"
     with pytest.raises(UserError, match="data-verify with data=study: only bapps has published counts"):
         verify_dataset(settings("dataset", *study))
     with pytest.raises(UserError, match=r"data.cuont: unknown setting: .*did you mean data.count"):

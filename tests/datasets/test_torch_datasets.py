@@ -217,6 +217,8 @@ def test_card_tells_count_digest_resize_and_observers(triplets):
         ("pil_bilinear/2afc-val-cnn", "run `make data SPLITS=val` (BAPPS) or `make data SPLITS=val DATA=mini`"),
         ("jnd-val-cnn", "run `make data SPLITS=val` (BAPPS)"),
         ("2afc-train-mix", "run `make data SPLITS=train` (BAPPS)"),
+        ("pil_bilinear-96/jnd-val-cnn", 'run `make data SPLITS=val ARGS="data.size=96"` (BAPPS)'),
+        ("exact-96/2afc-val-cnn", 'run `make data SPLITS=val ARGS="data.resize=exact data.size=96"` (BAPPS)'),
         ("exact/2afc-train-mix", 'run `make data SPLITS=train ARGS="data.resize=exact"` (BAPPS)'),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import list_methods
+from lpips_repro.evaluation.protocols.twoafc import twoafc_score
 from lpips_repro.evaluation.run import evaluate
-from lpips_repro.evaluation.scores import twoafc_score
 from lpips_repro.metrics import METRICS
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split

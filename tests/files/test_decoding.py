@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from lpips_repro.datasets.mos.images import load_image
-from lpips_repro.datasets.packing.patches import load_patch
+from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import open_image
 from lpips_repro.pretraining.images import crop_photograph
 
 READERS = {
-    "packing": lambda path: load_patch(path, "exact"),
-    "an archive": lambda path: load_patch(path, "exact", io.BytesIO(path.read_bytes())),
+    "packing": lambda path: load_patch(path, PatchForm(64, "exact")),
+    "an archive": lambda path: load_patch(path, PatchForm(64, "exact"), io.BytesIO(path.read_bytes())),
     "TID2013": lambda path: load_image(path, 64),
     "pretraining": lambda path: crop_photograph(path, 32, 1, 0),
 }

@@ -12,7 +12,7 @@ from PIL import Image
 from lpips_repro import LPIPS, devices
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.benchmark.near_pairs import shift_and_changes
-from lpips_repro.datasets.packing.patches import load_patch
+from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.metrics.lpips.optimized import rounded_up
 from tests.metrics.test_lpips import WEIGHTS, images
@@ -134,7 +134,7 @@ def test_bfloat16_changes_at_most_two_verdicts_on_the_real_triplets(net, shared,
 def test_bfloat16_lengthens_the_smallest_distances_and_hardly_larger_ones(net, shared, imagenet):
     # README has the figures for more levels of noise.
     files = sorted((shared / "bapps_real_triplets/2afc/val/disagreements/ref").glob("*.png"))
-    patches = np.stack([load_patch(file, "pil_bilinear")[0] for file in files])
+    patches = np.stack([load_patch(file, PatchForm(64, "pil_bilinear"))[0] for file in files])
     rng, metric = np.random.default_rng(0), LPIPS(net)
     shift = {level: shift_and_changes(metric, patches, level, rng)[0].median().item() for level in (0.5, 8)}
     assert 0.05 < shift[0.5] < 0.3

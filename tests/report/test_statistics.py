@@ -8,9 +8,9 @@ from lpips_repro.datasets.bapps.published import COUNTS
 from lpips_repro.datasets.commands import fetch_dataset
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import human_twoafc, oracle_twoafc
-from lpips_repro.report.statistics import write_statistics
+from lpips_repro.report.statistics import contact_sheet, write_statistics
 from tests.compose import settings
-from tests.datasets.folders import make_split
+from tests.datasets.folders import make_split, noise_split
 from tests.datasets.small_bapps import make_mirror, small_settings
 
 
@@ -101,3 +101,12 @@ def test_statistics_of_another_folder_are_kept(tmp_path, caplog):
     assert (kept / "stats.csv").read_bytes() == first
     assert (kept / "examples.png").is_file()
     assert f"its tables are of other data: kept in {kept}" in caplog.text
+
+
+def test_the_sheet_has_room_for_images_of_any_size(tmp_path):
+    splits = [noise_split(tmp_path / "a", 2, (20, 30)), noise_split(tmp_path / "b", 2, (40, 10))]
+    sheet = contact_sheet(splits, "title")
+    assert sheet.size == (5 * (2 * 3 * 30 + 6) + 6, 14 + 2 * (20 + 40) + 2 * (2 * 14 + 6))
+    top = 14 + 2 * 20 + 2 * 14 + 6 + 14  # below the first split, and the line of text of the second one
+    shown = np.asarray(sheet)[top : top + 2 * 40 : 2, 6 : 6 + 2 * 30 : 2]
+    assert np.array_equal(shown, np.concatenate([splits[1].arrays[name][0] for name in ("ref", "p0", "p1")], axis=1))

@@ -46,6 +46,7 @@ def test_experiments_of_the_paper_have_plain_names(variant):
         "trainer.precision=bfloat16",
         "trainer.compile=true",
         "data.resize=exact",
+        "data.size=96",
         "data.root=elsewhere",
         "net.alex.init=gaussian",
     ],
@@ -110,10 +111,18 @@ def test_a_dataset_under_a_name_of_its_own_is_named_so():
         (("trainer.epochs=7",), "bapps-alex-lin-v0.1-seed0-c0d46680"),
         (("data=mini", "trainer.precision=bfloat16", "seed=4"), "mini-alex-lin-v0.1-seed4-9a053367"),
         (("trainer.lin_features=false", "trainer.dropout=false"), "bapps-alex-lin-v0.1-seed0-f0edd4b3"),
+        (("data.resize=exact",), "bapps-alex-lin-v0.1-seed0-9184cb49"),
+        (("data=folder", "data.name=mine", "data.root=x"), "mine-alex-lin-v0.1-seed0-f4e176ae"),
     ],
 )
-def test_names_of_runs_made_before_the_optimizer_was_a_setting_hold(overrides, expected):
+def test_names_of_runs_made_before_optimizer_and_size_were_settings_hold(overrides, expected):
     assert name(*overrides) == expected
+
+
+def test_the_size_of_images_is_in_the_name_unless_it_is_that_of_the_dataset():
+    names = [name("data=nights"), *(name("data=nights", f"data.size={size}") for size in (64, 96, 224))]
+    assert names[0] == names[3] == "nights-alex-lin-v0.1-seed0"
+    assert len(set(names)) == 3
 
 
 def test_an_optimizer_spelt_out_as_the_default_is_the_default():

@@ -7,7 +7,9 @@ from lpips_repro.config import Resize
 from lpips_repro.datasets.bapps.prepare import check_room, find_packed, packed_folder, prepare_bapps
 from lpips_repro.datasets.bapps.settings import BappsConfig
 from lpips_repro.datasets.bapps.verify import verify_archives, verify_splits
+from lpips_repro.datasets.folder import PATCH_SIZE
 from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.packing.patches import PatchForm
 from lpips_repro.datasets.registry import Dataset, Finding, register_dataset
 from lpips_repro.errors import UserError
 
@@ -24,7 +26,7 @@ class Bapps(Dataset):
     @property
     def has_paper_figures(self) -> bool:
         """Whether the images are resized as by the released loader."""
-        return self.settings.resize is Resize.pil_bilinear
+        return self.settings.form == PatchForm(PATCH_SIZE, Resize.pil_bilinear.value)
 
     def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
         """See `Dataset`."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from lpips_repro.config import Observers
 from lpips_repro.datasets.bapps.local_archives import (
     check_space,
     local_archives,
@@ -25,7 +26,7 @@ from lpips_repro.datasets.bapps.published import (
     size_warning,
 )
 from lpips_repro.datasets.bapps.settings import BappsConfig
-from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PATCH_BYTES, PackedSplit, open_split, read_card
+from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PackedSplit, open_split, patch_bytes, read_card
 from lpips_repro.datasets.packing.archive_members import ArchiveError
 from lpips_repro.datasets.packing.archives import Key, pack_archive
 from lpips_repro.datasets.packing.folders import pack_split
@@ -36,6 +37,7 @@ from lpips_repro.files.locks import clear_leftovers, exclusive
 
 log = logging.getLogger(__name__)
 
+OBSERVERS = Observers.human.value  # as the settings check
 _COMPLETE = "complete {}, or move it elsewhere to have it fetched"
 
 
@@ -69,11 +71,11 @@ def is_packed(cfg: BappsConfig, key: Key) -> bool:
     card = read_card(target(cfg, key))
     if card is None or not count_is_right(key, card["count"]):
         return False
-    return (card.get("resize_mode"), card["observers"]) == (cfg.resize.value, cfg.observers.value)
+    return (card.get("resize_mode"), card["observers"]) == (cfg.resize.value, OBSERVERS)
 
 
 def _open_splits(cfg: BappsConfig, keys: Sequence[Key], published: dict[str, dict]) -> list[PackedSplit]:
-    splits = [open_split(target(cfg, key)) for key in keys]
+    splits = [open_split(target(cfg, key), cfg.size) for key in keys]
     for split in splits:
         if judgments_differ(split, published):
             log.warning("%s", DIFFERENT_JUDGMENTS.format(split.name))
@@ -108,7 +110,7 @@ def _keys(kind: str, phase: str) -> list[Key]:
 
 def packed_folder(cfg: BappsConfig) -> Path:
     """Where the packed splits are."""
-    return Path(cfg.packed) / "bapps" / cfg.resize.value
+    return Path(cfg.packed) / "bapps" / cfg.form_folder
 
 
 def target(cfg: BappsConfig, key: Key) -> Path:
@@ -144,9 +146,9 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], worker
             check=check,
             unpack=unpack,
             spool=packed_folder(cfg) / f".{archive.name}.spool",
-            resize=cfg.resize.value,
+            form=cfg.form,
             dataset="bapps",
-            observers=cfg.observers.value,
+            observers=OBSERVERS,
             workers=workers,
         )
         if unpack is not None:
@@ -168,7 +170,7 @@ def _pack_files(cfg: BappsConfig, keys: list[Key], workers: int) -> None:
     wrong = [str(folder.path) for key, folder in folders.items() if not count_is_right(key, counts[key])]
     check_counts(counts, Path(cfg.root), _COMPLETE.format(", ".join(wrong)))
     for key, folder in folders.items():
-        pack_split(folder, target(cfg, key), cfg.resize.value, "bapps", cfg.observers.value, workers)
+        pack_split(folder, target(cfg, key), cfg.form, "bapps", OBSERVERS, workers)
 
 
 def _read_unpacked(cfg: BappsConfig, key: Key) -> SplitFolder:
@@ -190,7 +192,7 @@ def _check_space(cfg: BappsConfig, phases: Collection[str]) -> None:
         if not missing and not unpacks:
             continue
         names.append(archive.name)
-        packed = sum(COUNTS[key] * len(IMAGE_FIELDS[key[0]]) * PATCH_BYTES for key in missing)
+        packed = sum(COUNTS[key] * len(IMAGE_FIELDS[key[0]]) * patch_bytes(cfg.size) for key in missing)
         largest = max(largest, packed)
         sizes.append((packed_folder(cfg), packed))
         if not local_archives(cfg, archive.name):
@@ -222,5 +224,5 @@ def _is_complete(cfg: BappsConfig, key: Key) -> bool:
     """Whether a split is packed; one packed from files that are still there is not taken for granted."""
     if not is_packed(cfg, key):
         return False
-    source = read_card(target(cfg, key)).get("source")
+    source = (read_card(target(cfg, key)) or {}).get("source")
     return isinstance(source, dict) and ("archive" in source or not _is_unpacked(cfg, key))

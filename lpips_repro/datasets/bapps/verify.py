@@ -37,7 +37,7 @@ def verify_splits(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding]:
         command = f"`make data SPLITS={key[1]}`"
         advice = f"move the folder {path} elsewhere and run {command} to pack it again"
         try:
-            split = open_split(path)
+            split = open_split(path, cfg.size)
             split.verify()
         except DamagedSplit as error:
             yield Finding(name, "", expected, "", f"DAMAGED: {error.why}: {advice}", is_bad=True)

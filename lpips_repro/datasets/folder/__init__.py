@@ -1,5 +1,5 @@
 """A dataset in the BAPPS layout on this computer, under any name."""
 
-from lpips_repro.datasets.folder.dataset import Folder, FolderConfig
+from lpips_repro.datasets.folder.dataset import PATCH_SIZE, Folder, FolderConfig
 
-__all__ = ["Folder", "FolderConfig"]
+__all__ = ["PATCH_SIZE", "Folder", "FolderConfig"]

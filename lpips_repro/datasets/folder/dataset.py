@@ -2,31 +2,52 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lpips_repro.config import DataSettings, Observers, Resize
-from lpips_repro.config.checks import check_workers
+from lpips_repro.config.checks import check_at_least, check_workers
 from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PHASES, PackedSplit
 from lpips_repro.datasets.packing.folders import open_packed, pack_split, report
-from lpips_repro.datasets.packing.layout import find_splits
+from lpips_repro.datasets.packing.layout import SplitFolder, find_splits
+from lpips_repro.datasets.packing.patches import PatchForm
 from lpips_repro.datasets.registry import Dataset, register_dataset
 from lpips_repro.files.locks import clear_leftovers, exclusive
 
+PATCH_SIZE = 64  # of BAPPS, in pixels
 UNKNOWN = "unknown"  # observers that the settings do not state
 
 
 @dataclass
 class FolderConfig(DataSettings):
-    """A dataset in the BAPPS layout on this computer, under any name."""
+    """A dataset in the BAPPS layout on this computer, under any name.
 
+    Attributes:
+        size: pixels a side of its patches; resize: how images that are stored larger become such.
+        observers: who judged; None: not stated.
+        packed: folder of the packed splits.
+        workers: processes that decode; None: one a core.
+    """
+
+    size: int = field(default=PATCH_SIZE, kw_only=True)
     resize: Resize
-    observers: Observers | None  # None: not stated
+    observers: Observers | None
     packed: str
     workers: int | None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        check_at_least("data.size", self.size, 1)
         check_workers(self.workers)
+
+    @property
+    def form(self) -> PatchForm:
+        """The form of its patches."""
+        return PatchForm(self.size, self.resize.value)
+
+    @property
+    def form_folder(self) -> str:
+        """The name of the folder of splits that are packed in this form; 64 is not in it, as it once was the size."""
+        return self.resize.value if self.size == PATCH_SIZE else f"{self.resize.value}-{self.size}"
 
 
 @register_dataset("folder", FolderConfig)
@@ -45,22 +66,30 @@ class Folder(Dataset):
         """See `Dataset`."""
         return [split for phase in phases for split in self._prepare_phase(phase)]
 
+    def find_files(self, phase: str) -> list[SplitFolder]:
+        """The splits of a phase as files.
+
+        Raises:
+            UserError: naming the file or folder that is missing or at fault.
+        """
+        return find_splits(Path(self.settings.root), phase)
+
     def _prepare_phase(self, phase: str) -> list[PackedSplit]:
         cfg, root = self.settings, Path(self.settings.root)
         # One name stands for any folder, so its path tells the packed splits apart.
         digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
-        packed = Path(cfg.packed) / cfg.name / cfg.resize.value / digest
-        resize, observers = cfg.resize.value, cfg.observers.value if cfg.observers else UNKNOWN
-        targets = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in find_splits(root, phase)}
+        packed = Path(cfg.packed) / cfg.name / cfg.form_folder / digest
+        observers = cfg.observers.value if cfg.observers else UNKNOWN
+        files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in self.find_files(phase)}
         clear_leftovers(packed, LEFTOVER)
-        found = {target: open_packed(split, target, resize, observers) for target, split in targets.items()}
-        for target, split in found.items():
-            if split:
-                report(split, targets[target].path)
-        if None in found.values():  # what is complete is read without the lock
+        found = {}
+        for target, split in files.items():
+            if complete := open_packed(split, target, cfg.form, observers):
+                report(complete, split.path)
+                found[target] = complete
+        if len(found) < len(files):  # what is complete is read without the lock
             with exclusive(packed, leftovers=LEFTOVER):
-                for target, split in targets.items():
-                    found[target] = found[target] or pack_split(
-                        split, target, resize, cfg.name, observers, self.workers
-                    )
-        return list(found.values())
+                for target, split in files.items():
+                    if target not in found:
+                        found[target] = pack_split(split, target, cfg.form, cfg.name, observers, self.workers)
+        return [found[target] for target in files]

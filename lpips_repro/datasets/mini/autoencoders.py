@@ -6,6 +6,7 @@ and show what such networks leave: blur, checkerboards, lost or wrong colours, t
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -94,9 +95,8 @@ class Autoencoder(nn.Module):
         for layer in self.down:
             inputs.append(y)
             y = layer(y)
-        for (upsample, merge), skip, y_in in reversed(
-            list(zip(self.up, self.configuration.skips, inputs, strict=True))
-        ):
+        for layers, skip, y_in in reversed(list(zip(self.up, self.configuration.skips, inputs, strict=True))):
+            upsample, merge = cast(nn.ModuleList, layers)
             y = upsample(y)
             y = merge(torch.cat([y, y_in], dim=1) if skip else y)
         y = self.last_up(y)

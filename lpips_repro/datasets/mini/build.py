@@ -171,7 +171,7 @@ def _make_chunk(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
 
 def _write(path: Path, split: Split, source: dict[str, Any], images: np.ndarray, distances: np.ndarray) -> None:
     kind, phase, name = split
-    card = {
+    card: dict[str, Any] = {
         "kind": kind,
         "phase": phase,
         "split": name,

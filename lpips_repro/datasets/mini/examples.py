@@ -11,8 +11,7 @@ import numpy as np
 
 from lpips_repro.datasets.mini import color, deblur, frameinterp, superres
 from lpips_repro.datasets.mini.autoencoders import Autoencoder, reconstruct
-from lpips_repro.datasets.mini.photographs import crop_margin, draw_patch
-from lpips_repro.datasets.packed import PATCH_SIZE
+from lpips_repro.datasets.mini.photographs import PATCH_SIZE, crop_margin, draw_patch
 from lpips_repro.distortions import distort, draw_steps
 
 SEVERITY_2AFC = (0.2, 0.8)  # of the traditional distortions: visible, and the patch still to be recognised

@@ -6,6 +6,7 @@ while a piece of another one crosses its view. Every algorithm takes the two fra
 """
 
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ OBJECT_RADIUS = (10.0, 24.0)
 TURN, ZOOM = np.deg2rad(3), 0.05
 BLOCK, BLOCK_REACH = 8, (10, 6)  # side of a block, and how far it is looked for in x and y
 SMALL_MOTION = 1e-3  # what a pixel of motion costs, so that of equal matches the smallest motion is taken
+NO_FLOW: Any = None  # to begin with, which OpenCV's types do not allow
 
 
 def draw_example(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,14 +67,14 @@ def overlapped_block_matching(before: np.ndarray, after: np.ndarray) -> np.ndarr
 
 def farneback(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Optical flow by polynomial expansion (Farneback 2003)."""
-    flow = cv2.calcOpticalFlowFarneback(_gray8(before), _gray8(after), None, 0.5, 3, 15, 3, 5, 1.2, 0)
+    flow = cv2.calcOpticalFlowFarneback(_gray8(before), _gray8(after), NO_FLOW, 0.5, 3, 15, 3, 5, 1.2, 0)
     return _compensate(before, after, flow)
 
 
 def inverse_search(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Optical flow by dense inverse search (Kroeger et al. 2016)."""
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return _compensate(before, after, finder.calc(_gray8(before), _gray8(after), None))
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return _compensate(before, after, finder.calc(_gray8(before), _gray8(after), NO_FLOW))
 
 
 def iterative_lucas_kanade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -102,8 +104,8 @@ def _gray8(frame: np.ndarray) -> np.ndarray:
 
 
 def _sample(image: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    y, x = np.indices(image.shape[:2])
-    x, y = (x + dx).astype(np.float32), (y + dy).astype(np.float32)
+    rows, columns = np.indices(image.shape[:2])
+    x, y = (columns + dx).astype(np.float32), (rows + dy).astype(np.float32)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
@@ -189,7 +191,7 @@ def _moving_frames(rng: np.random.Generator) -> list[np.ndarray]:
     frames = []
     for time in (-1, 0, 1):
         matrix = cv2.getRotationMatrix2D((size / 2, size / 2), np.rad2deg(turn * time), np.exp(zoom * time))
-        matrix[:, 2] += camera * time
+        matrix[:, 2] = matrix[:, 2] + camera * time
         frame = cv2.warpAffine(ground, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         dx, dy = crossing * time
         mask = (radius + 0.5 - np.hypot(x - center[0] - dx, y - center[1] - dy)).clip(0, 1)[..., None]

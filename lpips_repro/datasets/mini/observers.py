@@ -18,15 +18,18 @@ from scipy import ndimage
 
 LEVELS = 4  # band-pass levels of a 64-pixel patch; what is left is 4x4
 # Luma, red against green, blue against yellow; gamma-encoded values stand in for lightness.
-OPPONENT = np.float32([[0.299, 0.587, 0.114], [0.5, -0.5, 0.0], [-0.25, -0.25, 0.5]])
-SATURATION = np.float32([0.04, 0.03, 0.03])  # local amplitude at which a channel's response is half of its most
+OPPONENT = np.array([[0.299, 0.587, 0.114], [0.5, -0.5, 0.0], [-0.25, -0.25, 0.5]], np.float32)
+SATURATION = np.array(
+    [0.04, 0.03, 0.03], np.float32
+)  # local amplitude at which a channel's response is half of its most
 # Weight of each channel at each level, finest first, the low-pass last: chroma is seen coarsely.
-WEIGHTS = np.float32(
+WEIGHTS = np.array(
     [[1.5, 0.05, 0.05], [1.5, 0.2, 0.15], [1.0, 0.5, 0.4], [0.3, 0.4, 0.3], [0.1, 0.3, 0.3]],
+    np.float32,
 )
 POINTWISE = 0.03  # share of the pointwise difference of the responses; the rest compares their local energy
 ENERGY_WINDOW = 11  # side in pixels, at each level, of the square that counts as local
-BLUR = np.float32([1, 4, 6, 4, 1]) / 16
+BLUR = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
 SLOPE = 4.5  # 2AFC: steepness over the log of the ratio of the distances
 NEGLIGIBLE = 0.02  # 2AFC: distance below which differences are lost

@@ -14,7 +14,6 @@ import skimage
 import sklearn
 from PIL import Image
 
-from lpips_repro.datasets.packed import PATCH_SIZE
 from lpips_repro.errors import UserError
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
@@ -24,6 +23,7 @@ PHOTOGRAPHS = {
     "val": (SKIMAGE / "chelsea.png", SKIMAGE / "motorcycle_left.png", SKLEARN / "flower.jpg"),
 }
 
+PATCH_SIZE = 64  # the observers are made for it
 MARGIN = 16  # pixels around a patch, so that distortions find real surroundings; cut off at the end
 PADDED_SIZE = PATCH_SIZE + 2 * MARGIN
 LARGEST_SCALE = 4.0  # a patch shows at most this many photograph pixels along each of its own

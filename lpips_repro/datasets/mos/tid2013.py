@@ -9,6 +9,7 @@ The set mixes upper and lower case in all of these names, so none of them is tol
 
 import re
 from pathlib import Path
+from typing import cast
 
 from lpips_repro.datasets.mos.dataset import MosDataset, MosSettings
 from lpips_repro.datasets.mos.images import DistortedImage, by_lower_case
@@ -61,7 +62,7 @@ def read_tid2013(root: Path) -> list[DistortedImage]:
         )
     images = []
     for name in sorted(scores):
-        _, kind, level = NAME.fullmatch(name).groups()
+        _, kind, level = cast(re.Match[str], NAME.fullmatch(name)).groups()
         where = references[f"{name[:3]}.bmp"], distorted[name]
         images.append(DistortedImage(name.removesuffix(".bmp"), *where, scores[name], int(kind), int(level)))
     return images

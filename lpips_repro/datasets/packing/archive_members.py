@@ -68,7 +68,7 @@ class HashingReader(io.RawIOBase):
         super().close()
 
 
-def read_members(reader: BinaryIO, archive: Path, prefix: str) -> Iterator[Member]:
+def read_members(reader: BinaryIO | HashingReader, archive: Path, prefix: str) -> Iterator[Member]:
     """Every file of the BAPPS layout in a tar.gz, to the last byte of the archive; other files are passed over.
 
     Args:

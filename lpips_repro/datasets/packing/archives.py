@@ -22,19 +22,18 @@ import numpy as np
 
 from lpips_repro.datasets.packed import (
     IMAGE_FIELDS,
-    PATCH_BYTES,
-    PATCH_SIZE,
     VOTE_FIELD,
     PackedSplit,
     finish_split,
     partial_split,
+    patch_bytes,
     write_array,
     write_patches_header,
 )
 from lpips_repro.datasets.packing.archive_members import ArchiveError, HashingReader, Member, read_members
 from lpips_repro.datasets.packing.folders import warn_of_odd_images
 from lpips_repro.datasets.packing.layout import read_vote
-from lpips_repro.datasets.packing.patches import load_patch
+from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import process_pool
 
@@ -66,7 +65,7 @@ def pack_archive(
     check: Callable[[str, dict[Key, int]], None],
     unpack: Path | None,
     spool: Path,
-    resize: str,
+    form: PatchForm,
     dataset: str,
     observers: str,
     workers: int,
@@ -81,7 +80,7 @@ def pack_archive(
         check: called with the archive's SHA-256 and its counts by split before anything is written; raises UserError.
         unpack: folder to write the files into as well, in the BAPPS layout, or None.
         spool: folder for temporary files.
-        resize, dataset, observers, workers: as for `pack_split`.
+        form, dataset, observers, workers: as for `pack_split`.
 
     Raises:
         ArchiveError: for a damaged or truncated archive, a member that is refused or is no image or share (its name is
@@ -95,12 +94,12 @@ def pack_archive(
             members = read_members(reader, archive, prefix)
             if unpack is not None:
                 members = _unpack(members, unpack)
-            spools = _spool_members(members, archive, skip, spool, resize, pool, AHEAD * workers)
+            spools = _spool_members(members, archive, skip, spool, form, pool, AHEAD * workers)
         counts = {key: _paired_count(archive, key, split) for key, split in spools.items()}
         check(reader.sha256.hexdigest(), counts)
-        card = {"dataset": dataset, "resize_mode": resize, "observers": observers}
+        card: dict[str, Any] = {"dataset": dataset, "resize_mode": form.resize, "observers": observers}
         card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
-        packed = [_write_split(target(key), key, split, card) for key, split in sorted(spools.items())]
+        packed = [_write_split(target(key), key, split, card, form) for key, split in sorted(spools.items())]
     except OSError as error:
         raise UserError(f"{error.filename or spool}: {error.strerror}: nothing half-written is left") from error
     finally:
@@ -110,7 +109,7 @@ def pack_archive(
     return packed
 
 
-def _unpack(members: Iterable[Member], folder: Path) -> Iterable[Member]:
+def _unpack(members: Iterable[Member], folder: Path) -> Iterator[Member]:
     for member in members:
         file = folder / member.path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +122,7 @@ def _spool_members(
     archive: Path,
     skip: Collection[Key],
     folder: Path,
-    resize: str,
+    form: PatchForm,
     pool: ProcessPoolExecutor,
     most_tasks: int,
 ) -> dict[Key, _Spool]:
@@ -137,7 +136,7 @@ def _spool_members(
         batch = split.waiting.pop(image)
         del split.waiting_bytes[image]
         name = f"{archive}:{'/'.join(key)}/{image}"
-        tasks.append((split, pool.submit(_decode, split.folder / f"{image}.raw", name, batch, resize)))
+        tasks.append((split, pool.submit(_decode, split.folder / f"{image}.raw", name, batch, form)))
 
     for key, name, stem, path, content in members:
         if key in skip:
@@ -170,15 +169,15 @@ def _open_spool(folder: Path, images: Collection[str]) -> _Spool:
     return _Spool(folder, {image: {} for image in images}, {})
 
 
-def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], resize: str) -> tuple[Counter, list[str]]:
+def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], form: PatchForm) -> tuple[Counter, list[str]]:
     """Write the patches of a batch at their slots; returns the stored sizes, and who is not of the stored form."""
     sizes: Counter = Counter()
     odd = []
     with raw.open("r+b") as file:
         for stem, slot, content in batch:
             with _blaming_the_archive():
-                patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), resize, io.BytesIO(content))
-            file.seek(slot * PATCH_BYTES)
+                patch, size, of_stored_form = load_patch(Path(f"{name}/{stem}.png"), form, io.BytesIO(content))
+            file.seek(slot * patch.nbytes)
             file.write(patch.tobytes())
             sizes[size] += 1
             if not of_stored_form:
@@ -203,8 +202,9 @@ def _collect(split: _Spool, task: Future) -> None:
 
 def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
     every = set(split.votes).union(*split.slots.values())
-    for name, found in {**split.slots, VOTE_FIELD[key[0]]: split.votes}.items():
-        missing = sorted(every - found.keys())
+    fields: dict[str, Collection[str]] = {**split.slots, VOTE_FIELD[key[0]]: split.votes}
+    for name, found in fields.items():
+        missing = sorted(every.difference(found))
         if missing:
             raise ArchiveError(
                 f"{archive}: {'/'.join(key)}/{name} has no file {missing[0]}, though its counterparts are there"
@@ -213,27 +213,29 @@ def _paired_count(archive: Path, key: Key, split: _Spool) -> int:
     return len(every)
 
 
-def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any]) -> PackedSplit:
+def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any], form: PatchForm) -> PackedSplit:
     kind, phase, name = key
     names = sorted(split.votes)
     with partial_split(path) as partial:
         for image, slots in split.slots.items():
-            _write_field(partial / f"{image}.npy", split.folder / f"{image}.raw", [slots[stem] for stem in names])
+            order = [slots[stem] for stem in names]
+            _write_field(partial / f"{image}.npy", split.folder / f"{image}.raw", order, form.size)
         votes = np.array([split.votes[stem] for stem in names], dtype=np.float32)
         write_array(partial / f"{VOTE_FIELD[kind]}.npy", votes)
-        resize = "none (stored at 64x64)" if set(split.sizes) == {PATCH_SIZE} else card["resize_mode"]
+        resize = form.describe(set(split.sizes))
         stored = {f"{size}x{size}": count for size, count in sorted(split.sizes.items())}
         whole = {**card, "kind": kind, "phase": phase, "split": name, "resize": resize, "stored_sizes": stored}
         return finish_split(partial, path, {**whole, "not_of_stored_form": sorted(split.odd)})
 
 
-def _write_field(target: Path, raw: Path, slots: list[int]) -> None:
-    """Copy the patches from their slots, in the order given, into a .npy file."""
+def _write_field(target: Path, raw: Path, slots: list[int], size: int) -> None:
+    """Copy the patches, of `size` pixels a side, from their slots into a .npy file, in the order given."""
+    length = patch_bytes(size)
     with raw.open("rb") as source, target.open("wb") as file:
-        write_patches_header(file, len(slots))
+        write_patches_header(file, len(slots), size)
         for slot in slots:
-            source.seek(slot * PATCH_BYTES)
-            patch = source.read(PATCH_BYTES)
-            if len(patch) != PATCH_BYTES:
+            source.seek(slot * length)
+            patch = source.read(length)
+            if len(patch) != length:
                 raise OSError(errno.EIO, "ends before its last patch", str(raw))
             file.write(patch)

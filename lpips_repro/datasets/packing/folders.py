@@ -6,7 +6,6 @@ import os
 import shutil
 from collections import Counter
 from concurrent.futures import as_completed
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,18 @@ import numpy as np
 
 from lpips_repro.datasets.packed import (
     IMAGE_FIELDS,
-    PATCH_BYTES,
-    PATCH_SIZE,
     VOTE_FIELD,
     PackedSplit,
     finish_split,
     open_split,
     partial_split,
+    patch_bytes,
     read_card,
     write_array,
     write_patches_header,
 )
 from lpips_repro.datasets.packing.layout import SplitFolder
-from lpips_repro.datasets.packing.patches import load_patch
+from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import process_pool
 from lpips_repro.progress import Progress
@@ -38,14 +36,14 @@ CHUNK = 32
 
 
 def pack_split(
-    folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int
+    folder: SplitFolder, target: Path, form: PatchForm, dataset: str, observers: str, workers: int
 ) -> PackedSplit:
     """Pack a split, or open the packed one where its files have not changed since.
 
     Args:
         folder: the split as files.
         target: folder of the packed split.
-        resize: "pil_bilinear" or "exact".
+        form: of the patches.
         dataset: name of the dataset, for the card.
         observers: "human", "simulated" or "unknown".
         workers: processes.
@@ -56,37 +54,36 @@ def pack_split(
     Raises:
         UserError: naming the file that is at fault, or for a full disk; nothing is left of the attempt then.
     """
-    packed = open_packed(folder, target, resize, observers)
+    packed = open_packed(folder, target, form, observers)
     if packed is None:
-        packed = _pack(folder, target, resize, dataset, observers, workers)
+        packed = _pack(folder, target, form, dataset, observers, workers)
     report(packed, folder.path)
     return packed
 
 
-def open_packed(folder: SplitFolder, target: Path, resize: str, observers: str) -> PackedSplit | None:
+def open_packed(folder: SplitFolder, target: Path, form: PatchForm, observers: str) -> PackedSplit | None:
     """The packed split of files and settings (as for `pack_split`), or None if it is missing or they have changed.
 
     Its card has the observers that are stated now: they change nothing that is packed.
     """
     card = read_card(target)
-    if not card or not _is_of(card, folder.fingerprint(), resize):
+    if not card or not _is_of(card, folder.fingerprint(), form.resize):
         return None
-    packed = open_split(target)
+    packed = open_split(target, form.size)
     return dataclasses.replace(packed, card={**packed.card, "observers": observers})
 
 
 def report(packed: PackedSplit, source: Path) -> None:
     """Log what became of the images, in what the split was packed from, that are not patches as they are."""
-    stored = packed.card["stored_sizes"]
-    if larger := {size: count for size, count in stored.items() if size != f"{PATCH_SIZE}x{PATCH_SIZE}"}:
+    stored, size = packed.card["stored_sizes"], "{}x{}".format(*packed.size)
+    if larger := {stored_size: count for stored_size, count in stored.items() if stored_size != size}:
         log.info(
-            "%s: %d of %d images are stored larger (%s pixels): shrunk to %dx%d by data.resize=%s",
+            "%s: %d of %d images are stored larger (%s pixels): shrunk to %s by data.resize=%s",
             source,
             sum(larger.values()),
             sum(stored.values()),
             ", ".join(larger),
-            PATCH_SIZE,
-            PATCH_SIZE,
+            size,
             packed.card["resize_mode"],
         )
     warn_of_odd_images(packed, source)
@@ -96,7 +93,7 @@ def warn_of_odd_images(packed: PackedSplit, source: Path | str) -> None:
     """Warn of the images, in what the split was packed from, whose patch `exact` could not restore."""
     if odd := packed.card["not_of_stored_form"]:
         log.warning(
-            "%s: %d of %d images are not of the stored form (stored pixel i = patch pixel round(i*63/255)),"
+            "%s: %d of %d images are not of the stored form (each patch pixel repeated, as BAPPS has them),"
             " so that exact sampling does not restore their patch: %s",
             source,
             len(odd),
@@ -113,17 +110,19 @@ def _is_of(card: dict[str, Any], fingerprint: str, resize: str) -> bool:
     return (found, card["resize_mode"]) == (fingerprint, resize)
 
 
-def _pack(folder: SplitFolder, target: Path, resize: str, dataset: str, observers: str, workers: int) -> PackedSplit:
+def _pack(
+    folder: SplitFolder, target: Path, form: PatchForm, dataset: str, observers: str, workers: int
+) -> PackedSplit:
     fingerprint = folder.fingerprint()  # before they are read: of what changes meanwhile, the split is packed again
     with partial_split(target) as partial:
-        sizes, odd = _fill(partial, folder, resize, workers)
+        sizes, odd = _fill(partial, folder, form, workers)
         card = {
             "kind": folder.kind,
             "phase": folder.phase,
             "split": folder.split,
             "dataset": dataset,
-            "resize": "none (stored at 64x64)" if set(sizes) == {PATCH_SIZE} else resize,
-            "resize_mode": resize,
+            "resize": form.describe(set(sizes)),
+            "resize_mode": form.resize,
             "observers": observers,
             "source": {"folder": str(folder.path.resolve()), "fingerprint": fingerprint},
             "stored_sizes": {f"{size}x{size}": count for size, count in sorted(sizes.items())},
@@ -132,10 +131,10 @@ def _pack(folder: SplitFolder, target: Path, resize: str, dataset: str, observer
         return finish_split(partial, target, card)
 
 
-def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tuple[Counter, list[str]]:
+def _fill(partial: Path, folder: SplitFolder, form: PatchForm, workers: int) -> tuple[Counter, list[str]]:
     """Write the arrays of a split; returns how many images have which stored size, and those not of stored form."""
     count, fields = len(folder.names), IMAGE_FIELDS[folder.kind]
-    needed = count * len(fields) * PATCH_BYTES
+    needed = count * len(fields) * patch_bytes(form.size)
     free = shutil.disk_usage(partial).free
     if free < needed:
         raise UserError(
@@ -145,8 +144,8 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
     write_array(partial / f"{VOTE_FIELD[folder.kind]}.npy", votes)
     for field in fields:
         with (partial / f"{field}.npy").open("wb") as file:
-            write_patches_header(file, count)
-            file.truncate(file.tell() + count * PATCH_BYTES)
+            write_patches_header(file, count, form.size)
+            file.truncate(file.tell() + count * patch_bytes(form.size))
 
     sizes: Counter = Counter()
     odd: list[str] = []
@@ -157,8 +156,11 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
             total=count * len(fields), desc=f"packing {folder.kind}/{folder.phase}/{folder.split}", unit="image"
         ) as bar,
     ):
-        chunks = {start: replace(folder, names=folder.names[start : start + CHUNK]) for start in starts}
-        tasks = [pool.submit(_decode_chunk, partial, chunk, fields, resize, start) for start, chunk in chunks.items()]
+        tasks = []
+        for start in starts:
+            names = folder.names[start : start + CHUNK]
+            files = {field: [folder.image(field, name) for name in names] for field in fields}
+            tasks.append(pool.submit(_decode_chunk, partial, files, form, start))
         for task in as_completed(tasks):
             chunk_sizes, chunk_odd = task.result()
             sizes += chunk_sizes
@@ -168,20 +170,21 @@ def _fill(partial: Path, folder: SplitFolder, resize: str, workers: int) -> tupl
 
 
 def _decode_chunk(
-    partial: Path, chunk: SplitFolder, fields: tuple[str, ...], resize: str, start: int
+    partial: Path, files: dict[str, list[Path]], form: PatchForm, start: int
 ) -> tuple[Counter, list[str]]:
+    """Write the patches of image files by field, from the place `start` on; returns as `_fill`."""
     sizes: Counter = Counter()
     odd = []
-    for field in fields:
+    for field, paths in files.items():
         # Not a memory map: the write to one that the disk has no room for kills the process.
         with (partial / f"{field}.npy").open("r+b") as file:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
-            file.seek(start * PATCH_BYTES, os.SEEK_CUR)
-            for name in chunk.names:
-                patch, size, of_stored_form = load_patch(chunk.image(field, name), resize)
+            file.seek(start * patch_bytes(form.size), os.SEEK_CUR)
+            for path in paths:
+                patch, size, of_stored_form = load_patch(path, form)
                 file.write(patch.tobytes())
                 sizes[size] += 1
                 if not of_stored_form:
-                    odd.append(f"{field}/{name}.png")
+                    odd.append(f"{field}/{path.name}")
     return sizes, odd

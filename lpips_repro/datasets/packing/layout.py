@@ -61,16 +61,20 @@ class SplitFolder:
         A program may set the times of modification, as `rsync --times` does, but not those of the last change (ctime).
         """
         sha = hashlib.sha256()
-        for field, suffix in _fields(self.kind).items():
+        for field in _fields(self.kind):
             for name in self.names:
-                path = self.path / field / f"{name}{suffix}"
                 if field == VOTE_FIELD[self.kind]:
-                    what = hashlib.sha256(path.read_bytes()).hexdigest()
+                    what = self.vote_digest(name)
                 else:
-                    stat = path.stat()
+                    stat = self.image(field, name).stat()
                     what = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
                 sha.update(f"{field}/{name} {what}\n".encode())
         return sha.hexdigest()
+
+    def vote_digest(self, name: str) -> str:
+        """What changes if a vote does."""
+        path = self.path / VOTE_FIELD[self.kind] / f"{name}.npy"
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:

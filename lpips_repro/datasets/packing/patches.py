@@ -1,41 +1,53 @@
-"""From an image file to its 64x64 patch.
+"""From an image file to its patch, a square of the dataset's size.
 
 BAPPS stores its 64x64 patches as 256x256 PNGs, by nearest neighbour: stored pixel i shows patch pixel
-round(i * 63 / 255). Two ways back:
+round(i * 63 / 255). Ways back:
 
     pil_bilinear    Pillow's antialiased bilinear resize, a blur: what the authors' loader does
     exact           stored pixels round(k * 255 / 63): the patch itself, where the image is of the stored form
 
-Images stored at 64x64 need neither.
+For photographs there is pil_bicubic, too: Pillow's antialiased bicubic resize. Images that are stored at the size of
+the patches need none of them.
 """
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from lpips_repro.datasets.packed import PATCH_SIZE
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import open_image
 
 FORMATS = ("PNG",)
+FILTERS = {"pil_bilinear": Image.Resampling.BILINEAR, "pil_bicubic": Image.Resampling.BICUBIC}
 # A larger image is no patch, and decoding it could take any amount of memory. BAPPS's archives have 256 pixels a side.
 LARGEST_SIDE = 4096
 LARGEST_ARCHIVED = 256
 
 
-def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tuple[np.ndarray, int, bool]:
+class PatchForm(NamedTuple):
+    """The form of a dataset's patches: pixels a side, and how larger images become such (see above)."""
+
+    size: int
+    resize: str
+
+    def describe(self, stored: set[int]) -> str:
+        """What was done to images of these sides, for the card of a packed split."""
+        return f"none (stored at {self.size}x{self.size})" if stored == {self.size} else self.resize
+
+
+def load_patch(path: Path, form: PatchForm, content: BinaryIO | None = None) -> tuple[np.ndarray, int, bool]:
     """Decode an image file into its patch.
 
     Args:
-        path: a PNG, square, 64 to 4096 pixels a side (in an archive 64 to 256).
-        resize: "pil_bilinear" or "exact", for images larger than 64.
+        path: a PNG, square, of the form's size to 4096 pixels a side (in an archive at most 256).
+        form: of the patch.
         content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone, and
             what can be done about an error is the caller's to say.
 
     Returns:
-        The patch, uint8 (64, 64, 3); the stored side in pixels; and False where `exact` met an image that is not of
+        The patch, uint8 (size, size, 3); the stored side in pixels; and False where `exact` met an image that is not of
         the stored form (its pixels are sampled all the same).
 
     Raises:
@@ -44,16 +56,16 @@ def load_patch(path: Path, resize: str, content: BinaryIO | None = None) -> tupl
     largest = LARGEST_ARCHIVED if content else LARGEST_SIDE
     with open_image(path, FORMATS, content) as file:
         width, height = file.size
-        if width != height or not PATCH_SIZE <= width <= largest:
-            raise UserError(f"{path}: {width} x {height} pixels: expected a square of {PATCH_SIZE} to {largest} a side")
+        if width != height or not form.size <= width <= largest:
+            raise UserError(f"{path}: {width} x {height} pixels: expected a square of {form.size} to {largest} a side")
         if not _is_plain(file):
             raise UserError(f"{path}: a PNG of mode {file.mode}: expected 8-bit RGB or grey without transparency")
         image = file.convert("RGB")
-    if width == PATCH_SIZE:
+    if width == form.size:
         return np.asarray(image), width, True
-    if resize == "pil_bilinear":
-        return np.asarray(image.resize((PATCH_SIZE, PATCH_SIZE), Image.Resampling.BILINEAR)), width, True
-    return _sample_exactly(np.asarray(image))
+    if form.resize in FILTERS:
+        return np.asarray(image.resize((form.size, form.size), FILTERS[form.resize])), width, True
+    return _sample_exactly(np.asarray(image), form.size)
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -63,12 +75,12 @@ def _is_plain(image: Image.Image) -> bool:
     return image.mode in ("RGB", "L", "P", "1") and "transparency" not in image.info
 
 
-def _sample_exactly(stored: np.ndarray) -> tuple[np.ndarray, int, bool]:
-    size = len(stored)
-    sampled = _nearest(PATCH_SIZE, size)
+def _sample_exactly(stored: np.ndarray, size: int) -> tuple[np.ndarray, int, bool]:
+    side = len(stored)
+    sampled = _nearest(size, side)
     patch = stored[np.ix_(sampled, sampled)]
-    shown = _nearest(size, PATCH_SIZE)
-    return patch, size, np.array_equal(patch[np.ix_(shown, shown)], stored)
+    shown = _nearest(side, size)
+    return patch, side, np.array_equal(patch[np.ix_(shown, shown)], stored)
 
 
 def _nearest(count: int, size: int) -> np.ndarray:

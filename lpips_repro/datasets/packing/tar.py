@@ -4,6 +4,7 @@ The standard library's `tarfile` takes a damaged header for the end of the archi
 extension headers of any length before its caller can refuse them. It still decodes each header here.
 """
 
+import gzip
 import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -27,7 +28,7 @@ class TarStream:
         UserError: for extension headers larger or more than any archive needs.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
         self._stream, self._size, self._left = stream, 0, 0
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:

@@ -14,9 +14,10 @@ import pytest
 
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
-from lpips_repro.datasets.packed import PATCH_BYTES, write_array
+from lpips_repro.datasets.packed import patch_bytes, write_array
 from lpips_repro.datasets.packing.folders import pack_split
 from lpips_repro.datasets.packing.layout import find_splits
+from lpips_repro.datasets.packing.patches import PatchForm
 from tests.datasets.archives import write_archives
 from tests.datasets.folders import make_split
 from tests.datasets.full_disk import REPOSITORY, run_on_full_disk
@@ -25,6 +26,7 @@ from tests.datasets.small_bapps import SMALL, TINY, prepare_phases, small_settin
 
 SCRIPT = ("-m", "tests.datasets.small_bapps")
 EXAMPLES = 12  # of each split in the archives that take some time
+PATCH_BYTES = patch_bytes(64)
 
 
 @pytest.fixture
@@ -189,15 +191,16 @@ def test_a_full_disk_leaves_nothing_of_a_split_packed_from_files(tmp_path):
         "import sys; from pathlib import Path; from lpips_repro.cli import run\n"
         "from lpips_repro.datasets.packing.layout import find_splits\n"
         "from lpips_repro.datasets.packing.folders import pack_split\n"
+        "from lpips_repro.datasets.packing.patches import PatchForm\n"
         "(split,) = find_splits(Path(sys.argv[1]), 'val')\n"
-        "run(lambda: pack_split(split, Path(sys.argv[2]), 'exact', 'folder', 'human', 1))\n"
+        "run(lambda: pack_split(split, Path(sys.argv[2]), PatchForm(64, 'exact'), 'folder', 'human', 1))\n"
     )
     packed = tmp_path / "packed" / "cnn"
     error = run_on_full_disk(10 * PATCH_BYTES, "-c", code, str(tmp_path / "data"), str(packed))
     assert error == f"error: {packed}: File too large: nothing half-written is left"
     assert names(tmp_path / "packed", "*") == []
     (split,) = find_splits(tmp_path / "data", "val")
-    pack_split(split, packed, "exact", "folder", "human", 1).verify()
+    pack_split(split, packed, PatchForm(64, "exact"), "folder", "human", 1).verify()
 
 
 def test_an_array_that_the_disk_has_no_room_for_is_an_error(tmp_path):

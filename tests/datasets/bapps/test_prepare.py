@@ -18,7 +18,8 @@ from filelock import FileLock
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.bapps.local_archives import local_archives
 from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
-from lpips_repro.datasets.packed import PATCH_BYTES
+from lpips_repro.datasets.packed import patch_bytes
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.download.fetch import fetch_archive
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
@@ -27,6 +28,7 @@ from tests.datasets.server import Step, serve
 from tests.datasets.small_bapps import FEW, SMALL, prepare_phases, small_settings
 
 REPOSITORY = CONFIGS.parent
+PATCH_BYTES = patch_bytes(64)
 
 
 def prepare(mirror, folder, *overrides):
@@ -49,6 +51,28 @@ def test_all_splits_come_in_the_papers_order_with_their_cards(mirror, tmp_path):
         assert len(split) == FEW["2afc" if "2afc" in split.name else "jnd", *split.name.split("/")[1:]]
         assert split.card["observers"] == "human"
         assert set(split.card["source"]) == {"archive", "sha256"}
+
+
+def test_patches_of_another_size_are_packed_next_to_the_papers(mirror, tmp_path):
+    first = prepare(mirror, tmp_path / "data", "splits=val")
+    small = prepare(mirror, tmp_path / "data", "splits=val", "data.size=32", "data.resize=pil_bilinear")
+    assert {split.size for split in small} == {(32, 32)}
+    assert {split.path.parent.name for split in small} == {"pil_bilinear-32"}
+    assert digests(prepare("/absent", tmp_path / "data", "splits=val")) == digests(first)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("data.resize=pil_bilinear",), True),
+        (("data.resize=pil_bilinear", "data.size=128"), False),
+        (("data.resize=exact",), False),
+        (("data.resize=pil_bicubic",), False),
+    ],
+)
+def test_the_papers_figures_are_those_of_patches_as_the_released_loader_gives_them(tmp_path, overrides, expected):
+    cfg = parse(small_settings("/absent", tmp_path, *overrides), DatasetConfig)
+    assert dataset_of(cfg.data).has_paper_figures is expected
 
 
 def test_archives_packed_are_neither_fetched_nor_read_again(mirror, tmp_path):

@@ -16,15 +16,17 @@ from lpips_repro.datasets.packing.archive_members import ArchiveError, Member
 from lpips_repro.datasets.packing.archives import pack_archive
 from lpips_repro.datasets.packing.folders import pack_split
 from lpips_repro.datasets.packing.layout import find_splits
+from lpips_repro.datasets.packing.patches import PatchForm
 from lpips_repro.errors import UserError
 from tests.datasets.archives import members, npy, png, write_archive
 from tests.datasets.killed import die
 
 COUNTS = {("2afc", "val", "traditional"): 7, ("2afc", "val", "cnn"): 5}
+FORM = PatchForm(64, "exact")
 
 
 def pack(path, tmp_path, workers=1, **changes):
-    settings = {"skip": (), "check": lambda sha256, counts: None, "unpack": None, "resize": "exact"} | changes
+    settings = {"skip": (), "check": lambda sha256, counts: None, "unpack": None, "form": FORM} | changes
     return pack_archive(
         path,
         "2afc/",
@@ -46,18 +48,19 @@ def left_behind(tmp_path):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-@pytest.mark.parametrize("resize", ["exact", "pil_bilinear"])
-def test_packed_splits_are_those_of_the_unpacked_files(tmp_path, resize):
+@pytest.mark.parametrize("form", [FORM, PatchForm(64, "pil_bilinear"), PatchForm(32, "pil_bicubic")])
+def test_packed_splits_are_those_of_the_unpacked_files(tmp_path, form):
     written = files()
     path = write_archive(tmp_path / "a.tar.gz", written, "2afc/")
     for name, content in written:
         file = tmp_path / "files" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    packed = {split.card["split"]: split for split in pack(path, tmp_path, resize=resize)}
+    packed = {split.card["split"]: split for split in pack(path, tmp_path, form=form)}
     for folder in find_splits(tmp_path / "files", "val"):
-        expected = pack_split(folder, tmp_path / "from_files" / folder.split, resize, "bapps", "human", 1)
+        expected = pack_split(folder, tmp_path / "from_files" / folder.split, form, "bapps", "human", 1)
         assert packed[folder.split].card["digest"] == expected.card["digest"]
+        assert packed[folder.split].size == (form.size, form.size)
     assert left_behind(tmp_path) == ["2afc-val-cnn", "2afc-val-traditional"]
 
 
@@ -111,14 +114,14 @@ def test_large_images_go_to_the_workers_in_smaller_batches(tmp_path, monkeypatch
     batches = []
 
     class Pool:
-        def submit(self, function, raw, name, batch, resize):
+        def submit(self, function, raw, name, batch, form):
             batches.append([stem for stem, _, _ in batch])
             (done := Future()).set_result((Counter(), []))
             return done
 
     key = ("2afc", "val", "cnn")
     images = (Member(key, "ref", f"{index}", f"{index}.png", bytes(1000)) for index in range(7))
-    archive_module._spool_members(images, tmp_path / "a.tar.gz", (), tmp_path, "exact", Pool(), 100)
+    archive_module._spool_members(images, tmp_path / "a.tar.gz", (), tmp_path, FORM, Pool(), 100)
     assert batches == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
 
 

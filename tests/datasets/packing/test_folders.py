@@ -12,6 +12,7 @@ from lpips_repro.datasets.packed import open_split
 from lpips_repro.datasets.packing import folders
 from lpips_repro.datasets.packing.folders import pack_split
 from lpips_repro.datasets.packing.layout import find_splits
+from lpips_repro.datasets.packing.patches import PatchForm
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from tests.compose import settings
@@ -21,7 +22,7 @@ from tests.datasets.killed import die
 
 def pack(root, target, resize="pil_bilinear", workers=2):
     (split,) = find_splits(root, "val")
-    return pack_split(split, target, resize, "folder", "human", workers)
+    return pack_split(split, target, PatchForm(64, resize), "folder", "human", workers)
 
 
 @pytest.mark.parametrize("kind", ["2afc", "jnd"])
@@ -52,7 +53,7 @@ def test_another_kind_of_observers_packs_again(tmp_path):
     make_split(tmp_path / "data")
     (split,) = find_splits(tmp_path / "data", "val")
     cards = [
-        pack_split(split, tmp_path / "packed", "exact", "folder", observers, 1).card
+        pack_split(split, tmp_path / "packed", PatchForm(64, "exact"), "folder", observers, 1).card
         for observers in ("human", "simulated")
     ]
     assert [card["observers"] for card in cards] == ["human", "simulated"]

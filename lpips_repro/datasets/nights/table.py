@@ -1,0 +1,102 @@
+"""The table of NIGHTS: which images were judged, and how."""
+
+import csv
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lpips_repro.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PAGE = "https://github.com/ssundaram21/dreamsim/tree/main/dataset"
+REMEDY = f"restore the file from {PAGE}"
+PATHS = {"ref": "ref_path", "p0": "left_path", "p1": "right_path"}
+COLUMNS = ("id", "left_vote", "right_vote", "votes", *PATHS.values(), "split", "is_imagenet")
+PARTS = ("train", "val", "test")
+LEAST_VOTES = 6
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """A line of the table.
+
+    Attributes:
+        name: its `id`.
+        files: the images by field: ref, p0 (left), p1 (right).
+        judge: share of judges who chose the right one.
+        part: "train", "val" or "test"; is_imagenet: whether its category is one of ImageNet's.
+    """
+
+    name: str
+    files: dict[str, Path]
+    judge: float
+    part: str
+    is_imagenet: bool
+
+
+def read_triplets(table: Path) -> list[Triplet]:
+    """The triplets with enough votes that `data.csv` names, with the paths of images in its folder.
+
+    Raises:
+        UserError: naming the file, and the line if there is one, for what is missing or not as it should be.
+    """
+    if not table.is_file():
+        raise UserError(
+            f"{table}: missing: NIGHTS is fetched by hand: unpack the archive of {PAGE} so that it is there, or name"
+            " the folder that has it with DATA_ROOT=FOLDER"
+        )
+    triplets, few = {}, 0
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
+                raise UserError(f"{table}: no column {', '.join(missing)}: {REMEDY}")
+            for row in rows:
+                where = f"{table}, line {rows.line_num}"
+                if _votes(row, "votes", where) < LEAST_VOTES:
+                    few += 1
+                    continue
+                triplet = _triplet(row, table.parent, where)
+                if triplet.name in triplets:
+                    raise UserError(f"{where}: id {triplet.name} comes twice: {REMEDY}")
+                triplets[triplet.name] = triplet
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: not a readable table ({error}): {REMEDY}") from error
+    if few:
+        log.info("%s: %d triplets have fewer than %d votes and are left out", table, few, LEAST_VOTES)
+    return [*triplets.values()]
+
+
+def _triplet(row: dict[str, str | None], root: Path, where: str) -> Triplet:
+    """A line's triplet; the images may be missing."""
+    left, right = (_votes(row, column, where) for column in ("left_vote", "right_vote"))
+    if not left + right:
+        raise UserError(f"{where}: left_vote and right_vote are 0: {REMEDY}")
+    part, is_imagenet = row["split"] or "", (row["is_imagenet"] or "").lower()
+    if part not in PARTS or is_imagenet not in ("true", "false"):
+        raise UserError(
+            f"{where}: split {part!r}, is_imagenet {row['is_imagenet']!r}: expected one of {', '.join(PARTS)}, and True"
+            f" or False: {REMEDY}"
+        )
+    files = {field: root / _inside(row[column] or "", f"{where}: {column}") for field, column in PATHS.items()}
+    return Triplet(row["id"] or "", files, right / (left + right), part, is_imagenet == "true")
+
+
+def _votes(row: dict[str, str | None], column: str, where: str) -> float:
+    try:
+        votes = float(row[column] or "")
+    except ValueError:
+        votes = math.nan
+    if not 0 <= votes < math.inf:
+        raise UserError(f"{where}: {column} {row[column]!r}: expected a number of votes: {REMEDY}")
+    return votes
+
+
+def _inside(cell: str, where: str) -> PurePosixPath:
+    """A path that does not lead out of the folder that it is relative to."""
+    path = PurePosixPath(cell)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in cell or "\0" in cell:
+        raise UserError(f"{where} {cell!r}: expected a path in the folder of the table: {REMEDY}")
+    return path
