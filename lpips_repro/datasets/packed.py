@@ -5,8 +5,8 @@ A folder holds one `.npy` file a field and `card.json`:
     2AFC   ref, p0, p1   uint8 (N, H, W, 3)    judge  float32 (N,), share choosing p1
     JND    p0, p1        uint8 (N, H, W, 3)    same   float32 (N,), share answering "same"
 
-All images of a split have one size, which is on its card; splits that were packed before cards had it are of this
-layout, too. It is written whole or not at all: into a temporary folder beside it, renamed when complete.
+All images of a split have one size, which is on its card (older cards of this layout do not have it). A split is
+written whole or not at all: into a temporary folder next to it, renamed when complete.
 """
 
 import contextlib

@@ -46,7 +46,7 @@ class FolderConfig(DataSettings):
 
     @property
     def form_folder(self) -> str:
-        """The name of the folder of splits that are packed in this form; 64 is not in it, as it once was the size."""
+        """The name of the folder of splits in this form. It has no 64, so that those packed before stay valid."""
         return self.resize.value if self.size == PATCH_SIZE else f"{self.resize.value}-{self.size}"
 
 
