@@ -9,14 +9,14 @@ class UserError(ValueError):
     """Something that the user can fix: the message names the file or setting, what it holds, and the remedy."""
 
 
-def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
+def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
     """Raise UserError, naming the allowed values and the likely one, unless `value` is one of them."""
     allowed = tuple(allowed)
     if value not in allowed:
         raise UserError(f"{name}={value!r}: {expected(value, allowed)}")
 
 
-def expected(value: str, allowed: Iterable[str], number: str = "one") -> str:
+def expected(value: object, allowed: Iterable[str], number: str = "one") -> str:
     """What a message says of a value that does not exist: those that do, and the likely one.
 
     Args:
@@ -30,8 +30,10 @@ def expected(value: str, allowed: Iterable[str], number: str = "one") -> str:
     return f"{text}: did you mean {' or '.join(likely)}?" if likely else text
 
 
-def likely_names(value: str, allowed: Iterable[str]) -> list[str]:
+def likely_names(value: object, allowed: Iterable[str]) -> list[str]:
     """Up to three allowed names that a value may stand for, the likeliest first: `vgg16` for `vgg`."""
+    if not isinstance(value, str):
+        return []
     wanted, names = value.lower(), {name.lower(): name for name in allowed}
     begin = [name for name in names if wanted and (name.startswith(wanted) or wanted.startswith(name))]
     begin.sort(key=lambda name: abs(len(name) - len(wanted)))

@@ -1,5 +1,8 @@
 """Fixtures that several test modules share, and what the marker `cuda` does."""
 
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,22 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no shared/ folder with real weights, triplets and judgments beside the repository")
     return SHARED
+
+
+@contextlib.contextmanager
+def thread_pool(workers: int, **_: object) -> Iterator[ThreadPoolExecutor]:
+    """What `process_pool` gives, with threads."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def packing_in_threads() -> Iterator[None]:
+    """A process takes longer to start than to pack a few images. The tests of packing start them all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("archives", "folders"):
+            patch.setattr(f"lpips_repro.datasets.packing.{module}.process_pool", thread_pool)
+        yield
 
 
 @pytest.fixture

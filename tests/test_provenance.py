@@ -6,6 +6,14 @@ import pytest
 from lpips_repro import provenance as module
 from lpips_repro.metrics import l2
 from lpips_repro.provenance import METRICS, PACKAGE, digest_of, provenance
+from tests.test_import_order import graph
+
+# What the code of the distances imports without a number that depends on it: settings, messages, files, processes, and
+# the packed splits, whose digest is part of every identity.
+COMPUTES_NO_DISTANCE = {
+    *("config", "datasets", "devices", "distributed", "download", "errors", "evaluation", "protocols", "files"),
+    *("logs", "modules", "progress", "quoting", "versions"),
+}
 
 
 @pytest.fixture
@@ -32,6 +40,7 @@ def package(tmp_path, monkeypatch):
         "backbones/tapped.py",
         "evaluation/distances/compute.py",
         "color.py",
+        "precision.py",
     ],
 )
 def test_every_file_that_computes_counts(package, file):
@@ -40,6 +49,19 @@ def test_every_file_that_computes_counts(package, file):
     path.write_text(path.read_text() + "# changed\n")
     digest_of.cache_clear()
     assert digest_of(METRICS) != before
+
+
+def test_every_module_that_the_distances_import_counts():
+    counted = {source.removesuffix(".py").replace("/", ".") for source in METRICS}
+
+    def counts(module):
+        return any(module == name or module.startswith(f"{name}.") for name in counted)
+
+    imported = {other for module, others in graph().items() if counts(module) for other in others}
+    assert {"precision", "color"} <= imported
+    assert {name for name in imported if not counts(name)} <= {
+        name for name in graph() if name.partition(".")[0] in COMPUTES_NO_DISTANCE
+    }
 
 
 def test_a_file_that_was_moved_counts(package):

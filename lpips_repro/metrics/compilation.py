@@ -26,7 +26,9 @@ def compiling(freezing: bool = False) -> Iterator[None]:
         UserError: where compilation fails, with the reason.
     """
     limits = {"cache_size_limit": MOST_COMPILATIONS, "accumulated_cache_size_limit": MOST_COMPILATIONS}
-    with torch._inductor.config.patch(freezing=freezing), torch._dynamo.config.patch(limits):
+    # Numbers are constants: torch 2.6 cannot take them as inputs in inference mode.
+    settings = {**limits, "specialize_float": True}
+    with torch._inductor.config.patch(freezing=freezing), torch._dynamo.config.patch(settings):
         try:
             yield
         except torch._dynamo.exc.TorchDynamoException as error:

@@ -147,12 +147,19 @@ def _moments(v: Tensor, window: str) -> tuple[Tensor, Tensor]:
 
 def _box(v: Tensor) -> Tensor:
     """Sums of 7 x 7 neighbours, (M, H, W) to (M, L)."""
-    # Reducing strided columns is vectorised. Along a row, where it is not, by doubling: 7 = 4 + 2 + 1.
-    v = v.unfold(1, 7, 1).sum(-1).flatten(1)
-    size = v.shape[1] - 6
-    two = v.narrow(1, 0, size + 5) + v.narrow(1, 1, size + 5)
-    four = two.narrow(1, 0, size) + two.narrow(1, 2, size)
-    return four.add_(two.narrow(1, 4, size)).add_(v.narrow(1, 6, size))
+    if torch.compiler.is_compiling():  # torch 2.6 compiles a wrong gradient of overlapping parts
+        columns = _seven(v.flatten(1), v.shape[2])
+    else:  # reducing strided columns is vectorised
+        columns = v.unfold(1, 7, 1).sum(-1).flatten(1)
+    return _seven(columns, 1)
+
+
+def _seven(v: Tensor, step: int) -> Tensor:
+    """Sums of seven values that are so many places apart, (M, L) to fewer: by doubling, 7 = 4 + 2 + 1."""
+    size = v.shape[1] - 6 * step
+    two = v.narrow(1, 0, size + 5 * step) + v.narrow(1, step, size + 5 * step)
+    four = two.narrow(1, 0, size) + two.narrow(1, 2 * step, size)
+    return four.add_(two.narrow(1, 4 * step, size)).add_(v.narrow(1, 6 * step, size))
 
 
 def _gaussian(v: Tensor) -> Tensor:

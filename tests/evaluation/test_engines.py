@@ -34,7 +34,7 @@ def tables(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_several_processes_write_the_tables_of_one(tmp_path, words, processes):
     with one_thread():  # as torchrun gives its processes
         evaluate(settings("evaluate", *words, f"experiments={tmp_path}/one"))

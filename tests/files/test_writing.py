@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,30 @@ def test_an_error_at_any_moment_leaves_the_older_file(tmp_path, monkeypatch, mom
         if moment == "block":
             fails()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_a_full_disk_leaves_what_was_written_before_as_a_whole(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    write_whole(tmp_path / "a", "old")
+    monkeypatch.setattr(os, "fsync", full)
+    for name in ("a", "b"):
+        with pytest.raises(OSError, match="No space"):
+            write_whole(tmp_path / name, "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_who_reads_while_a_file_is_written_whole_sees_the_old_content_or_the_new_one(tmp_path):
+    contents = {letter * 2_000_000 for letter in "ab"}
+    write_whole(tmp_path / "a", "a" * 2_000_000)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [write_whole(tmp_path / "a", text) for text in [*contents] * 10])
+        seen = []
+        while not writing.done():
+            seen.append((tmp_path / "a").read_text() in contents)
+        writing.result()
+    assert seen and all(seen)
 
 
 def test_the_older_file_is_there_until_the_new_one_is_complete(tmp_path):

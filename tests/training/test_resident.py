@@ -43,6 +43,25 @@ def test_what_fits_in_the_free_memory_is_kept_on_the_gpu(splits, make, size, roo
     assert "training triplets: 0.00 GB, room for 0.00 GB on the GPU" in caplog.messages[0]
 
 
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("noise", [True, False])
+def test_triplets_asked_to_be_resident_are_kept_and_give_the_same_batches(splits, resident, noise):
+    rng = np.random.default_rng(0)
+    stored = [
+        SplitFeatures(
+            rng.random((len(split), 2, 10), np.float32), rng.random((len(split), 2, 10)) if noise else None, 1
+        )
+        for split in splits["train"]
+    ]
+    numbers = np.array([39, 0, 22])
+    for make in (ImageTriplets, lambda splits, device, **how: FeatureTriplets(splits, device, stored, **how)):
+        triplets, others = make(splits["train"], CPU, resident=resident), make(splits["train"], CPU)
+        assert kept(triplets) == {resident}
+        assert kept(others) == {False}
+        for one, other in zip(triplets.batch(numbers), others.batch(numbers), strict=True):
+            assert (one is None and other is None) or torch.equal(one, other)
+
+
 def test_on_a_cpu_memory_maps_stay_what_they_are(splits, monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1e12, 1e12))
     train = ImageTriplets(splits["train"], CPU)

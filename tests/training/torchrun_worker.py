@@ -34,7 +34,13 @@ class Double(ImageTriplets):
         return super().votes(indices).double()
 
 
-def work(folder: Path, variant: str, batch: int, steps: int, dropout: bool, ranks: Ranks) -> None:
+def work(*words: str) -> None:
+    """Do what the words of the command line say, as one of the ranks that torchrun has started, or alone."""
+    with started_ranks() as ranks:
+        take_steps(Path(words[0]), words[1], int(words[2]), int(words[3]), words[4:] == ("dropout",), ranks)
+
+
+def take_steps(folder: Path, variant: str, batch: int, steps: int, dropout: bool, ranks: Ranks) -> None:
     torch.set_num_threads(1)
     # Each rank begins with weights of its own: those of the first are meant.
     torch.manual_seed(ranks.rank)
@@ -60,5 +66,4 @@ def work(folder: Path, variant: str, batch: int, steps: int, dropout: bool, rank
 
 
 if __name__ == "__main__":
-    with started_ranks() as found:
-        work(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:] == ["dropout"], found)
+    work(*sys.argv[1:])

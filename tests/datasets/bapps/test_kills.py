@@ -88,7 +88,8 @@ def wait_for(process, folder, phase, before):
     return None
 
 
-def test_kill_9_at_twenty_random_moments_never_spoils_the_dataset(many, tmp_path):
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_9_at_random_moments_never_spoils_the_dataset(many, tmp_path, kills):
     """The archives come over HTTP. Each dataset is killed twice in the download and three times in the packing."""
     undisturbed = prepare(many, tmp_path / "undisturbed")
     content = {path.name: path.read_bytes() for path in many.iterdir()}
@@ -102,8 +103,8 @@ def test_kill_9_at_twenty_random_moments_never_spoils_the_dataset(many, tmp_path
 
         rng = random.Random(0)
         killed, dataset = [], 0
-        while len(killed) < 20:
-            assert dataset < 10, f"too many runs end before they are killed: {killed}"
+        while len(killed) < kills:
+            assert dataset < max(4, kills // 2), f"too many runs end before they are killed: {killed}"
             aim = ("download", "download", "packing", "packing", "writing")[len(killed) % 5]
             folder = tmp_path / f"killed-{dataset}"
             before, process = state(folder), start(server, folder)
@@ -121,8 +122,8 @@ def test_kill_9_at_twenty_random_moments_never_spoils_the_dataset(many, tmp_path
                 dataset += 1
 
         fell = Counter(killed)
-        assert fell["download"] >= 5, fell
-        assert fell["packing"] >= 5, fell
+        assert fell["download"] >= kills // 4, fell
+        assert fell["packing"] >= kills // 4, fell
         for folder in tmp_path.glob("killed-*"):
             assert prepare(server.url, folder) == undisturbed
             assert names(folder / "archives", "*.part") + names(folder / "archives", "*.new") == []

@@ -1,5 +1,6 @@
 """What is stored of distances: written to the bit, checked at every read, kept while it is computed."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -23,6 +24,28 @@ def test_stored_distances_come_back_to_the_bit(tmp_path):
         store.save("l2", IDENTITY, split, values)
         found = store.load("l2", IDENTITY, split)
         assert all(np.array_equal(found[name], values[name]) and found[name].dtype == dtype for name in values)
+
+
+@pytest.mark.parametrize("kind", ["2afc", "jnd"])
+def test_a_split_of_one_example_comes_back(tmp_path, kind):
+    split, store = packed(tmp_path, kind, count=1), DistanceStore(tmp_path / "store")
+    values = computed(DISTANCE, split, 2, "l2")
+    store.save("l2", IDENTITY, split, values)
+    found = store.load("l2", IDENTITY, split)
+    assert found.keys() == values.keys()
+    assert all(np.array_equal(found[name], values[name]) for name in values)
+
+
+def test_who_judged_is_stated_as_of_now_and_nothing_else_is_written(tmp_path):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    file = store.path("l2", IDENTITY, split).with_suffix(".json")
+    card, written = json.loads(file.read_text()), file.stat().st_ino
+    store.load("l2", IDENTITY, split)
+    assert file.stat().st_ino == written  # a file that is written takes the place of the older one
+    other = dataclasses.replace(split, card={**split.card, "observers": "simulated"})
+    assert store.load("l2", IDENTITY, other) is not None
+    assert json.loads(file.read_text()) == {**card, "observers": "simulated"}
 
 
 def test_file_has_the_documented_columns(tmp_path):

@@ -55,6 +55,11 @@ def table(tmp_path, *overrides, kind="twoafc"):
             *overrides,
         )
     )
+    return rows_of(tmp_path, kind)
+
+
+def rows_of(tmp_path, kind):
+    """The rows of methods in a table that was written."""
     with (tmp_path / f"experiments/tables-folder/{kind}.csv").open(newline="") as file:
         return [row for row in csv.DictReader(file) if row["group"] != "observers"]
 
@@ -95,20 +100,19 @@ def test_the_row_has_the_scores_of_the_exported_weights(data):
 
 
 def test_several_seeds_are_one_row_of_mean_and_spread(data, capsys):
-    for seed in (0, 1, 2):
+    alone = [data / f"alone-{seed}" for seed in (0, 1, 2)]
+    for seed, folder in enumerate(alone):
+        folder.mkdir()
+        (folder / "data").symlink_to(data / "data")
+        make_run(folder / "experiments", seed=seed)
+        table(folder)
         make_run(data / "experiments", seed=seed)
-    for kind in ("twoafc", "jnd"):
-        (row,) = table(data, kind=kind)
-        column = "mine" if kind == "twoafc" else "cnn"
-        singles = []
-        for seed in (0, 1, 2):
-            alone = data / f"alone-{kind}-{seed}"
-            alone.mkdir()
-            (alone / "data").symlink_to(data / "data")
-            make_run(alone / "experiments", seed=seed)
-            (single,) = table(alone, kind=kind)
-            singles.append(float(single[column]))
-            assert "mine_sd" not in single
+    table(data)
+    for kind, column in (("twoafc", "mine"), ("jnd", "cnn")):
+        (row,) = rows_of(data, kind)
+        rows = [row for folder in alone for row in rows_of(folder, kind)]
+        assert len(rows) == 3 and not any(f"{column}_sd" in row for row in rows)
+        singles = [float(row[column]) for row in rows]
         assert float(row[column]) == pytest.approx(np.mean(singles), abs=0.02)
         assert float(row[f"{column}_sd"]) == pytest.approx(np.std(singles, ddof=1), abs=0.02)
         name = "folder-alex-gaussian-lin-v0.1"

@@ -6,6 +6,7 @@ from scipy import stats
 
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.twoafc_likelihood import (
+    FOLDS,
     decision_probability,
     negative_log_likelihood,
     number_of_votes,
@@ -47,6 +48,33 @@ def test_the_fit_finds_the_probability_that_votes_were_drawn_with(drawn):
     assert np.abs(found - probability).mean() < 0.04
     best = negative_log_likelihood(probability, judge).mean()
     assert best < score(d0, d1, judge) < best + 0.01
+
+
+def smoothed_without_a_grid(d0, d1, judge):
+    """As the module says: uniform distances, Scott's width, both orders of the images, mirrored at the edges."""
+    count = len(judge)
+    x, y = (stats.rankdata(np.concatenate([d0, d1])).reshape(2, count) - 0.5) / (2 * count)
+    width, fold = count ** (-1 / 6) / np.sqrt(12), np.arange(count) % FOLDS
+    found = []
+    for k in range(count):
+        chosen = judged = 0.0
+        for u, v, share in ((x, y, judge), (y, x, 1 - judge)):
+            for p in (u, -u, 2 - u):
+                for q in (v, -v, 2 - v):
+                    near = np.exp(-((p - x[k]) ** 2 + (q - y[k]) ** 2) / (2 * width**2))[fold != fold[k]]
+                    chosen += VOTES * (near * share[fold != fold[k]]).sum()
+                    judged += VOTES * near.sum()
+        found.append((chosen + 0.5) / (judged + 1))  # one judgment more, half for each image
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("count", "error"), [(8, 0.02), (300, 0.01)])
+def test_the_fit_is_the_share_of_votes_around_the_distances(drawn, count, error):
+    d0, d1, _, judge = (values[:count] for values in drawn)
+    assert number_of_votes(judge) == VOTES
+    found, expected = decision_probability(d0, d1, judge), smoothed_without_a_grid(d0, d1, judge)
+    np.testing.assert_allclose(found, expected, atol=error)
+    assert np.ptp(expected) > 20 * error
 
 
 def test_distances_that_say_less_have_a_lower_likelihood_down_to_that_of_chance(drawn):

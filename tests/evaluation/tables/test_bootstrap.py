@@ -2,7 +2,7 @@ import numpy as np
 
 from lpips_repro.datasets.packed import PackedSplit, write_split
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map
-from lpips_repro.evaluation.protocols.protocol import bootstrap_counts
+from lpips_repro.evaluation.protocols.protocol import bootstrap_counts, redraw_without
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_twoafc, oracle_twoafc
 from lpips_repro.evaluation.tables.table import Bootstrap, observer_rows
 
@@ -74,6 +74,16 @@ def test_resamples_in_which_nobody_said_same_are_drawn_again(tmp_path):
     # The pair is found first in every resample: no interval around that, least of all down to 0.
     scores, interval = bootstrap.scores([{"cnn": {"d": np.arange(6.0)}}])
     assert (scores["cnn"], interval["cnn"]) == (100, (100, 100))
+
+
+def test_what_is_drawn_again_is_not_what_was_drawn_first():
+    first = bootstrap_counts(20, 100, 3, "jnd/val/cnn")
+    again = np.zeros_like(first)
+    assert redraw_without(again, np.ones(20, bool), 3, "jnd/val/cnn") == 100
+    assert not (again == first).all(axis=1).any()
+    repeated = np.zeros_like(first)
+    redraw_without(repeated, np.ones(20, bool), 3, "jnd/val/cnn")
+    assert np.array_equal(repeated, again)
 
 
 def test_resamples_that_a_score_can_take_are_left_as_they_are(tmp_path):

@@ -1,0 +1,36 @@
+"""How rows of the tables are called."""
+
+import pytest
+
+from lpips_repro.evaluation.protocols import PROTOCOLS
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, observer_rows
+from tests.evaluation.test_bootstrap import packed
+
+
+@pytest.mark.parametrize(
+    ("seed", "origin", "shown"),
+    [
+        ("", "", "alex off the shelf v0.1"),
+        ("", "made here of 90 crops", "alex off the shelf v0.1 (made here of 90 crops)"),
+        ("0", "", "alex off the shelf v0.1"),
+        ("3", "trained here", "alex off the shelf v0.1 (trained here, seed 3)"),
+        ("0 1 2", "trained here", "alex off the shelf v0.1 (trained here, 3 seeds)"),
+        ("0 1 2", "", "alex off the shelf v0.1 (3 seeds)"),
+    ],
+)
+def test_a_row_is_called_by_its_origin_and_seeds_if_it_has_any(seed, origin, shown):
+    assert Row("lpips", "alex", "off_the_shelf", "0.1", seed=seed, origin=origin).shown == shown
+
+
+@pytest.mark.parametrize(
+    ("protocol", "observers", "names"),
+    [
+        ("2afc", "human", ["human", "oracle"]),
+        ("2afc", "simulated", ["simulated-observer", "oracle"]),
+        ("2afc-likelihood", "human", ["oracle", "chance"]),
+    ],
+)
+def test_rows_of_observers_say_who_they_are(tmp_path, protocol, observers, names):
+    splits = [packed(tmp_path, "one", observers=observers)]
+    rows = observer_rows(splits, Bootstrap(PROTOCOLS[protocol], splits, 10, 0), {})
+    assert [row.method for row in rows] == names
