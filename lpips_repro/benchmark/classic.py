@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
-from lpips_repro.benchmark.rows import Row
-from lpips_repro.benchmark.smooth import smooth_pair
+from lpips_repro.benchmark.implementations import OURS, Call, Case, Comparison, compare
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.benchmark.smooth_images import smooth_pair
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig
 from lpips_repro.metrics import fsimc, l2, ssim
@@ -28,7 +28,7 @@ Pair = tuple[Tensor, Tensor]
 def bench_classic(cfg: BenchConfig, device: torch.device) -> list[Row]:
     """Rows of L2, SSIM with either window, and FSIMc."""
     x, y = smooth_pair(cfg.pairs, device)
-    ours = {
+    ours: dict[str, Callable[..., Tensor]] = {
         "l2": l2,
         "ssim (uniform window)": ssim,
         "ssim (gaussian window)": functools.partial(ssim, window="gaussian"),

@@ -5,17 +5,18 @@ import functools
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
 from lpips_repro.benchmark.flops import backbone_flops
-from lpips_repro.benchmark.inputs import lpips_metric, noise_triplet
+from lpips_repro.benchmark.implementations import OURS, Call, Case, Comparison, compare
 from lpips_repro.benchmark.machine import precisions_of
 from lpips_repro.benchmark.peers import released_lpips, vgg_of_piq, with_torchmetrics
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.benchmark.synthetic_inputs import lpips_metric, noise_triplet
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.metrics.lpips.optimized import OptimizedLPIPS
 
 FLOOR = "bare backbone"
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
@@ -55,7 +56,7 @@ def compare_evaluations(
         cases.append(_other("torchmetrics", with_torchmetrics, metric, images))
         if net == "vgg":  # piq has no other
             cases.append(_other("piq", vgg_of_piq, metric, images))
-    cases += [Case(FLOOR, functools.partial(_bare, metric, images, p), "eager", p) for p in precisions]
+    cases += [Case(FLOOR, functools.partial(bare_backbone, metric, images, p), "eager", p) for p in precisions]
     what = Comparison(
         task="evaluation",
         net=net,
@@ -74,10 +75,11 @@ def _other(name: str, build: Callable[[LPIPS], Callable], metric: LPIPS, images:
 
 
 def _ours(metric: LPIPS, images: tuple[Tensor, ...], mode: str, precision: str) -> Call:
-    evaluator: nn.Module = metric
+    evaluator: LPIPS | OptimizedLPIPS = metric
     if mode == "compiled" or DTYPES[precision] != torch.float32:
         evaluator = metric.optimized(DTYPES[precision], compiled=mode == "compiled")
-    return torch.inference_mode()(lambda: torch.stack(evaluator.triplet(*images)))
+    ref, p0, p1 = images
+    return torch.inference_mode()(lambda: torch.stack(evaluator.triplet(ref, p0, p1)))
 
 
 def _two_calls(build: Callable[[LPIPS], Callable], metric: LPIPS, images: tuple[Tensor, ...]) -> Call:
@@ -86,10 +88,10 @@ def _two_calls(build: Callable[[LPIPS], Callable], metric: LPIPS, images: tuple[
     return torch.inference_mode()(lambda: torch.stack((distance(ref, p0).flatten(), distance(ref, p1).flatten())))
 
 
-def _bare(metric: LPIPS, images: tuple[Tensor, ...], precision: str) -> Call:
-    """The backbone on the three images and nothing else, as PyTorch runs it."""
+def bare_backbone(metric: LPIPS, images: tuple[Tensor, ...], precision: str) -> Call:
+    """A call of the backbone on the three images and nothing else, as PyTorch runs it."""
     dtype = DTYPES[precision]
-    backbone = copy.deepcopy(metric.backbone).to(dtype, memory_format=torch.channels_last)
+    backbone = copy.deepcopy(metric.backbone).to(dtype).to(memory_format=torch.channels_last)
     stacked = torch.cat(images).to(dtype, memory_format=torch.channels_last)
 
     @torch.inference_mode()

@@ -15,11 +15,11 @@ import torch
 from omegaconf import DictConfig
 
 from lpips_repro.backbones import check_backbone
-from lpips_repro.benchmark.card import describe_card
 from lpips_repro.benchmark.evaluation import compare_evaluations
+from lpips_repro.benchmark.gpu_card import describe_card
 from lpips_repro.benchmark.lin import bench_lin
 from lpips_repro.benchmark.machine import describe, file_name, precisions_of
-from lpips_repro.benchmark.rows import Row, cells_of, render
+from lpips_repro.benchmark.rate_table import Row, cells_of, render
 from lpips_repro.benchmark.training import compare_trainings
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable

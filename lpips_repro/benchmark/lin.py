@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lpips_repro.benchmark.compare import put_rate
-from lpips_repro.benchmark.inputs import noise_split
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.implementations import put_rate
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.benchmark.synthetic_inputs import noise_split
 from lpips_repro.benchmark.timing import alternate, rounds
 from lpips_repro.benchmark.training import make_model, trainer_settings
 from lpips_repro.config import BenchConfig

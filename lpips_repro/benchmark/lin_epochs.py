@@ -21,6 +21,7 @@ The wall time of all of `make train DATA=mini VARIANT=lin`, validation and table
 
 import argparse
 import contextlib
+import functools
 import shutil
 import statistics
 import subprocess
@@ -29,13 +30,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import lpips
 import numpy as np
 import torch
 
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.benchmark.settings import composed
+from lpips_repro.benchmark.composed_settings import composed
 from lpips_repro.benchmark.training import trainer_settings
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
@@ -77,26 +79,20 @@ def released_step(net: str, split: PackedSplit) -> Callable[[], None]:
     return step
 
 
-class Repeated:
-    """As many triplets as BAPPS has: the votes of a split over and over."""
-
-    def __init__(self, split: PackedSplit):
-        self.votes = np.resize(split.votes, TRIPLETS)
-
-    def __len__(self) -> int:
-        return TRIPLETS
-
-
 def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> FeatureTriplets:
     """A split and its features, over and over to BAPPS's size, in files of a folder."""
     files = []
+    assert features.noise is not None  # it was asked for
     for name, values in (("mean", features.mean), ("noise", features.noise)):
         file = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (TRIPLETS, *values.shape[1:]))
         for start in range(0, TRIPLETS, len(values)):
             file[start : start + len(values)] = values[: TRIPLETS - start]
         file.flush()
         files.append(np.load(folder / f"{name}.npy", mmap_mode="r"))
-    return FeatureTriplets([Repeated(split)], CPU, [SplitFeatures(*files, features.scale)])
+    mean, noise = files
+    votes = {"judge": np.resize(split.votes, TRIPLETS)}  # all that a step on features reads of a split
+    repeated = PackedSplit(split.path, {**split.card, "count": TRIPLETS}, votes)
+    return FeatureTriplets([repeated], CPU, [SplitFeatures(mean, noise, features.scale)])
 
 
 def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
@@ -122,10 +118,11 @@ def measure(net: str, split: PackedSplit, rounds: int) -> tuple[float, float, fl
         theirs()
         for number in range(rounds):
             step = seconds(lambda: [theirs() for _ in range(RELEASED_STEPS)]) / RELEASED_STEPS
-            feature = seconds(lambda number=number: feature_pass(str(number))) / len(split)
-            vector = seconds(lambda number=number: epoch_on_features(model, triplets, number)) / EPOCH_STEPS
+            feature = seconds(functools.partial(feature_pass, str(number))) / len(split)
+            vector = seconds(functools.partial(epoch_on_features, model, triplets, number)) / EPOCH_STEPS
             times.append((step, feature, vector))
-    return tuple(statistics.median(column) for column in zip(*times, strict=True))
+    step, feature, vector = (statistics.median(column) for column in zip(*times, strict=True))
+    return step, feature, vector
 
 
 def wall_time(net: str) -> str:
@@ -143,7 +140,7 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", default=["alex", "squeeze", "vgg"])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    split = prepare(parse(composed("dataset", "data=mini"), DatasetConfig).data, "train")[0]
+    split = cast(PackedSplit, prepare(parse(composed("dataset", "data=mini"), DatasetConfig).data, "train")[0])
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split)} triplets of {split.name}")
     for net in options.nets:
         needed, free = (

@@ -35,8 +35,8 @@ def shift_and_changes(
     rough, shifts, changed = metric.optimized(torch.bfloat16, compiled=False), [], []
     for _ in range(DRAWS):
         noisy = [np.clip(np.rint(patches + rng.normal(0, level, patches.shape)), 0, 255) for _ in range(2)]
-        images = [torch.from_numpy(each).permute(0, 3, 1, 2).float() / 255 for each in (patches, *noisy)]
-        exact, other = (torch.stack(each.triplet(*images, normalize=True)) for each in (metric, rough))
+        ref, p0, p1 = (torch.from_numpy(each).permute(0, 3, 1, 2).float() / 255 for each in (patches, *noisy))
+        exact, other = (torch.stack(each.triplet(ref, p0, p1, normalize=True)) for each in (metric, rough))
         shifts.append((other / exact - 1).flatten())
         changed.append((exact[0] < exact[1]) != (other[0] < other[1]))
     return torch.cat(shifts), torch.cat(changed).float().mean().item()

@@ -22,7 +22,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from lpips_repro.benchmark.stand_ins import png, write_archives
+from lpips_repro.benchmark.bapps_stand_ins import png, write_archives
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
 from lpips_repro.datasets.packing.archive_members import read_members
@@ -35,7 +35,7 @@ PACKED_EPOCHS = 5  # in a run: one is too short to time
 FOLDERS = {"root": "files", "packed": "packed", "archives": "archives"}  # in FOLDER/data, by setting
 PACK = """
 import sys
-from lpips_repro.benchmark.settings import composed
+from lpips_repro.benchmark.composed_settings import composed
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.bapps.prepare import prepare_bapps
 from lpips_repro.parallel import available_cores
@@ -119,7 +119,7 @@ def epoch_seconds(dataset: Dataset, workers: int, epochs: int) -> float:
     return (time.perf_counter() - start) / epochs
 
 
-def compare(released: Dataset, packed: Dataset, workers: int) -> None:
+def compare(released: ReleasedLoader, packed: BAPPS2AFC, workers: int) -> None:
     """Print how fast an epoch of each is read."""
     runs = [(epoch_seconds(released, workers, 1), epoch_seconds(packed, workers, PACKED_EPOCHS)) for _ in range(RUNS)]
     theirs, ours = (statistics.median(column) for column in zip(*runs, strict=True))

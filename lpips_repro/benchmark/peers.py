@@ -5,6 +5,7 @@ import copy
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,8 @@ def released_lpips(metric: LPIPS) -> Distance:
 
     # pnet_rand: nothing is downloaded, and the weights are ours a line later.
     with quiet():
-        net = lpips.LPIPS(net=metric.backbone.name, version=metric.version, pnet_rand=True)
+        has_lin = metric.variant != "off_the_shelf"
+        net = lpips.LPIPS(net=metric.backbone.name, version=metric.version, pnet_rand=True, lpips=has_lin)
     net.load_state_dict(metric.official_state_dict())
     return net.eval().to(metric.shift.device)
 
@@ -39,7 +41,8 @@ def with_torchmetrics(metric: LPIPS) -> Distance:
     from torchmetrics.functional.image.lpips import _NoTrainLpips
 
     with quiet():
-        net = _NoTrainLpips(pretrained=False, net=metric.backbone.name, pnet_rand=True)
+        name: Any = metric.backbone.name
+        net = _NoTrainLpips(pretrained=False, net=name, pnet_rand=True)
     state = {k: v for k, v in metric.official_state_dict().items() if not k.startswith("scaling_layer.")}
     if metric.backbone.name == "squeeze":  # its slices are counted from 0
         state = {re.sub(r"^net\.slice(\d)", lambda m: f"net.slices.{int(m[1]) - 1}", k): v for k, v in state.items()}

@@ -1,15 +1,16 @@
 """How long the paper's trainings and tables would take at the rates measured: projected, not run."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
-from lpips_repro.benchmark import lin, training
-from lpips_repro.benchmark.compare import OURS
-from lpips_repro.benchmark.rows import PROJECTED, Row
+from lpips_repro.benchmark import lin, training, val_table
+from lpips_repro.benchmark.implementations import OURS
+from lpips_repro.benchmark.rate_table import PROJECTED, Row
 
 TRAIN_TRIPLETS, VAL_TRIPLETS, EPOCHS = 151_400, 36_344, 10  # of BAPPS, and of the paper's schedule
 NETS = ("alex", "squeeze", "vgg")
-# Rows of a network in the 2AFC table: off the shelf and lin, in versions 0.0 and 0.1; of alex also with random weights.
-TABLE_ROWS = {"alex": 6, "squeeze": 4, "vgg": 4}
+# Weights of a network in the 2AFC table, each in versions 0.0 and 0.1; alex is also there with random ones.
+TABLE_WEIGHTS = {"alex": 2, "squeeze": 1, "vgg": 1}
 
 
 def projections(rows: Sequence[Row]) -> list[Row]:
@@ -21,7 +22,9 @@ def projections(rows: Sequence[Row]) -> list[Row]:
 
 
 def _projected(rows: Sequence[Row], which: str, choose: Callable[[Iterable[Row]], Row | None]) -> list[Row]:
-    result, trainings, table = [], [], []
+    result: list[Row] = []
+    trainings: list[float] = []
+    table: list[float] = []
 
     def add(task: str, net: str, seconds: float, row: Row | None = None) -> float:
         mode, precision = (f"{which}: {row.mode}", row.precision) if row else (which, "")
@@ -29,18 +32,18 @@ def _projected(rows: Sequence[Row], which: str, choose: Callable[[Iterable[Row]]
         return seconds
 
     for net in NETS:
-        found = {
-            task: choose(row for row in rows if (row.task, row.net, row.implementation) == (task, net, OURS))
-            for task in (lin.PASS, lin.STEP, training.TASK, "evaluation")
-        }
-        if found[lin.PASS] and found[lin.STEP]:
-            seconds = TRAIN_TRIPLETS / found[lin.PASS].rate + EPOCHS * TRAIN_TRIPLETS / found[lin.STEP].rate
-            trainings.append(add("lin training", net, seconds, found[lin.PASS]))
-        if step := found[training.TASK]:
-            epoch = add("tune or scratch epoch", net, TRAIN_TRIPLETS / step.rate, step)
+        features, on_features, step, rows_of_table = (
+            choose(row for row in rows if (row.task, row.net, row.implementation) == (task, net, OURS))
+            for task in (lin.PASS, lin.STEP, training.TASK, val_table.TASK)
+        )
+        if features and on_features:
+            seconds = TRAIN_TRIPLETS / _rate(features) + EPOCHS * TRAIN_TRIPLETS / _rate(on_features)
+            trainings.append(add("lin training", net, seconds, features))
+        if step:
+            epoch = add("tune or scratch epoch", net, TRAIN_TRIPLETS / _rate(step), step)
             trainings += 2 * [add("tune or scratch training", net, EPOCHS * epoch, step)]
-        if evaluation := found["evaluation"]:
-            table.append(TABLE_ROWS[net] * VAL_TRIPLETS / evaluation.rate)
+        if rows_of_table:
+            table.append(TABLE_WEIGHTS[net] * VAL_TRIPLETS / _rate(rows_of_table))
     if len(trainings) == 3 * len(NETS):
         add("all nine trainings", "", sum(trainings))
     if len(table) == len(NETS):
@@ -53,4 +56,8 @@ def _default(rows: Iterable[Row]) -> Row | None:
 
 
 def _fastest(rows: Iterable[Row]) -> Row | None:
-    return max((row for row in rows if row.rate), key=lambda row: row.rate, default=None)
+    return max((row for row in rows if row.rate), key=_rate, default=None)
+
+
+def _rate(row: Row) -> float:
+    return row.rate or math.nan

@@ -1,29 +1,36 @@
 """`make bench`: the tasks one after the other, their tables printed as they are done, and all rows as a CSV."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
 from lpips_repro.backbones import check_backbone
-from lpips_repro.benchmark.against import bench_against
+from lpips_repro.benchmark.against_commit import bench_against
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
 from lpips_repro.benchmark.lin import bench_lin
 from lpips_repro.benchmark.machine import describe, slug
+from lpips_repro.benchmark.packed_split import bench_split
 from lpips_repro.benchmark.projection import NETS, projections
-from lpips_repro.benchmark.rows import Row, render, write_csv
-from lpips_repro.benchmark.split import bench_split
+from lpips_repro.benchmark.rate_table import Row, render, write_csv
+from lpips_repro.benchmark.rates_of_commits import Change
 from lpips_repro.benchmark.training import bench_training
+from lpips_repro.benchmark.val_table import bench_val_table
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.runs.record import choose_device
 
 log = logging.getLogger(__name__)
 
-PER_NET = {Measure.evaluation: bench_evaluation, Measure.training: bench_training, Measure.lin: bench_lin}
+PER_NET = {
+    Measure.evaluation: bench_evaluation,
+    Measure.table: bench_val_table,
+    Measure.training: bench_training,
+    Measure.lin: bench_lin,
+}
 
 
 def bench(composed: DictConfig) -> Path:
@@ -43,6 +50,7 @@ def bench(composed: DictConfig) -> Path:
     print("\n".join(f"{name}: {value}" for name, value in machine.items() if value), flush=True)
 
     name = slug(machine)
+    rows: Sequence[Row | Change]
     if cfg.against is None:
         rows = _next_to_peers(cfg, device)
     else:

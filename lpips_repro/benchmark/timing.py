@@ -41,7 +41,10 @@ def alternate(calls: Mapping[str, Callable[[], object]], rounds: Iterable, devic
     turns = {name: max(1, math.ceil(TURN_SECONDS / _seconds(call, 1, device))) for name, call in calls.items()}
     times = [[_seconds(call, turns[name], device) for name, call in calls.items()] for _ in rounds]
     quartiles = np.percentile(times, [50, 25, 75], axis=0).T
-    return {name: Times(*map(float, values), len(times)) for name, values in zip(calls, quartiles, strict=True)}
+    return {
+        name: Times(float(median), float(low), float(high), len(times))
+        for name, (median, low, high) in zip(calls, quartiles, strict=True)
+    }
 
 
 def _seconds(call: Callable[[], object], count: int, device: torch.device) -> float:

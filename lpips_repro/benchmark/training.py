@@ -5,18 +5,19 @@ import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from lpips_repro.benchmark.compare import OURS, Call, Case, Comparison, compare
 from lpips_repro.benchmark.flops import backbone_flops
-from lpips_repro.benchmark.inputs import backbone_weights, noise_split
+from lpips_repro.benchmark.implementations import OURS, Call, Case, Comparison, compare
 from lpips_repro.benchmark.machine import precisions_of
 from lpips_repro.benchmark.peers import quiet
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.benchmark.synthetic_inputs import backbone_weights, noise_split
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig, TrainerConfig
 from lpips_repro.config.paths import CONFIGS
@@ -74,8 +75,10 @@ def compare_trainings(net: str, cfg: BenchConfig, device: torch.device, precisio
 
 def trainer_settings(**changed: object) -> TrainerConfig:
     """Those of `configs/train.yaml`, but for what is changed."""
-    defaults = OmegaConf.load(CONFIGS / "train.yaml").trainer
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), defaults, changed))
+    defaults: Any = OmegaConf.load(CONFIGS / "train.yaml")
+    merged: Any = OmegaConf.merge(OmegaConf.structured(TrainerConfig), defaults.trainer, changed)
+    settings: Any = OmegaConf.to_object(merged)
+    return settings
 
 
 def make_model(net: str, variant: str, device: torch.device) -> RankingModel:

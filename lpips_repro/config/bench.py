@@ -12,10 +12,15 @@ class Measure(enum.Enum):
     """What is measured: see `configs/bench.yaml`."""
 
     evaluation = "evaluation"
+    table = "table"
     training = "training"
     lin = "lin"
     classic = "classic"
     split = "split"
+
+
+# What has no rates of another commit.
+NOT_AGAINST = {Measure.table, Measure.split}
 
 
 @dataclass(kw_only=True)
@@ -31,19 +36,21 @@ class BenchConfig:
     repeats: int
     seconds: float
     pairs: int
+    table_triplets: int
     split_triplets: list[int]
     compile: bool
     against: str | None
     experiments: str
 
     def __post_init__(self):
-        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs"):
+        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets"):
             check_at_least(key, getattr(self, key), 1)
         if self.threads is not None:
             check_at_least("threads", self.threads, 1)
         if not self.measure:
             raise UserError(f"measure=[]: expected some of {', '.join(part.name for part in Measure)}")
-        if self.against is not None and set(self.measure) == {Measure.split}:
-            raise UserError("measure=[split]: not compared with another commit: expected evaluation, training, ...")
+        if self.against is not None and set(self.measure) <= NOT_AGAINST:
+            text = ",".join(part.name for part in self.measure)
+            raise UserError(f"measure=[{text}]: not compared with another commit: expected evaluation, training, ...")
         if len(self.split_triplets) != 2 or not 0 < self.split_triplets[0] < self.split_triplets[1]:
             raise UserError(f"split_triplets={self.split_triplets}: expected two numbers, the smaller one first")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state
 from lpips_repro.backbones.registry import NotInstalledError
-from lpips_repro.benchmark.smooth import smooth_pair
+from lpips_repro.benchmark.smooth_images import smooth_pair
 from lpips_repro.gpu.runner import Check, NotRun
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lpips_repro.benchmark.card import describe_card
+from lpips_repro.benchmark.gpu_card import describe_card
 from lpips_repro.benchmark.machine import file_name
 from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError, check_choice

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from lpips_repro.backbones import gaussian_state, torchvision_state
-from lpips_repro.benchmark.inputs import noise_split
+from lpips_repro.benchmark.synthetic_inputs import noise_split
 from lpips_repro.benchmark.training import trainer_settings
 from lpips_repro.config import PretrainConfig, parse
 from lpips_repro.config.paths import CONFIGS

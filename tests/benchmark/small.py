@@ -7,7 +7,15 @@ from omegaconf import DictConfig
 from lpips_repro.config import BenchConfig, parse
 from tests.compose import settings
 
-SMALL = ("repeats=1", "batch_size=2", "pairs=3", "split_triplets=[2,4]", "compile=false", "device=cpu")
+SMALL = (
+    "repeats=1",
+    "batch_size=2",
+    "pairs=3",
+    "table_triplets=4",
+    "split_triplets=[2,4]",
+    "compile=false",
+    "device=cpu",
+)
 
 
 def small(folder: Path, *overrides: str) -> DictConfig:

@@ -7,7 +7,7 @@ import pytest
 
 from lpips_repro.benchmark import gpu
 from lpips_repro.benchmark.gpu import gpu_bench
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.rate_table import Row
 from lpips_repro.errors import UserError
 from tests.benchmark.small import small
 

@@ -6,6 +6,7 @@ import torch
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
 from lpips_repro.benchmark.training import bench_training, trainer_settings
+from lpips_repro.benchmark.val_table import _methods, bench_val_table
 from lpips_repro.config import Precision, TrainConfig, parse
 from tests.benchmark.small import small_config
 from tests.compose import settings
@@ -27,6 +28,27 @@ def test_evaluations_agree(net, tmp_path):
     assert implementations(rows) == {"ours", "lpips", "torchmetrics", "bare backbone"} | piq
     compared = [row for row in rows if row.implementation != "bare backbone"]
     assert all(row.difference < (0.02 if row.precision == "bfloat16" else 1e-4) for row in compared)
+
+
+@pytest.mark.parametrize("net", ["alex", *(pytest.param(net, marks=pytest.mark.slow) for net in ("squeeze", "vgg"))])
+def test_whole_val_tables_agree(net, tmp_path):
+    rows = bench_val_table(net, small_config(tmp_path), CPU)
+    assert [(row.implementation, row.mode, row.precision) for row in rows] == [
+        *((name, "eager", "float32") for name in ("ours", "ours, ten seeds", "lpips", "a bare backbone per version"))
+    ]
+    ours, seeds, theirs, bare = rows
+    assert {row.batch for row in rows} == {2 if net == "vgg" else 4}  # vgg takes more operations than alex
+    assert (ours.peer, seeds.peer) == ("lpips", "one seed") and ours.share_of_floor == ours.rate / bare.rate
+    assert ours.difference == seeds.difference == 0 and 0 < theirs.difference < 1e-5
+
+
+def test_a_whole_val_table_is_off_the_shelf_and_lin_in_both_versions_with_other_heads_for_other_seeds():
+    metrics = list(_methods("alex", seeds=3))
+    rows = [(metric.variant, metric.version) for metric in metrics]
+    both = [(variant, version) for version in ("0.0", "0.1") for variant in ("off_the_shelf", "lin")]
+    assert rows == both + 2 * [("lin", "0.0"), ("lin", "0.1")]
+    heads = {tuple(metric.head[:5].tolist()) for metric in metrics if metric.version == "0.1"}
+    assert len(heads) == 4
 
 
 def test_training_steps_agree(tmp_path):

@@ -6,9 +6,9 @@ import torch
 
 from lpips_repro.benchmark import machine as machine_module
 from lpips_repro.benchmark import run as module
-from lpips_repro.benchmark.change import Case, Sample, change_of
 from lpips_repro.benchmark.machine import describe, slug
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.benchmark.rates_of_commits import Case, Sample, change_of
 from lpips_repro.benchmark.run import bench
 from lpips_repro.config import BenchConfig, parse
 from lpips_repro.errors import UserError

@@ -52,7 +52,7 @@ def checkout(commit: str) -> Iterator[Path]:
             yield tree
         finally:
             # Forced twice: one that was interrupted while it was made is locked.
-            command = ["git", "-C", ROOT, "worktree", "remove", "--force", "--force", tree]
+            command = ["git", "-C", str(ROOT), "worktree", "remove", "--force", "--force", str(tree)]
             subprocess.run(command, capture_output=True, check=False)
 
 

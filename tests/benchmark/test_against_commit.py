@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 
-from lpips_repro.benchmark.against import THIS, _groups, write_inputs
-from lpips_repro.benchmark.change import Change, Sample, change_of
-from lpips_repro.benchmark.checkout import ROOT
-from lpips_repro.benchmark.process import measure, processes
-from lpips_repro.benchmark.worker import TASKS
+from lpips_repro.benchmark.against_commit import THIS, _groups, write_inputs
+from lpips_repro.benchmark.commit_checkout import ROOT
+from lpips_repro.benchmark.commit_processes import measure, processes
+from lpips_repro.benchmark.commit_worker import TASKS
+from lpips_repro.benchmark.rates_of_commits import Change, Sample, change_of
 from lpips_repro.errors import UserError
 from tests.benchmark.small import small_config
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import BACKBONES
-from lpips_repro.benchmark.change import STARTS, Case, Change, Sample, change_of, render
-from lpips_repro.benchmark.checkout import ROOT, checkout, current, find_commit
-from lpips_repro.benchmark.inputs import backbone_weights, lpips_metric, noise_triplet
-from lpips_repro.benchmark.process import measure, processes
-from lpips_repro.benchmark.smooth import smooth_pair
+from lpips_repro.benchmark.commit_checkout import ROOT, checkout, current, find_commit
+from lpips_repro.benchmark.commit_processes import measure, processes
+from lpips_repro.benchmark.rates_of_commits import STARTS, Case, Change, Sample, change_of, render
+from lpips_repro.benchmark.smooth_images import smooth_pair
+from lpips_repro.benchmark.synthetic_inputs import backbone_weights, lpips_metric, noise_triplet
 from lpips_repro.benchmark.timing import rounds
 from lpips_repro.config import BenchConfig, Measure
 from lpips_repro.datasets.folder import PATCH_SIZE
@@ -39,7 +39,7 @@ def bench_against(cfg: BenchConfig, device: torch.device) -> tuple[dict[str, str
     Raises:
         UserError: for an unknown commit, a tree without git, or a commit of which nothing can be measured.
     """
-    commit = find_commit(cfg.against)
+    commit = find_commit(cfg.against or "")
     short, changes = commit[:7], []
     with checkout(commit) as tree, tempfile.TemporaryDirectory() as folder:
         for cases in _groups(cfg):

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from lpips_repro.benchmark import worker
-from lpips_repro.benchmark.change import Sample
+from lpips_repro.benchmark import commit_worker
+from lpips_repro.benchmark.rates_of_commits import Sample
 from lpips_repro.benchmark.timing import TURN_SECONDS
 from lpips_repro.errors import UserError
 
@@ -24,7 +24,7 @@ class CannotRun(Exception):
 
 
 class Process:
-    """The code of a tree in a process of its own: see `lpips_repro.benchmark.worker`.
+    """The code of a tree in a process of its own: see `lpips_repro.benchmark.commit_worker`.
 
     Args:
         name: of the tree, for messages.
@@ -38,7 +38,7 @@ class Process:
         threads = str(torch.get_num_threads())
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", worker.__file__, str(inputs), str(device), threads],
+                [sys.executable, "-P", commit_worker.__file__, str(inputs), str(device), threads],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -57,7 +57,7 @@ class Process:
         answer = ""
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps({request: argument}), file=self.process.stdin, flush=True)
-            answer = self.process.stdout.readline()
+            answer = self.process.stdout.readline() if self.process.stdout else ""
         if not answer:
             *_, last = ["", *self.log.read_text().splitlines()]
             raise UserError(f"against: {self.name}: its process ended with exit status {self.process.wait()}: {last}")

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from lpips_repro.benchmark.change import Case, Sample, change_of, render
-from lpips_repro.benchmark.process import CannotRun, measure
+from lpips_repro.benchmark.commit_processes import CannotRun, measure
+from lpips_repro.benchmark.rates_of_commits import Case, Sample, change_of, render
 
 CASE = Case("l2", 10, "pairs/s", 0.01)
 

@@ -1,5 +1,6 @@
 """Several implementations of one thing: built, checked against each other, timed by turns, and put in relation."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.benchmark.machine import peak_flops
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.rate_table import Row
 from lpips_repro.benchmark.timing import Times, alternate
 from lpips_repro.errors import UserError
 from lpips_repro.precision import tf32
@@ -107,18 +108,20 @@ def _difference(what: Comparison, case: Case, first: Case, values: Tensor, expec
 
 def put_rate(row: Row, seconds: Times) -> None:
     """Put into a row the rate that follows from the times of a call on its batch."""
-    row.rate, row.rate_low, row.rate_high = (row.batch / s for s in (seconds.median, seconds.high, seconds.low))
+    batch = row.batch or math.nan
+    row.rate, row.rate_low, row.rate_high = (batch / s for s in (seconds.median, seconds.high, seconds.low))
     row.repeats = seconds.rounds
 
 
 def _put_relations(row: Row, what: Comparison, rows: Sequence[Row], device: torch.device) -> None:
-    if peer := _counterpart(row, what.peer, rows):
-        row.peer, row.ratio = peer.implementation, row.rate / peer.rate
-    if floor := _counterpart(row, what.floor, rows):
-        row.floor, row.floor_rate, row.share_of_floor = floor.implementation, floor.rate, row.rate / floor.rate
+    rate = row.rate or math.nan
+    if (peer := _counterpart(row, what.peer, rows)) and peer.rate:
+        row.peer, row.ratio = peer.implementation, rate / peer.rate
+    if (floor := _counterpart(row, what.floor, rows)) and floor.rate:
+        row.floor, row.floor_rate, row.share_of_floor = floor.implementation, floor.rate, rate / floor.rate
     peak = peak_flops(device, row.precision)
     if what.flops and peak:
-        row.share_of_peak = what.flops * row.rate / row.batch / peak
+        row.share_of_peak = what.flops * rate / what.batch / peak
 
 
 def _counterpart(row: Row, implementation: str, rows: Sequence[Row]) -> Row | None:

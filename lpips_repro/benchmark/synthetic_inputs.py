@@ -1,6 +1,9 @@
 """What is computed on: random images and splits, and weights that are at hand. What they hold changes no time."""
 
+import contextlib
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from lpips_repro.weights.official_lin import official_lin_state
 BLOCK = 1000
 
 
+@functools.lru_cache(1)
 def backbone_weights(net: str) -> dict[str, Tensor]:
     """ImageNet's, or Gaussian ones where these are not at hand."""
     try:
@@ -28,15 +32,21 @@ def backbone_weights(net: str) -> dict[str, Tensor]:
         return gaussian_state(net, 0)
 
 
-def lpips_metric(net: str) -> LPIPS:
-    """The metric with the official lin weights, or random ones where these are not at hand."""
-    try:
-        lin = official_lin_state(net, "0.1", download=False)
-    except WeightsNotFoundError:
-        generator = torch.Generator().manual_seed(0)
-        channels = enumerate(BACKBONES[net].channels)
-        lin = {lin_key(layer): torch.rand(1, count, 1, 1, generator=generator) for layer, count in channels}
-    return LPIPS(net, weights=backbone_weights(net), lin_weights=lin)
+def lpips_metric(net: str, version: str = "0.1", variant: str = "lin", *, lin_seed: int | None = None) -> LPIPS:
+    """The metric with the official lin weights, or random ones where these are not at hand or a seed is given."""
+    if variant == "off_the_shelf":
+        return LPIPS(net, variant, version, weights=backbone_weights(net))
+    lin = _random_lin_state(net, lin_seed or 0)
+    if lin_seed is None:
+        with contextlib.suppress(WeightsNotFoundError):
+            lin = official_lin_state(net, version, download=False)
+    return LPIPS(net, variant, version, weights=backbone_weights(net), lin_weights=lin)
+
+
+def _random_lin_state(net: str, seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    channels = enumerate(BACKBONES[net].channels)
+    return {lin_key(layer): torch.rand(1, count, 1, 1, generator=generator) for layer, count in channels}
 
 
 def noise_triplet(count: int, device: torch.device) -> tuple[Tensor, ...]:
@@ -57,6 +67,6 @@ def noise_split(folder: Path, count: int) -> PackedSplit:
             file[start : start + BLOCK] = rng.integers(0, 256, file[start : start + BLOCK].shape, np.uint8)
         file.flush()
         arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
-    card = {"kind": TWOAFC.kind, "phase": "val", "split": "noise", "dataset": "noise", "resize": "none"}
+    card: dict[str, Any] = {"kind": TWOAFC.kind, "phase": "val", "split": "noise", "dataset": "noise", "resize": "none"}
     card |= {"observers": "simulated", "digest": f"noise of {count}", "count": count}
     return PackedSplit(folder, card, arrays | {"judge": rng.random(count, np.float32)})

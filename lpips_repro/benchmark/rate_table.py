@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -53,7 +54,7 @@ class Row:
 PROJECTED = "projected: "
 
 
-def write_csv(path: Path, rows: Sequence[object], machine: Mapping[str, str]) -> None:
+def write_csv(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> None:
     """Write rows, which are of one dataclass, each with the machine they were measured on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
@@ -63,7 +64,7 @@ def write_csv(path: Path, rows: Sequence[object], machine: Mapping[str, str]) ->
             writer.writerow([*cells_of(row).values(), *machine.values()])
 
 
-def cells_of(row: Row) -> dict[str, object]:
+def cells_of(row: Any) -> dict[str, object]:
     """A row as it is written to a CSV."""
     return {key: f"{value:.5g}" if isinstance(value, float) else value for key, value in asdict(row).items()}
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from lpips_repro.benchmark import checkout as module
-from lpips_repro.benchmark.checkout import checkout, current, find_commit
+from lpips_repro.benchmark import commit_checkout as module
+from lpips_repro.benchmark.commit_checkout import checkout, current, find_commit
 from lpips_repro.errors import UserError
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="no git")

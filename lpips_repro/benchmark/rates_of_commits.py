@@ -21,7 +21,7 @@ class Case:
     """What is called in both trees.
 
     Attributes:
-        task: a key of `lpips_repro.benchmark.worker.TASKS`; net, mode, precision: what it is called with.
+        task: a key of `lpips_repro.benchmark.commit_worker.TASKS`; net, mode, precision: what it is called with.
         batch: number of examples in a call, counted in `unit` per second.
         tolerance: how far the values of the trees may be apart, relative to the largest.
     """
@@ -98,8 +98,9 @@ def change_of(sample: Sample) -> Change:
     change.difference, change.note = sample.difference, sample.note
     if sample.note:
         return change
-    if not sample.difference <= case.tolerance:
-        change.note = f"values differ by {sample.difference:.2g} of the largest: expected at most {case.tolerance:g}"
+    difference = math.nan if sample.difference is None else sample.difference
+    if not difference <= case.tolerance:
+        change.note = f"values differ by {difference:.2g} of the largest: expected at most {case.tolerance:g}"
     turns = [turn for start in sample.turns for turn in start]
     change.rate_now, change.rate_then = (case.batch / median(seconds) for seconds in zip(*turns, strict=True))
     ratios = [median(then / now for now, then in start) for start in sample.turns]

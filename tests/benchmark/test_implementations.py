@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from lpips_repro.benchmark import compare as module
-from lpips_repro.benchmark.compare import Case, Comparison, compare
-from lpips_repro.benchmark.rows import render
+from lpips_repro.benchmark import implementations as module
+from lpips_repro.benchmark.implementations import Case, Comparison, compare
+from lpips_repro.benchmark.rate_table import render
 from lpips_repro.benchmark.timing import Times
 from lpips_repro.errors import UserError
 

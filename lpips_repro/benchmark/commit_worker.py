@@ -3,9 +3,9 @@
 It runs as a script, so that `lpips_repro` is the package of that tree, which can be older than this file. The package
 is imported only inside the functions below: what the tree lacks is an error of one case.
 
-    python -P worker.py INPUTS DEVICE THREADS
+    python -P commit_worker.py INPUTS DEVICE THREADS
 
-INPUTS is a folder written by `lpips_repro.benchmark.against.write_inputs`. Each line of the standard input is a
+INPUTS is a folder written by `lpips_repro.benchmark.against_commit.write_inputs`. Each line of the standard input is a
 request, and each line of the output its answer, in JSON:
 
     {"import": TREE}  ->  {}
@@ -15,6 +15,7 @@ request, and each line of the output its answer, in JSON:
 The answer to a request that cannot be met is {"error": ...}.
 """
 
+import contextlib
 import functools
 import importlib.abc
 import itertools
@@ -26,6 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
@@ -70,11 +72,8 @@ def lin_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
 
 def lin_features(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
     """Features of images, as a step on them reads them."""
-    try:
-        from lpips_repro.features.stored import channel_statistics
-    except ImportError:  # of an older tree
-        from lpips_repro.training.features import channel_statistics
-
+    of_older_trees = "lpips_repro.training.features", "channel_statistics"
+    channel_statistics = _imported(("lpips_repro.features.stored", "channel_statistics"), of_older_trees)
     images, metric = inputs("triplet"), _model(inputs, net, "lin").metric
     statistics = torch.inference_mode()(channel_statistics)
     return lambda: torch.cat(statistics(metric, images["ref"], images["p0"], images["p1"]))
@@ -104,7 +103,8 @@ TASKS: dict[str, Callable[..., Call]] = {
 }
 
 
-def _evaluator(inputs: Inputs, net: str, mode: str, precision: str) -> torch.nn.Module:
+# Any: what a tree has is known when it is imported.
+def _evaluator(inputs: Inputs, net: str, mode: str, precision: str) -> Any:
     from lpips_repro import LPIPS
 
     state = inputs(f"lpips-{net}")
@@ -114,7 +114,7 @@ def _evaluator(inputs: Inputs, net: str, mode: str, precision: str) -> torch.nn.
     return metric.optimized(DTYPES[precision], compiled=mode == "compiled")
 
 
-def _model(inputs: Inputs, net: str, variant: str) -> torch.nn.Module:
+def _model(inputs: Inputs, net: str, variant: str) -> Any:
     from lpips_repro.training.model import RankingModel
 
     torch.manual_seed(0)
@@ -130,20 +130,17 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
     from lpips_repro.datasets.packed import PackedSplit
     from lpips_repro.training.step import TrainingStep
 
-    try:
-        from lpips_repro.runs.optimizer import make_optimizer
-    except ImportError:  # of an older tree
-        from lpips_repro.training.step import make_optimiser as make_optimizer
-
+    of_older_trees = "lpips_repro.training.step", "make_optimiser"
+    make_optimizer = _imported(("lpips_repro.runs.optimizer", "make_optimizer"), of_older_trees)
     arrays = _arrays(inputs("split"))
     count = len(arrays["judge"])
     card = {"kind": "2afc", "phase": "train", "split": "noise", "count": count}
     model = _model(inputs, net, variant)
     triplets = triplets_of([PackedSplit(Path(), card, arrays)], model.lin.device)
     configs = Path(lpips_repro.__file__).parents[1] / "configs"  # the tree's own
-    trainer = OmegaConf.load(configs / "train.yaml").trainer
+    settings: Any = OmegaConf.load(configs / "train.yaml")
     changed = {"precision": precision, "batch_size": count}
-    trainer = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), trainer, changed))
+    trainer: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainerConfig), settings.trainer, changed))
     step = TrainingStep(model, make_optimizer(model, trainer.learning_rate), trainer, seed=0)
     order, number = np.arange(count), itertools.count()
 
@@ -152,6 +149,14 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
         return torch.stack((outcome.d0, outcome.d1))
 
     return call
+
+
+def _imported(*places: tuple[str, str]) -> Any:
+    """The first of these that the tree has, each the names of a module and of what is in it."""
+    for module, name in places:
+        with contextlib.suppress(ImportError):
+            return getattr(importlib.import_module(module), name)
+    raise ImportError(f"no {' or '.join('.'.join(place) for place in places)}")
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
@@ -179,11 +184,14 @@ class Worker:
     def __init__(self, folder: Path, device: torch.device):
         self.inputs = lambda name: torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)
         self.device = device
+        self.call: Call | None = None
 
     def answer(self, request: dict) -> dict:
         """The answer to a request."""
         ((kind, argument),) = request.items()
-        return {"import": self.import_package, "build": self.build, "time": self.time}[kind](argument)
+        answers: dict[str, Callable[[Any], dict]] = {"import": self.import_package, "build": self.build}
+        answers["time"] = self.time
+        return answers[kind](argument)
 
     def import_package(self, tree: str) -> dict:
         """Import the least that can be measured, from this tree."""
@@ -195,11 +203,12 @@ class Worker:
         """Prepare a case, and call it twice: the first call can be one that compiles."""
         self.call = None  # its memory is free before more is taken
         torch.compiler.reset()  # torch keeps eight compilations of a function at most
-        self.call = TASKS[case.pop("task")](self.inputs, **case)
-        return {"values": self.call().detach().double().flatten().tolist()} | self.time(1)
+        self.call = call = TASKS[case.pop("task")](self.inputs, **case)
+        return {"values": call().detach().double().flatten().tolist()} | self.time(1)
 
     def time(self, count: int) -> dict:
         """Time so many calls."""
+        assert self.call is not None  # a request to build comes first
         self._wait()
         start = time.perf_counter()
         for _ in range(count):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from lpips_repro.benchmark.inputs import lpips_metric, noise_split
-from lpips_repro.benchmark.rows import Row
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.benchmark.synthetic_inputs import lpips_metric, noise_split
 from lpips_repro.config import BenchConfig
 from lpips_repro.evaluation.distances.compute import Distance, batches_of, compute_distances
 from lpips_repro.metrics.lpips.channels import weighted_sum
@@ -32,12 +32,12 @@ def bench_split(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
         measured = pool.submit(_measure, *arguments).result()
     seconds = {small: (measured[0][0] + measured[2][0]) / 2, large: measured[1][0]}
     memory = {small: measured[0][1], large: measured[1][1]}
-    rows = []
-    for count in (small, large):
+    rates, rows = {count: count / seconds[count] for count in (small, large)}, []
+    for count, rate in rates.items():
         row = Row(f"{TASK} of {count}", net, batch, mode="eager", precision="float32", unit="triplets/s")
-        row.rate, row.memory_mb, row.repeats = count / seconds[count], memory[count], 2 if count == small else 1
+        row.rate, row.memory_mb, row.repeats = rate, memory[count], 2 if count == small else 1
         rows.append(row)
-    rows[1].peer, rows[1].ratio = f"{TASK} of {small}", rows[1].rate / rows[0].rate
+    rows[1].peer, rows[1].ratio = f"{TASK} of {small}", rates[large] / rates[small]
     if None in memory.values():
         rows[1].note = f"memory not measured: there is no {STATUS} here"
     return rows
