@@ -80,7 +80,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     store = DistanceStore(Path(cfg.experiments) / "distances")
     of_one_size = sum(map(len, splits)) // len({split.pixels for split in splits})
     compiled = ranks.from_first(ranks.first and _compiled(cfg, device, of_one_size))
-    engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
+    engine = Engine(device, getattr(torch, cfg.dtype.value), compiled, features=Path(cfg.features))
     results = Results(engine, store, splits, cfg.batch_size, ranks)
     results.add(methods)
     if ranks.first:

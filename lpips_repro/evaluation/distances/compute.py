@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,14 @@ class Engine:
     Attributes:
         device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
         passes: through backbones, each shared by all methods over one backbone and version: see `Distance`.
+        features: folder of the channel means that training stores, which save a pass if they are there.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     compiled: bool = False
     passes: dict[tuple[str, ...], Callable[..., Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    features: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class Distance:
             (N, 3, H, W) in [0, 1]. The distances (len(others), N), if there is no `finish`.
         identity: all that its values depend on, beside the images.
         finish: makes the distances of that. Methods with the same `measure` share what it gives.
+        stored: what `measure` would give for a split, (items, len(others), ...), if it is stored, else None.
     """
 
     measure: Callable[..., Tensor]
     identity: dict[str, Any]
     finish: Callable[[Tensor], Tensor] | None = None
+    stored: Callable[[Split], np.ndarray | None] | None = None
 
 
 def batches_of(split: Split, device: torch.device, size: int | None = None, start: int = 0) -> list[range]:
@@ -78,6 +83,12 @@ def compute_distances(
         fault of each method that has none because its metric raised an error, or returned anything but numbers.
     """
     ranks = ranks or Ranks()
+    stored = _stored(distances, split, said=ranks.first and batches[0].start == 0)
+    need_images = any(distance.measure not in stored for distance in distances.values())
+
+    def read(items: range) -> tuple[range, list[np.ndarray]]:
+        return items, split.read(items) if need_images else []
+
     own = batches[ranks.rank :: ranks.world]
     found: dict[int, dict[str, Tensor]] = {}
     faults: dict[str, str] = {}
@@ -91,9 +102,11 @@ def compute_distances(
         disable=None if ranks.first else True,
     )
     with bar, fixed_shapes(device):
-        for number, (items, arrays) in enumerate(read_ahead(lambda items: (items, split.read(items)), own)):
+        for number, (items, arrays) in enumerate(read_ahead(read, own)):
             able = {label: distance for label, distance in distances.items() if label not in faults}
-            measured, failed = measure_batch(able, [load_batch(array, device) for array in arrays])
+            rows = slice(items.start, items.stop)
+            known = {one: send(np.array(values[rows]), device).transpose(0, 1) for one, values in stored.items()}
+            measured, failed = measure_batch(able, [load_batch(array, device) for array in arrays], known)
             found[items.start] = {label: split.in_order(one, items) for label, one in measured.items()}
             faults |= failed
             bar.update(sum(map(len, batches[number * ranks.world : (number + 1) * ranks.world])))
@@ -115,19 +128,33 @@ def compute_distances(
     return values, faults
 
 
+def _stored(distances: Mapping[str, Distance], split: Split, *, said: bool) -> dict[Callable[..., Tensor], np.ndarray]:
+    """What is stored of what the methods measure on a split, by their `measure`."""
+    looked_up = {distance.measure: distance.stored for distance in distances.values() if distance.stored}
+    found = {measure: values for measure, look in looked_up.items() if (values := look(split)) is not None}
+    labels = [label for label, distance in distances.items() if distance.measure in found]
+    if labels and said:
+        log.info("%s: the distances of %s come from features that training stored", split.name, ", ".join(labels))
+    return found
+
+
 def measure_batch(
-    distances: Mapping[str, Distance], images: Sequence[Tensor]
+    distances: Mapping[str, Distance],
+    images: Sequence[Tensor],
+    known: Mapping[Callable[..., Tensor], Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The distances of the first of several batches of images from each of the others, by method.
 
     Args:
         distances: the methods by label; images: (N, 3, H, W) each, in [0, 1].
+        known: what some of the methods measure on these images, which then are not needed, by `measure`.
 
     Returns:
         By label: (number of others, N), float32 or the metric's own float64; or the fault of a method whose metric
         raised an error or returned anything else.
     """
-    found, faults, measured = {}, {}, {}
+    found, faults = {}, {}
+    measured: dict[Callable[..., Tensor], Tensor | BaseException] = {**(known or {})}
     for label, distance in distances.items():
         try:
             if distance.measure not in measured:

@@ -63,7 +63,7 @@ def test_without_a_folder_the_row_says_what_to_do():
         ("index,d0,d1\n0,1,2\n", r"1 lines: expected 5, one for each example of 2afc/val/"),
         ("index,d0,d1\n" + "".join(f"{i},1,2\n" for i in range(6)), r"6 lines: expected 5"),
         ("index,d0,d1\n" + "".join(f"{i},1,inf\n" for i in range(5)), "holds a value that is not finite"),
-        ("index,d0,d1\n" + "".join(f"{i},1,nan\n" for i in range(5)), "holds a value that is not finite"),
+        ("index,d0,d1\n" + "".join(f"{i},1,nan\n" for i in range(5)), "a value is not a number"),
         (
             "index,d0,d1\n" + "".join(f"{i + 1},1,2\n" for i in range(5)),
             "the column index is not that of 2afc/val/cnn, in its order",

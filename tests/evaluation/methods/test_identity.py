@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from lpips_repro.metrics.lin_weights import official_lin_state
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.weights.official_lin import official_lin_state
 
 BACKBONE = gaussian_state("squeeze", 0)
 LIN = official_lin_state("squeeze", "0.1", download=False)

@@ -4,7 +4,7 @@ import pytest
 
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, observer_rows
-from tests.evaluation.test_bootstrap import packed
+from tests.evaluation.tables.test_bootstrap import packed
 
 
 @pytest.mark.parametrize(
