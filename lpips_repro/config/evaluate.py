@@ -107,6 +107,7 @@ class EvaluateConfig:
     variant: dict[str, VariantConfig] = field(default_factory=dict)
     name: str
     experiments: str
+    features: str
     reference: str
     seed: int
     device: Device

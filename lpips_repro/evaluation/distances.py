@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,14 @@ class Engine:
     Attributes:
         device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
         passes: through backbones, each shared by all methods over one backbone and version: see `Distance`.
+        features: folder of the channel means that training stores, which save a pass if they are there.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     compiled: bool = False
     passes: dict[tuple[str, ...], Callable[..., Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    features: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class Distance:
             (N, 3, H, W) in [0, 1]. The distances (len(others), N), if there is no `finish`.
         identity: all that its values depend on, beside the images.
         finish: makes the distances of that. Methods with the same `measure` share what it gives.
+        stored: what `measure` would give for a split, (N, len(others), ...), if it is stored, else None.
     """
 
     measure: Callable[..., Tensor]
     identity: dict[str, Any]
     finish: Callable[[Tensor], Tensor] | None = None
+    stored: Callable[[PackedSplit], np.ndarray | None] | None = None
 
 
 @torch.inference_mode()
@@ -72,6 +77,50 @@ def compute_distances(
         and the fault of each method that has none because its metric raised an error, or returned anything but numbers.
     """
     ranks, examples = ranks or Ranks(), examples or range(len(split))
+    values = ranks.from_first(_finish_stored(distances, split, device, batch_size, examples) if ranks.first else {})
+    others = {label: distance for label, distance in distances.items() if label not in values}
+    computed, faults = _measure_split(others, split, device, batch_size, ranks, examples)
+    values |= computed
+    for label in list(values):
+        missing = np.isnan(values[label]).any(axis=0)
+        if missing.any():
+            faults[label] = f"the distance of example {examples.start + missing.argmax():06d} is NaN"
+            del values[label]
+    return values, faults
+
+
+def _finish_stored(
+    distances: Mapping[str, Distance], split: PackedSplit, device: torch.device, batch_size: int, examples: range
+) -> dict[str, np.ndarray]:
+    """The distances of the methods of which it is stored what they measure, without a pass over the images."""
+    stored: dict[Callable[..., Tensor], np.ndarray | None] = {}
+    for distance in distances.values():
+        if distance.stored and distance.measure not in stored:
+            stored[distance.measure] = distance.stored(split)
+    means = {measure: found for measure, found in stored.items() if found is not None}
+    values: dict[str, list[Tensor]] = {}
+    for start in range(examples.start, examples.stop, batch_size):
+        part = slice(start, min(start + batch_size, examples.stop))
+        parts = {measure: send(np.array(found[part]), device).transpose(0, 1) for measure, found in means.items()}
+        for label, distance in distances.items():
+            if distance.finish and distance.measure in parts:
+                values.setdefault(label, []).append(distance.finish(parts[distance.measure]).cpu())
+    if values:
+        log.info("%s: the distances of %s come from features that training stored", split.name, ", ".join(values))
+    return {label: torch.cat(of_parts, dim=1).numpy() for label, of_parts in values.items()}
+
+
+def _measure_split(
+    distances: Mapping[str, Distance],
+    split: PackedSplit,
+    device: torch.device,
+    batch_size: int,
+    ranks: Ranks,
+    examples: range,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """As `compute_distances`, from the images; values may be NaN."""
+    if not distances:
+        return {}, {}
     own = examples[ranks.rank * batch_size :: ranks.world * batch_size]
     batches: dict[int, dict[str, Tensor]] = {}
     faults: dict[str, str] = {}
@@ -97,15 +146,8 @@ def compute_distances(
     of_ranks = ranks.gather((on_host, faults))
     in_order = [batch for _, batch in sorted(item for part, _ in of_ranks for item in part.items())]
     faults = {label: fault for _, part in reversed(of_ranks) for label, fault in part.items()}
-    values = {}
-    for label in distances.keys() - faults.keys():
-        joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
-        missing = np.isnan(joined).any(axis=0)
-        if missing.any():
-            faults[label] = f"the distance of example {examples.start + missing.argmax():06d} is NaN"
-        else:
-            values[label] = joined
-    return values, faults
+    labels = distances.keys() - faults.keys()
+    return {label: torch.cat([batch[label] for batch in in_order], dim=1).numpy() for label in labels}, faults
 
 
 def _read_batches(

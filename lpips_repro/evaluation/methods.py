@@ -21,6 +21,7 @@ from lpips_repro.config import SUPERVISIONS, EvaluateConfig, Init, MetricConfig,
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances import Distance, Engine, of_pairs
 from lpips_repro.evaluation.foreign import ForeignDistances
+from lpips_repro.features.stored import means_of_training
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lin_weights import official_lin_state
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
@@ -202,7 +203,10 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
             evaluator = evaluator.optimized(engine.dtype, compiled=engine.compiled)
         engine.passes[key] = functools.partial(evaluator.channel_means, normalize=True)
     head = metric.head.to(engine.device)
-    return Distance(engine.passes[key], identity, lambda means: weighted_sum(means, head))
+    stored = None
+    if engine.features is not None and engine.dtype is torch.float32:
+        stored = functools.partial(means_of_training, engine.features, *key, engine.device)
+    return Distance(engine.passes[key], identity, lambda means: weighted_sum(means, head), stored)
 
 
 def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:

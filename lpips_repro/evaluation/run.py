@@ -85,7 +85,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
             log.warning(warning)
     store = DistanceStore(Path(cfg.experiments) / "distances")
     compiled = ranks.from_first(ranks.first and _compiled(cfg, device, sum(map(len, splits))))
-    engine = Engine(device, getattr(torch, cfg.dtype.value), compiled)
+    engine = Engine(device, getattr(torch, cfg.dtype.value), compiled, features=Path(cfg.features))
     results = Results(engine, store, splits, cfg.batch_size or BATCH_SIZE[device.type], ranks)
     results.add(methods)
     if ranks.first:

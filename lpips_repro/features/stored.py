@@ -73,16 +73,43 @@ def stored_features(
         dtype: "float32" or "float16".
         noise: whether the standard deviations under dropout are wanted too.
     """
-    identity = _identity(metric, split, dtype, device, noise)
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    name = f"{metric.backbone.name}-v{metric.version}-{split.name}-{digest}".replace("/", "-")
-    folder = root / split.card["dataset"] / name
+    backbone = metric.backbone
+    of = backbone.name, digest_state(backbone.state_dict()), metric.version
+    identity = _identity(*of, split, dtype, device, noise)
+    folder = _folder(root, identity, split)
     if (found := _stored(folder, dtype, noise)) is None:  # what is complete is read without the lock
         with exclusive(folder):
             _keep_damaged(folder, dtype, noise)
             _complete(metric, split, folder, identity, dtype, device, noise)
         found = _open(folder, dtype, noise)
     return found
+
+
+def means_of_training(
+    root: Path, backbone: str, weights: str, version: str, device: torch.device, split: PackedSplit
+) -> np.ndarray | None:
+    """The mean squared differences that training has stored for its validation, or None if there are none to use.
+
+    Args:
+        root: folder of all stored features.
+        backbone, weights, version: the network, the digest of its parameters and the version of the metric.
+        device: where the features must have been computed; split: a packed one, of triplets if any are stored.
+
+    Returns:
+        memory-mapped float32 (N, 2, sum of channels), p0 before p1.
+    """
+    folder = _folder(root, _identity(backbone, weights, version, split, "float32", device, noise=False), split)
+    if (found := _stored(folder, "float32", noise=False)) is None:
+        return None
+    expected = (len(split), 2, sum(BACKBONES[backbone].channels))
+    fits = found.mean.shape == expected and found.mean.dtype == np.float32
+    return found.mean if fits else None
+
+
+def _folder(root: Path, identity: dict[str, Any], split: PackedSplit) -> Path:
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    name = f"{identity['backbone']}-v{identity['version']}-{split.name}-{digest}".replace("/", "-")
+    return root / split.card["dataset"] / name
 
 
 def _stored(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
@@ -198,12 +225,14 @@ def _complete_rows(path: Path, begin: bytes, row_bytes: int) -> int:
     return (path.stat().st_size - len(begin)) // row_bytes if is_begun else 0
 
 
-def _identity(metric: LPIPS, split: PackedSplit, dtype: str, device: torch.device, noise: bool) -> dict[str, Any]:
+def _identity(
+    backbone: str, weights: str, version: str, split: PackedSplit, dtype: str, device: torch.device, noise: bool
+) -> dict[str, Any]:
     """All that the values depend on."""
     return {
-        "backbone": metric.backbone.name,
-        "weights": digest_state(metric.backbone.state_dict()),
-        "version": metric.version,
+        "backbone": backbone,
+        "weights": weights,
+        "version": version,
         "split": split.name,
         "split_digest": split.card["digest"],
         "resize": split.card["resize"],
