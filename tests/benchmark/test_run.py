@@ -31,7 +31,14 @@ def test_a_run_of_all_tasks_prints_tables_and_writes_the_csv(tmp_path, capsys):
     rows = read(path)
     assert list(rows[0]) == [*(field.name for field in fields(Row)), *machine]
     tasks = {row["task"] for row in rows}
-    assert tasks >= {"evaluation", "tune or scratch step", "lin feature pass", "lin step on features", "fsimc"}
+    assert tasks >= {
+        "evaluation",
+        "whole val table",
+        "tune or scratch step",
+        "lin feature pass",
+        "lin step on features",
+        "fsimc",
+    }
     assert {row["torch"] for row in rows} == {torch.__version__}
     (large,) = (row for row in rows if row["task"] == "packed split of 4")
     assert 50 < float(large["memory_mb"]) < 10_000
@@ -50,8 +57,8 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("measure=[evaluatio]", r"measure\[0\]=evaluatio: expected one of evaluation, training"),
-        ("measure=[]", "expected some of evaluation, training"),
+        ("measure=[evaluatio]", r"measure\[0\]=evaluatio: expected one of evaluation, table, training"),
+        ("measure=[]", "expected some of evaluation, table, training"),
         ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex"),
         ("split_triplets=[4,2]", "expected two numbers"),
         ("threads=0", "threads=0: expected an integer of at least 1"),
@@ -76,9 +83,10 @@ def test_rates_against_a_commit_have_a_file_of_their_own_that_is_not_committed(t
     assert "/experiments/benchmarks/*-against-*.csv" in ignored
 
 
-def test_a_split_alone_has_nothing_to_compare(tmp_path):
-    with pytest.raises(UserError, match=r"measure=\[split\]: not compared with another commit"):
-        bench(small(tmp_path, "against=HEAD", "measure=[split]"))
+@pytest.mark.parametrize("measure", ["split", "table", "table,split"])
+def test_tables_and_splits_alone_have_nothing_to_compare(measure, tmp_path):
+    with pytest.raises(UserError, match=rf"measure=\[{measure}\]: not compared with another commit"):
+        bench(small(tmp_path, "against=HEAD", f"measure=[{measure}]"))
 
 
 def test_make_hands_over_a_commit_whatever_characters_it_has(tmp_path):
