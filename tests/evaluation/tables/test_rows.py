@@ -3,7 +3,9 @@
 import pytest
 
 from lpips_repro.evaluation.protocols import PROTOCOLS
-from lpips_repro.evaluation.tables.table import Bootstrap, Row, observer_rows
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, observer_rows
+from lpips_repro.evaluation.tables.writer import terminal_table
 from tests.evaluation.tables.test_bootstrap import packed
 
 
@@ -34,3 +36,10 @@ def test_rows_of_observers_say_who_they_are(tmp_path, protocol, observers, names
     splits = [packed(tmp_path, "one", observers=observers)]
     rows = observer_rows(splits, Bootstrap(PROTOCOLS[protocol], splits, 10, 0), {})
     assert [row.method for row in rows] == names
+
+
+def test_the_papers_figure_and_the_difference_are_those_of_the_last_column():
+    row = Row("low-level", "ssim", scores={"cnn": 50.0, "all": 64.0}, paper={"cnn": 11.1, "all": 63.2})
+    text = terminal_table(Table(TWOAFC, [row], ("cnn", "all"), {"cnn": 4, "all": 4}, "", True))
+    assert "63.2" in text and "+0.80" in text
+    assert "11.1" not in text
