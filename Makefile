@@ -62,7 +62,7 @@ PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 SCRIPT = $(RUN) -m lpips_repro.launch scripts/$(subst -,_,$@).py
 
 ifeq ($(DATA)$(if $(DATA_ROOT),/),mini/)
-$(error DATA_ROOT=$(DATA_ROOT): the folder of a dataset that is there already: DATA=folder, bapps or tid2013: mini is \
+$(error DATA_ROOT=$(DATA_ROOT): the folder of a dataset that is there already: DATA=folder, bapps, tid2013, kadid10k or nights: mini is \
   made in data/mini: leave it out, or set ARGS="data.root=FOLDER" to make mini in a folder of its own)
 endif
 
@@ -114,7 +114,7 @@ pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
 
-eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013 [DATA_ROOT=folder] [ARGS="any override"]
+eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid10k|nights [DATA_ROOT=folder] [ARGS="any override"]
 	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]

@@ -99,7 +99,7 @@ class Dataset:
     def describe(self, phases: Sequence[str]) -> str:
         """What there is of the dataset, for the terminal, after `prepare`."""
         rows = []
-        for split in self.find(phases):
+        for split in cast(list[PackedSplit], self.prepare(phases)):
             card = split.card
             rows.append(
                 (
