@@ -332,7 +332,7 @@ def test_damaged_distances_are_computed_again(tmp_path, caplog):
     whole = file.read_text()
     file.write_text(whole + "i03_02_3\n")
     run(tmp_path, *CLASSIC)
-    assert re.search(r"psnr-\w+.csv: damaged distances \(.*\): set aside as psnr-\w+.csv.damaged", caplog.text)
+    assert re.search(r"psnr-\w+.csv: damaged distances \(.*\): kept as psnr-\w+.csv.damaged", caplog.text)
     assert table(tmp_path) == first
     assert file.read_text() == whole
 

@@ -13,7 +13,6 @@ import contextlib
 import glob
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +22,7 @@ import numpy as np
 
 from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.files import set_aside, write_whole
-
-log = logging.getLogger(__name__)
+from lpips_repro.files import keep_damaged, write_whole
 
 DTYPES = ("float32", "float64")
 # Of an identity, what another version of the program or its libraries changes.
@@ -54,7 +51,8 @@ class DistanceStore:
         try:
             values, votes = _read(path, split)
         except (OSError, ValueError) as error:
-            _keep_damaged(path, error)
+            said = f"{path}: damaged distances ({error})"
+            keep_damaged(path, path.with_suffix(".json"), said=said, then="computed again")
             return None
         card = json.loads(path.with_suffix(".json").read_text())
         # Nothing that is stored depends on who judged, and that of whole images on no vote: written as it is now.
@@ -142,12 +140,6 @@ def _is_same(card: dict[str, Any], now: dict[str, Any], split: Split) -> bool:
         name = f"{split.name.rpartition('/')[0]}/{card.get('size')}"
         card = {**card, "split": name, "split_digest": card["images_digest"], "resize": split.card["resize"]}
     return all(card.get(key) == value for key, value in now.items() if key not in VERSIONS)
-
-
-def _keep_damaged(path: Path, reason: Exception) -> None:
-    """Set a damaged file and its JSON aside, so that they can still be looked at, and say so."""
-    kept = [set_aside(file) for file in (path, path.with_suffix(".json")) if file.is_file()]
-    log.warning("%s: damaged distances (%s): set aside as %s, and computed again", path, reason, kept[0].name)
 
 
 def _read(path: Path, split: Split) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -82,9 +82,8 @@ def decision_probability(d0: np.ndarray, d1: np.ndarray, judge: np.ndarray) -> n
     from scipy.stats import rankdata  # here: see `rank_correlation`
 
     count = len(judge)
-    cells = (rankdata(np.concatenate([d0, d1])).reshape(2, count) - 0.5) / (
-        2 * count
-    ) * GRID - 0.5  # their centers: 0, 1
+    uniform = (rankdata(np.concatenate([d0, d1])).reshape(2, count) - 0.5) / (2 * count)
+    cells = GRID * uniform - 0.5  # whose centers are 0, 1, 2 and so on
     width = GRID / np.sqrt(12) * count ** (-1 / 6)  # Scott's rule for a uniform distribution in two dimensions
     fold, votes = np.arange(count) % FOLDS, number_of_votes(judge)
     probability = np.empty(count)

@@ -94,7 +94,7 @@ def test_damaged_distances_are_set_aside_and_said(tmp_path, damage, caplog):
     damaged = damage(path.read_text())
     path.write_text(damaged, newline="")
     assert store.load("l2", IDENTITY, split) is None
-    assert re.search(r"l2-[0-9a-f]{12}\.csv: damaged distances \(.+\): set aside as l2-\w+\.csv\.damaged", caplog.text)
+    assert re.search(r"l2-[0-9a-f]{12}\.csv: damaged distances \(.+\): kept as l2-\w+\.csv\.damaged", caplog.text)
     assert path.with_name(f"{path.name}.damaged").read_bytes().decode() == damaged
     assert not path.with_suffix(".json").exists()
 
