@@ -99,6 +99,11 @@ def _explain_override(error: Exception) -> str:
         return _explain_grammar(error.override)
     if ambiguous := re.search(r"Ambiguous value for argument '(.*)'\n", str(error)):
         return _explain_grammar(ambiguous[1])
+    if interpolation := re.search(r"Error resolving interpolation '(.*?)'", str(error)):
+        for word in sys.argv[1:]:
+            key, _, value = word.partition("=")
+            if value.startswith("[") and f"${{{key}}}" in interpolation[1]:
+                return f"{public(word)}: expected one name, as {key}={public(value.strip('[]').partition(',')[0])}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_choice(error.missing_cfg_file, error.options)
     cause = error.__cause__

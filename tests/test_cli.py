@@ -31,6 +31,8 @@ def ended(monkeypatch, config, *words):
         ("train", "net=null", "net=null: expected one of alex"),
         ("train", "variant=null", "variant=null: expected one of lin"),
         ("train", "trainer=null", "trainer=null: expected one of mini_lin"),
+        ("train", "variant=[lin]", "variant=[lin]: expected one name, as variant=lin"),
+        ("train", "data=[mini,folder]", "data=[mini,folder]: expected one name, as data=mini"),
         ("evaluate", "data=null", "data=null: expected one of bapps"),
         ("evaluate", "metric=null", "metric=null: expected one of fsimc"),
         ("pretrain", "task=null", "task=null: expected one of bigan"),
