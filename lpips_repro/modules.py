@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 
 from lpips_repro.errors import UserError
@@ -15,10 +16,10 @@ def import_file(path: Path, what: str) -> None:
         what: it registers, for the message: "network", "dataset".
 
     Raises:
-        UserError: if there is no such file.
+        UserError: if there is no such file, or it cannot be imported.
     """
     path = path.absolute()
-    module_name = f"{__name__}:{path}"
+    module_name = f"file:{path}"  # no name of this package: what is of it is told by that
     if module_name in sys.modules:
         return
     if not path.is_file():
@@ -29,6 +30,12 @@ def import_file(path: Path, what: str) -> None:
     module = sys.modules[module_name] = importlib.util.module_from_spec(module_spec)
     try:
         module_spec.loader.exec_module(module)
-    except BaseException:
+    except UserError:  # such as a name that is registered already
         del sys.modules[module_name]
         raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        where = f"{path}, line {line}" if line else str(path)
+        raise UserError(f"{where}: {type(error).__name__}: {error}: `module` of a {what} must import") from error

@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass, field
 
-from lpips_repro.config.checks import check_at_least
+from lpips_repro.config.checks import check_at_least, check_threads
 from lpips_repro.config.evaluate import Device, NetConfig
 from lpips_repro.errors import UserError
 
@@ -45,8 +45,7 @@ class BenchConfig:
     def __post_init__(self):
         for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets"):
             check_at_least(key, getattr(self, key), 1)
-        if self.threads is not None:
-            check_at_least("threads", self.threads, 1)
+        check_threads(self.threads)
         if not self.measure:
             raise UserError(f"measure=[]: expected some of {', '.join(part.name for part in Measure)}")
         if self.against is not None and set(self.measure) <= NOT_AGAINST:

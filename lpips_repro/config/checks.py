@@ -6,11 +6,19 @@ from pathlib import Path
 
 from lpips_repro.errors import UserError
 
+MOST_THREADS = 1024
+
 
 def check_at_least(key: str, value: int, least: int) -> None:
     """Refuse a number below the least."""
     if value < least:
         raise UserError(f"{key}={value}: expected an integer of at least {least}")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that no machine runs: of many thousands, the process would crash."""
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads={threads}: expected an integer from 1 to {MOST_THREADS}")
 
 
 def check_seed(seed: int, key: str = "seed") -> None:

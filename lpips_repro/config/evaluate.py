@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.config.checks import check_at_least, check_name, check_seed
+from lpips_repro.config.checks import check_at_least, check_name, check_seed, check_threads
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.modules import import_file
 
@@ -127,9 +127,9 @@ class EvaluateConfig:
     def __post_init__(self):
         check_seed(self.seed)
         check_name("name", self.name)
-        for key in ("batch_size", "threads"):
-            if getattr(self, key) is not None:
-                check_at_least(key, getattr(self, key), 1)
+        if self.batch_size is not None:
+            check_at_least("batch_size", self.batch_size, 1)
+        check_threads(self.threads)
         check_at_least("bootstrap", self.bootstrap, 1)
 
 

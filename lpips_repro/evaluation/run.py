@@ -28,6 +28,7 @@ from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
 from lpips_repro.files import written_together
+from lpips_repro.files.locks import exclusive
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.progress import Progress
@@ -85,7 +86,8 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     results.add(methods)
     if ranks.first:
         log.info(results.summary())
-        _write_all(cfg, composed, splits, methods, results)
+        with exclusive(Path(cfg.experiments) / cfg.name):
+            _write_all(cfg, composed, splits, methods, results)
 
 
 def _check_before_fetching(cfg: EvaluateConfig) -> None:

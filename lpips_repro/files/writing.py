@@ -93,15 +93,15 @@ def written_together(folder: Path) -> Iterator[Path]:
 def finish_writing(folder: Path) -> None:
     """Move what `written_together` has completed and not moved yet; readers of such files call it first."""
     complete = folder / ".complete"
-    if not complete.is_dir():
-        return
-    for file in complete.iterdir():
-        if file.stat().st_size:
-            file.replace(folder / file.name)
-        else:
-            (folder / file.name).unlink(missing_ok=True)
-            file.unlink()
-    complete.rmdir()
+    for file in complete.iterdir() if complete.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # another process moves them, too
+            if file.stat().st_size:
+                file.replace(folder / file.name)
+            else:
+                (folder / file.name).unlink(missing_ok=True)
+                file.unlink()
+    with contextlib.suppress(FileNotFoundError):
+        complete.rmdir()
 
 
 def set_aside(path: Path, suffix: str = "damaged") -> Path:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,15 @@ class DistanceStore:
         if not path.with_suffix(".json").is_file():
             return None
         try:
-            values, votes = _read(path, split)
+            values, votes, observers = _read(path, label, identity, split)
         except (OSError, ValueError) as error:
             said = f"{path}: damaged distances ({error})"
             keep_damaged(path, path.with_suffix(".json"), said=said, then="computed again")
             return None
-        card = json.loads(path.with_suffix(".json").read_text())
         # Nothing that is stored depends on who judged, and that of whole images on no vote: written as it is now.
-        if card["observers"] != split.card["observers"] or not np.array_equal(votes, split.votes):
-            self.save(label, identity, split, values)
+        if observers != split.card["observers"] or not np.array_equal(votes, split.votes):
+            with contextlib.suppress(OSError):  # what can only be read is right, too
+                self.save(label, identity, split, values)
         return values
 
     def earlier(self, label: str, identity: dict[str, Any], split: Split) -> set[str]:
@@ -78,12 +79,14 @@ class DistanceStore:
     def begun(self, label: str, identity: dict[str, Any], split: Split) -> np.ndarray | None:
         """The distances of the first examples that an interrupted run left, (columns, n), or None."""
         for dtype in DTYPES:
-            file = self._part(label, identity, split, dtype)
-            if file.is_file():
-                content = file.read_bytes()
-                row = len(_columns(split)) * np.dtype(dtype).itemsize
-                whole = content[: len(content) // row * row]  # a power cut may have left half a row
-                return np.frombuffer(whole, dtype).reshape(-1, len(_columns(split))).T[:, : len(split)]
+            part = self._part(label, identity, split, dtype)
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                size, sha256 = itemgetter("bytes", "sha256")(json.loads(_card_of(part).read_text()))
+                content = part.read_bytes()[:size]  # what was added after the card is computed again
+                if hashlib.sha256(content).hexdigest() == sha256:
+                    return np.frombuffer(content, dtype).reshape(-1, len(_columns(split))).T[:, : len(split)]
+                said = f"{part}: not what was written"
+                keep_damaged(part, _card_of(part), said=said, then="computed again from the beginning")
         return None
 
     def add(self, label: str, identity: dict[str, Any], split: Split, distances: np.ndarray, more: int) -> None:
@@ -96,14 +99,18 @@ class DistanceStore:
         if distances.shape[1] == len(split):
             self.save(label, identity, split, dict(zip(_columns(split), distances, strict=True)))
             part.unlink(missing_ok=True)
+            _card_of(part).unlink(missing_ok=True)
             return
         part.parent.mkdir(parents=True, exist_ok=True)
+        content = distances.T.tobytes()
         with part.open("r+b" if part.is_file() else "wb") as file:
             file.seek((distances.shape[1] - more) * len(distances) * distances.itemsize)
             file.truncate()
-            file.write(distances[:, -more:].T.tobytes())
+            file.write(content[file.tell() :])
             file.flush()
             os.fsync(file.fileno())
+        card = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        write_whole(_card_of(part), json.dumps(card) + "\n")
 
     def save(self, label: str, identity: dict[str, Any], split: Split, distances: dict[str, np.ndarray]) -> None:
         """Write distances; the JSON comes last and tells that the CSV is whole."""
@@ -130,6 +137,10 @@ class DistanceStore:
         return self.path(label, identity, split).with_suffix(f".{dtype}.part")
 
 
+def _card_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
 def _columns(split: Split) -> tuple[str, ...]:
     return protocol_of(split).distances
 
@@ -142,10 +153,15 @@ def _is_same(card: dict[str, Any], now: dict[str, Any], split: Split) -> bool:
     return all(card.get(key) == value for key, value in now.items() if key not in VERSIONS)
 
 
-def _read(path: Path, split: Split) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The distances in a CSV, and the votes; ValueError if it is not what was written for this split."""
+def _read(
+    path: Path, label: str, identity: dict[str, Any], split: Split
+) -> tuple[dict[str, np.ndarray], np.ndarray, object]:
+    """The distances in a CSV, the votes, and who judged; ValueError if it is not what was written for this."""
     card = json.loads(path.with_suffix(".json").read_text())
-    dtype = card.get("values") if isinstance(card, dict) else None
+    asked = json.loads(json.dumps({**identity, **split.identity, "method": label}))
+    if not isinstance(card, dict) or any(card.get(key) != value for key, value in asked.items()):
+        raise ValueError("its .json is that of others")
+    dtype = card.get("values")
     if dtype not in DTYPES:
         raise ValueError("its .json does not say which dtype the values have")
     content = path.read_bytes()
@@ -156,7 +172,7 @@ def _read(path: Path, split: Split) -> tuple[dict[str, np.ndarray], np.ndarray]:
     votes = votes.astype(split.votes.dtype)
     if split.digest_has_votes and not np.array_equal(votes, split.votes):
         raise ValueError("the votes are not those of the split")
-    return {name: column.astype(dtype) for name, column in values.items()}, votes
+    return {name: column.astype(dtype) for name, column in values.items()}, votes, card.get("observers")
 
 
 def parse_distances(

@@ -128,9 +128,8 @@ def runs_asked_for(cfg: EvaluateConfig) -> list[TrainedRun]:
     names = {run.data for run in runs}
     of_the_table = {cfg.data.name, getattr(cfg.data, "trained_on", None)}
     if cfg.trained_on and cfg.trained_on not in names | of_the_table:
-        raise UserError(
-            f"trained_on={cfg.trained_on}: no finished run is on it: {expected(cfg.trained_on, sorted(names))}"
-        )
+        there = expected(cfg.trained_on, sorted(names)) if names else f"{cfg.experiments} has no finished run at all"
+        raise UserError(f"trained_on={cfg.trained_on}: no finished run is on it: {there}")
     return [run for run in runs if run.data == cfg.trained_on and run.net in cfg.net and run.variant in cfg.variant]
 
 

@@ -104,7 +104,7 @@ def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) ->
                 function(*torch.rand(2, 1, 3, size, size, generator=torch.Generator().manual_seed(0)), **settings)
             except (TypeError, ValueError) as error:
                 refused = error  # of the larger images: not of the size
-            except Exception:  # not of the settings: the row will have it as its reason
+            except (Exception, SystemExit):  # not of the settings: the row will have it as its reason
                 return None
             else:
                 return None

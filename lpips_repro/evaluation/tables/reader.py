@@ -21,11 +21,10 @@ def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
     path = folder / f"{protocol.file}.csv"
     if not path.is_file():
         raise UserError(f"{path}: no such table: run `make eval-tables` first, on data with 2AFC and JND judgments")
-    with path.open(newline="") as file:
-        lines = list(csv.DictReader(file))
     try:
-        return [_row(line) for line in lines]
-    except (KeyError, TypeError, ValueError) as error:
+        with path.open(newline="") as file:
+            return [_row(line) for line in csv.DictReader(file)]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: not a table of `make eval-tables` ({error!r}): run that again") from error
 
 

@@ -139,6 +139,56 @@ def test_what_is_wrong_is_said_even_if_the_digest_was_made_again(tmp_path, chang
     assert said in caplog.text
 
 
+def test_distances_of_another_method_in_the_place_of_these_are_set_aside(tmp_path, caplog):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    values = computed(DISTANCE, split, 2, "l2")
+    for label in ("l2", "other"):
+        store.save(label, IDENTITY, split, values)
+    for suffix in (".csv", ".json"):
+        other, own = (store.path(label, IDENTITY, split).with_suffix(suffix) for label in ("other", "l2"))
+        own.write_bytes(other.read_bytes())
+    assert store.load("l2", IDENTITY, split) is None
+    assert "its .json is that of others" in caplog.text
+    assert store.load("other", IDENTITY, split) is not None
+
+
+def test_observers_that_cannot_be_written_do_no_harm(tmp_path, monkeypatch):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    values = computed(DISTANCE, split, 2, "l2")
+    store.save("l2", IDENTITY, split, values)
+    other = dataclasses.replace(split, card={**split.card, "observers": "simulated"})
+
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("lpips_repro.evaluation.distances.store.write_whole", refuse)
+    found = store.load("l2", IDENTITY, other)
+    assert all(np.array_equal(found[name], values[name]) for name in values)
+
+
+@pytest.mark.parametrize("edit", ["reversed", "one value", "cut", "no card", "longer"])
+def test_what_a_killed_run_left_is_used_only_if_it_is_as_it_was_written(tmp_path, edit, caplog):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    store.add("l2", IDENTITY, split, values[:, :2], 2)
+    store.add("l2", IDENTITY, split, values, 1)
+    np.testing.assert_array_equal(store.begun("l2", IDENTITY, split), values)
+    (part,) = tmp_path.glob("store/**/*.part")
+    content = part.read_bytes()
+    if edit == "no card":
+        part.with_name(f"{part.name}.json").unlink()
+    else:
+        edited = {"reversed": content[::-1], "one value": b"abcd" + content[4:], "cut": content[:-1]}
+        part.write_bytes(edited.get(edit, content + b"ab"))
+    found = store.begun("l2", IDENTITY, split)
+    if edit == "longer":  # killed in the middle of the next part
+        np.testing.assert_array_equal(found, values)
+    else:
+        assert found is None
+    if edit in ("reversed", "one value", "cut"):
+        assert "kept as" in caplog.text and part.with_name(f"{part.name}.damaged").is_file()
+
+
 def results_of(distances, split, root):
     """Results with these methods, and what was raised while they were added."""
     methods = [Method("low-level", name, lambda engine, one=one: one) for name, one in distances.items()]
