@@ -83,6 +83,7 @@ def test_weights_names_all_three_networks():
         ("data.mirrors=[[/folder]]", "data.mirrors: .* is no mirror: expected https"),
         ("data.mirrors=5", r"data.mirrors=5: expected a list: data.mirrors=\[5\]"),
         ("seed=x", "seed=x: expected a value of type integer"),
+        ("experiments=", "experiments=: expected a folder"),
         ("threads=0", "threads=0: expected an integer from 1 to 1024"),
         ("threads=100000", "threads=100000: expected an integer from 1 to 1024"),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1"),

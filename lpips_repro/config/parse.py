@@ -20,6 +20,7 @@ Config = TypeVar("Config", bound="DataclassInstance")
 
 # Groups whose choices have some of the settings of a schema.
 ROWS = {"net": NetConfig, "metric": MetricConfig}
+FOLDERS = {"experiments", "features", "reference", "store"}
 
 
 def parse(cfg: DictConfig, schema: type[Config]) -> Config:
@@ -30,6 +31,9 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     """
     expand_home(cfg)
     found: Any = OmegaConf.to_container(cfg, resolve=False)
+    for key in FOLDERS & found.keys():
+        if found[key] == "":
+            raise UserError(f"{key}=: expected a folder: leave it out for the default one, or say {key}=.")
     names = {item.name for item in fields(schema)}
     chosen = {group: settings_class(group, found.get(group)) for group in GROUPS if group in names}
     for group, group_schema in chosen.items():
