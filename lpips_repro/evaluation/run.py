@@ -27,6 +27,7 @@ from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
+from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
@@ -46,7 +47,7 @@ def evaluate(composed: DictConfig) -> None:
         UserError: for a setting, a file of the dataset or a device that cannot be used.
     """
     with started_ranks() as ranks:
-        with ranks.first_before_others():  # what is wrong, the first says alone
+        with ranks.first_before_others():  # only the first process reports errors
             cfg = parse(composed, EvaluateConfig)
             check_writable("experiments", Path(cfg.experiments) / cfg.name)
         log_file = Path(cfg.experiments) / cfg.name / "evaluate.log"
@@ -68,7 +69,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         if ranks.first:
             _check_before_fetching(cfg)
         splits = prepare(cfg.data, "val")
-        usable = {split.name for split in _usable(splits)} if ranks.first else set()
+        usable = {split.name for split in _verified(splits)} if ranks.first else set()
     usable = ranks.from_first(usable)
     splits = [split for split in splits if split.name in usable]
     runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
@@ -110,7 +111,7 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
     if reason := why_not(device):
         log.warning("compile=null: not compiled, though with %d examples it would pay: %s", examples, reason)
         return False
-    log.info("compile=null: %d examples, so that networks and SSIM are compiled; compile=false leaves it", examples)
+    log.info("compile=null: %d examples: networks and SSIM are compiled; compile=false turns this off", examples)
     return True
 
 
@@ -123,21 +124,11 @@ def _warn(cfg: EvaluateConfig, splits: Sequence[Split]) -> None:
             log.warning(warning)
 
 
-def _usable(splits: Sequence[Split]) -> list[Split]:
-    """The splits that have a score; what they hold is as it was packed."""
-    usable = []
+def _verified(splits: Sequence[Split]) -> list[Split]:
+    """The splits that have a score; all of them hold what was packed."""
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
-        protocol = protocol_of(split)
-        needed = protocol.needed(split.votes)
-        if needed is not None and not needed.any():
-            reason = f"{protocol.needs}, so its {protocol.score_name} is undefined"
-            log.warning("%s: %s: left out", split.name, reason)
-        else:
-            usable.append(split)
-    if not usable:
-        raise UserError(f"no split has a score: {protocol.needs} of any")
-    return usable
+    return usable_splits(splits)
 
 
 def _write_all(
@@ -168,6 +159,6 @@ def _warn_of_redrawn(bootstrap: Bootstrap) -> None:
     for split, resamples in bootstrap.resamples.items():
         if resamples.redrawn:
             log.warning(
-                "%s: %d of its %d resamples were drawn again: %s of them, so that their %s is undefined",
-                *(split, resamples.redrawn, bootstrap.size, protocol.needs, protocol.score_name),
+                "%s: %d of its %d resamples were drawn again, because their %s is undefined: %s",
+                *(split, resamples.redrawn, bootstrap.size, protocol.score_name, protocol.why_undefined),
             )

@@ -14,6 +14,7 @@ import torch
 from lpips_repro import provenance
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.bapps.prepare import COUNTS
+from lpips_repro.datasets.folder import Folder
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import published as methods
@@ -299,7 +300,14 @@ def test_data_without_any_score_are_an_error(tmp_path):
     folder, _, _ = make_split(tmp_path / "data", kind="jnd")
     for file in (folder / "same").iterdir():
         np.save(file, np.zeros(1, np.float32))
-    with pytest.raises(UserError, match="no split has a score: nobody answered 'same' to any pair"):
+    reason = "nobody answered 'same' to any pair, so its mAP is undefined"
+    with pytest.raises(UserError, match=f"no split has a score: jnd/val/cnn: {reason}: use data"):
+        run(tmp_path, *CLASSIC)
+
+
+def test_a_dataset_that_gives_no_split_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(Folder, "prepare", lambda self, phases: [])
+    with pytest.raises(UserError, match="data=folder: no split of phase val: `prepare` of its class returned none"):
         run(tmp_path, *CLASSIC)
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from lpips_repro.datasets.packed import PackedSplit, write_split
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map
@@ -84,6 +85,11 @@ def test_what_is_drawn_again_is_not_what_was_drawn_first():
     repeated = np.zeros_like(first)
     redraw_without(repeated, np.ones(20, bool), 3, "jnd/val/cnn")
     assert np.array_equal(repeated, again)
+
+
+def test_resamples_of_votes_without_any_score_are_refused_rather_than_drawn_for_ever():
+    with pytest.raises(ValueError, match="needed: no example is: leave the split out"):
+        redraw_without(np.ones((3, 20), np.int16), np.zeros(20, bool), 0, "jnd/val/cnn")
 
 
 def test_resamples_that_a_score_can_take_are_left_as_they_are(tmp_path):
