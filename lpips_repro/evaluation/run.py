@@ -137,11 +137,11 @@ def _write_all(
     folder = Path(cfg.experiments) / cfg.name
     chosen = {p: [split for split in splits if split.card["kind"] == p.kind] for p in PROTOCOLS.values()}
     asked = {protocol.of_splits(own): own for protocol, own in chosen.items() if own}
-    keep_other_tables(folder, content_of(splits), *(protocol.file for protocol in asked))
+    files = {protocol.file for protocol in asked}
+    there = keep_other_tables(folder, content_of(splits), *files)
     with written_together(folder) as new:
         record_run(new, composed)
-        for protocol in [protocol for protocol, own in chosen.items() if not own]:
-            remove_tables(new, protocol)  # none of another run may stay next to those of this one
+        remove_tables(new, there - files)  # none of another run may stay next to those of this one
         tables = []
         for protocol, own in asked.items():
             bootstrap = Bootstrap(protocol, own, cfg.bootstrap, cfg.seed)
@@ -149,9 +149,9 @@ def _write_all(
             paper = _paper(cfg, protocol)
             caption = protocol.caption(own) or caption_of(own[0].card["observers"], bool(paper))
             tables.append(make_table(methods, own, results, bootstrap, caption, paper, with_observers=True))
-        files = write_tables(new, tables)
+        written = write_tables(new, tables)
     print("\n".join(map(terminal_table, tables)))
-    print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
+    print(f"written: {', '.join(str(folder / file.name) for file in written)}\n")
 
 
 def _warn_of_redrawn(bootstrap: Bootstrap) -> None:

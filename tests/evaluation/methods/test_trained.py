@@ -263,7 +263,7 @@ def test_tables_of_unknown_data_are_called_so(data, caplog):
     for _ in range(3):
         table(data, "metric=[l2_rgb]")
         (tables / "data.json").unlink(missing_ok=True)
-    assert f"{tables}: of which data its tables are is not known: they are kept in {tables}-earlier" in caplog.text
+    assert f"{tables}: it is not known which data its tables show: they are kept in {tables}-earlier" in caplog.text
     assert (tables.with_name(f"{tables.name}-earlier-2") / "twoafc.csv").is_file()
 
 
