@@ -91,6 +91,15 @@ def test_a_line_that_is_no_score_is_named(root, line):
         kadid(root).read_images()
 
 
+def test_a_byte_order_mark_and_blank_lines_change_neither_columns_nor_the_lines_that_are_named(root):
+    head, *lines = (root / "dmos.csv").read_text().splitlines()
+    (root / "dmos.csv").write_text("\ufeff" + "\n\n".join((head, *lines)) + "\n", encoding="utf-8")
+    assert len(kadid(root).read_images()) == 3
+    (root / "dmos.csv").write_text("\n\n".join((head, lines[0], "I01_01_05.png")) + "\n")
+    with pytest.raises(UserError, match=r"dmos.csv, line 5: .*expected dist_img,ref_img,dmos"):
+        kadid(root).read_images()
+
+
 def test_an_image_with_two_scores_is_refused(root):
     write_scores(root, LINES[0], LINES[0])
     with pytest.raises(UserError, match=r"dmos.csv: names no image, or one twice: restore"):
