@@ -1,5 +1,6 @@
 """What a finished run gives: its row in the tables, beside that of the network before training."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,8 +56,9 @@ def write_run_tables(
     splits = usable_splits(prepare(cfg.data, "val"))
     results = Results(Engine(device), DistanceStore(Path(cfg.experiments) / "distances"), splits)
     results.add((before, after))
-    for label, reason in results.not_run.items():
-        raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")
+    for method, split in itertools.product((before, after), splits):
+        if reason := results.reason(method, split.card["kind"]):
+            raise UserError(f"{run.folder}: trained, but its row cannot be made: {method.label} {reason}")
     tables, texts, found = [], [], {}
     for protocol in PROTOCOLS.values():
         chosen = [split for split in splits if split.card["kind"] == protocol.kind]

@@ -397,6 +397,44 @@ def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_a
     assert len(told) == 1 and "\n" not in told[0]
 
 
+def test_a_metric_that_raises_an_error_on_one_kind_of_splits_has_its_row_of_the_other(tmp_path, monkeypatch):
+    def of_triplets(x, y):
+        if len(x) == 4:
+            raise RuntimeError("no pairs")
+        return (x - y).abs().mean(dim=(1, 2, 3))
+
+    monkeypatch.setitem(METRICS, "psnr", Metric(of_triplets, lambda value: value))
+    make_split(tmp_path / "data", count=5)
+    make_split(tmp_path / "data", kind="jnd", count=4)
+    run(tmp_path, "metric=[l2_rgb,psnr]", "net=[]", "bootstrap=20", "device=cpu")
+    row = table(tmp_path)["psnr"]
+    assert (row["all"] != "", row["note"]) == (True, "")
+    row = table(tmp_path, "jnd")["psnr"]
+    assert (row["all"], row["note"]) == ("", "not run: on jnd/val/cnn: RuntimeError: no pairs")
+
+
+def test_distances_of_another_program_on_one_kind_of_splits_have_their_row_of_it(tmp_path):
+    make_split(tmp_path / "data", count=5)
+    make_split(tmp_path / "data", split="color", count=5)
+    make_split(tmp_path / "data", kind="jnd", count=5)
+    (tmp_path / "theirs").mkdir()
+    files = {"2afc-val-cnn": ",1,2", "2afc-val-color": ",1,2", "jnd-val-cnn": ",1"}
+    overrides = ("metric=[hdr_vdp]", f"metric.hdr-vdp.distances={tmp_path}/theirs", "net=[]", "bootstrap=20")
+    rows = {}
+    for name, values in files.items():
+        lines = [f"index{',d0,d1' if name[0] == '2' else ',d'}", *(f"{index}{values}" for index in range(5))]
+        (tmp_path / f"theirs/{name}.csv").write_text("\n".join(lines) + "\n")
+        run(tmp_path, *overrides)
+        rows[name] = [table(tmp_path, kind)["hdr-vdp"] for kind in ("twoafc", "jnd")]
+    assert [[row["all"] != "" for row in both] for both in rows.values()] == [
+        [False, False], [True, False], [True, True]
+    ]  # fmt: skip
+    (no_color, _), (_, no_pairs), _ = rows.values()
+    for row, name in ((no_color, "2afc-val-color"), (no_pairs, "jnd-val-cnn")):
+        said = f"not run: on {name.replace('-', '/')}: {tmp_path}/theirs/{name}.csv: No such file or directory"
+        assert row["note"] == said
+
+
 def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, monkeypatch, caplog):
     class Fetched(Exception):
         pass

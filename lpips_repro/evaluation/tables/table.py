@@ -178,7 +178,7 @@ def make_table(
     for row in rows:
         row.paper = paper.get((row.method, ""), {})
     for seeds in Progress(by_seeds(methods), f"intervals of the {protocol.name} table", unit="row", leave=False):
-        failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), "")
+        failed = next((reason for one in seeds if (reason := results.reason(one, protocol.kind))), "")
         row = method_row(seeds, splits[0].card["observers"], failed)
         if not failed:
             add_scores(row, [results.on(one, splits) for one in seeds], bootstrap)
