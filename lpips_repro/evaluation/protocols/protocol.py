@@ -136,6 +136,14 @@ class Protocol:
         """What the figures of a table are; None: who judged is all there is to say."""
         return None
 
+    def remarks(self, splits: Sequence[Split]) -> str:
+        """What the caption of a table says in addition, if anything."""
+        return ""
+
+    def why_no_observers(self, splits: Sequence[Split]) -> str:
+        """Why rows of the observers that there usually are have no scores on some splits, if so."""
+        return ""
+
     def settings(self, splits: Sequence[Split]) -> Mapping[str, Any]:
         """What else the settings of every row of a table have."""
         return {}
