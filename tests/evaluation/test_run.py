@@ -29,7 +29,7 @@ CLASSIC = ("metric=[l2_rgb,ssim]", "net=[alex_gaussian]", "bootstrap=50", "downl
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch, tmp_path):
-    """No weights at hand, and runs that write under tmp_path."""
+    """No weights available, and runs that write under tmp_path."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
     methods._state_or_error.cache_clear()

@@ -36,7 +36,7 @@ CLASSIC = ("metric=[l2_rgb,psnr]", "net=[]")
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
-    """The small set, and no weights at hand."""
+    """The small set, and no weights available."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
     methods._state_or_error.cache_clear()

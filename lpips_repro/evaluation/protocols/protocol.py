@@ -221,7 +221,7 @@ def vectors_of(**arrays: Values) -> list[np.ndarray]:
         vectors.append(vector)
     lengths = {name: len(vector) for name, vector in zip(arrays, vectors, strict=True)}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"lengths differ: {lengths}: expected one entry an example in each")
+        raise ValueError(f"lengths differ: {lengths}: expected one entry per example in each")
     if 0 in lengths.values():
         raise ValueError(f"{', '.join(lengths)}: empty: expected at least one example")
     return vectors
