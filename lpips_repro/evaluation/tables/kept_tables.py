@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
-from lpips_repro.files import free_name
+from lpips_repro.files import free_name, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set
             _move(folder, files, known)
         written = set()
     content = {"data": dict(data), "tables": sorted({*names, *written})}
-    (folder / FILE).write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(folder / FILE, json.dumps(content, indent=2) + "\n")
     return tables
 
 
