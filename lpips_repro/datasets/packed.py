@@ -1,6 +1,6 @@
 """A packed split: one decoded split of a dataset as memory-mapped arrays with a card beside them.
 
-A folder holds one `.npy` file a field and `card.json`:
+A folder holds one `.npy` file per field and `card.json`:
 
     2AFC   ref, p0, p1   uint8 (N, H, W, 3)    judge  float32 (N,), share choosing p1
     JND    p0, p1        uint8 (N, H, W, 3)    same   float32 (N,), share answering "same"
@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lpips_repro.datasets.split import Split
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import sync
 
 LAYOUT_VERSION = 1
@@ -155,11 +155,15 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
     """Complete the card of a filled temporary folder, put it in place of `path`, and open it.
 
     Args:
-        partial: folder from `partial_split` holding one .npy file a field.
+        partial: folder from `partial_split` holding one .npy file per field.
         path: where the packed split goes; an older one there is replaced.
         card: kind, phase, split, dataset, resize, observers and whatever else tells where the split comes from;
             count, digest, layout and size are added here.
+
+    Raises:
+        UserError: for a kind that no protocol has, or arrays that are not the fields of this kind.
     """
+    check_choice(f"{path}: kind", card.get("kind"), IMAGE_FIELDS)
     arrays = _map_fields(partial, card["kind"])
     count = len(arrays[VOTE_FIELD[card["kind"]]])
     card = {**card, "count": count, "digest": digest_fields(partial, card["kind"]), "layout": LAYOUT_VERSION}

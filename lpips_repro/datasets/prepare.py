@@ -5,8 +5,18 @@ from collections.abc import Sequence
 from lpips_repro.config import DataSettings
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
+from lpips_repro.errors import UserError
 
 
 def prepare(data: DataSettings, *phases: str) -> Sequence[Split]:
-    """The splits of phases ("train", "val"): see `Dataset.prepare`."""
-    return dataset_of(data).prepare(phases)
+    """The splits of phases ("train", "val"): see `Dataset.prepare`.
+
+    Raises:
+        UserError: as there, and if there is no such split.
+    """
+    splits = dataset_of(data).prepare(phases)
+    if not splits:
+        raise UserError(
+            f"data={data.name}: no split of phase {' or '.join(phases)}: `prepare` of its class returned none"
+        )
+    return splits

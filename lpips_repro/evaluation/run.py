@@ -27,6 +27,7 @@ from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
+from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.logs import logged_in
@@ -47,7 +48,7 @@ def evaluate(composed: DictConfig) -> None:
         UserError: for a setting, a file of the dataset or a device that cannot be used.
     """
     with started_ranks() as ranks:
-        with ranks.first_before_others():  # what is wrong, the first says alone
+        with ranks.first_before_others():  # only the first process reports errors
             cfg = parse(composed, EvaluateConfig)
             check_writable("experiments", Path(cfg.experiments) / cfg.name)
         log_file = Path(cfg.experiments) / cfg.name / "evaluate.log"
@@ -69,7 +70,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         if ranks.first:
             _check_before_fetching(cfg)
         splits = prepare(cfg.data, "val")
-        usable = {split.name for split in _usable(splits)} if ranks.first else set()
+        usable = {split.name for split in _verified(splits)} if ranks.first else set()
     usable = ranks.from_first(usable)
     splits = [split for split in splits if split.name in usable]
     runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
@@ -112,7 +113,7 @@ def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
     if reason := why_not(device):
         log.warning("compile=null: not compiled, though with %d examples it would pay: %s", examples, reason)
         return False
-    log.info("compile=null: %d examples, so that networks and SSIM are compiled; compile=false leaves it", examples)
+    log.info("compile=null: %d examples: networks and SSIM are compiled; compile=false turns this off", examples)
     return True
 
 
@@ -125,21 +126,11 @@ def _warn(cfg: EvaluateConfig, splits: Sequence[Split]) -> None:
             log.warning(warning)
 
 
-def _usable(splits: Sequence[Split]) -> list[Split]:
-    """The splits that have a score; what they hold is as it was packed."""
-    usable = []
+def _verified(splits: Sequence[Split]) -> list[Split]:
+    """The splits that have a score; all of them hold what was packed."""
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
-        protocol = protocol_of(split)
-        needed = protocol.needed(split.votes)
-        if needed is not None and not needed.any():
-            reason = f"{protocol.needs}, so its {protocol.score_name} is undefined"
-            log.warning("%s: %s: left out", split.name, reason)
-        else:
-            usable.append(split)
-    if not usable:
-        raise UserError(f"no split has a score: {protocol.needs} of any")
-    return usable
+    return usable_splits(splits)
 
 
 def _write_all(
@@ -148,11 +139,11 @@ def _write_all(
     folder = Path(cfg.experiments) / cfg.name
     chosen = {p: [split for split in splits if split.card["kind"] == p.kind] for p in PROTOCOLS.values()}
     asked = {protocol.of_splits(own): own for protocol, own in chosen.items() if own}
-    keep_other_tables(folder, content_of(splits), *(protocol.file for protocol in asked))
+    files = {protocol.file for protocol in asked}
+    there = keep_other_tables(folder, content_of(splits), *files)
     with written_together(folder) as new:
         record_run(new, composed)
-        for protocol in [protocol for protocol, own in chosen.items() if not own]:
-            remove_tables(new, protocol)  # none of another run may stay next to those of this one
+        remove_tables(new, there - files)  # none of another run may stay next to those of this one
         tables = []
         for protocol, own in asked.items():
             bootstrap = Bootstrap(protocol, own, cfg.bootstrap, cfg.seed)
@@ -160,9 +151,9 @@ def _write_all(
             paper = _paper(cfg, protocol)
             caption = protocol.caption(own) or caption_of(own[0].card["observers"], bool(paper))
             tables.append(make_table(methods, own, results, bootstrap, caption, paper, with_observers=True))
-        files = write_tables(new, tables)
+        written = write_tables(new, tables)
     print("\n".join(map(terminal_table, tables)))
-    print(f"written: {', '.join(str(folder / file.name) for file in files)}\n")
+    print(f"written: {', '.join(str(folder / file.name) for file in written)}\n")
 
 
 def _warn_of_redrawn(bootstrap: Bootstrap) -> None:
@@ -170,6 +161,6 @@ def _warn_of_redrawn(bootstrap: Bootstrap) -> None:
     for split, resamples in bootstrap.resamples.items():
         if resamples.redrawn:
             log.warning(
-                "%s: %d of its %d resamples were drawn again: %s of them, so that their %s is undefined",
-                *(split, resamples.redrawn, bootstrap.size, protocol.needs, protocol.score_name),
+                "%s: %d of its %d resamples were drawn again, because their %s is undefined: %s",
+                *(split, resamples.redrawn, bootstrap.size, protocol.score_name, protocol.why_undefined),
             )

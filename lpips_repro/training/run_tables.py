@@ -1,5 +1,6 @@
 """What a finished run gives: its row in the tables, beside that of the network before training."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from lpips_repro.evaluation.methods.finished_runs import TrainedRun
 from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.evaluation.methods.trained import method_of_run
-from lpips_repro.evaluation.protocols import PROTOCOLS
+from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, terminal_table, write_tables
+from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import LPIPS
 
@@ -37,6 +39,8 @@ def write_run_tables(
         initial: the backbone's parameters before training, scored off the shelf.
         device: where distances that are not stored yet are computed.
 
+    A split whose score is undefined is left out, with a warning.
+
     Returns:
         The run's scores: {"2afc": {"cnn": {"score": ..., "low": ..., "high": ...}, ...}, "jnd": ...}.
     """
@@ -49,11 +53,12 @@ def write_run_tables(
     group = "random" if run.variant == "scratch" else net.supervision
     before = Method(group, run.net, build, "off_the_shelf", run.version, origin="before training")
     after = method_of_run(run, net.supervision)
-    splits = prepare(cfg.data, "val")
+    splits = usable_splits(prepare(cfg.data, "val"))
     results = Results(Engine(device), DistanceStore(Path(cfg.experiments) / "distances"), splits)
     results.add((before, after))
-    for label, reason in results.not_run.items():
-        raise UserError(f"{run.folder}: trained, but its row cannot be made: {label} {reason}")
+    for method, split in itertools.product((before, after), splits):
+        if reason := results.reason(method, split.card["kind"]):
+            raise UserError(f"{run.folder}: trained, but its row cannot be made: {method.label} {reason}")
     tables, texts, found = [], [], {}
     for protocol in PROTOCOLS.values():
         chosen = [split for split in splits if split.card["kind"] == protocol.kind]
@@ -62,7 +67,7 @@ def write_run_tables(
             caption = caption_of(chosen[0].card["observers"], with_paper=False)
             tables.append(make_table((before, after), chosen, results, bootstrap, caption))
             difference = bootstrap.difference(*([results.on(method, chosen)] for method in (after, before)))
-            texts.append(terminal_table(tables[-1]) + _words_of(difference, protocol.decimals))
+            texts.append(terminal_table(tables[-1]) + _words_of(difference, protocol))
             found[protocol.name] = _with_ends(tables[-1].rows[-1])
     with written_together(run.folder) as new:
         files = write_tables(new, tables)
@@ -73,10 +78,11 @@ def write_run_tables(
     return found
 
 
-def _words_of(difference: Scores, decimals: int) -> str:
+def _words_of(difference: Scores, protocol: Protocol) -> str:
     scores, interval = difference
-    of_all, low, high = (f"{value:+.{decimals}f}" for value in (scores["all"], *interval["all"]))
-    return f"\ndifference in all: {of_all}, 95 % interval (paired bootstrap) {low} to {high}\n"
+    of_all, low, high = (f"{value:+.{protocol.decimals}f}" for value in (scores["all"], *interval["all"]))
+    better = "positive" if protocol.best is max else "negative"
+    return f"\ndifference in all: {of_all} ({better} is better), 95 % interval (paired bootstrap) {low} to {high}\n"
 
 
 def _with_ends(row: Row) -> dict[str, dict[str, float]]:

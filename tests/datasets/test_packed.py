@@ -46,6 +46,12 @@ def test_wrong_arrays_are_refused_and_nothing_is_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_kind_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
+    with pytest.raises(UserError, match=r"cnn: kind='2acf': expected one of 2afc, jnd.*: did you mean 2afc"):
+        write_split(tmp_path / "cnn", arrays(), {**CARD, "kind": "2acf"})
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("ref", [np.zeros((3, 64, 64), np.uint8), np.zeros(3, np.uint8), np.zeros((3, 64, 64, 3))])
 def test_what_are_no_images_is_refused(tmp_path, ref):
     with pytest.raises(UserError, match=r"ref.npy: holds .* expected uint8 \(3, "):

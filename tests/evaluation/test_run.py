@@ -14,6 +14,7 @@ import torch
 from lpips_repro import provenance
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.bapps.prepare import COUNTS
+from lpips_repro.datasets.folder import Folder
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods import published as methods
@@ -28,7 +29,7 @@ CLASSIC = ("metric=[l2_rgb,ssim]", "net=[alex_gaussian]", "bootstrap=50", "downl
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch, tmp_path):
-    """No weights at hand, and runs that write under tmp_path."""
+    """No weights available, and runs that write under tmp_path."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
     methods._state_or_error.cache_clear()
@@ -299,7 +300,14 @@ def test_data_without_any_score_are_an_error(tmp_path):
     folder, _, _ = make_split(tmp_path / "data", kind="jnd")
     for file in (folder / "same").iterdir():
         np.save(file, np.zeros(1, np.float32))
-    with pytest.raises(UserError, match="no split has a score: nobody answered 'same' to any pair"):
+    reason = "nobody answered 'same' to any pair, so its mAP is undefined"
+    with pytest.raises(UserError, match=f"no split has a score: jnd/val/cnn: {reason}: use data"):
+        run(tmp_path, *CLASSIC)
+
+
+def test_a_dataset_that_gives_no_split_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(Folder, "prepare", lambda self, phases: [])
+    with pytest.raises(UserError, match="data=folder: no split of phase val: `prepare` of its class returned none"):
         run(tmp_path, *CLASSIC)
 
 
@@ -387,6 +395,44 @@ def test_a_metric_that_raises_an_error_is_a_row_with_the_reason_and_the_others_a
     assert rows["psnr"]["all"] == "" != rows["l2-rgb"]["all"]
     told = [record.message for record in caplog.records if "no kernel" in record.message]
     assert len(told) == 1 and "\n" not in told[0]
+
+
+def test_a_metric_that_raises_an_error_on_one_kind_of_splits_has_its_row_of_the_other(tmp_path, monkeypatch):
+    def of_triplets(x, y):
+        if len(x) == 4:
+            raise RuntimeError("no pairs")
+        return (x - y).abs().mean(dim=(1, 2, 3))
+
+    monkeypatch.setitem(METRICS, "psnr", Metric(of_triplets, lambda value: value))
+    make_split(tmp_path / "data", count=5)
+    make_split(tmp_path / "data", kind="jnd", count=4)
+    run(tmp_path, "metric=[l2_rgb,psnr]", "net=[]", "bootstrap=20", "device=cpu")
+    row = table(tmp_path)["psnr"]
+    assert (row["all"] != "", row["note"]) == (True, "")
+    row = table(tmp_path, "jnd")["psnr"]
+    assert (row["all"], row["note"]) == ("", "not run: on jnd/val/cnn: RuntimeError: no pairs")
+
+
+def test_distances_of_another_program_on_one_kind_of_splits_have_their_row_of_it(tmp_path):
+    make_split(tmp_path / "data", count=5)
+    make_split(tmp_path / "data", split="color", count=5)
+    make_split(tmp_path / "data", kind="jnd", count=5)
+    (tmp_path / "theirs").mkdir()
+    files = {"2afc-val-cnn": ",1,2", "2afc-val-color": ",1,2", "jnd-val-cnn": ",1"}
+    overrides = ("metric=[hdr_vdp]", f"metric.hdr-vdp.distances={tmp_path}/theirs", "net=[]", "bootstrap=20")
+    rows = {}
+    for name, values in files.items():
+        lines = [f"index{',d0,d1' if name[0] == '2' else ',d'}", *(f"{index}{values}" for index in range(5))]
+        (tmp_path / f"theirs/{name}.csv").write_text("\n".join(lines) + "\n")
+        run(tmp_path, *overrides)
+        rows[name] = [table(tmp_path, kind)["hdr-vdp"] for kind in ("twoafc", "jnd")]
+    assert [[row["all"] != "" for row in both] for both in rows.values()] == [
+        [False, False], [True, False], [True, True]
+    ]  # fmt: skip
+    (no_color, _), (_, no_pairs), _ = rows.values()
+    for row, name in ((no_color, "2afc-val-color"), (no_pairs, "jnd-val-cnn")):
+        said = f"not run: on {name.replace('-', '/')}: {tmp_path}/theirs/{name}.csv: No such file or directory"
+        assert row["note"] == said
 
 
 def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, monkeypatch, caplog):

@@ -36,7 +36,7 @@ CLASSIC = ("metric=[l2_rgb,psnr]", "net=[]")
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
-    """The small set, and no weights at hand."""
+    """The small set, and no weights available."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
     methods._state_or_error.cache_clear()
@@ -229,8 +229,13 @@ def test_distances_of_another_program_are_scored_too(tmp_path, small):
     folder.mkdir()
     lines = [f"{name},{9 - score}" for name, score in sorted(small.items())]
     (folder / f"mos-val-{NATIVE}.csv").write_text("\n".join(["image,distance", *lines]) + "\n")
-    run(tmp_path, "metric=[hdr_vdp,psnr]", f"metric.hdr-vdp.distances={folder}", "net=[]")
+    theirs = ("metric=[hdr_vdp,psnr]", f"metric.hdr-vdp.distances={folder}", "net=[]")
+    run(tmp_path, *theirs)
     assert table(tmp_path)["hdr-vdp"]["spearman"] == "1.0000"
+    run(tmp_path, *theirs, sizes=f"[24,{NATIVE}]")  # the size that is there has its columns
+    row = table(tmp_path)["hdr-vdp"]
+    assert (row["spearman_24"], row[f"spearman_{NATIVE}"], row["spearman"]) == ("", "1.0000", "")
+    assert row["note"] == f"not run at 24 pixels: {folder}/mos-val-24.csv: No such file or directory"
 
 
 def test_a_size_that_a_method_cannot_take_is_not_run_with_the_reason(tmp_path, capsys):

@@ -23,10 +23,10 @@ class FolderConfig(DataSettings):
     """A dataset in the BAPPS layout on this computer, under any name.
 
     Attributes:
-        size: pixels a side of its patches; resize: how images that are stored larger become such.
+        size: pixels a side of its patches; resize: how images that are stored larger are shrunk to it.
         observers: who judged; None: not stated.
         packed: folder of the packed splits.
-        workers: processes that decode; None: one a core.
+        workers: processes that decode; None: one per core.
     """
 
     size: int = field(default=PATCH_SIZE, kw_only=True)

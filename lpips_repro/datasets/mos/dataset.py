@@ -68,7 +68,7 @@ class MosDataset(Dataset):
         )
 
     def describe(self, phases: Sequence[str]) -> str:
-        """What there is; nothing is made of it."""
+        """How many images there are, and whether they are all; nothing is written."""
         return f"{self.settings.root}: {self.describe_images(self.read_images())}"
 
     def phases(self) -> tuple[str, ...]:
@@ -103,6 +103,6 @@ class MosDataset(Dataset):
     def _refuse(self) -> NoReturn:
         name = self.settings.name
         raise UserError(
-            f"data={name}: {self.title} has mean opinion scores of whole images, and no splits of judged patches: it is"
-            f" for `make eval-tables DATA={name}` alone: use DATA=bapps, mini or folder"
+            f"data={name}: {self.title} has mean opinion scores of whole images, and no splits of judged patches: only"
+            f" `make data` and `make eval-tables` work with DATA={name}: use DATA=bapps, mini or folder"
         )

@@ -1,6 +1,6 @@
 """KADID-10k (Lin, Hosu, Saupe 2019): whole images under 25 types of distortion at 5 levels, with mean opinion scores.
 
-ROOT/dmos.csv                   a line an image: dist_img,ref_img,dmos,var; the score is 1 to 5, higher is better
+ROOT/dmos.csv                   a line per image: dist_img,ref_img,dmos,var; the score is 1 to 5, higher is better
 ROOT/images/I01.png             81 of 512 x 384 pixels
 ROOT/images/I01_01_01.png       reference, type, level: 10,125
 """
@@ -22,7 +22,7 @@ LOWEST, HIGHEST = 1.0, 5.0
 
 @register_dataset("kadid10k", MosSettings)
 class Kadid10k(MosDataset):
-    """Unpacked by hand."""
+    """The images of KADID-10k, read from the files that were unpacked."""
 
     title = "KADID-10k"
     whole = (81, 10125)
@@ -35,8 +35,9 @@ class Kadid10k(MosDataset):
                 f"{path}: missing: KADID-10k is fetched by hand: unpack the archive of {PAGE} so that it is there, or"
                 " name the folder that has it with DATA_ROOT=FOLDER"
             )
-        with path.open(newline="", errors="replace") as file:
-            images = [_image(path, number, row) for number, row in enumerate(csv.DictReader(file), 2)]
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            rows = csv.DictReader(file)
+            images = [_image(path, rows.line_num, row) for row in rows]
         if not images or len({image.name for image in images}) < len(images):
             raise UserError(f"{path}: names no image, or one twice: restore the file from {PAGE}")
         return sorted(images, key=lambda image: image.name)

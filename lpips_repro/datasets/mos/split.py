@@ -1,5 +1,6 @@
 """Whole images with mean opinion scores, at one size, as a split."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class ImageSplit(Split):
         """How many images each reference has."""
         return [len([*images]) for _, images in itertools.groupby(self.images, lambda image: image.reference)]
 
-    @property
+    @functools.cached_property
     def pixels(self) -> int:
         """See `Split`; an image has as many as its reference."""
         return max(pixels_of(reference, self.size) for reference in {image.reference for image in self.images})
@@ -87,7 +88,7 @@ class ImageSplit(Split):
     def read(self, items: range) -> list[np.ndarray]:
         """The reference, and both halves of the images: so it runs half as often as there are images.
 
-        Of an odd number the last image comes twice, but for one alone.
+        If the number is odd and above one, the last image is repeated.
 
         Raises:
             UserError: if an image cannot be read, or is not of its reference's size.

@@ -1,6 +1,6 @@
 """TID2013 (Ponomarenko et al. 2015): whole images under 24 types of distortion at 5 levels, with mean opinion scores.
 
-ROOT/mos_with_names.txt                 a line an image: its mean opinion score (0 to 9, higher is better) and its name
+ROOT/mos_with_names.txt                 a line per image: its mean opinion score (0 to 9, higher is better) and its name
 ROOT/reference_images/I01.BMP           25 of 512 x 384 pixels
 ROOT/distorted_images/i01_01_1.bmp      reference, type, level: 3000
 
@@ -27,7 +27,7 @@ NAME = re.compile(r"i(\d\d)_(\d\d)_(\d)\.bmp")
 
 @register_dataset("tid2013", MosSettings)
 class Tid2013(MosDataset):
-    """Unpacked by hand."""
+    """The images of TID2013, read from the files that were unpacked."""
 
     title = "TID2013"
     whole = (25, 3000)

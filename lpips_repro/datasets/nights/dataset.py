@@ -1,10 +1,11 @@
 """NIGHTS (Fu, Tamir, Sundaram et al., "DreamSim", NeurIPS 2023): whole images, of which one is more like a reference.
 
-ROOT/data.csv                   a line a triplet: see `table.py`
+ROOT/data.csv                   a line per triplet: see `table.py`
 ROOT/ref/000/002.png            768 x 768 pixels; distort/000/002_0.png and distort/000/002_1.png go with it
 
-As in DreamSim's evaluation, triplets with fewer than 6 votes are left out, images are shrunk to 224 x 224 by Pillow's
-bicubic resize, and the test split is scored as a whole and in two parts: categories of ImageNet, and others.
+As in DreamSim's evaluation, triplets with fewer than 6 votes are left out, and images are shrunk to 224 x 224 by
+Pillow's bicubic resize. The splits are those of the table's column `split`. They are disjoint, as the interval of an
+average over splits takes them for independent.
 """
 
 from dataclasses import dataclass
@@ -17,16 +18,7 @@ from lpips_repro.datasets.packing.layout import SplitFolder
 from lpips_repro.datasets.registry import register_dataset
 from lpips_repro.errors import UserError
 
-# The splits of each phase, and which triplets they have: of a part, and of a category of ImageNet if that matters.
-SPLITS: dict[str, dict[str, tuple[str, bool | None]]] = {
-    "train": {"train": ("train", None)},
-    "val": {
-        "val": ("val", None),
-        "test": ("test", None),
-        "test_imagenet": ("test", True),
-        "test_no_imagenet": ("test", False),
-    },
-}
+SPLITS = {"train": ("train",), "val": ("val", "test")}  # of each phase
 
 
 @dataclass(frozen=True)
@@ -50,24 +42,20 @@ class NightsSplit(SplitFolder):
 
 @register_dataset("nights", FolderConfig)
 class Nights(Folder):
-    """Unpacked by hand; the phase "val" is all that is scored."""
+    """The triplets of NIGHTS, packed from the files that were unpacked; the phase "val" is all that is scored."""
 
     title = "NIGHTS"
 
     def phases(self) -> tuple[str, ...]:
-        """Both."""
+        """Both, as all splits are in one table."""
         return PHASES
 
     def find_files(self, phase: str) -> list[SplitFolder]:
         """See `Folder`; splits without a triplet are left out."""
         root = Path(self.settings.root)
         triplets, found = read_triplets(root / "data.csv"), list[SplitFolder]()
-        for split, (part, is_imagenet) in SPLITS[phase].items():
-            chosen = {
-                triplet.name: triplet
-                for triplet in triplets
-                if triplet.part == part and is_imagenet in (None, triplet.is_imagenet)
-            }
+        for split in SPLITS[phase]:
+            chosen = {triplet.name: triplet for triplet in triplets if triplet.split == split}
             for file in (file for triplet in chosen.values() for file in triplet.files.values()):
                 if not file.is_file():
                     raise UserError(

@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 PAGE = "https://github.com/ssundaram21/dreamsim/tree/main/dataset"
 REMEDY = f"restore the file from {PAGE}"
 PATHS = {"ref": "ref_path", "p0": "left_path", "p1": "right_path"}
-COLUMNS = ("id", "left_vote", "right_vote", "votes", *PATHS.values(), "split", "is_imagenet")
-PARTS = ("train", "val", "test")
+COLUMNS = ("id", "left_vote", "right_vote", "votes", *PATHS.values(), "split")
+SPLITS = ("train", "val", "test")
 LEAST_VOTES = 6
 
 
@@ -26,14 +26,13 @@ class Triplet:
         name: its `id`.
         files: the images by field: ref, p0 (left), p1 (right).
         judge: share of judges who chose the right one.
-        part: "train", "val" or "test"; is_imagenet: whether its category is one of ImageNet's.
+        split: "train", "val" or "test".
     """
 
     name: str
     files: dict[str, Path]
     judge: float
-    part: str
-    is_imagenet: bool
+    split: str
 
 
 def read_triplets(table: Path) -> list[Triplet]:
@@ -49,7 +48,7 @@ def read_triplets(table: Path) -> list[Triplet]:
         )
     triplets, few = {}, 0
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
                 raise UserError(f"{table}: no column {', '.join(missing)}: {REMEDY}")
@@ -74,14 +73,11 @@ def _triplet(row: dict[str, str | None], root: Path, where: str) -> Triplet:
     left, right = (_votes(row, column, where) for column in ("left_vote", "right_vote"))
     if not left + right:
         raise UserError(f"{where}: left_vote and right_vote are 0: {REMEDY}")
-    part, is_imagenet = row["split"] or "", (row["is_imagenet"] or "").lower()
-    if part not in PARTS or is_imagenet not in ("true", "false"):
-        raise UserError(
-            f"{where}: split {part!r}, is_imagenet {row['is_imagenet']!r}: expected one of {', '.join(PARTS)}, and True"
-            f" or False: {REMEDY}"
-        )
+    split = row["split"] or ""
+    if split not in SPLITS:
+        raise UserError(f"{where}: split {split!r}: expected one of {', '.join(SPLITS)}: {REMEDY}")
     files = {field: root / _inside(row[column] or "", f"{where}: {column}") for field, column in PATHS.items()}
-    return Triplet(row["id"] or "", files, right / (left + right), part, is_imagenet == "true")
+    return Triplet(row["id"] or "", files, right / (left + right), split)
 
 
 def _votes(row: dict[str, str | None], column: str, where: str) -> float:

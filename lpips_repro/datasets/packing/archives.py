@@ -84,7 +84,7 @@ def pack_archive(
 
     Raises:
         ArchiveError: for a damaged or truncated archive, a member that is refused or is no image or share (its name is
-            told), or a file without counterpart; no split is half-written then, nor with the next.
+            told), or a file without counterpart. A split is either complete or absent after any error.
         UserError: for a full disk.
     """
     shutil.rmtree(spool, ignore_errors=True)

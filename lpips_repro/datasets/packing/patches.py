@@ -27,7 +27,7 @@ LARGEST_ARCHIVED = 256
 
 
 class PatchForm(NamedTuple):
-    """The form of a dataset's patches: pixels a side, and how larger images become such (see above)."""
+    """The form of a dataset's patches: pixels a side, and how larger images are shrunk to them (see above)."""
 
     size: int
     resize: str

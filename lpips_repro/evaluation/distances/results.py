@@ -32,8 +32,9 @@ class Results:
     Attributes:
         distances: label -> split's name -> columns.
         identity: label -> all that the distances depend on.
-        not_run: label -> the reason why there are none of a method.
-        failed: label -> split's name -> the fault, of methods that have distances on other splits.
+        not_run: label -> the reason why there are none of a method, on any split.
+        not_scored: label -> kind of splits -> the reason why there are none on these.
+        failed: label -> split's name -> the fault, of methods that have distances on other splits of its kind.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Results:
         self.distances: dict[str, dict[str, dict[str, np.ndarray]]] = {}
         self.identity: dict[str, dict[str, Any]] = {}
         self.not_run: dict[str, str] = {}
+        self.not_scored: dict[str, dict[str, str]] = {}
         self.failed: dict[str, dict[str, str]] = {}
         self.computed = self.reused = self.outdated = 0
         self.changed: set[str] = set()
@@ -58,11 +60,11 @@ class Results:
         built, not_run = build_methods(methods, self.engine, self.ranks)
         self.not_run |= not_run
         for label, distance in built.items():
+            self.identity[label] = distance.identity
+            self.distances[label], self.not_scored[label], self.failed[label] = {}, {}, {}
             if isinstance(distance, PrecomputedDistances):
                 self._read(label, distance)
         own = {label: distance for label, distance in built.items() if isinstance(distance, Distance)}
-        for label, distance in own.items():
-            self.identity[label], self.distances[label], self.failed[label] = distance.identity, {}, {}
         stored = {split.name: self._stored(own, split) for split in self.splits} if self.ranks.first else {}
         if self.outdated:
             log.info(
@@ -84,6 +86,10 @@ class Results:
         found = self.distances[method.label]
         return {split.card["split"]: found[split.name] for split in splits if split.name in found}
 
+    def reason(self, method: Method, kind: str) -> str:
+        """Why a method has no scores on splits of a kind; "" if it has some."""
+        return self.not_run.get(method.label) or self.not_scored[method.label].get(kind, "")
+
     def summary(self) -> str:
         """One line: how many were computed, how many were there."""
         if self.computed == 0:
@@ -91,12 +97,11 @@ class Results:
         return f"distances: {self.computed} computed, {self.reused} there already, in {self.store.root}"
 
     def _able(self, built: Mapping[str, Distance], split: Split) -> dict[str, Distance]:
-        """The methods that have not failed yet."""
-        return {
-            label: distance
-            for label, distance in built.items()
-            if label not in self.not_run and split.name not in self.failed[label]
-        }
+        """The methods that have not failed yet on splits of this kind."""
+        return {label: distance for label, distance in built.items() if not self._has_failed(label, split)}
+
+    def _has_failed(self, label: str, split: Split) -> bool:
+        return split.card["kind"] in self.not_scored[label] or split.name in self.failed[label]
 
     def _stored(self, distances: Mapping[str, Distance], split: Split) -> dict[str, dict[str, np.ndarray]]:
         found = {label: self.store.load(label, distance.identity, split) for label, distance in distances.items()}
@@ -109,12 +114,12 @@ class Results:
         return there
 
     def _read(self, label: str, precomputed: PrecomputedDistances) -> None:
-        try:
-            self.distances[label] = {split.name: precomputed.read(split) for split in self.splits}
-            self.identity[label] = precomputed.identity
-        except UserError as error:
-            self.not_run[label] = f"not run: {error}"
-            log.warning("%s %s", label, self.not_run[label])
+        for split in self.splits:
+            if not self._has_failed(label, split):
+                try:
+                    self.distances[label][split.name] = precomputed.read(split)
+                except UserError as error:
+                    self._fail(label, split, str(error))
 
     def _compute(self, distances: Mapping[str, Distance], split: Split) -> None:
         """Compute distances in parts, from where an interrupted run left them, and store each part."""
@@ -156,7 +161,7 @@ class Results:
         if protocol.one_by_one:
             self.failed[label][split.name] = fault
         else:
-            self.not_run[label] = reason
+            self.not_scored[label][protocol.kind] = reason
         if self.ranks.first:
             log.warning("%s %s", label, reason)
 

@@ -65,7 +65,7 @@ class TrainedRun:
     @property
     def without_seed(self) -> str:
         """The run's name but for the seed: the same for runs that differ in nothing else."""
-        return self.folder.name.replace(f"-seed{self.seed}", "", 1)
+        return "".join(self._around_seed)
 
     @property
     def origin(self) -> str:
@@ -73,8 +73,14 @@ class TrainedRun:
 
         See `lpips_repro.training.run_name`.
         """
-        settings = self.folder.name.partition(f"-seed{self.seed}-")[2]
-        return "trained here" + (f", {settings}" if settings else "")
+        before, after = self._around_seed
+        return "trained here" + (f", {after.removeprefix('-')}" if before and after else "")
+
+    @property
+    def _around_seed(self) -> tuple[str, str]:
+        """The run's name before and after the seed, which comes last: the name of its data may have a seed, too."""
+        before, _, after = self.folder.name.rpartition(f"-seed{self.seed}")
+        return before, after
 
     @property
     def training(self) -> dict[str, Any]:

@@ -157,10 +157,10 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
 
 
 def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:
-    """The parameters that a network begins with, feature maps alone; UserError where they are not to be had."""
+    """The parameters that a network begins with, feature maps alone; UserError if they are not available."""
     if net.init is Init.file:
         if not (net.weights and Path(net.weights).is_file()):
-            missing = f"{net.weights}: no such file" if net.weights else "no weights at hand"
+            missing = f"{net.weights}: no such file" if net.weights else "no weights available"
             raise UserError(f"{missing}: {net.remedy or 'set weights=FILE of this network'}")
         return Backbone(net.backbone, read_weights(Path(net.weights), net.backbone)).state_dict()
     found = _state_or_error(net.backbone, net.init, seed, download)

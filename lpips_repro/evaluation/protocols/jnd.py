@@ -81,7 +81,7 @@ class JustNoticeable(Protocol):
     paper = "paper_jnd.csv"
     paper_columns: ClassVar = {"jnd_map": "all"}  # published only as the mean over the splits
     score_name = "mAP"
-    needs = "nobody answered 'same' to any pair"
+    why_undefined = "nobody answered 'same' to any pair"
     # Measured: see "The tables" in the README.
     bfloat16 = (
         "dtype=bfloat16: the distances of images that are nearly the same, as in JND pairs, are not exact in it: at"

@@ -51,10 +51,9 @@ class MeanOpinion(Protocol):
     undefined = "all distances are the same, and so in no order"
 
     def of_splits(self, splits: Sequence[Split]) -> Protocol:
-        """Under the name of the dataset."""
+        """Under the title of the dataset, in files with its name, which has letters, digits, "-" and "_" alone."""
         named = copy.copy(self)
-        named.title = splits[0].card["title"]
-        named.file = named.title.lower()
+        named.title, named.file = splits[0].card["title"], splits[0].card["dataset"].lower()
         return named
 
     def score(self, distances: Distances, votes: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ class Protocol:
         one_by_one: whether a method that fails on one split has its scores on the others, and only no averages; if not,
             it has none at all.
         undefined: why the score of some distances is NaN, if it may be.
-        score_name: the score in a message; needs: what is missing if a score is undefined: see `needed`.
+        score_name: the score in a message; why_undefined: why it is undefined if no example is `needed`.
         bfloat16: a warning for networks in bfloat16, if any.
         statistics: figures of the votes alone, by name: functions of the shares, in [0, 1].
     """
@@ -87,7 +87,7 @@ class Protocol:
     one_by_one: bool = False
     undefined: str = ""
     score_name: str = "score"
-    needs: str = ""
+    why_undefined: str = ""
     bfloat16: str = ""
     statistics: ClassVar[Mapping[str, Callable[[np.ndarray], float]]] = {}
 
@@ -136,6 +136,14 @@ class Protocol:
         """What the figures of a table are; None: who judged is all there is to say."""
         return None
 
+    def remarks(self, splits: Sequence[Split]) -> str:
+        """What the caption of a table says in addition, if anything."""
+        return ""
+
+    def why_no_observers(self, splits: Sequence[Split]) -> str:
+        """Why rows of the observers that there usually are have no scores on some splits, if so."""
+        return ""
+
     def settings(self, splits: Sequence[Split]) -> Mapping[str, Any]:
         """What else the settings of every row of a table have."""
         return {}
@@ -180,8 +188,13 @@ def redraw_without(counts: np.ndarray, needed: np.ndarray, seed: int, split: str
 
     Args:
         counts: of `bootstrap_counts`, changed in place; seed, split: as there.
-        needed: bool (N,): the examples, of which there is at least one.
+        needed: bool (N,): the examples.
+
+    Raises:
+        ValueError: if there is no such example, so that every resample would lack it.
     """
+    if not needed.any():
+        raise ValueError("needed: no example is: leave the split out, whose score is undefined")
     generator = np.random.default_rng([seed, zlib.crc32(split.encode()), 1])
     without = ~counts[:, needed].any(axis=1)
     redrawn = int(without.sum())
@@ -208,7 +221,7 @@ def vectors_of(**arrays: Values) -> list[np.ndarray]:
         vectors.append(vector)
     lengths = {name: len(vector) for name, vector in zip(arrays, vectors, strict=True)}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"lengths differ: {lengths}: expected one entry an example in each")
+        raise ValueError(f"lengths differ: {lengths}: expected one entry per example in each")
     if 0 in lengths.values():
         raise ValueError(f"{', '.join(lengths)}: empty: expected at least one example")
     return vectors

@@ -44,6 +44,7 @@ class ReferenceBootstrap:
         self.starts = np.cumsum([0, *groups[:-1]])
         self.group = np.repeat(np.arange(len(groups)), groups)
         self.mos = _signs(mos)
+        self.mos_sums, self.mos_untied = self._sums(self.mos), self._pairs(abs(self.mos))
 
     def replicates(self, distance: np.ndarray) -> dict[str, np.ndarray]:
         """Both correlations of each resample, (B,), of distances (N,); NaN where one of all the same was drawn."""
@@ -52,7 +53,7 @@ class ReferenceBootstrap:
             return {"spearman": self._spearman(signs), "kendall": self._kendall(signs)}
 
     def _spearman(self, signs: np.ndarray) -> np.ndarray:
-        sums = [np.add.reduceat(matrix, self.starts, axis=1, dtype=np.float64) for matrix in (signs, self.mos)]
+        sums = self._sums(signs), self.mos_sums
         parts = []
         for start in range(0, len(self.counts), BLOCK):
             counts = self.counts[start : start + BLOCK].T
@@ -63,8 +64,13 @@ class ReferenceBootstrap:
         return np.concatenate(parts)
 
     def _kendall(self, signs: np.ndarray) -> np.ndarray:
-        both, *untied = (self._pairs(matrix) for matrix in (signs * self.mos, abs(signs), abs(self.mos)))
-        found: np.ndarray = both / np.sqrt(np.prod(untied, axis=0))
+        both, untied = (self._pairs(matrix) for matrix in (signs * self.mos, abs(signs)))
+        found: np.ndarray = both / np.sqrt(untied * self.mos_untied)
+        return found
+
+    def _sums(self, signs: np.ndarray) -> np.ndarray:
+        """The sums of signs (N, N) over the images of each reference, (N, references)."""
+        found: np.ndarray = np.add.reduceat(signs, self.starts, axis=1, dtype=np.float64)
         return found
 
     def _pairs(self, matrix: np.ndarray) -> np.ndarray:

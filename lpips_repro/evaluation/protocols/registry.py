@@ -2,7 +2,7 @@
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.split import Split
-from lpips_repro.errors import check_new
+from lpips_repro.errors import check_choice, check_new
 from lpips_repro.evaluation.protocols.protocol import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {}
@@ -29,5 +29,14 @@ def register_protocol(cls: type[Protocol]) -> type[Protocol]:
 
 
 def protocol_of(split: Split) -> Protocol:
-    """The first protocol for the kind of a split: its fields and distances are those of every other one."""
-    return next(protocol for protocol in PROTOCOLS.values() if protocol.kind == split.card["kind"])
+    """The first protocol for the kind of a split: its fields and distances are those of every other one.
+
+    Raises:
+        UserError: if no protocol has this kind.
+    """
+    first: dict[str, Protocol] = {}
+    for protocol in PROTOCOLS.values():
+        first.setdefault(protocol.kind, protocol)
+    kind = split.card["kind"]
+    check_choice(f"{split.name}: kind", kind, first)
+    return first[kind]

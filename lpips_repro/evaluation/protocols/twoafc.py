@@ -4,12 +4,19 @@ A metric is credited, in each triplet, with the share of judges who agree with i
 arrays or tensors and is a mean in [0, 1].
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols.protocol import Distances, MeanProtocol, Values, check_shares, vectors_of
 from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protocol
+
+# Of shares that are all 0 or 1 both observers would have 100 %.
+NO_DISSENT = (
+    "all votes are 0 or 1 (one judgment per triplet, or judges who all agree), which do not show how far judges agree"
+)
 
 
 def twoafc_score(d0: Values, d1: Values, judge: Values) -> float:
@@ -61,6 +68,16 @@ def oracle_credits(judge: Values) -> np.ndarray:
     return found
 
 
+def has_dissent(votes: np.ndarray) -> bool:
+    """Whether the judges of any triplet disagree: there were several, and not all shares (N,) are 0 or 1."""
+    return not np.isin(votes, (0, 1)).all()
+
+
+def names_without_dissent(splits: Sequence[Split]) -> str:
+    """The splits in which no judge disagrees with another one."""
+    return ", ".join(split.card["split"] for split in splits if not has_dissent(split.votes))
+
+
 @register_protocol
 class TwoAFC(MeanProtocol):
     """The share of judges who agree with the distances."""
@@ -89,8 +106,15 @@ class TwoAFC(MeanProtocol):
         return twoafc_credits(distances["d0"], distances["d1"], votes)
 
     def observers(self, votes: np.ndarray) -> dict[str, np.ndarray]:
-        """One judge against the others, and the oracle that sides with the majority."""
+        """One judge against the others, and the oracle that sides with the majority; none of votes without dissent."""
+        if not has_dissent(votes):
+            return {}
         return {"observer": human_credits(votes), "oracle": oracle_credits(votes)}
+
+    def why_no_observers(self, splits: Sequence[Split]) -> str:
+        """Names the splits without dissent."""
+        names = names_without_dissent(splits)
+        return f"No scores of observers on {names}: {NO_DISSENT}." if names else ""
 
 
 TWOAFC = PROTOCOLS[TwoAFC.name]

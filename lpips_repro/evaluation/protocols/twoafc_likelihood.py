@@ -11,19 +11,25 @@ Here the kernel is Gaussian, and its width follows Scott's rule. A triplet's P c
 so that it does not depend on its own votes.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.special import gammaln, xlog1py, xlogy
 
+from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols.protocol import Distances
 from lpips_repro.evaluation.protocols.registry import register_protocol
-from lpips_repro.evaluation.protocols.twoafc import TwoAFC
+from lpips_repro.evaluation.protocols.twoafc import NO_DISSENT, TwoAFC, has_dissent, names_without_dissent
 
 FOLDS = 10
 GRID = 64  # cells per side of the unit square
 PRIOR = 1.0  # judgment, half for each image, wherever there are none: no P is 0 or 1
+ABOUT = (
+    "The likelihood does not depend on the direction of the distance: a similarity has that of its negative. Its"
+    " intervals are for the fitted model, which is not fitted again to each resample."
+)
 MAX_VOTES = 100  # shares that are no fraction of so many votes are rounded to one
 
 
@@ -48,9 +54,24 @@ class BinomialLikelihood(TwoAFC):
         return negative_log_likelihood(probability, votes)
 
     def observers(self, votes: np.ndarray) -> dict[str, np.ndarray]:
-        """A model that knows the share of each triplet, which is the best possible, and one that knows nothing."""
-        known = {"oracle": votes.astype(np.float64), "chance": np.full(len(votes), 0.5)}
+        """A model that knows the share of each triplet, which is the best possible, and one that knows nothing.
+
+        Of votes without dissent only the latter: the best possible is 0 for any such votes.
+        """
+        oracle = {"oracle": votes.astype(np.float64)} if has_dissent(votes) else {}
+        known = {**oracle, "chance": np.full(len(votes), 0.5)}
         return {name: negative_log_likelihood(probability, votes) for name, probability in known.items()}
+
+    def remarks(self, splits: Sequence[Split]) -> str:
+        """What the likelihood does not show."""
+        names = names_without_dissent(splits)
+        single = f"On {names} all votes are 0 or 1 and count as one judgment per triplet." if names else ""
+        return " ".join((ABOUT, *[single] * bool(single)))
+
+    def why_no_observers(self, splits: Sequence[Split]) -> str:
+        """Names the splits without dissent."""
+        names = names_without_dissent(splits)
+        return f"No score of the oracle on {names}: {NO_DISSENT}." if names else ""
 
 
 def negative_log_likelihood(probability: np.ndarray, judge: np.ndarray) -> np.ndarray:

@@ -5,23 +5,24 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
-from lpips_repro.files import free_name
+from lpips_repro.files import free_name, write_whole
 
 log = logging.getLogger(__name__)
 
-FILE = "data.json"  # what the tables of a folder are of
+FILE = "data.json"  # what the tables of a folder are of, and the names of the tables
 # With the tables, all that is written about some data into a folder of tables. Anything else there stays where it is.
 STEMS = ("scores", "stats", "examples", "correlation", "config", "run", "data")
 OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
+# The tables of KADID-10k in folders whose `data.json` names no tables.
+EARLIER = "kadid-10k"
 SUFFIXES = (".csv", ".md", ".tex", ".png", ".yaml", ".json")
 
 
-def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> None:
-    """Make a folder ready for the tables of some data.
+def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set[str]:
+    """Make a folder ready for the tables of some data; returns the names of all tables that it may hold after that.
 
     If it holds tables of other data, these go into a folder with a digest of those data behind the name, with a
     warning; they replace older tables of the same data there.
@@ -29,7 +30,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> Non
     Args:
         folder: of the tables; made if it does not exist.
         data: all that the tables are of, by name: see `datasets.split.content_of`.
-        names: of tables, without suffix, in addition to those of the protocols.
+        names: of the tables that will be written, without suffix.
 
     Raises:
         UserError: if it is the folder of a training run.
@@ -37,21 +38,28 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> Non
     if any((folder / name).exists() for name in OF_A_RUN):
         raise UserError(f"{folder}: the folder of a training run: choose another one for tables: name=NAME")
     folder.mkdir(parents=True, exist_ok=True)
-    known = _read(folder / FILE)
-    if known == dict(data):
-        return
-    stems = {*STEMS, *names, *(protocol.file for protocol in PROTOCOLS.values())}
-    files = [path for path in folder.iterdir() if path.stem in stems and path.suffix in SUFFIXES and path.is_file()]
-    if files:
-        _move(folder, files, known)
-    (folder / FILE).write_text(json.dumps(dict(data), indent=2) + "\n")
+    known, written = _read(folder / FILE)
+    tables = {*names, *written, EARLIER, *(protocol.file for protocol in PROTOCOLS.values())}
+    if known != dict(data):
+        stems = {*STEMS, *tables}
+        files = [path for path in folder.iterdir() if path.stem in stems and path.suffix in SUFFIXES and path.is_file()]
+        if files:
+            _move(folder, files, known)
+        written = set()
+    content = {"data": dict(data), "tables": sorted({*names, *written})}
+    write_whole(folder / FILE, json.dumps(content, indent=2) + "\n")
+    return tables
 
 
-def _read(file: Path) -> dict[str, str] | None:
+def _read(file: Path) -> tuple[dict[str, str] | None, set[str]]:
+    """What the tables of a folder are of, or None if it is not known; and the names of the tables."""
     try:
-        return cast(dict[str, str], json.loads(file.read_text()))
-    except (OSError, ValueError):
-        return None
+        found = json.loads(file.read_text())
+        if "tables" in found:
+            return found["data"], {*found["tables"]}
+        return dict(found), set()  # as it was written before it had the names
+    except (OSError, ValueError, TypeError, KeyError):
+        return None, set()
 
 
 def _move(folder: Path, files: Sequence[Path], known: Mapping[str, str] | None) -> None:
@@ -62,5 +70,5 @@ def _move(folder: Path, files: Sequence[Path], known: Mapping[str, str] | None) 
     kept.mkdir(exist_ok=True)
     for path in files:
         path.replace(kept / path.name)
-    what = "of which data its tables are is not known: they are" if known is None else "its tables are of other data:"
+    what = "it is not known which data its tables show: they are" if known is None else "its tables are of other data:"
     log.warning("%s: %s kept in %s", folder, what, kept)

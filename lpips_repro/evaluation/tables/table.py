@@ -166,6 +166,7 @@ def make_table(
 
     Args:
         splits: what the protocol scores; results: distances of the methods on these.
+        caption: of the table; what the protocol has to say is added.
         paper: the published figures, see `read_paper`; with_observers: whether rows of the observers come first.
     """
     protocol, paper = bootstrap.protocol, paper or {}
@@ -178,7 +179,7 @@ def make_table(
     for row in rows:
         row.paper = paper.get((row.method, ""), {})
     for seeds in Progress(by_seeds(methods), f"intervals of the {protocol.name} table", unit="row", leave=False):
-        failed = next((results.not_run[one.label] for one in seeds if one.label in results.not_run), "")
+        failed = next((reason for one in seeds if (reason := results.reason(one, protocol.kind))), "")
         row = method_row(seeds, splits[0].card["observers"], failed)
         if not failed:
             add_scores(row, [results.on(one, splits) for one in seeds], bootstrap)
@@ -188,16 +189,19 @@ def make_table(
         rows.append(row)
     counts = {split.card["split"]: len(split) for split in splits}
     columns = protocol.columns(tuple(counts))
+    more = (protocol.remarks(splits), protocol.why_no_observers(splits) if with_observers else "")
+    caption = " ".join(filter(None, (caption, *more)))
     return Table(protocol, rows, columns, protocol.counts(counts), caption, bool(paper))
 
 
 def observer_rows(splits: Sequence[Split], bootstrap: Bootstrap, settings: Mapping[str, Any]) -> list[Row]:
-    """The rows of the observers themselves, such as one against the others."""
-    observers = splits[0].card["observers"]
-    of_split = {split: bootstrap.protocol.observers(votes) for split, votes in bootstrap.votes.items()}
+    """The rows of the observers themselves, such as one against the others; without scores on splits that have none."""
+    observers, votes = splits[0].card["observers"], bootstrap.votes
+    of_split = {split: bootstrap.protocol.observers(shares) for split, shares in votes.items()}
     rows = []
-    for name in next(iter(of_split.values())):
-        scores, interval = bootstrap.means({split: credits_[name] for split, credits_ in of_split.items()})
+    for name in dict.fromkeys(name for credits_ in of_split.values() for name in credits_):
+        none = {split: np.full(len(shares), np.nan) for split, shares in votes.items()}
+        scores, interval = bootstrap.means({split: of_split[split].get(name, none[split]) for split in votes})
         who = observers if observers == "human" else f"{observers}-observer"
         shown = who if name == "observer" else name
         row = Row("observers", shown, scores=scores, interval=interval, observers=observers, settings=dict(settings))

@@ -33,7 +33,7 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for table in tables:
-        csv_file, md_file, tex_file = files = _paths(folder, table.protocol)
+        csv_file, md_file, tex_file = files = _paths(folder, table.protocol.file)
         _write_csv(csv_file, _lines(table))
         md_file.write_text(_markdown(table))
         tex_file.write_text(_latex(table))
@@ -42,10 +42,11 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     return [*paths, folder / SCORES]
 
 
-def remove_tables(folder: Path, protocol: Protocol) -> None:
-    """Have the tables of a protocol removed; `folder` is one of `written_together`."""
-    for path in _paths(folder, protocol):
-        path.touch()
+def remove_tables(folder: Path, names: Iterable[str]) -> None:
+    """Have tables removed, given their names without suffix; `folder` is one of `written_together`."""
+    for name in names:
+        for path in _paths(folder, name):
+            path.touch()
 
 
 def terminal_table(table: Table) -> str:
@@ -83,8 +84,8 @@ def notes_of(rows: Sequence[Row], escape: Callable[[str], str] = plain) -> str:
     )
 
 
-def _paths(folder: Path, protocol: Protocol) -> list[Path]:
-    return [folder / f"{protocol.file}.{suffix}" for suffix in ("csv", "md", "tex")]
+def _paths(folder: Path, name: str) -> list[Path]:
+    return [folder / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")]
 
 
 def _caption(table: Table) -> str:

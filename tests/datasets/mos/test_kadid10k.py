@@ -5,12 +5,14 @@ from PIL import Image
 
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.commands import fetch_dataset
+from lpips_repro.datasets.mos import Kadid10k
 from lpips_repro.datasets.mos.images import digest_images, load_image
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.run import evaluate
 from tests.compose import settings
+from tests.datasets.folders import make_split
 
 LINES = ("I02_01_01.png,I02.png,4.57,0.496", "I01_25_05.png,I01.png,1,0", "I01_01_05.png,I01.png,5,0.2")
 
@@ -89,14 +91,23 @@ def test_a_line_that_is_no_score_is_named(root, line):
         kadid(root).read_images()
 
 
+def test_a_byte_order_mark_and_blank_lines_change_neither_columns_nor_the_lines_that_are_named(root):
+    head, *lines = (root / "dmos.csv").read_text().splitlines()
+    (root / "dmos.csv").write_text("\ufeff" + "\n\n".join((head, *lines)) + "\n", encoding="utf-8")
+    assert len(kadid(root).read_images()) == 3
+    (root / "dmos.csv").write_text("\n\n".join((head, lines[0], "I01_01_05.png")) + "\n")
+    with pytest.raises(UserError, match=r"dmos.csv, line 5: .*expected dist_img,ref_img,dmos"):
+        kadid(root).read_images()
+
+
 def test_an_image_with_two_scores_is_refused(root):
     write_scores(root, LINES[0], LINES[0])
     with pytest.raises(UserError, match=r"dmos.csv: names no image, or one twice: restore"):
         kadid(root).read_images()
 
 
-def test_its_table_has_its_name_and_the_correlation_worked_by_hand(tmp_path):
-    root = tmp_path / "kadid"
+def make_noisy(root):
+    """Two references with five distorted images each; returns the lines of their scores."""
     (root / "images").mkdir(parents=True)
     lines = []
     for ref in (1, 2):
@@ -106,15 +117,47 @@ def test_its_table_has_its_name_and_the_correlation_worked_by_hand(tmp_path):
             Image.new("RGB", (48, 48), (100 + 10 * level,) * 3).save(root / "images" / name)
             lines.append(f"{name},I0{ref}.png,{6 - level},0.1")
     write_scores(root, *lines)
-    overrides = ("data=kadid10k", f"data.root={root}", "data.sizes=[48]", "metric=[l2_rgb]", "net=[]", "bootstrap=5")
-    evaluate(settings("evaluate", *overrides, f"experiments={tmp_path}/experiments", "device=cpu"))
+    return lines
+
+
+SHORT = ("metric=[l2_rgb]", "net=[]", "bootstrap=5", "device=cpu")
+
+
+def test_its_table_has_its_name_and_the_correlation_worked_by_hand(tmp_path):
+    root = tmp_path / "kadid"
+    lines = make_noisy(root)
+    overrides = ("data=kadid10k", f"data.root={root}", "data.sizes=[48]", f"experiments={tmp_path}/experiments", *SHORT)
+    evaluate(settings("evaluate", *overrides))
     folder = tmp_path / "experiments/tables-kadid10k"
-    with (folder / "kadid-10k.csv").open(newline="") as file:
+    with (folder / "kadid10k.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["method"], row["spearman_48"], row["kendall_48"]) == ("l2-rgb", "1.0000", "1.0000")
-    assert "# KADID-10k" in (folder / "kadid-10k.md").read_text()
+    assert "# KADID-10k" in (folder / "kadid10k.md").read_text()
     assert not (folder / "tid2013.csv").exists()
     write_scores(root, *lines[:-1])  # other data: the table is kept
-    evaluate(settings("evaluate", *overrides, f"experiments={tmp_path}/experiments", "device=cpu"))
-    (kept,) = (tmp_path / "experiments").glob("tables-kadid10k-*/kadid-10k.csv")
+    evaluate(settings("evaluate", *overrides))
+    (kept,) = (tmp_path / "experiments").glob("tables-kadid10k-*/kadid10k.csv")
     assert "1.0000" in kept.read_text()
+
+
+def test_its_table_does_not_stay_next_to_those_of_another_dataset(tmp_path):
+    make_noisy(tmp_path / "kadid")
+    make_split(tmp_path / "data")
+    shared = ("name=shared", f"experiments={tmp_path}/experiments", *SHORT)
+    evaluate(settings("evaluate", "data=kadid10k", f"data.root={tmp_path}/kadid", "data.sizes=[48]", *shared))
+    where = (f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed")
+    evaluate(settings("evaluate", "data=folder", *where, *shared))
+    assert sorted((tmp_path / "experiments/shared").glob("*.csv")) == [
+        tmp_path / f"experiments/shared/{name}.csv" for name in ("scores", "twoafc", "twoafc_likelihood")
+    ]
+    (kept,) = (tmp_path / "experiments").glob("shared-*")
+    assert {path.name for path in kept.iterdir()} >= {"kadid10k.csv", "kadid10k.md", "kadid10k.tex", "scores.csv"}
+
+
+def test_a_title_that_is_no_file_name_is_that_of_the_table_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(Kadid10k, "title", "My MOS 2024/A")
+    make_noisy(tmp_path / "kadid")
+    overrides = ("data=kadid10k", "data.name=Mine", "+data.dataset=kadid10k", "data.sizes=[48]")
+    where = (f"data.root={tmp_path}/kadid", f"experiments={tmp_path}/experiments")
+    evaluate(settings("evaluate", *overrides, *where, *SHORT))
+    assert "# My MOS 2024/A" in (tmp_path / "experiments/tables-Mine/mine.md").read_text()

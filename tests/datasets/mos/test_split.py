@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lpips_repro.datasets.mos.images import DistortedImage, digest_images
+from lpips_repro.datasets.mos.images import DistortedImage, digest_images, pixels_of
 from lpips_repro.datasets.mos.split import ImageSplit
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, batches_of, compute_distances, of_pairs
@@ -40,6 +40,15 @@ def split(tmp_path):
     card = {"kind": "mos", "phase": "val", "split": "8", "dataset": "test", "resize": "pil_bilinear"}
     card |= {"observers": "human", "count": len(made), "digest": digest_images(made), "title": "Test", "note": ""}
     return ImageSplit(tmp_path, card, made)
+
+
+def test_every_reference_is_opened_once_for_the_number_of_pixels(split, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "lpips_repro.datasets.mos.split.pixels_of", lambda *image: opened.append(image) or pixels_of(*image)
+    )
+    assert [split.pixels, split.pixels] == 2 * [8 * 12]
+    assert len(opened) == 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64])

@@ -41,7 +41,7 @@ def test_a_reference_and_its_images_differ_as_made(root):
 
 
 @pytest.mark.parametrize("what", ["MOS_with_names.txt", "reference_images", "Distorted_Images"])
-def test_what_is_not_there_is_named_with_where_it_is_to_be_had(root, what):
+def test_what_is_not_there_is_named_with_where_to_get_it(root, what):
     (root / what).rename(root / "elsewhere")
     with pytest.raises(
         UserError, match=f"{what.lower()}: missing: .* by hand: .*ponomarenko.info/tid2013.htm .*DATA_RO"
@@ -148,7 +148,7 @@ def test_the_digest_follows_the_images_and_not_the_scores(root):
     assert digest_images(read_tid2013(root)) != before
 
 
-def test_make_data_says_what_is_there_or_where_it_is_to_be_had(root, capsys, tmp_path):
+def test_make_data_says_what_is_there_or_where_to_get_it(root, capsys, tmp_path):
     fetch_dataset(settings("dataset", "data=tid2013", f"data.root={root}"))
     assert "tid: 3 reference images, 18 distorted: NOT all of TID2013" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"absent/mos_with_names.txt: missing: TID2013 is fetched by hand"):
@@ -157,7 +157,9 @@ def test_make_data_says_what_is_there_or_where_it_is_to_be_had(root, capsys, tmp
 
 def test_training_on_it_is_one_clear_error(root, tmp_path):
     where = (f"data.root={root}", f"experiments={tmp_path}/e", "device=cpu", "net=alex_gaussian")
-    with pytest.raises(UserError, match=r"data=tid2013: .* no splits of judged patches: .*use DATA=bapps, mini or fol"):
+    with pytest.raises(
+        UserError, match=r"judged patches: only `make data` and `make eval-tables` work with .*: use DATA=ba"
+    ):
         train(settings("train", "data=tid2013", *where))
 
 

@@ -69,15 +69,13 @@ def splits(root, *phases, size=32):
     return prepare(parse(settings("dataset", *overrides(root, size)), DatasetConfig).data, *phases)
 
 
-def test_the_splits_are_those_of_dreamsims_evaluation(root, caplog):
+def test_the_splits_are_those_of_the_table_and_disjoint(root, caplog):
     caplog.set_level("INFO")
     found = {split.name: split.votes.tolist() for split in splits(root, "train", "val")}
     assert found == {
         "2afc/train/train": [1],
         "2afc/val/val": [1],
         "2afc/val/test": [0, 0, 1, 0.75],
-        "2afc/val/test_imagenet": [0, 0],
-        "2afc/val/test_no_imagenet": [1, 0.75],
     }
     assert "1 triplets have fewer than 6 votes and are left out" in caplog.text
 
@@ -104,7 +102,7 @@ def test_networks_see_224_pixels_by_default():
 def test_make_data_says_what_there_is(root, capsys):
     fetch_dataset(settings("dataset", *overrides(root)))
     found = capsys.readouterr().out
-    assert re.search(r"2afc/val/test_no_imagenet +2 +human +32x32 +pil_bicubic", found)
+    assert re.search(r"2afc/val/test +4 +human +32x32 +pil_bicubic", found)
 
 
 def test_a_split_is_packed_once_and_again_after_a_vote_or_an_image_has_changed(root):
@@ -115,7 +113,7 @@ def test_a_split_is_packed_once_and_again_after_a_vote_or_an_image_has_changed(r
     assert stamps() == first
     write_table(root, *(line(number).replace("2,6,8", "4,4,8") for number in TRIPLETS))
     changed = {name for name, stamp in stamps().items() if stamp != first[name]}
-    assert changed == {"2afc/val/test", "2afc/val/test_no_imagenet"}
+    assert changed == {"2afc/val/test"}
     second = stamps()
     Image.new("RGB", (48, 48)).save(root / "distort/000/009_1.png")
     assert {name for name, stamp in stamps().items() if stamp != second[name]} == {"2afc/val/val"}
@@ -129,13 +127,12 @@ def test_rows_of_the_table_have_the_scores_by_hand(root, monkeypatch):
     with (root.parent / "out/tables-nights/twoafc.csv").open(newline="") as file:
         rows = {row["label"]: row for row in csv.DictReader(file)}
     # In the four triplets of "test" the nearer one has 1, 0, 0 and 0.75 of the votes.
-    expected = {"val": 100, "test": 43.75, "test_imagenet": 50, "test_no_imagenet": 37.5}
-    assert {split: float(rows["l2-rgb"][split]) for split in expected} == expected
+    expected = {"val": 100, "test": 43.75, "all": (100 + 43.75) / 2}
+    assert {split: float(rows["l2-rgb"][split]) for split in expected} == pytest.approx(expected, abs=0.01)
     networks = [row for label, row in rows.items() if label.startswith("squeeze")]
     assert networks
     for row in networks:
         assert 0 <= float(row["test"]) <= 100, row["note"]
-        assert float(row["test"]) == pytest.approx((float(row["test_imagenet"]) + float(row["test_no_imagenet"])) / 2)
 
 
 def test_what_is_missing_is_named_with_where_to_get_it(root):
@@ -156,8 +153,7 @@ def test_what_is_missing_is_named_with_where_to_get_it(root):
         ("1,0,8", "1,-1,8", "right_vote '-1': expected a number of votes"),
         ("1,0,8", "1,0,nan", "votes 'nan': expected a number of votes"),
         ("1,0,8", "0,0,8", "left_vote and right_vote are 0"),
-        ("test,True", "tset,True", "split 'tset', is_imagenet 'True': expected one of train, val, test"),
-        ("test,True", "test,", "split 'test', is_imagenet '': expected one of train, val, test"),
+        ("test,True", "tset,True", "split 'tset': expected one of train, val, test"),
         ("ref/000/002.png", "../002.png", "ref_path '../002.png': expected a path in the folder of the table"),
         ("ref/000/002.png", "/etc/passwd", "ref_path '/etc/passwd': expected a path in the folder"),
         ("ref/000/002.png", "ref/000/../../../002.png", "expected a path in the folder of the table"),
@@ -182,13 +178,21 @@ def test_a_line_that_is_not_as_it_should_be_is_named(root, old, new, message):
         (b"\xff\xfe\x00", "not a readable table"),
         (b"", "no column id, left_vote"),
         (HEADER.replace("right_vote", "right").encode(), "no column right_vote: restore the file"),
-        (HEADER.encode(), "names no triplet of val, test, test_imagenet, test_no_imagenet: restore the file"),
+        (HEADER.encode(), "names no triplet of val, test: restore the file"),
         (HEADER.encode() + b'\n1,"' + b"0" * 200_000 + b'"', "not a readable table"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_one_error(root, content, message):
     (root / "data.csv").write_bytes(content)
     with pytest.raises(UserError, match=rf"data.csv: {message}"):
+        splits(root, "val")
+
+
+def test_a_byte_order_mark_and_blank_lines_change_neither_columns_nor_the_lines_that_are_named(root):
+    (root / "data.csv").write_text("\ufeff" + (root / "data.csv").read_text(), encoding="utf-8")
+    assert {split.name: len(split) for split in splits(root, "val")} == {"2afc/val/val": 1, "2afc/val/test": 4}
+    write_table(root, "", line("9"), "", line("9"), header="\ufeff" + HEADER)
+    with pytest.raises(UserError, match=r"data.csv, line 5: id 9 comes twice"):
         splits(root, "val")
 
 

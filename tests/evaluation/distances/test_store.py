@@ -240,9 +240,9 @@ def test_a_metric_that_fails_late_costs_neither_its_own_first_parts_nor_the_othe
 
     both = {"mae": DISTANCE, "late": Distance(of_pairs(late), {})}
     results, _ = results_of(both, split, tmp_path / "store")
-    assert results.not_run == {"late": f"not run: on {split.name}: RuntimeError: late"}
+    assert results.not_scored == {"mae": {}, "late": {"2afc": f"not run: on {split.name}: RuntimeError: late"}}
     assert len(results.distances["mae"][split.name]["d0"]) == 15
     calls.clear()
     results, _ = results_of(both, split, tmp_path / "store")
-    assert not results.not_run
+    assert not any(results.not_scored.values())
     assert calls == 2 * [2] + 2 * [1]

@@ -191,7 +191,7 @@ def test_a_row_over_seeds_is_a_network_each():
     ("net", "override", "message"),
     [
         ("alex_kmeans", (), "alex-kmeans.pth: no such file: run `make init-kmeans`"),
-        ("alex_watching", (), "no weights at hand: set net.alex-watching.weights to the .caffemodel"),
+        ("alex_watching", (), "no weights available: set net.alex-watching.weights to the .caffemodel"),
         (
             "alex_puzzle",
             ("net.alex-puzzle.weights=none.pth",),

@@ -11,7 +11,7 @@ from lpips_repro.backbones import gaussian_state
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods.finished_runs import digests_of, find_runs
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun, digests_of, find_runs
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.metrics.lpips import LPIPS
 from tests.compose import CONFIGS, settings
@@ -81,6 +81,20 @@ def test_a_finished_run_is_a_row_that_names_run_seed_and_origin(data, capsys):
     assert json.loads(row["settings"])["trained_on"] == "folder"
     assert row["mine"] != ""
     assert "alex-gaussian lin v0.1 (trained here, seed 3)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "without_seed", "origin"),
+    [
+        ("a-seed1-alex-lin-v0.1-seed1", "a-seed1-alex-lin-v0.1", "trained here"),
+        ("a-seed1-alex-lin-v0.1-seed1-0a1b2c3d", "a-seed1-alex-lin-v0.1-0a1b2c3d", "trained here, 0a1b2c3d"),
+        ("a-seed12-alex-lin-v0.1-seed1", "a-seed12-alex-lin-v0.1", "trained here"),
+        ("renamed", "renamed", "trained here"),
+    ],
+)
+def test_the_seed_of_a_run_is_the_last_one_in_its_name(tmp_path, name, without_seed, origin):
+    run = TrainedRun(tmp_path / name, "alex", "alex", "lin", "0.1", 1, "a-seed1", {})
+    assert (run.without_seed, run.origin) == (without_seed, origin)
 
 
 def test_the_row_has_the_scores_of_the_exported_weights(data):
@@ -263,7 +277,7 @@ def test_tables_of_unknown_data_are_called_so(data, caplog):
     for _ in range(3):
         table(data, "metric=[l2_rgb]")
         (tables / "data.json").unlink(missing_ok=True)
-    assert f"{tables}: of which data its tables are is not known: they are kept in {tables}-earlier" in caplog.text
+    assert f"{tables}: it is not known which data its tables show: they are kept in {tables}-earlier" in caplog.text
     assert (tables.with_name(f"{tables.name}-earlier-2") / "twoafc.csv").is_file()
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import protocols
-from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, import_protocols, register_protocol
+from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, import_protocols, protocol_of, register_protocol
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.run import evaluate
@@ -62,6 +63,13 @@ def test_two_protocols_of_one_kind_agree_on_its_fields():
     with pytest.raises(ValueError, match="splits of kind 2afc have the fields"):
         register_protocol(Other)
     assert "other" not in PROTOCOLS
+
+
+def test_a_split_of_a_kind_that_no_protocol_has_is_refused():
+    split = Split()
+    split.card = {"kind": "ranks", "phase": "val", "split": "mine"}
+    with pytest.raises(UserError, match="ranks/val/mine: kind='ranks': expected one of 2afc, jnd, mos"):
+        protocol_of(split)
 
 
 # Which of three is the odd one out? And a second score of 2AFC.

@@ -46,6 +46,19 @@ def test_replicates_are_the_correlations_of_the_images_drawn():
             np.testing.assert_allclose(found[measure][replicate], value, atol=1e-12)
 
 
+def test_what_depends_on_the_scores_alone_is_computed_once(monkeypatch):
+    bootstrap = ReferenceBootstrap(MOS, [2, 2], 10, 0)
+    summed = []
+    for name in ("_sums", "_pairs"):
+        whole = getattr(ReferenceBootstrap, name)
+        monkeypatch.setattr(
+            ReferenceBootstrap, name, lambda self, matrix, whole=whole: summed.append(matrix) or whole(self, matrix)
+        )
+    first = bootstrap.replicates(MOS)
+    assert len(summed) == 3  # of the distances, and of both
+    np.testing.assert_array_equal(bootstrap.replicates(MOS)["kendall"], first["kendall"])
+
+
 def test_intervals_of_references_that_differ_are_wider_than_those_of_images():
     rng = np.random.default_rng(0)
     references, of_each = 10, 40

@@ -1,5 +1,7 @@
 """The binomial decision model, on votes that were drawn from a known one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -112,3 +114,13 @@ def test_few_triplets_and_equal_distances_have_a_finite_score(count):
     judge = np.ones(count, np.float32)
     assert np.isfinite(score(np.zeros(count), np.ones(count), judge))
     assert np.isfinite(score(np.zeros(count), np.zeros(count), judge))
+
+
+def test_the_caption_says_what_the_likelihood_does_not_show_and_what_a_judgment_is(drawn):
+    d0, d1, _, judge = drawn
+    assert score(-d0, -d1, judge) == pytest.approx(score(d0, d1, judge), abs=1e-4)
+    for votes, single in ((judge, False), (np.round(judge), True)):
+        said = PROTOCOL.remarks([SimpleNamespace(votes=votes, card={"split": "mine"})])
+        assert "does not depend on the direction of the distance" in said
+        assert "not fitted again to each resample" in said
+        assert ("On mine all votes are 0 or 1 and count as one judgment per triplet." in said) == single

@@ -1,10 +1,18 @@
+import re
+
 import numpy as np
+import pytest
+import torch
 
 from lpips_repro.datasets.packed import PackedSplit, write_split
+from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.distances.results import Results
+from lpips_repro.evaluation.distances.store import DistanceStore
+from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map
 from lpips_repro.evaluation.protocols.protocol import bootstrap_counts, redraw_without
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.tables.table import Bootstrap, observer_rows
+from lpips_repro.evaluation.tables.table import Bootstrap, make_table, observer_rows
 
 
 def packed(tmp_path, split, protocol=TWOAFC, count=40, observers="human"):
@@ -29,6 +37,31 @@ def test_observer_rows_are_the_human_and_oracle_scores_in_percent(tmp_path):
         assert human.scores[split.card["split"]] == 100 * human_twoafc(split.votes)
         assert oracle.scores[split.card["split"]] == 100 * oracle_twoafc(split.votes)
     assert human.scores["all"] == (human.scores["one"] + human.scores["three"]) / 2
+
+
+def with_votes(split, votes):
+    return PackedSplit(split.path, split.card, {**split.arrays, "judge": np.asarray(votes, np.float32)})
+
+
+@pytest.mark.parametrize(("protocol", "artefacts"), [("2afc", {"human", "oracle"}), ("2afc-likelihood", {"oracle"})])
+def test_votes_without_dissent_give_no_scores_of_observers_and_the_caption_says_why(tmp_path, protocol, artefacts):
+    several = packed(tmp_path, "one", count=20)
+    single = with_votes(packed(tmp_path, "three", count=20), np.arange(20) % 2)
+    results = Results(Engine(torch.device("cpu")), DistanceStore(tmp_path / "store"), [])
+
+    def made(*splits):
+        bootstrap = Bootstrap(PROTOCOLS[protocol], splits, 20, 0)
+        table = make_table([], splits, results, bootstrap, "By whom.", with_observers=True)
+        return {row.method: row.scores for row in table.rows}, table.caption
+
+    both, said = made(several, single)
+    assert all(both[name].keys() == {"one"} for name in artefacts)
+    assert re.search(r"By whom\..*No scores? of (observers|the oracle) on three: all votes are 0 or 1", said)
+    alone, _ = made(single)
+    assert alone.keys() == ({"chance"} if protocol == "2afc-likelihood" else set())
+    assert alone.get("chance", {"all": np.log(2)})["all"] == pytest.approx(np.log(2))
+    whole, said = made(several)
+    assert artefacts < whole.keys() | {"chance"} and "all" in whole["oracle"] and "0 or 1" not in said
 
 
 def test_the_simulated_observer_is_never_called_human(tmp_path):
@@ -84,6 +117,11 @@ def test_what_is_drawn_again_is_not_what_was_drawn_first():
     repeated = np.zeros_like(first)
     redraw_without(repeated, np.ones(20, bool), 3, "jnd/val/cnn")
     assert np.array_equal(repeated, again)
+
+
+def test_resamples_of_votes_without_any_score_are_refused_rather_than_drawn_for_ever():
+    with pytest.raises(ValueError, match="needed: no example is: leave the split out"):
+        redraw_without(np.ones((3, 20), np.int16), np.zeros(20, bool), 0, "jnd/val/cnn")
 
 
 def test_resamples_that_a_score_can_take_are_left_as_they_are(tmp_path):
