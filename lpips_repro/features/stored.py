@@ -40,7 +40,7 @@ from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
-from lpips_repro.provenance import METRICS, provenance
+from lpips_repro.provenance import LIBRARIES, METRICS, provenance
 from lpips_repro.weights.state_dicts import digest_state
 
 log = logging.getLogger(__name__)
@@ -230,6 +230,8 @@ def _identity(
     backbone: str, weights: str, version: str, split: Split, dtype: str, device: torch.device, noise: bool
 ) -> dict[str, Any]:
     """All that the values depend on."""
+    spec = BACKBONES[backbone]
+    libraries = (*LIBRARIES, *["timm"] * backbone.startswith("timm/"))
     return {
         "backbone": backbone,
         "weights": weights,
@@ -240,7 +242,7 @@ def _identity(
         "dtype": dtype,
         "noise": noise,
         "device": device.type,
-        **provenance(*METRICS, "features"),
+        **provenance(*METRICS, "features", libraries=libraries, own=(spec.layers, spec.preprocess)),
     }
 
 
