@@ -2,12 +2,20 @@
 
 A value that was stored under another code or library is not used again. The code of a value is a list of files and
 folders of this package, all of whose Python files count: a list of single functions would miss what they call.
+
+Functions of the user, such as a metric or a network, count with the file that defines them and with the Python files
+that it imports from its own folder or below, and those that these import from there. They are found in the source, so
+it does not matter what else the program has loaded. Where the files are does not count. Not counted: what is imported
+from another folder or under a name that is made at run time, data files, and code typed into an interactive session.
+Of an installed package the file that defines the function counts alone.
 """
 
+import ast
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +27,18 @@ LIBRARIES = ("torch", "torchvision", "numpy")
 METRICS = ("metrics", "weights", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
 
 
-def provenance(*sources: str, libraries: tuple[str, ...] = LIBRARIES, own: Callable[..., Any] | None = None) -> dict:
+def provenance(
+    *sources: str, libraries: tuple[str, ...] = LIBRARIES, own: Iterable[Callable[..., Any] | None] = ()
+) -> dict[str, Any]:
     """The code and the versions of libraries that a value depends on, as entries of its identity.
 
     Args:
         sources: files and folders of this package, such as "metrics" or "evaluation/distances/compute.py".
         libraries: names of packages; those that are not installed are None.
-        own: a function that takes part, whose file counts too if it is not of this package.
+        own: functions that take part, whose files count too if they are not of this package.
     """
-    code = digest_of(sources)
-    file = Path(inspect.getfile(own)) if own is not None else PACKAGE
-    if not file.is_relative_to(PACKAGE):
-        code += f"+{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
-    versions = {name: installed_version(name) for name in libraries}
-    return {"code": f"{package_version(OWN)}+{code}", "libraries": versions}
+    code = "+".join(filter(None, (package_version(OWN), digest_of(sources), own_code(*own))))
+    return {"code": code, "libraries": {name: installed_version(name) for name in libraries}}
 
 
 @functools.cache
@@ -45,3 +51,66 @@ def digest_of(sources: tuple[str, ...]) -> str:
             sha.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode())
             sha.update(file.read_bytes())
     return sha.hexdigest()[:12]
+
+
+def own_code(*functions: Callable[..., Any] | None) -> str:
+    """The digests of the code of functions that are not of this package, or "" if all are; see above.
+
+    Args:
+        functions: functions, classes or other callable objects; None is passed over.
+    """
+    files = {file_of(function) for function in functions}
+    own = [file for file in files if file is not None and not file.is_relative_to(PACKAGE)]
+    return "+".join(sorted({_digest_with_imports(file) for file in own}))
+
+
+def file_of(function: Callable[..., Any] | None) -> Path | None:
+    """The Python file of the module that a function, class or other callable object is from, or None."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isbuiltin(function):  # torch.neg says that it is from a Python file
+        return None
+    # Not the file of its code, which is that of a decorator such as torch.no_grad().
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    file = Path(getattr(module, "__file__", None) or "").absolute()
+    return file if file.suffix == ".py" and file.is_file() else None
+
+
+def _digest_with_imports(file: Path) -> str:
+    """A digest of a file, and of the files that it imports from its folder, with their names."""
+    folder, found, left = file.parent, {file}, [file]
+    while left and not {"site-packages", "dist-packages"} & set(file.parts):
+        new = set(_imported_files(left.pop(), folder)) - found
+        found |= new
+        left += new
+    sha = hashlib.sha256(file.read_bytes())
+    for other in sorted(found - {file}):
+        sha.update(f"\0{other.relative_to(folder).as_posix()}\0".encode())
+        sha.update(other.read_bytes())
+    return sha.hexdigest()[:12]
+
+
+def _imported_files(file: Path, folder: Path) -> Iterator[Path]:
+    """The files in a folder or below it, but not of this package, that the imports of a file may stand for."""
+    for bases, parts in _imports(file):
+        modules = [base.joinpath(*parts[:count]) for base in bases for count in range(1, len(parts) + 1)]
+        for path in [path for one in modules for path in (one / "__init__.py", one.with_name(f"{one.name}.py"))]:
+            if path.is_relative_to(folder) and not path.is_relative_to(PACKAGE) and path.is_file():
+                yield path
+
+
+def _imports(file: Path) -> Iterator[tuple[Sequence[Path], list[str]]]:
+    """What a file imports, anywhere in it: folders that each name may be looked up from, and the parts of the name."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):  # of a file that is imported in some cases only
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((file.parents, alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # Relative, it begins with the folder that the dots stand for.
+            package = [folder.name for folder in file.parents[node.level - 1 : node.level]] if node.level else []
+            parts = [*package, *(node.module.split(".") if node.module else [])]
+            bases = file.parents[node.level : node.level + 1] if node.level else file.parents
+            yield from ((bases, [*parts, alias.name]) for alias in node.names)

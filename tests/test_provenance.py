@@ -1,11 +1,13 @@
-import importlib
 import shutil
+import sys
 
 import pytest
+import torch
 
 from lpips_repro import provenance as module
 from lpips_repro.metrics import l2
-from lpips_repro.provenance import METRICS, PACKAGE, digest_of, provenance
+from lpips_repro.modules import import_file
+from lpips_repro.provenance import METRICS, PACKAGE, digest_of, own_code, provenance
 from tests.test_import_order import graph
 
 # What the code of the distances imports without a number that depends on it: settings, messages, files, processes, and
@@ -71,14 +73,112 @@ def test_a_file_that_was_moved_counts(package):
     assert digest_of(METRICS) != before
 
 
-def test_the_file_of_the_users_own_metric_counts(tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text("def distance(x, y):\n    return x - y\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    mine = importlib.import_module("mine").distance
-    before = provenance(*METRICS, own=mine)
-    (tmp_path / "mine.py").write_text("def distance(x, y):\n    return y - x\n")
-    assert provenance(*METRICS, own=mine) != before
-    assert provenance(*METRICS, own=l2) == provenance(*METRICS)
+@pytest.fixture
+def own(tmp_path):
+    """Writes `mine.py` into a folder, and gives what it calls `made`."""
+    file = tmp_path / "own/mine.py"
+    file.parent.mkdir()
+
+    def load(source):
+        file.write_text(source)
+        import_file(file, "metric")
+        return sys.modules[name].made
+
+    name = f"lpips_repro.modules:{file}"
+    yield load
+    sys.modules.pop(name, None)
+
+
+MINE = "def made(x, y):\n    return x - y\n"
+
+
+def test_the_file_of_the_users_own_function_counts(own, tmp_path):
+    before = provenance(*METRICS, own=[own(MINE)])
+    assert before != provenance(*METRICS)
+    assert provenance(*METRICS, own=[own(MINE), l2, None]) == before
+    assert provenance(*METRICS, own=[own(MINE + "# changed")]) != before
+    assert provenance(*METRICS, own=[l2, None]) == provenance(*METRICS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import helper\n",
+        "from helper import value\n",
+        "from helper import *\n",
+        "def later():\n    import helper\n",
+        "import beside\n",
+        "from sub import first\n",
+        "from sub.first import value\n",
+        "import sub.first as other\n",
+        "from own import helper\n",
+        "import own.sub.first\n",
+    ],
+)
+def test_what_the_users_file_imports_from_its_folder_counts(source, tmp_path):
+    (tmp_path / "own/sub").mkdir(parents=True)
+    files = {name: tmp_path / "own" / name for name in ("mine.py", "helper.py", "beside.py", "sub/first.py")}
+    for file in files.values():
+        file.write_text("value = 1\n")
+    (tmp_path / "own/sub/last.py").write_text("value = 1\n")
+    for name in ("helper.py", "beside.py"):
+        files[name].write_text("from sub import first\n")
+    files["sub/first.py"].write_text("from .last import value\n")
+    files["mine.py"].write_text(source + MINE)
+    before = code_of(files["mine.py"])
+    (tmp_path / "own/never.py").write_text("value = 2\n")
+    (tmp_path / "outside.py").write_text("value = 2\n")
+    assert code_of(files["mine.py"]) == before
+    (tmp_path / "own/sub/last.py").write_text("value = 2\n")
+    assert code_of(files["mine.py"]) != before
+
+
+def code_of(file):
+    return module._digest_with_imports(file)
+
+
+def test_where_the_users_file_is_does_not_count(tmp_path):
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper.py").write_text("import helper, mine\n")
+        (tmp_path / folder / "mine.py").write_text("import helper\n")
+    (tmp_path / "other/mine.py").rename(tmp_path / "other/renamed.py")
+    (tmp_path / "other/helper.py").write_text("import helper, mine\n")
+    assert code_of(tmp_path / "one/mine.py") == code_of(tmp_path / "other/renamed.py")
+
+
+def test_a_function_counts_with_its_own_file_whatever_is_around_it(own):
+    source = (
+        "import functools, torch\n@torch.no_grad()\ndef inner(x):\n    return x\n"
+        "class Called:\n    def __call__(self, x):\n        return x\n"
+        "made = [inner, functools.partial(inner), Called, Called(), functools.partial(Called())]\n"
+    )
+    assert len({own_code(one) for one in own(source)} | {own_code(*own(source))}) == 1
+    assert own_code(own(source)[0])
+
+
+def test_what_has_no_file_counts_as_nothing():
+    typed = eval("lambda: 0", {"__name__": "a session"})
+    assert own_code(torch.neg, len, None, typed) == ""
+
+
+def test_this_package_is_not_counted_as_imported_by_a_file_next_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PACKAGE", tmp_path / "ours")
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/metrics.py").write_text("")
+    (tmp_path / "mine.py").write_text("from ours.metrics import l2\n")
+    before = code_of(tmp_path / "mine.py")
+    (tmp_path / "ours/metrics.py").write_text("# changed\n")
+    assert code_of(tmp_path / "mine.py") == before
+
+
+def test_a_file_of_an_installed_package_counts_alone(tmp_path):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "mine.py").write_text("import torch\n")
+    before = code_of(folder / "mine.py")
+    (folder / "torch.py").write_text("# large\n")
+    assert code_of(folder / "mine.py") == before
 
 
 def test_libraries_are_named_with_their_versions(monkeypatch):

@@ -193,7 +193,7 @@ def check_value(what: str, key: str, value: Tensor, shape: Sequence[int]) -> Non
         raise UserError(f"{what}: {key} is a {type(value).__name__}: expected a torch.Tensor")
     if tuple(value.shape) != tuple(shape):
         raise UserError(f"{what}: {key} has shape {tuple(value.shape)}: expected {tuple(shape)}")
-    if not value.is_meta and not value.isfinite().all():
+    if not value.is_meta and not value.float().isfinite().all():  # as parameters are; float8 has no isfinite
         raise UserError(f"{what}: {key} holds values that are not finite")
 
 

@@ -1,11 +1,12 @@
 """The metrics by name, each with the way its value becomes a distance (smaller is more similar)."""
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
 
-from lpips_repro.errors import check_new
+from lpips_repro.errors import UserError, check_new
 
 
 class Metric(NamedTuple):
@@ -25,9 +26,15 @@ def register_metric(
 
     Args:
         to_distance: turns the function's value into a distance, where a larger value means more similar.
+
+    Raises:
+        UserError: for what is no function, such as a module or a partial: its file would not show what it computes.
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        if not inspect.isfunction(function):
+            name = type(function).__name__
+            raise UserError(f"register_metric: got a {name}: expected a function: write one with `def` that calls it")
         check_new("metric", function.__name__, METRICS)
         METRICS[function.__name__] = Metric(function, to_distance)
         return function

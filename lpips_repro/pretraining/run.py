@@ -19,6 +19,7 @@ from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run_name import LEFT_OUT, run_name
 from lpips_repro.pretraining.stored_crops import stored_crops
 from lpips_repro.pretraining.tasks import TASKS, PretextTask
+from lpips_repro.provenance import own_code
 from lpips_repro.quoting import literal
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.runs.folder import record_settings, reported_in
@@ -58,6 +59,8 @@ def pretrain(composed: DictConfig) -> None:
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
         crops = stored_crops(images, cfg.task.size, Path(cfg.store), cfg.workers)
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
+        if code := own_code(TASKS[cfg.task.name]):
+            identity["code of the task"] = code
         recipe = read_recipe(folder / "weights.pth")
         if recipe is None:
             _keep_if_damaged(folder / "weights.pth")

@@ -23,6 +23,8 @@ def run_settings(
 ) -> dict[str, Any]:
     """The settings that change a run's result, by their full names.
 
+    Where a Python file of the user is (`module`) changes none: what it holds is part of the run's identity.
+
     Args:
         composed: the settings; left_out: full names of those that change no result, or are in the name.
         resolve: replace what refers to other settings.
@@ -31,7 +33,9 @@ def run_settings(
     return {
         key: value
         for key, value in settings.items()
-        if key not in left_out and not (key in ADDED_LATER and value == ADDED_LATER[key])
+        if key not in left_out
+        and not key.endswith(".module")
+        and not (key in ADDED_LATER and value == ADDED_LATER[key])
     }
 
 

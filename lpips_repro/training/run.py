@@ -25,6 +25,7 @@ from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.features.stored import features_bytes, stored_features
 from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
+from lpips_repro.provenance import own_code
 from lpips_repro.runs.checkpoint import load_latest
 from lpips_repro.runs.folder import record_settings, reported_in
 from lpips_repro.runs.record import choose_device
@@ -88,6 +89,9 @@ def _train(
 ) -> None:
     (net,), (variant,) = cfg.net, cfg.variant
     data, settings = digests_of(train_splits + val_splits), run_settings(composed, LEFT_OUT)
+    spec = BACKBONES[cfg.net[net].backbone]
+    if code := own_code(spec.layers, spec.preprocess):
+        settings["code of the network"] = code
     if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():

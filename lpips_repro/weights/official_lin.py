@@ -1,7 +1,8 @@
 """The official calibrated weights ("lin") of the paper's authors, checked against their SHA-256.
 
 They are looked for in an installed `lpips` package, then in the folder in LPIPS_REPRO_WEIGHTS (as v0.1/alex.pth and
-so on), then downloaded from the authors' repository.
+so on), then in the torch hub cache. If none of these has them, they are downloaded from the authors' repository into
+that cache.
 """
 
 import hashlib

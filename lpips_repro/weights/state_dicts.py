@@ -46,5 +46,5 @@ def digest_state(state: dict[str, Tensor]) -> str:
     for key in sorted(state):
         value = state[key].detach().cpu().contiguous()
         sha.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.numpy().data)
+        sha.update(value.reshape(-1).view(torch.uint8).numpy().data)  # bytes: NumPy has no bfloat16 and no float8
     return sha.hexdigest()

@@ -43,6 +43,14 @@ def test_statistics_are_those_of_the_naive_formulas(net, version):
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.parametrize("net", NETS)
+def test_means_are_those_of_the_metric_to_the_bit(net):
+    metric, (ref, *others) = make_metric(net), images(2)
+    with torch.inference_mode():
+        found, _ = channel_statistics(metric, ref, *others)
+        assert torch.equal(found, metric.channel_means(ref, *others).transpose(0, 1))
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """How many triplets were computed, by call; four at a time."""

@@ -1,6 +1,7 @@
 """A pretext task is one Python file and one YAML."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from lpips_repro.config import PretrainConfig, parse
 from lpips_repro.config.choices import SETTINGS
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining import images, loop
+from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
 from lpips_repro.pretraining.tasks import TASKS, PretextTask, register_task
+from lpips_repro.provenance import own_code
 from tests.compose import CONFIGS, settings
 from tests.pretraining.photographs import write_photographs
 
@@ -84,6 +87,10 @@ def rotation(tmp_path, monkeypatch) -> list[str]:
     write_photographs(tmp_path / "photographs", 11)
     places = [f"images={tmp_path}/photographs", f"store={tmp_path}/store", f"experiments={tmp_path}/out"]
     yield [f"hydra.searchpath=[file://{tmp_path}/mine]", "task=rotation", "device=cpu", "workers=1", *places]
+    _forget()
+
+
+def _forget():
     TASKS.pop("rotation", None)
     SETTINGS["task"].pop("rotation", None)
 
@@ -97,6 +104,27 @@ def test_a_task_is_one_python_file_and_one_yaml(rotation, tmp_path):
     begun = TASKS["rotation"](seed=0, side=32, turns=4).backbone.state_dict()
     assert learned.keys() == begun.keys()
     assert not torch.equal(learned["features.0.weight"], begun["features.0.weight"])
+
+
+def test_the_same_file_at_another_path_is_the_same_run(rotation, tmp_path, monkeypatch):
+    pretrain(settings("pretrain", *rotation))
+    shutil.copy(tmp_path / "mine/rotation.py", tmp_path / "moved.py")
+    monkeypatch.setattr(run_module, "fit", None)  # nothing is learned again
+    moved = f"task.module={tmp_path}/moved.py"
+    _forget()
+    pretrain(settings("pretrain", *rotation, moved))
+    assert len(list((tmp_path / "out").glob("pretrain-rotation-*"))) == 1
+
+
+def test_an_edited_file_is_another_run_than_that_which_was_begun(rotation, tmp_path):
+    pretrain(settings("pretrain", *rotation))
+    (tmp_path / "mine/rotation.py").write_text(ROTATION.replace("rot90", "roll"))
+    with pytest.raises(UserError, match=r"not the run that was begun there:\n  code of the task: was \w+, is \w+\n"):
+        pretrain(settings("pretrain", *rotation))
+
+
+def test_the_code_of_tasks_of_the_package_is_no_part_of_a_run():
+    assert {own_code(task) for task in TASKS.values()} == {""}
 
 
 def test_its_settings_are_its_own(rotation):

@@ -77,6 +77,25 @@ def test_a_network_in_a_file_is_registered_trained_and_gets_a_row(own, tmp_path)
     assert json.loads(trained["settings"])["training"]["batch_size"] == 3
 
 
+def test_an_edited_network_is_another_run_and_a_moved_one_is_the_same(own, tmp_path, caplog):
+    name, found = own
+    make_split(tmp_path / "data", phase="train", split="cnn", count=6)
+    make_split(tmp_path / "data", split="mine", count=8)
+    places = (f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", f"features={tmp_path}/features")
+    quick = ("trainer.epochs=1", "trainer.decay_epochs=0", "trainer.batch_size=3", "bootstrap=20", "download=false")
+    common = ("net=mine", "variant=lin", "data=folder", f"experiments={tmp_path}/out", "device=cpu")
+    train(settings("train", *common, *places, *quick, *found))
+    BACKBONES.pop(name)
+    (tmp_path / "moved.py").write_text((tmp_path / "mine.py").read_text())
+    moved = f"net.{name}.module={tmp_path}/moved.py"
+    with caplog.at_level("INFO"):
+        train(settings("train", *common, *places, *quick, *found, moved))
+    assert "finished already" in caplog.text
+    (tmp_path / "moved.py").write_text(FILE.format(name=name) + "# changed\n")
+    with pytest.raises(UserError, match=r"not the run that was begun there:\n  code of the network: was \w+, is \w+\n"):
+        train(settings("train", *common, *places, *quick, *found, moved))
+
+
 def test_a_file_is_read_once(own, tmp_path):
     name, _ = own
     for _ in range(2):

@@ -135,3 +135,8 @@ def test_an_optimizer_spelt_out_as_the_default_is_the_default():
 )
 def test_another_optimizer_is_another_run(overrides):
     assert re.fullmatch(f"bapps-alex-lin-v0.1-seed0{HASHED}", name(*overrides))
+
+
+@pytest.mark.parametrize("key", ["net.alex.module", "data.module"])
+def test_where_a_python_file_of_the_user_is_changes_no_name(key):
+    assert name("data=mini", f"+{key}=/one/mine.py") == name("data=mini", f"+{key}=/other/mine.py") == name("data=mini")

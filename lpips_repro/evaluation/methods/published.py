@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lpips_repro.features.stored import means_of_training
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
 from lpips_repro.metrics.lpips.channels import weighted_sum
-from lpips_repro.provenance import LIBRARIES, provenance
+from lpips_repro.provenance import LIBRARIES, PACKAGE, file_of, provenance
 from lpips_repro.provenance import METRICS as METRICS_CODE
 from lpips_repro.weights.imagenet import imagenet_state
 from lpips_repro.weights.official_lin import official_lin_state
@@ -82,12 +82,13 @@ def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
         how = {"compiled": True} if engine.compiled and "compiled" in known else {}
         unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
 
-        is_own = function.__module__.startswith("lpips_repro.")  # another one may change its images in place
+        file = file_of(function)
+        is_ours = file is not None and file.is_relative_to(PACKAGE)  # another one may change its images in place
         metric_of = functools.partial(function, **{**unchecked, **metric.settings, **how})
-        where = circumstances(Engine(engine.device), function)
+        where = circumstances(Engine(engine.device), (function, to_distance))
         # Nested: a setting may have any name, one of the other keys for example.
         identity = {"function": chosen, "settings": metric.settings, **where, **how}
-        return Distance(of_pairs(metric_of, to_distance, copied=not is_own), identity)
+        return Distance(of_pairs(metric_of, to_distance, copied=not is_ours), identity)
 
     return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 
@@ -141,7 +142,11 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         "lin": digest_state(dict(metric.lin.named_parameters())) if len(metric.lin) else None,
         "variant": metric.variant,
         "version": metric.version,
-        **circumstances(engine, libraries=(*LIBRARIES, *["timm"] * backbone.name.startswith("timm/"))),
+        **circumstances(
+            engine,
+            own=(backbone.spec.layers, backbone.spec.preprocess),
+            libraries=(*LIBRARIES, *["timm"] * backbone.name.startswith("timm/")),
+        ),
     }
     key = (backbone.name, identity["weights"], metric.version)
     if key not in engine.passes:
@@ -195,7 +200,7 @@ def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
 
 
 def circumstances(
-    engine: Engine, own: Callable[..., Any] | None = None, libraries: tuple[str, ...] = LIBRARIES
+    engine: Engine, own: Iterable[Callable[..., Any] | None] = (), libraries: tuple[str, ...] = LIBRARIES
 ) -> dict[str, Any]:
     """What else the values depend on: dtype, device, whether compiled, code and libraries; arguments as below."""
     dtype = str(engine.dtype).removeprefix("torch.")

@@ -36,9 +36,12 @@ def squared_differences(feature_map: Tensor, batches: int) -> Tensor:
 
 
 def mean_over_places(values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The mean of values (N, places, C) over places, with weights (N, places) if they are given: (N, C)."""
+    """The mean of values (..., N, places, C) over places: (..., N, C).
+
+    With weights (N, places), the weighted mean of values (N, places, C).
+    """
     if weights is None:
-        weights = values.new_ones(1, values.shape[1]).expand(values.shape[0], -1)
+        return values.mean(dim=-2)
     return (weights[:, None] @ values).squeeze(1) / weights.sum(dim=1, keepdim=True)
 
 
@@ -52,7 +55,7 @@ def channel_means(feature_map: Tensor, batches: int, mask: Tensor | None = None)
     with without_autocast(feature_map):
         squared = squared_differences(feature_map, batches)
         if mask is None:
-            return squared.mean(dim=2)
+            return mean_over_places(squared)
         mask = mask.to(torch.promote_types(feature_map.dtype, torch.float32))
         weights = F.interpolate(mask, size=feature_map.shape[2:], mode="area").flatten(1)
         return torch.stack([mean_over_places(values, weights) for values in squared])

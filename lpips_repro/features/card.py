@@ -1,0 +1,80 @@
+"""What stored features are known by: all that they depend on, whose digest names their folder, and their card.
+
+The card is that identity, and the SHA-256 of the file that tables read. Training does not check it.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lpips_repro.backbones import BACKBONES
+from lpips_repro.datasets.split import Split
+from lpips_repro.files import write_whole
+from lpips_repro.provenance import LIBRARIES, METRICS, provenance
+
+log = logging.getLogger(__name__)
+
+
+def identity_of(
+    backbone: str, weights: str, version: str, split: Split, dtype: str, device: torch.device, noise: bool
+) -> dict[str, Any]:
+    """All that the values depend on; arguments as for `stored_features`, and the digest of the weights."""
+    spec = BACKBONES[backbone]
+    libraries = (*LIBRARIES, *["timm"] * backbone.startswith("timm/"))
+    return {
+        "backbone": backbone,
+        "weights": weights,
+        "version": version,
+        "split": split.name,
+        "split_digest": split.card["digest"],
+        "resize": split.card["resize"],
+        "dtype": dtype,
+        "noise": noise,
+        "device": device.type,
+        **provenance(*METRICS, "features", libraries=libraries, own=(spec.layers, spec.preprocess)),
+    }
+
+
+def folder_of(root: Path, identity: dict[str, Any], split: Split) -> Path:
+    """The folder of the features with an identity, under that of all features."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    name = f"{identity['backbone']}-v{identity['version']}-{split.name}-{digest}".replace("/", "-")
+    return root / split.card["dataset"] / name
+
+
+def write_card(folder: Path, identity: dict[str, Any]) -> None:
+    """Write that the features of a folder are complete."""
+    # Tables never read features with noise, which are gigabytes.
+    digests = {} if identity["noise"] else {file.name: _digest(file) for file in folder.glob("*.npy")}
+    write_whole(folder / "card.json", json.dumps({**identity, "files": digests}, indent=2) + "\n")
+
+
+def is_as_stored(file: Path) -> bool:
+    """Whether a file of complete features has the digest that their card gives; warns if it has another.
+
+    A file is read once per process, unless it is written again meanwhile.
+    """
+    try:
+        digest, state = json.loads((file.parent / "card.json").read_text())["files"][file.name], file.stat()
+    except (OSError, ValueError, LookupError, TypeError):  # a card of an earlier version, or a damaged one
+        return False
+    return _has_digest(file, digest, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _has_digest(file: Path, digest: str, written: int, size: int) -> bool:
+    """Whether a file, as it was last written, has a digest."""
+    found = _digest(file) == digest
+    if not found:
+        log.warning("%s: not as training stored it: not used, the distances are computed from the images", file)
+    return found
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
