@@ -84,7 +84,7 @@ def own(tmp_path):
         import_file(file, "metric")
         return sys.modules[name].made
 
-    name = f"lpips_repro.modules:{file}"
+    name = f"file:{file}"
     yield load
     sys.modules.pop(name, None)
 
