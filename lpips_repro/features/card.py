@@ -1,6 +1,6 @@
 """What stored features are known by: all that they depend on, whose digest names their folder, and their card.
 
-The card is that identity, and the SHA-256 of the file that tables read. Training does not check it.
+The card is that identity, and the SHA-256 of each file.
 """
 
 import functools
@@ -49,8 +49,7 @@ def folder_of(root: Path, identity: dict[str, Any], split: Split) -> Path:
 
 def write_card(folder: Path, identity: dict[str, Any]) -> None:
     """Write that the features of a folder are complete."""
-    # Tables never read features with noise, which are gigabytes.
-    digests = {} if identity["noise"] else {file.name: _digest(file) for file in folder.glob("*.npy")}
+    digests = {file.name: _digest(file) for file in folder.glob("*.npy")}
     write_whole(folder / "card.json", json.dumps({**identity, "files": digests}, indent=2) + "\n")
 
 
@@ -71,7 +70,7 @@ def _has_digest(file: Path, digest: str, written: int, size: int) -> bool:
     """Whether a file, as it was last written, has a digest."""
     found = _digest(file) == digest
     if not found:
-        log.warning("%s: not as training stored it: not used, the distances are computed from the images", file)
+        log.warning("%s: not as it was stored: not used", file)
     return found
 
 

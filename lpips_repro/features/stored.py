@@ -101,13 +101,16 @@ def means_of_training(
     """
     folder = folder_of(root, identity_of(backbone, weights, version, split, "float32", device, noise=False), split)
     found = _open_if_whole(folder, "float32", noise=False)
-    return found.mean if found is not None and is_as_stored(folder / "mean.npy") else None
+    return None if found is None else found.mean
 
 
 def _open_if_whole(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
-    """The features of a folder, or None if they are not complete or damaged."""
+    """The features of a folder, or None if they are not complete or damaged; each file is read once per process."""
+    files = [folder / f"{field}.npy" for field in _fields(noise)]
+    if not (folder / "card.json").is_file() or not all(map(is_as_stored, files)):
+        return None
     try:
-        return _open(folder, dtype, noise) if (folder / "card.json").is_file() else None
+        return _open(folder, dtype, noise)
     except (FileNotFoundError, ValueError, EOFError):
         return None
 

@@ -174,6 +174,18 @@ def test_stored_features_that_are_damaged_are_kept_and_computed_again(left, spli
     assert "kept as mean.npy.damaged, noise.npy.damaged, card.json.damaged, and computed again" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["mean", "noise"])
+def test_stored_features_with_other_numbers_are_kept_and_computed_again(name, splits, tmp_path, caplog):
+    store(splits["val"][0], tmp_path)
+    whole = stored_bytes(tmp_path)
+    (file,) = tmp_path.glob(f"tiny/*/{name}.npy")
+    file.write_bytes(file.read_bytes()[:-4] + b"abcd")
+    store(splits["val"][0], tmp_path)
+    assert stored_bytes(tmp_path) == whole
+    assert f"{file}: not as it was stored: not used" in caplog.text
+    assert file.with_name(f"{name}.npy.damaged").is_file()
+
+
 def test_a_pass_does_not_go_on_from_a_file_with_a_damaged_head(splits, tmp_path, calls):
     store(splits["val"][0], tmp_path)
     whole = stored_bytes(tmp_path)

@@ -100,7 +100,7 @@ def test_features_are_checked_once_and_an_alteration_is_said_once(splits, tmp_pa
     for _ in range(2):
         assert means_of_training(*key) is None
     assert len(read) == 2
-    assert caplog.text.count("mean.npy: not as training stored it: not used") == 1
+    assert caplog.text.count("mean.npy: not as it was stored: not used") == 1
 
 
 def test_a_row_in_bfloat16_runs_its_own_pass(splits, tmp_path, monkeypatch):  # noqa: F811
