@@ -61,7 +61,7 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
         ("measure=[]", "expected some of evaluation, table, training"),
         ("net.alex.backbone=resnet", "net.alex.backbone='resnet': expected one of alex"),
         ("split_triplets=[4,2]", "expected two numbers"),
-        ("threads=0", "threads=0: expected an integer of at least 1"),
+        ("threads=0", "threads=0: expected an integer from 1 to 1024"),
         ("experiments=/dev/null/x", "/dev/null/x/benchmarks: Not a directory"),
     ],
 )
