@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.backbones import Backbone
+from lpips_repro.devices import keep_freed_memory
 from lpips_repro.metrics.inputs import broadcast, check_forms, check_ranges, is_autocast, read_extremes
 from lpips_repro.metrics.lpips.channels import channel_means, place_distances, without_autocast
 from lpips_repro.metrics.lpips.frozen import FrozenModule
@@ -46,6 +47,7 @@ class Core(FrozenModule):
 
     def __init__(self, backbone: Backbone, version: str, *, validate: bool = True, persistent: bool = True):
         super().__init__(persistent)
+        keep_freed_memory()
         self.backbone, self.version, self.validate = backbone, version, validate
         self.map_density = backbone.map_density
         for name in CONSTANTS:
@@ -181,9 +183,9 @@ class Core(FrozenModule):
         if ref.device.type != "cpu":
             return count
         per_example = batches * self.map_density * math.prod(ref.shape[2:]) * (dtype or ref.dtype).itemsize
-        most = min(count, max(1, int(CPU_CACHE_BYTES / per_example)))
-        # Of the sizes near that the one that leaves the last block fullest.
-        return min(range(most, most // 2, -1), key=lambda size: -(-count // size) * size)
+        most = max(1, int(CPU_CACHE_BYTES / per_example))
+        blocks = -(-count // most)
+        return -(-count // blocks)  # blocks of one size, but for the last
 
     def _apply(self, *args: object, **kwargs: object) -> "Core":
         """Convert or move all tensors; the constants are made again, not rounded twice or left without values."""
