@@ -53,7 +53,7 @@ class Core(FrozenModule):
         for name in CONSTANTS:
             self.register_buffer(name, None, persistent=False)
         self._set_constants(next(backbone.parameters()))
-        self.register_load_state_dict_post_hook(_set_constants_after_load)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_set_constants_after_load)  # type: ignore[no-untyped-call]  # in torch
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # in which convolutions are faster
         self.eval()
@@ -189,7 +189,7 @@ class Core(FrozenModule):
 
     def _apply(self, *args: object, **kwargs: object) -> "Core":
         """Convert or move all tensors; the constants are made again, not rounded twice or left without values."""
-        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]  # in torch
         self._set_constants(self.shift)
         return self
 

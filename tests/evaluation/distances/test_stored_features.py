@@ -50,7 +50,7 @@ def store(split, root, dtype="float32", *, noise=False):
     return stored_features(make_metric(), split, root, dtype, CPU, noise=noise)
 
 
-def test_rows_over_stored_features_run_no_pass_and_have_the_same_distances(splits, tmp_path, monkeypatch):  # noqa: F811
+def test_rows_over_stored_features_run_no_pass_and_have_the_same_distances(splits, tmp_path, monkeypatch):  # noqa: F811 (the fixture)
     split = splits["val"][0]
     store(split, tmp_path)
     expected, passed = distances(split, None, monkeypatch)
@@ -62,7 +62,7 @@ def test_rows_over_stored_features_run_no_pass_and_have_the_same_distances(split
 
 
 @pytest.mark.parametrize("other", ["version", "split", "float16", "noise", "damaged", "nothing", "altered", "earlier"])
-def test_other_features_are_not_used(other, splits, tmp_path, monkeypatch):  # noqa: F811
+def test_other_features_are_not_used(other, splits, tmp_path, monkeypatch):  # noqa: F811 (the fixture)
     split = splits["val"][0]
     if other != "nothing":
         stored_of = splits["val"][1] if other == "split" else split
@@ -86,7 +86,7 @@ def test_other_features_are_not_used(other, splits, tmp_path, monkeypatch):  # n
     assert all(np.array_equal(found[row], expected[row]) for row in ROWS)
 
 
-def test_features_are_checked_once_and_an_alteration_is_said_once(splits, tmp_path, monkeypatch, caplog):  # noqa: F811
+def test_features_are_checked_once_and_an_alteration_is_said_once(splits, tmp_path, monkeypatch, caplog):  # noqa: F811 (the fixture)
     split, read = splits["val"][0], []
     store(split, tmp_path)
     digest = card._digest
@@ -103,7 +103,7 @@ def test_features_are_checked_once_and_an_alteration_is_said_once(splits, tmp_pa
     assert caplog.text.count("mean.npy: not as it was stored: not used") == 1
 
 
-def test_a_row_in_bfloat16_runs_its_own_pass(splits, tmp_path, monkeypatch):  # noqa: F811
+def test_a_row_in_bfloat16_runs_its_own_pass(splits, tmp_path, monkeypatch):  # noqa: F811 (the fixture)
     store(splits["val"][0], tmp_path)
     expected, _ = distances(splits["val"][0], None, monkeypatch, dtype=torch.bfloat16)
     found, _ = distances(splits["val"][0], tmp_path, monkeypatch, dtype=torch.bfloat16)
