@@ -17,6 +17,7 @@ is named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLD
 `hydra.searchpath=[file:///FOLDER]`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -47,7 +48,7 @@ class Finding(NamedTuple):
     warning: str | None = None
 
 
-class Dataset:
+class Dataset(ABC):
     """A dataset on this computer, and what can be done with it: base of the registered classes.
 
     Attributes:
@@ -80,13 +81,13 @@ class Dataset:
         """The phases that there are: "train" and "val", or one of them."""
         return PHASES
 
+    @abstractmethod
     def prepare(self, phases: Sequence[str]) -> Sequence[Split]:
         """The splits of phases, 2AFC first in each; whatever is missing or has changed is made.
 
         Raises:
             UserError: if the dataset is not there, a file of it is at fault, or it has no such splits.
         """
-        raise NotImplementedError
 
     def find(self, phases: Sequence[str]) -> list[PackedSplit]:
         """The packed splits of phases to be looked at; nothing is downloaded."""

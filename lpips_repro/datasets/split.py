@@ -1,5 +1,6 @@
 """What every split is: items with votes, whose images are read a batch at a time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -9,10 +10,10 @@ import numpy as np
 Values = TypeVar("Values", bound=Any)  # of an array or a tensor
 
 
-class Split:
+class Split(ABC):
     """Items of one kind with the answers of observers: base of packed splits and of whole images at a size.
 
-    A subclass has `path` and `card`, and defines `votes`, `pixels` and `read`.
+    A subclass has `path` and `card`.
 
     Attributes:
         path: where it lies.
@@ -56,25 +57,25 @@ class Split:
         return [float(cell) for cell in cells] == [*range(len(self))]
 
     @property
+    @abstractmethod
     def votes(self) -> np.ndarray:
         """What the observers answered (N,)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def pixels(self) -> int:
         """How many the largest image of an item has."""
-        raise NotImplementedError
 
-    def verify(self) -> None:
+    def verify(self) -> None:  # noqa: B027 (by default there is nothing to compare)
         """Raise UserError if the content is not what the card says."""
 
     def batches(self, start: int, size: int) -> list[range]:
         """The items from `start` on in batches that can be read, of at most `size` items each."""
         return [range(first, min(first + size, len(self))) for first in range(start, len(self), size)]
 
+    @abstractmethod
     def read(self, items: range) -> list[np.ndarray]:
         """The images of a batch, uint8 (n, H, W, 3) each: those that the others are compared with come first."""
-        raise NotImplementedError
 
     def in_order(self, distances: Values, items: range) -> Values:
         """Distances of the others of a batch that was read (others, n), as one column per distance (columns, items)."""

@@ -1,6 +1,7 @@
 """What datasets of whole images with mean opinion scores share."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +46,13 @@ class MosDataset(Dataset):
     whole: ClassVar[tuple[int, int]]
     settings: MosSettings
 
+    @abstractmethod
     def read_images(self) -> list[DistortedImage]:
         """The distorted images, those of a reference together, by type and level.
 
         Raises:
             UserError: naming the file, and the line if there is one, for what is missing or no score.
         """
-        raise NotImplementedError
 
     def is_whole(self, images: Sequence[DistortedImage]) -> bool:
         """Whether they are as many as the complete set has."""

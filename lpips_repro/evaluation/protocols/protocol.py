@@ -1,6 +1,7 @@
 """What a protocol is, and its resamples."""
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -41,10 +42,10 @@ class Resamples:
         return found
 
 
-class Protocol:
+class Protocol(ABC):
     """A question put to observers, the score of distances by the answers, and the form of the table.
 
-    A subclass sets the attributes, and defines `score` and `replicates`.
+    A subclass sets the attributes, and defines `score`.
 
     Attributes:
         name: of the protocol, as in the column `kind` of scores.csv; title: of its table.
@@ -95,17 +96,24 @@ class Protocol:
         """The protocol of the table of these splits: itself, unless title and file depend on them."""
         return self
 
+    @abstractmethod
     def score(self, distances: Distances, votes: np.ndarray) -> Any:
         """The score of distances (N,) by column, given the answers (N,): a number; or several, (scores,)."""
-        raise NotImplementedError
 
     def resamples(self, splits: Sequence[Split], size: int, seed: int) -> Mapping[str, Resamples]:
         """So many resamples of each split, by its name."""
         return {split.name: Resamples(self, split, size, seed) for split in splits}
 
     def replicates(self, distances: Distances, votes: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The score of B resamples, float64 (B,); counts (B, N): how often each example is drawn in each."""
-        raise NotImplementedError
+        """The score of B resamples, float64 (B,); counts (B, N): how often each example is drawn in each.
+
+        A subclass may have a faster way than to take the score of each resample.
+        """
+        scores = [
+            self.score({name: values.repeat(drawn) for name, values in distances.items()}, votes.repeat(drawn))
+            for drawn in counts
+        ]
+        return np.array(scores, np.float64)
 
     def observers(self, votes: np.ndarray) -> Mapping[str, np.ndarray]:
         """Credits (N,), whose mean is a score, of rows of the observers: "observer" is one of them; none by default."""
@@ -160,9 +168,9 @@ class Protocol:
 class MeanProtocol(Protocol):
     """A protocol whose score is a mean of credits; a subclass defines `credits`."""
 
+    @abstractmethod
     def credits(self, distances: Distances, votes: np.ndarray) -> np.ndarray:
         """What each example counts, float64 (N,)."""
-        raise NotImplementedError
 
     def score(self, distances: Distances, votes: np.ndarray) -> float:
         """The mean of the credits."""

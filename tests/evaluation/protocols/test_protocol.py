@@ -1,11 +1,11 @@
 import csv
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
-from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import protocols
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, import_protocols, protocol_of, register_protocol
@@ -48,8 +48,8 @@ def test_jnd_figures_stand_under_all():
 
 
 def test_a_name_that_is_taken_is_an_error():
-    class Other(Protocol):
-        name = "jnd"
+    class Other(type(JND)):
+        pass
 
     with pytest.raises(UserError, match="protocol 'jnd' is registered already: give yours another name"):
         register_protocol(Other)
@@ -57,7 +57,7 @@ def test_a_name_that_is_taken_is_an_error():
 
 
 def test_two_protocols_of_one_kind_agree_on_its_fields():
-    class Other(Protocol):
+    class Other(type(JND)):
         name, kind, images, vote = "other", "2afc", ("p0", "p1"), "judge"
 
     with pytest.raises(ValueError, match="splits of kind 2afc have the fields"):
@@ -66,8 +66,7 @@ def test_two_protocols_of_one_kind_agree_on_its_fields():
 
 
 def test_a_split_of_a_kind_that_no_protocol_has_is_refused():
-    split = Split()
-    split.card = {"kind": "ranks", "phase": "val", "split": "mine"}
+    split = SimpleNamespace(name="ranks/val/mine", card={"kind": "ranks"})
     with pytest.raises(UserError, match="ranks/val/mine: kind='ranks': expected one of 2afc, jnd, mos"):
         protocol_of(split)
 
@@ -153,3 +152,21 @@ def test_a_protocol_takes_one_file(tmp_path, own_file, capsys):
 def read_long(folder):
     with (folder / "experiments/tables-folder/scores.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("protocol", [TWOAFC, JND])
+def test_a_protocol_that_defines_its_score_alone_has_its_replicates(protocol):
+    rng = np.random.default_rng(0)
+    votes, counts = rng.integers(1, 6, 30) / 5, rng.multinomial(30, np.full(30, 1 / 30), 20)
+    distances = {name: rng.random(30) for name in protocol.distances}
+    by_score = Protocol.replicates(protocol, distances, votes, counts)
+    np.testing.assert_allclose(by_score, protocol.replicates(distances, votes, counts), atol=1e-12)
+
+
+def test_a_protocol_without_a_score_is_refused_where_it_is_registered():
+    class Scoreless(Protocol):
+        name = "scoreless"
+
+    with pytest.raises(TypeError, match="score"):
+        register_protocol(Scoreless)
+    assert "scoreless" not in PROTOCOLS
