@@ -23,6 +23,8 @@ from lpips_repro.versions import OWN, ROOT, installed_version, package_version
 
 PACKAGE = ROOT / OWN
 LIBRARIES = ("torch", "torchvision", "numpy")
+# What another version of the program or its libraries changes of an identity.
+VERSIONS = {"code": "the code that computes them", "libraries": "the libraries that it uses"}
 # From images in memory to the distances of any method.
 METRICS = ("metrics", "weights", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
 

@@ -3,6 +3,7 @@
 The card is that identity, and the SHA-256 of each file.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -15,7 +16,7 @@ import torch
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.datasets.split import Split
 from lpips_repro.files import write_whole
-from lpips_repro.provenance import LIBRARIES, METRICS, provenance
+from lpips_repro.provenance import LIBRARIES, METRICS, VERSIONS, provenance
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,22 @@ def folder_of(root: Path, identity: dict[str, Any], split: Split) -> Path:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{identity['backbone']}-v{identity['version']}-{split.name}-{digest}".replace("/", "-")
     return root / split.card["dataset"] / name
+
+
+def say_what_changed(folder: Path, identity: dict[str, Any]) -> None:
+    """Say that features are computed again, and why, if an earlier version of the program or its libraries has some."""
+    begins = folder.name.rpartition("-")[0]
+    for file in folder.parent.glob(f"{begins}-*/card.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: not the card of features
+            card = json.loads(file.read_text())
+            changed = {key for key, value in identity.items() if card.get(key) != value}
+            if changed and changed <= VERSIONS.keys():
+                log.info(
+                    "features of an earlier version are not used, because %s changed: they are computed again, and the"
+                    " earlier ones stay in %s",
+                    *(" and ".join(VERSIONS[key] for key in sorted(changed)), file.parent),
+                )
+                return
 
 
 def write_card(folder: Path, identity: dict[str, Any]) -> None:

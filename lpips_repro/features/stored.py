@@ -18,7 +18,6 @@ files are set aside and computed again.
 import contextlib
 import copy
 import io
-import logging
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +31,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit
 from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead
 from lpips_repro.errors import UserError
-from lpips_repro.features.card import folder_of, identity_of, is_as_stored, write_card
+from lpips_repro.features.card import folder_of, identity_of, is_as_stored, say_what_changed, write_card
 from lpips_repro.features.patches import at_once, to_images
 from lpips_repro.files import keep_damaged
 from lpips_repro.files.locks import exclusive
@@ -40,8 +39,6 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differences
 from lpips_repro.progress import Progress
 from lpips_repro.weights.state_dicts import digest_state
-
-log = logging.getLogger(__name__)
 
 # Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
 FLOAT16_SCALE = 4096.0
@@ -138,6 +135,7 @@ def _complete(
 ) -> None:
     if (folder / "card.json").is_file():  # by another process, meanwhile
         return
+    say_what_changed(folder, identity)
     try:
         _compute(metric, split, folder, dtype, device, noise)
     except OSError as error:

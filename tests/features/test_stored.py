@@ -186,6 +186,30 @@ def test_stored_features_with_other_numbers_are_kept_and_computed_again(name, sp
     assert file.with_name(f"{name}.npy.damaged").is_file()
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"code": "0"}, "the code that computes them"),
+        ({"libraries": {}}, "the libraries that it uses"),
+        ({"dtype": "int8"}, ""),
+    ],
+)
+def test_features_of_an_earlier_version_are_said_with_what_changed(other, said, splits, tmp_path, caplog):
+    caplog.set_level("INFO")
+    store(splits["val"][0], tmp_path)
+    assert "earlier version" not in caplog.text
+    (folder,) = tmp_path.glob("tiny/*")
+    earlier = folder.rename(folder.with_name(f"{folder.name.rpartition('-')[0]}-000000000000"))
+    card = json.loads((earlier / "card.json").read_text())
+    (earlier / "card.json").write_text(json.dumps({**card, **other}))
+    store(splits["val"][0], tmp_path)
+    assert ("features of an earlier version are not used" in caplog.text) is bool(said)
+    assert (
+        f"because {said} changed: they are computed again, and the earlier ones stay in {earlier}" in caplog.text
+        or not said
+    )
+
+
 def test_a_pass_does_not_go_on_from_a_file_with_a_damaged_head(splits, tmp_path, calls):
     store(splits["val"][0], tmp_path)
     whole = stored_bytes(tmp_path)

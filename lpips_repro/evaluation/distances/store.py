@@ -21,17 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from lpips_repro import provenance
 from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.files import keep_damaged, write_whole
 
 DTYPES = ("float32", "float64")
 # Of an identity, what another version of the program or its libraries changes.
-VERSIONS = {
-    "code": "the code that computes them",
-    "libraries": "the libraries that it uses",
-    "reader": "the code that reads images",
-}
+VERSIONS = {**provenance.VERSIONS, "reader": "the code that reads images"}
 
 
 class DistanceStore:
