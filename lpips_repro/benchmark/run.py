@@ -1,6 +1,5 @@
 """`make bench`: the tasks one after the other, their tables printed as they are done, and all rows as a CSV."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from lpips_repro.benchmark.val_table import bench_val_table
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.runs.record import choose_device
-
-log = logging.getLogger(__name__)
 
 PER_NET = {
     Measure.evaluation: bench_evaluation,
