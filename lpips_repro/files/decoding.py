@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lpips_repro.errors import UserError
 
@@ -18,8 +18,13 @@ DEEP = (";16B", ";16L", ";16N", "I;", "F;")
 
 @contextlib.contextmanager
 def open_image(
-    path: Path, formats: Sequence[str], content: BinaryIO | None = None, remedy: str = "restore the file"
-) -> Iterator[Image.Image]:
+    path: Path,
+    formats: Sequence[str],
+    content: BinaryIO | None = None,
+    remedy: str = "restore the file",
+    *,
+    deep: bool = False,
+) -> Iterator[ImageFile.ImageFile]:
     """An image file, opened but not decoded yet.
 
     Only the decoders of these formats are tried, whatever the file is called. Some of Pillow's others start programs:
@@ -31,6 +36,7 @@ def open_image(
         content: what the file holds if it is in an archive; `path` is then its name alone, and the caller says what
             can be done about an error.
         remedy: what can be done about a file on disk.
+        deep: whether more than 8 bits per channel are allowed: see `is_deep`.
 
     Raises:
         UserError: naming the file, if it is not a regular file, not of one of the formats, deeper than 8 bits per
@@ -44,7 +50,7 @@ def open_image(
             warnings.catch_warnings(action="ignore", category=BOMB),
             Image.open(content or path, formats=list(formats)) as image,
         ):
-            if any(name in str(tile[3]) for tile in image.tile for name in DEEP):
+            if is_deep(image) and not deep:
                 raise UserError(f"{path}: more than 8 bits per channel: expected 8{advice}")
             yield image
     except UserError:
@@ -53,3 +59,8 @@ def open_image(
         raise UserError(f"{path}: not a readable image (no {' or '.join(formats)}){advice}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image ({error}){advice}") from error
+
+
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether the file of an opened image has more than 8 bits per channel. Pillow cuts most of these to 8 bits."""
+    return any(name in str(tile[3]) for tile in image.tile for name in DEEP)
