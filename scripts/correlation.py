@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from lpips_repro.cli import run
+from lpips_repro.entry_point import run
 from lpips_repro.report.correlation import write_correlation
 
 

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from lpips_repro.cli import run
+from lpips_repro.entry_point import run
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="dataset")

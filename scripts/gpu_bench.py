@@ -7,7 +7,7 @@ try:
     from omegaconf import DictConfig
 
     from lpips_repro.benchmark.gpu import gpu_bench
-    from lpips_repro.cli import run
+    from lpips_repro.entry_point import run
 except ModuleNotFoundError as error:  # where the GPU is, not everything may be installed
     sys.exit(f"error: not run: {error.name} is not installed")
 

@@ -3,7 +3,6 @@ import re
 import pytest
 from hydra.errors import HydraException
 
-from lpips_repro.cli import run
 from lpips_repro.config import (
     DatasetConfig,
     Device,
@@ -15,6 +14,7 @@ from lpips_repro.config import (
 )
 from lpips_repro.datasets.bapps import BappsConfig
 from lpips_repro.datasets.mini import MiniConfig
+from lpips_repro.entry_point import run
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS, settings
 from tests.makefile import script_of_line

@@ -27,7 +27,7 @@ NO_END = "did not end: its process was killed, or is still at work"
 SCRIPT = """
 import os, signal, time
 import hydra
-from lpips_repro.cli import run
+from lpips_repro.entry_point import run
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import process_pool
 

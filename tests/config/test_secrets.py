@@ -24,7 +24,7 @@ import logging
 from pathlib import Path
 import hydra
 from omegaconf import OmegaConf
-from lpips_repro.cli import run
+from lpips_repro.entry_point import run
 from lpips_repro.config import TrainConfig, parse
 from lpips_repro.download.fetch import fetch_archive
 

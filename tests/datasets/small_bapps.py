@@ -6,13 +6,13 @@ python -m tests.datasets.small_bapps MIRROR FOLDER [EXAMPLES]
 import sys
 from pathlib import Path
 
-from lpips_repro.cli import run
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.bapps.prepare import prepare_bapps
 from lpips_repro.datasets.bapps.published import ARCHIVES, COUNTS
 from lpips_repro.datasets.commands import phases_of
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.entry_point import run
 from tests.compose import CONFIGS, settings
 from tests.datasets.archives import write_archives
 

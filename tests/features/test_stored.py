@@ -136,7 +136,7 @@ import torch
 from pathlib import Path
 from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
-from lpips_repro.cli import run
+from lpips_repro.entry_point import run
 from lpips_repro.datasets.packed import open_split
 from lpips_repro.features import stored as features
 features.BATCH["cpu"] = 4

@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_whole_splits_that_the_next_run_keeps(mirror, tmp_pat
 def test_a_full_disk_leaves_nothing_of_a_split_packed_from_files(tmp_path):
     make_split(tmp_path / "data", count=10)
     code = (
-        "import sys; from pathlib import Path; from lpips_repro.cli import run\n"
+        "import sys; from pathlib import Path; from lpips_repro.entry_point import run\n"
         "from lpips_repro.datasets.packing.layout import find_splits\n"
         "from lpips_repro.datasets.packing.folders import pack_split\n"
         "from lpips_repro.datasets.packing.patches import PatchForm\n"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lpips_repro.cli import run
+from lpips_repro.entry_point import run
 from tests.compose import CONFIGS, settings
 
 ROOT = CONFIGS.parent
