@@ -1,0 +1,60 @@
+"""Whether methods differ by more than chance: a paired permutation test on what each example credits them with.
+
+If neither of two methods is better, the sign of an example's difference could as well be the other one. So signs are
+flipped at random, many times; p is the share of draws whose mean is at least as far from 0 as the one observed.
+"""
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.special import ndtr
+
+DRAWS = 10_000
+# If fewer draws are as extreme as what is observed, their share is too coarse: p comes from the normal distribution.
+RESOLVED = 10
+BLOCK = 500  # draws at once, which bounds the memory
+
+
+def flipped_means(differences: np.ndarray, seed: int, split: str) -> np.ndarray:
+    """The means of differences whose signs are flipped at random, (rows, DRAWS).
+
+    Args:
+        differences: of the credits in each example of a split, (rows, N).
+        seed, split: one seed and split give the same flips each time, so that all rows are compared on the same ones.
+    """
+    rows, count = differences.shape
+    generator = np.random.default_rng([seed, zlib.crc32(split.encode()), 2])
+    total, means = differences.sum(axis=1), np.empty((rows, DRAWS))
+    for start in range(0, DRAWS, BLOCK):
+        size = min(BLOCK, DRAWS - start)
+        random = np.frombuffer(generator.bytes(size * -(-count // 8)), np.uint8).reshape(size, -1)
+        kept = np.unpackbits(random, axis=1, count=count).astype(np.float64)
+        means[:, start : start + size] = (2 * differences @ kept.T - total[:, None]) / count
+    return means
+
+
+def two_sided_p(observed: float, draws: np.ndarray, deviation: float) -> tuple[float, str]:
+    """The probability of a difference at least as large, in either direction, if signs are random.
+
+    Args:
+        observed: the difference; draws: those of flipped signs, (DRAWS,); deviation: their exact standard deviation.
+
+    Returns:
+        p, and how it was found: "permutation" or "normal".
+    """
+    if deviation == 0:  # no example tells the two methods apart
+        return 1.0, "permutation"
+    extreme = int((np.abs(draws) >= abs(observed) * (1 - 1e-9)).sum())  # sums in another order are as extreme
+    if extreme < RESOLVED:
+        return float(2 * ndtr(-abs(observed) / deviation)), "normal"
+    return (extreme + 1) / (len(draws) + 1), "permutation"
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's adjusted p of several tests, by name."""
+    adjusted, largest = {}, 0.0
+    for rank, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, (len(p) - rank) * value))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p}
