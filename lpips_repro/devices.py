@@ -3,8 +3,9 @@
 import contextlib
 import functools
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,16 +39,26 @@ def pin(tensor: Tensor) -> Tensor:
     return tensor.pin_memory()
 
 
-def read_ahead(read: Callable[[Item], Value], items: Iterable[Item]) -> Generator[Value, None, None]:
-    """What `read` gives for each item: a thread reads the next one while the caller works with this one."""
-    with ThreadPoolExecutor(1) as reader:
-        coming = None
-        for item in items:
-            now, coming = coming, reader.submit(read, item)
-            if now is not None:
-                yield now.result()
-        if coming is not None:
-            yield coming.result()
+def read_ahead(
+    read: Callable[[Item], Value], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
+) -> Generator[Value, None, None]:
+    """What `read` gives for each item, in their order: threads read the next ones while the caller works with this one.
+
+    Args:
+        read: reads one item; items: in order.
+        threads: how many read at the same time; ahead: items that are read in advance.
+    """
+    coming: deque[Future[Value]] = deque()
+    with ThreadPoolExecutor(threads) as readers:
+        try:
+            for item in items:
+                coming.append(readers.submit(read, item))
+                if len(coming) > ahead:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            readers.shutdown(cancel_futures=True)
 
 
 @functools.cache

@@ -7,7 +7,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lpips_repro.errors import UserError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+# At the top of the repository; an installed wheel has them inside the package.
+_INSIDE = Path(__file__).parents[1] / "configs"
+CONFIGS = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[2] / "configs"
 # The last part of their names; mirrors, which can be addresses, expand `~` themselves.
 PATHS = {
     *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),

@@ -14,6 +14,7 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
+from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,17 @@ class Engine:
 
     Attributes:
         device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
-        passes: through backbones, each shared by all methods over one backbone and version: see `Distance`.
+        passes: through backbones, each shared by all methods over one backbone and version, and what runs as it is:
+            `measure` and core of `Distance`.
         features: folder of the channel means that training stores, which save a pass if they are there.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     compiled: bool = False
-    passes: dict[tuple[str, ...], Callable[..., Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    passes: dict[tuple[str, ...], tuple[Callable[..., Tensor], Core | None]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     features: Path | None = None
 
 
@@ -50,12 +54,15 @@ class Distance:
         identity: all that its values depend on, beside the images.
         finish: makes the distances of that. Methods with the same `measure` share what it gives.
         stored: what `measure` would give for a split, (items, len(others), ...), if it is stored, else None.
+        lpips: of an LPIPS that runs as it is, neither compiled nor in another dtype: its core and its head (C,), for
+            what else they can do.
     """
 
     measure: Callable[..., Tensor]
     identity: dict[str, Any]
     finish: Callable[[Tensor], Tensor] | None = None
     stored: Callable[[Split], np.ndarray | None] | None = None
+    lpips: tuple[Core, Tensor] | None = None
 
 
 def batches_of(split: Split, device: torch.device, size: int | None = None, start: int = 0) -> list[range]:

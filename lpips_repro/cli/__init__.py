@@ -1,0 +1,1 @@
+"""The command `lpips-repro`: distances of image files by every method of the tables."""

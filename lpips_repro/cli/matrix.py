@@ -1,0 +1,127 @@
+"""The distance of every image from every reference by LPIPS: each image passes the network once.
+
+The maps of images are kept for that, in at most `KEPT_BYTES`. More images are worked on in tiles of half of that: of
+three tiles or more, an image passes the network once per pair of tiles.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpips_repro.cli.pairing import Pair
+from lpips_repro.cli.reading import Reading, scaled, to_batch
+from lpips_repro.cli.score import Scored
+from lpips_repro.devices import read_ahead
+from lpips_repro.errors import UserError
+from lpips_repro.images import read_rgb
+from lpips_repro.metrics.lpips.all_pairs import all_pairs, maps_of_image
+from lpips_repro.metrics.lpips.core import Core
+from lpips_repro.progress import Progress
+
+KEPT_BYTES = 2 << 30
+AHEAD = 16  # images that are decoded in advance
+
+
+@dataclass
+class Tile:
+    """The maps of the images from `start` to `stop`: by size and index, per layer (places, C)."""
+
+    start: int
+    stop: int
+    maps: dict[tuple[int, ...], dict[int, list[Tensor]]] = field(default_factory=dict)
+
+
+class LPIPSMatrix:
+    """The distances of images from references, by methods over one backbone and version.
+
+    Args:
+        core: of the methods; heads: of each method, (C,), by label.
+        refs, images: the files; the same sequence for those of one folder.
+        device: of the core; reading: of the files.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        heads: Mapping[str, Tensor],
+        refs: Sequence[Path],
+        images: Sequence[Path],
+        device: torch.device,
+        reading: Reading,
+    ):
+        self.core, self.heads, self.device, self.reading = core, heads, device, reading
+        self.refs, self.images, self.one_folder = refs, images, refs is images
+        self.scored = [[Scored(Pair(ref, image)) for image in images] for ref in refs]
+        self.faults: dict[Path, str] = {}
+
+    def fill(self, progress: Progress) -> list[Scored]:
+        """The distances by reference and then by image; where there is none, the reason."""
+        rows, last = self._tile(self.refs, 0, progress), None
+        while True:
+            begin = rows.start if self.one_folder else 0
+            while begin < len(self.images):
+                same = self.one_folder and begin == rows.start
+                last = rows if same else self._tile(self.images, begin, progress)
+                self._add(rows, last, mirrored=self.one_folder and not same)
+                begin = last.stop
+            if rows.stop == len(self.refs):
+                return [self._explained(one) for row in self.scored for one in row]
+            # The last tile of two is the next row already.
+            is_next = self.one_folder and last is not None and last.start == rows.stop
+            rows = last if is_next and last else self._tile(self.refs, rows.stop, progress)
+
+    def _add(self, rows: Tile, columns: Tile, *, mirrored: bool) -> None:
+        for size in rows.maps.keys() & columns.maps.keys():
+            refs, others = rows.maps[size], columns.maps[size]
+            for label, head in self.heads.items():
+                found = all_pairs(list(refs.values()), list(others.values()), head).tolist()
+                for i, values in zip(refs, found, strict=True):
+                    for j, value in zip(others, values, strict=True):
+                        for one in (self.scored[i][j], *([self.scored[j][i]] if mirrored else [])):
+                            one.size, one.distances[label] = (size[0], size[1]), value
+
+    def _explained(self, one: Scored) -> Scored:
+        faults = [self.faults[path] for path in (one.pair.ref, one.pair.image) if path in self.faults]
+        if faults:
+            one.faults[""] = faults[0]
+        elif not one.distances:
+            one.faults[""] = f"{one.pair.image}: not of the size of {one.pair.ref}: --resize HxW scales all images"
+        return one
+
+    @torch.inference_mode()
+    def _tile(self, paths: Sequence[Path], start: int, progress: Progress) -> Tile:
+        """The images from `start` on whose maps fit in half of the memory."""
+        tile, kept = Tile(start, start), 0
+        for pixels in self._decoded(paths[start:]):
+            index, tile.stop = tile.stop, tile.stop + 1
+            progress.update()
+            if isinstance(pixels, UserError):
+                self.faults[paths[index]] = str(pixels)
+                continue
+            try:
+                maps = maps_of_image(self.core, to_batch([pixels], self.device), normalize=True)
+            except ValueError as error:  # such as an image that is too small
+                self.faults[paths[index]] = f"{paths[index]}: {error}"
+                continue
+            tile.maps.setdefault(pixels.shape[:2], {})[index] = maps
+            kept += sum(layer.nbytes for layer in maps)
+            if kept >= KEPT_BYTES / 2:
+                break
+        return tile
+
+    def _decoded(self, paths: Sequence[Path]) -> Iterator[np.ndarray | UserError]:
+        """The pixels of images, in their order, read by threads in advance."""
+
+        def read(path: Path) -> np.ndarray | UserError:
+            try:
+                pixels = read_rgb(path, self.reading.background)
+            except UserError as error:
+                return error
+            return scaled(pixels, self.reading.resize) if isinstance(self.reading.resize, tuple) else pixels
+
+        return read_ahead(read, paths, threads=os.cpu_count() or 1, ahead=AHEAD)

@@ -1,0 +1,71 @@
+"""Image files as what methods compare: decoded, of one size, and in a batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lpips_repro.cli.pairing import Pair
+from lpips_repro.devices import send
+from lpips_repro.errors import UserError, check_utf8
+from lpips_repro.images import as_floats, read_rgb
+
+Images = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How image files are read: the color behind transparent pixels, and the size that images are scaled to.
+
+    Attributes:
+        background: see `lpips_repro.images`.
+        resize: None for none; "ref" for that of the reference; or (height, width) of both images.
+    """
+
+    background: str = "white"
+    resize: str | tuple[int, int] | None = None
+
+
+def read_pair(pair: Pair, reading: Reading, read_ref: Callable[[Path, str], np.ndarray] = read_rgb) -> Images:
+    """The pixels of a pair, of one size.
+
+    Raises:
+        UserError: if a file cannot be read, or the sizes differ.
+    """
+    for path in (pair.ref, pair.image):
+        check_utf8(str(path))
+    ref, image = read_ref(pair.ref, reading.background), read_rgb(pair.image, reading.background)
+    if isinstance(reading.resize, tuple):
+        ref = scaled(ref, reading.resize)
+    if reading.resize is not None:
+        image = scaled(image, ref.shape[:2])
+    if ref.shape != image.shape:
+        (h, w, _), (height, width, _) = ref.shape, image.shape
+        raise UserError(
+            f"{pair.image}: {width} x {height} pixels, {pair.ref} has {w} x {h}: expected one size: --resize ref scales"
+            " it to its reference"
+        )
+    return ref, image
+
+
+def scaled(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Pixels (H, W, 3) scaled to (height, width) by Pillow's antialiased bilinear resize."""
+    height, width = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+    channels = [Image.fromarray(pixels[..., k].astype(np.float32)) for k in range(3)]
+    done = [np.asarray(channel.resize((width, height), Image.Resampling.BILINEAR)) for channel in channels]
+    return np.round(np.stack(done, axis=2)).astype(pixels.dtype)
+
+
+def to_batch(images: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """Pixels uint8 or uint16 (H, W, 3), all of one size and dtype, as float32 (N, 3, H, W) in [0, 1] on a device."""
+    if images[0].dtype != np.uint8:
+        return send(torch.cat([as_floats(image) for image in images]), device)
+    return send(np.stack(images), device).permute(0, 3, 1, 2).float().div_(255)

@@ -1,0 +1,11 @@
+"""What pyproject.toml cannot say: a wheel carries the settings of `configs/` inside the package."""
+
+from setuptools import find_namespace_packages, find_packages, setup
+
+CONFIGS = ["lpips_repro.configs", *(f"lpips_repro.configs.{name}" for name in find_namespace_packages("configs"))]
+
+setup(
+    packages=[*find_packages(include=["lpips_repro*"]), *CONFIGS],
+    package_dir={"lpips_repro.configs": "configs"},
+    package_data={"lpips_repro": ["py.typed"], **{name: ["*.yaml"] for name in CONFIGS}},
+)

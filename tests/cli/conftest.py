@@ -1,0 +1,52 @@
+"""The command in this process, and small image files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpips_repro.cli.app import main
+
+NET = "alex-gaussian"  # random weights, which every clone has
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch, capsys) -> Callable[..., Ended]:
+    """Runs `lpips-repro` with some words."""
+
+    def run(*words: object) -> Ended:
+        monkeypatch.setattr("sys.argv", ["lpips-repro", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return Ended(end.value.code or 0, printed.out, printed.err)
+
+    return run
+
+
+def write_image(path: Path, seed: int, size: tuple[int, int] = (64, 64)) -> Path:
+    """A PNG of random pixels, (height, width)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[Path, Path]:
+    """Two folders of ten images of the same names."""
+    for k in range(10):
+        write_image(tmp_path / "refs" / f"{k}.png", k)
+        write_image(tmp_path / "images" / f"{k}.png", 100 + k)
+    return tmp_path / "refs", tmp_path / "images"
