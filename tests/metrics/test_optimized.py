@@ -132,7 +132,7 @@ def test_bfloat16_changes_at_most_two_verdicts_on_the_real_triplets(net, shared,
 @pytest.mark.slow
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
 def test_bfloat16_lengthens_the_smallest_distances_and_hardly_larger_ones(net, shared, imagenet):
-    # README has the figures for more levels of noise.
+    # docs/results/precision.md has the figures for more levels of noise.
     files = sorted((shared / "bapps_real_triplets/2afc/val/disagreements/ref").glob("*.png"))
     patches = np.stack([load_patch(file, PatchForm(64, "pil_bilinear"))[0] for file in files])
     rng, metric = np.random.default_rng(0), LPIPS(net)

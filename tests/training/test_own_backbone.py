@@ -17,7 +17,7 @@ from lpips_repro.training.run import train
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 
-# What the README shows.
+# What docs/extending.md shows.
 FILE = """
 from torch import nn
 

@@ -82,7 +82,7 @@ class JustNoticeable(Protocol):
     paper_columns: ClassVar = {"jnd_map": "all"}  # published only as the mean over the splits
     score_name = "mAP"
     why_undefined = "nobody answered 'same' to any pair"
-    # Measured: see "The tables" in the README.
+    # Measured: docs/results/precision.md.
     bfloat16 = (
         "dtype=bfloat16: the distances of images that are nearly the same, as in JND pairs, are not exact in it: at"
         " half a grey level of noise they are 12 to 17 % longer, and 10 to 12 % of the comparisons change: use"
