@@ -64,7 +64,7 @@ class Folder(Dataset):
 
     def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
         """See `Dataset`."""
-        return [split for phase in phases for split in self._prepare_phase(phase)]
+        return [split for phase in phases for split in self.pack(self.find_files(phase))]
 
     def find_files(self, phase: str) -> list[SplitFolder]:
         """The splits of a phase as files.
@@ -74,13 +74,19 @@ class Folder(Dataset):
         """
         return find_splits(Path(self.settings.root), phase)
 
-    def _prepare_phase(self, phase: str) -> list[PackedSplit]:
+    def pack(self, splits: Sequence[SplitFolder], workers: int | None = None) -> list[PackedSplit]:
+        """Splits as files, packed; what is complete is opened. UserError naming the file that is at fault.
+
+        Args:
+            splits: of this dataset; workers: as for `pack_split`; None for what the settings say.
+        """
+        workers = self.workers if workers is None else workers
         cfg, root = self.settings, Path(self.settings.root)
         # One name stands for any folder, so its path tells the packed splits apart.
         digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
         packed = Path(cfg.packed) / cfg.name / cfg.form_folder / digest
         observers = cfg.observers.value if cfg.observers else UNKNOWN
-        files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in self.find_files(phase)}
+        files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in splits}
         clear_leftovers(packed, LEFTOVER)
         found = {}
         for target, split in files.items():
@@ -91,5 +97,5 @@ class Folder(Dataset):
             with exclusive(packed, leftovers=LEFTOVER):
                 for target, split in files.items():
                     if target not in found:
-                        found[target] = pack_split(split, target, cfg.form, cfg.name, observers, self.workers)
+                        found[target] = pack_split(split, target, cfg.form, cfg.name, observers, workers)
         return [found[target] for target in files]
