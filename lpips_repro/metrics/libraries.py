@@ -3,6 +3,11 @@
 The table below says what the libraries do not say in one place: which way a metric points, what it is for equal images,
 how small images may be, whether a batch is only the sum of its images, and the range of values that it takes.
 Here all of them take images in [0, 1], (N, 3, H, W), and return N values.
+
+Left out: metrics that download weights (LPIPS, DISTS and PieAPP of piq, LPIPS and DISTS of torchmetrics), take gray
+images alone (PSNR-B), or are undefined where the reference is black (ERGAS, RASE and SAM of torchmetrics). Of images
+without any structure some of the others are undefined, too: haarpsi and VIF of black ones, information_weighted_ssim,
+and spatial_correlation_coefficient and universal_image_quality_index, which are 0 then.
 """
 
 import functools
@@ -29,7 +34,7 @@ class LibraryMetric:
     """What is known of a metric of another library.
 
     Attributes:
-        least: the smallest side of images, in pixels.
+        least: the smallest side of images, in pixels, from which it gives numbers that grow with the difference.
         best: its value for equal images; infinity if it has none.
         similarity: a larger value means more similar.
         settings: with which the function returns a value per image.
@@ -63,31 +68,33 @@ _ST_LPIPS = functools.partial(LibraryMetric, network=shift_tolerant_lpips, span=
 LIBRARY_METRICS: dict[str, dict[str, LibraryMetric]] = {
     "piq": {
         "dss": _OF_PIQ(32),
-        "fsim": _OF_PIQ(8),
-        "gmsd": LibraryMetric(8, settings=_EACH),
+        "fsim": _OF_PIQ(2),
+        "gmsd": LibraryMetric(3, settings=_EACH),
         "haarpsi": _OF_PIQ(16),
         "information_weighted_ssim": _OF_PIQ(161),
-        "mdsi": LibraryMetric(8, settings=_EACH),
+        "mdsi": LibraryMetric(2, settings=_EACH),
         "multi_scale_gmsd": LibraryMetric(17, settings=_EACH),
         "multi_scale_ssim": _OF_PIQ(161),
-        "psnr": _OF_PIQ(8, best=80.0),
-        "srsim": _OF_PIQ(41, alone=True),
+        "psnr": _OF_PIQ(1, best=80.0),
+        "srsim": _OF_PIQ(40, alone=True),
         "ssim": _OF_PIQ(11),
         "vif_p": _OF_PIQ(41),
-        "vsi": _OF_PIQ(8),
+        "vsi": _OF_PIQ(2),
     },
     "torchmetrics": {
         "multiscale_structural_similarity_index_measure": _OF_TORCHMETRICS(176, settings=_EACH | _UNIT),
         "peak_signal_noise_ratio": _OF_TORCHMETRICS(1, best=float("inf"), settings=_EACH | _UNIT | {"dim": (1, 2, 3)}),
-        "spatial_correlation_coefficient": _OF_TORCHMETRICS(9, settings=_EACH),
-        "structural_similarity_index_measure": _OF_TORCHMETRICS(11, settings=_EACH | _UNIT),
+        "root_mean_squared_error_using_sliding_window": LibraryMetric(9, alone=True),
+        "spatial_correlation_coefficient": _OF_TORCHMETRICS(8, settings=_EACH),
+        "structural_similarity_index_measure": _OF_TORCHMETRICS(6, settings=_EACH | _UNIT),
+        "universal_image_quality_index": _OF_TORCHMETRICS(11, alone=True),
         "visual_information_fidelity": _OF_TORCHMETRICS(41, alone=True, span=(0.0, 255.0)),
     },
     "stlpips_pytorch": {
-        "alex": _ST_LPIPS(64, settings={"net": "alex"}),
-        "vgg": _ST_LPIPS(64, settings={"net": "vgg"}),
+        "alex": _ST_LPIPS(21, settings={"net": "alex"}),
+        "vgg": _ST_LPIPS(18, settings={"net": "vgg"}),
     },
-    "DISTS_pytorch": {"DISTS": LibraryMetric(16, network=dists)},
+    "DISTS_pytorch": {"DISTS": LibraryMetric(1, network=dists)},
 }
 # Where the functions of a library are, if not in the library itself.
 _MODULES = {"torchmetrics": "torchmetrics.functional.image"}
