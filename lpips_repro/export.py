@@ -1,16 +1,24 @@
 """A metric as a file that other programs run: ONNX (`.onnx`), or a program of `torch.export` (`.pt2`).
 
 Inputs x and y are float32 (N, 3, H, W) in [-1, 1] with any N, H and W, whose values are not checked. The output is the
-N distances, or a map (N, 1, H, W) of a spatial metric. The file is checked after it is written, on batches and sizes
-that the export did not see.
+N distances, or a map (N, 1, H, W) of a spatial metric. What is to be written is loaded again and compared with the
+metric, on batches and sizes that the export did not see, and only then becomes a file:
+
+    onnxruntime.InferenceSession("alex.onnx").run(None, {"x": x, "y": y})[0]   # NumPy arrays
+    torch.export.load("alex.pt2").module()(x, y)                               # tensors
+
+`torch.export` treats sizes of 1 as special, so each feature map must have at least two pixels a side. The smallest
+images (47 for alex, 33 for squeeze, 32 for vgg) are therefore larger than those of the metric itself. A program refuses
+smaller ones; of an ONNX file nothing is promised for them.
 """
 
+import contextlib
 import importlib.util
+import logging
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +27,9 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from lpips_repro.errors import UserError
-from lpips_repro.files.writing import partial_of
+from lpips_repro.files import write_whole
 from lpips_repro.metrics.lpips import LPIPS
 
-SUFFIXES = (".onnx", ".pt2")
 TRACED = (2, 3, 64, 80)  # batch and size that the export sees
 CHECKED = ((1, 3, 96, 112), (3, 3, 75, 131))
 TOLERANCE = 1e-5
@@ -33,9 +40,10 @@ Runner = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written and checked.
+    """A file that was checked and written.
 
     Attributes:
+        path: the file.
         difference: the largest absolute difference from the metric, on batches and sizes that the export did not see.
         smallest: the smallest side of images that it takes.
     """
@@ -46,61 +54,86 @@ class Exported:
 
 
 def export(metric: LPIPS, path: Path) -> Exported:
-    """Write a metric to a file, load the file again and compare its distances with the metric's.
+    """Write a metric to a file whose distances are the metric's.
 
     Args:
-        metric: on the CPU; path: ends in `.onnx` or `.pt2`, which says what is written.
+        metric: on the CPU.
+        path: ends in `.onnx` or `.pt2`, which says what is written. A file that is there is replaced.
 
     Raises:
-        UserError: for another suffix, if a package is missing, if the network cannot be exported, or if the distances
-            differ by more than 1e-5. No file is left then.
+        UserError: for another suffix or a place that cannot be written to, if a package is missing, if the network
+            cannot be exported, or if the distances differ by more than 1e-5. Nothing is written then.
     """
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path}: expected a name that ends in {' or '.join(FORMATS)}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{path}: {'is a folder' if path.is_dir() else f'{path.parent}: no such folder'}: name a file")
     if path.suffix == ".onnx" and (missing := [name for name in PACKAGES if not importlib.util.find_spec(name)]):
-        raise UserError(f"{path}: ONNX needs {', '.join(missing)}: pip install 'lpips_repro[export]'")
-    program = _traced(metric)
-    partial = partial_of(path, 0).with_suffix(path.suffix)
+        raise UserError(f'{path}: ONNX needs {", ".join(missing)}: run pip install "lpips_repro[export]"')
+    name = metric.backbone.name
     try:
-        run = _write_onnx(program, partial) if path.suffix == ".onnx" else _write_program(program, partial)
+        program = _traced(metric)
+        content, run = FORMATS[path.suffix](program)
         difference = max(_difference(metric, run, shape) for shape in CHECKED)
-        if not difference <= TOLERANCE:
-            raise UserError(f"{path}: its distances differ by {difference:.2g} from the metric's: nothing is written")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except Exception as error:  # of torch, onnxscript and onnxruntime, which have many types for it
+        raise UserError(f"{path}: {name} cannot be exported for any batch and size: {_first_line(error)}") from error
+    if not difference <= TOLERANCE:
+        raise UserError(f"{path}: its distances differ by {difference:.2g} from the metric's: nothing is written")
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: nothing is written") from error
     return Exported(path, difference, _smallest_side(program))
 
 
 def _traced(metric: LPIPS) -> ExportedProgram:
-    shape = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}
-    try:
-        return torch.export.export(metric, (_images(TRACED, 0), _images(TRACED, 1)), dynamic_shapes=(shape, shape))
-    except Exception as error:  # torch has many types for it
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{metric.backbone.name}: torch.export cannot export this network: {reason}") from error
+    shape = dict.fromkeys((0, 2, 3), Dim.DYNAMIC)
+    return torch.export.export(metric, (_images(TRACED, 0), _images(TRACED, 1)), dynamic_shapes=(shape, shape))
 
 
-def _write_program(program: ExportedProgram, path: Path) -> Runner:
-    torch.export.save(program, path)
-    return torch.export.load(path).module()
+def _pt2(program: ExportedProgram) -> tuple[bytes, Runner]:
+    file = BytesIO()
+    with warnings.catch_warnings():
+        # Of weights in channels-last order, which is a view of their storage; they are compared after loading.
+        warnings.filterwarnings("ignore", "No complete tensor found in the group")
+        torch.export.save(program, file)
+    content = file.getvalue()
+    return content, torch.export.load(BytesIO(content)).module()
 
 
-def _write_onnx(program: ExportedProgram, path: Path) -> Runner:
+def _onnx(program: ExportedProgram) -> tuple[bytes, Runner]:
     import onnxruntime
 
-    with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()):
-        written: Any = torch.onnx.export(
-            program, dynamo=True, input_names=["x", "y"], output_names=["distance"], verbose=False
-        )
-        written.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names: dict[str, Any] = {"input_names": ["x", "y"], "output_names": ["distance"]}
+    with _without_notes_of_folding():
+        written: Any = torch.onnx.export(program, dynamo=True, verbose=False, **names)
+    content: bytes = written.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def run(x: Tensor, y: Tensor) -> Tensor:
         (found,) = session.run(None, {"x": x.numpy(), "y": y.numpy()})
         return torch.from_numpy(found)
 
-    return run
+    return content, run
+
+
+@contextlib.contextmanager
+def _without_notes_of_folding() -> Iterator[None]:
+    """onnxscript warns of each constant that it does not fold, which changes no value."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Skipping constant folding")
+
+    log = logging.getLogger("onnxscript.optimizer._constant_folding")
+    log.addFilter(is_news)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_news)
+
+
+# By the suffix of a file: from a program to its content, and to what that computes.
+FORMATS: dict[str, Callable[[ExportedProgram], tuple[bytes, Runner]]] = {".onnx": _onnx, ".pt2": _pt2}
 
 
 @torch.inference_mode()
@@ -115,4 +148,8 @@ def _images(shape: tuple[int, ...], seed: int) -> Tensor:
 
 def _smallest_side(program: ExportedProgram) -> int:
     """The least height and width that the export allows, which can be more than the network's."""
-    return max((int(limits.lower) for limits in list(program.range_constraints.values())), default=0)
+    return max(int(limits.lower) for limits in program.range_constraints.values())
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
