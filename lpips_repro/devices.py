@@ -40,20 +40,20 @@ def pin(tensor: Tensor) -> Tensor:
 
 
 def read_ahead(
-    read: Callable[[Item], Value], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
+    read: Callable[[Item], Value], items: Iterable[Item], *, threads: int = 1, ahead: Callable[[], int] = lambda: 1
 ) -> Generator[Value, None, None]:
     """What `read` gives for each item, in their order: threads read the next ones while the caller works with this one.
 
     Args:
         read: reads one item; items: in order.
-        threads: how many read at the same time; ahead: items that are read in advance.
+        threads: how many read at the same time; ahead: items that are read in advance, asked for again every time.
     """
     coming: deque[Future[Value]] = deque()
     with ThreadPoolExecutor(threads) as readers:
         try:
             for item in items:
                 coming.append(readers.submit(read, item))
-                if len(coming) > ahead:
+                while len(coming) > ahead():
                     yield coming.popleft().result()
             while coming:
                 yield coming.popleft().result()

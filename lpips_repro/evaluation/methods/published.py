@@ -15,7 +15,7 @@ from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
 from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.distances.compute import Distance, Engine, of_pairs
+from lpips_repro.evaluation.distances.compute import Distance, Engine, distances_of, of_pairs
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method, in_order, paper_row
 from lpips_repro.features.stored import means_of_training
@@ -88,7 +88,8 @@ def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
         where = circumstances(Engine(engine.device), (function, to_distance))
         # Nested: a setting may have any name, one of the other keys for example.
         identity = {"function": chosen, "settings": metric.settings, **where, **how}
-        return Distance(of_pairs(metric_of, to_distance, copied=not is_ours), identity)
+        measure = of_pairs(metric_of, copied=not is_ours)
+        return Distance(measure, identity, distances_of(to_distance), measures_value=True)
 
     return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 
