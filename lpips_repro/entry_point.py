@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 import lpips_repro.datasets  # noqa: F401 (registers those that settings can choose)
 from lpips_repro.config import explain
 from lpips_repro.config.addresses import public
+from lpips_repro.config.library_metrics import register_library_metrics
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
@@ -45,6 +46,7 @@ def run(main: Callable[[], None]) -> None:
         for word in sys.argv[1:]:
             check_utf8(word)
         register_timm_nets(sys.argv[1:])
+        register_library_metrics(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         print(f"interrupted: {KEPT}", file=sys.stderr)

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 import lpips_repro.datasets
 import lpips_repro.pretraining.tasks  # noqa: F401 (both register what settings can choose)
+from lpips_repro.config.library_metrics import register_library_metrics
 from lpips_repro.config.timm_nets import register_timm_nets
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -15,5 +16,6 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def settings(config: str, *overrides: str) -> DictConfig:
     """The composed settings of a script."""
     register_timm_nets(overrides)
+    register_library_metrics(overrides)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(config, overrides=list(overrides))

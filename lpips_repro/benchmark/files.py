@@ -12,6 +12,7 @@ import functools
 import itertools
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def _floor(metric: LPIPS, files: Sequence[Path]) -> Call:
     @torch.inference_mode()
     def call() -> None:
         blocks = [range(start, min(start + at_once, len(files))) for start in range(0, len(files), at_once)]
-        for pixels in read_ahead(read, blocks, threads=2, ahead=lambda: 4):
+        for pixels in read_ahead(read, blocks, ThreadPoolExecutor(2), ahead=lambda: 4):
             for _ in metric.backbone.each_map(to_batch(pixels, device)):
                 pass
 

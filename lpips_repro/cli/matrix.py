@@ -4,23 +4,21 @@ The maps of images are kept for that, in at most `KEPT_BYTES`. More images are w
 three tiles or more, an image passes the network once per pair of tiles.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lpips_repro.cli.pairing import Pair
 from lpips_repro.cli.reading import Reading, read_file, to_batch
-from lpips_repro.cli.score import OUT_OF_MEMORY, Scored
-from lpips_repro.devices import read_ahead
+from lpips_repro.cli.score import Scored
+from lpips_repro.devices import read_ahead, workers
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import fault_of
+from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.all_pairs import all_pairs, maps_of_image
-from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.progress import Progress
 
 KEPT_BYTES = 2 << 30
@@ -39,21 +37,21 @@ class LPIPSMatrix:
     """The distances of images from references, by methods over one backbone and version.
 
     Args:
-        core: of the methods; heads: of each method, (C,), by label.
+        metric: for its backbone; heads: of each method, (C,), by label.
         refs, images: the files; the same sequence for those of one folder.
-        device: of the core; reading: of the files.
+        device: of the metric; reading: of the files.
     """
 
     def __init__(
         self,
-        core: Core,
+        metric: LPIPS,
         heads: Mapping[str, Tensor],
         refs: Sequence[Path],
         images: Sequence[Path],
         device: torch.device,
         reading: Reading,
     ):
-        self.core, self.heads, self.device, self.reading = core, heads, device, reading
+        self.metric, self.heads, self.device, self.reading = metric, heads, device, reading
         self.refs, self.images, self.one_folder = refs, images, refs is images
         self.scored = [[Scored(Pair(ref, image)) for image in images] for ref in refs]
         self.faults: dict[Path, str] = {}
@@ -98,37 +96,34 @@ class LPIPSMatrix:
         elif not one.distances:
             one.faults[""] = f"{one.pair.image}: not of the size of {one.pair.ref}: --resize HxW scales all images"
 
-    @torch.inference_mode()
     def _tile(self, paths: Sequence[Path], start: int, progress: Progress) -> Tile:
         """The images from `start` on whose maps fit in half of the memory."""
         tile, kept = Tile(start, start), 0
-        for pixels in self._decoded(paths[start:]):
+        for size, maps in self._mapped(paths[start:]):
             index, tile.stop = tile.stop, tile.stop + 1
             progress.update()
-            if isinstance(pixels, str):
-                self.faults[paths[index]] = pixels
+            if isinstance(maps, str):
+                self.faults[paths[index]] = maps
                 continue
-            try:
-                maps = maps_of_image(self.core, to_batch([pixels], self.device), normalize=True)
-            except (ValueError, MemoryError, RuntimeError) as error:  # such as an image that is too small
-                self.faults[paths[index]] = f"{paths[index]}: {fault_of(error)}"
-                continue
-            tile.maps.setdefault(pixels.shape[:2], {})[index] = maps
+            tile.maps.setdefault(size, {})[index] = maps
             kept += sum(layer.nbytes for layer in maps)
             if kept >= KEPT_BYTES / 2:
                 break
         return tile
 
-    def _decoded(self, paths: Sequence[Path]) -> Iterator[np.ndarray | str]:
-        """The pixels of images, in their order, or why there are none; read by threads in advance."""
+    def _mapped(self, paths: Sequence[Path]) -> Iterator[tuple[tuple[int, ...], list[Tensor] | str]]:
+        """The size and the maps of images, in their order, or why there are none; made by threads in advance."""
 
-        def read(path: Path) -> np.ndarray | str:
+        @torch.inference_mode()
+        def maps_of(path: Path) -> tuple[tuple[int, ...], list[Tensor] | str]:
             try:
-                return read_file(path, self.reading)
+                pixels = read_file(path, self.reading)
+                image = to_batch([pixels], self.device)
+                return pixels.shape[:2], maps_of_image(self.metric, image, normalize=True)
             except UserError as error:
-                return str(error)
-            except MemoryError:
-                return f"{path}: {OUT_OF_MEMORY}"
+                return (), str(error)
+            except (ValueError, MemoryError, RuntimeError) as error:  # such as an image that is too small
+                return (), f"{path}: {fault_of(error)}"
 
-        threads = os.cpu_count() or 1
-        return read_ahead(read, paths, threads=threads, ahead=lambda: 2 * threads)
+        with workers() as pool:
+            yield from read_ahead(maps_of, paths, pool, ahead=torch.get_num_threads)

@@ -3,17 +3,19 @@
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from lpips_repro.cli.methods import ReadyMethod
 from lpips_repro.cli.pairing import Pair
 from lpips_repro.cli.reading import Images, Reading, read_file, read_pair, to_batch
-from lpips_repro.devices import read_ahead
+from lpips_repro.devices import read_ahead, workers
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances.compute import fault_of, measure_batch
+from lpips_repro.evaluation.distances.compute import Distance, fault_of, measure_batch
 from lpips_repro.progress import Progress
 
 # Pixels of references at once if no batch size is given. More are no faster on a CPU, which works on a few at a time.
@@ -40,6 +42,7 @@ class Scored:
 OUT_OF_MEMORY = "too large for the memory"
 
 Group = list[tuple[Scored, Images]]
+Key = tuple[str, str]  # "distance" or "value", and the label of a method
 
 
 class Scorer:
@@ -58,9 +61,9 @@ class Scorer:
         reading: Reading,
         batch_size: int | None = None,
     ):
-        # Both from one `measure`: the metric's own value is what it gives before that is made a distance.
         self.distances = {("distance", method.label): method.distance for method in methods}
-        self.values = {
+        # From the same `measure`: the metric's own value is what it gives before that is made a distance.
+        self.distances |= {
             ("value", method.label): dataclasses.replace(method.distance, finish=None)
             for method in methods
             if method.distance.measures_value
@@ -69,6 +72,10 @@ class Scorer:
 
     def fill(self, scored: Sequence[Scored], progress: Progress) -> None:
         """Put in the distances of pairs, or the reason if one cannot be compared; a batch at a time is complete."""
+        with workers() as self.pool:
+            self._fill(scored, progress)
+
+    def _fill(self, scored: Sequence[Scored], progress: Progress) -> None:
         waiting: dict[tuple[int, ...], Group] = {}
         for one, images in self._decoded(scored):
             if isinstance(images, str):
@@ -103,13 +110,12 @@ class Scorer:
             ahead[0] = self._at_once(images[0].shape[:2])
             return one, images
 
-        yield from read_ahead(read, scored, threads=threads, ahead=lambda: ahead[0])
+        yield from read_ahead(read, scored, ThreadPoolExecutor(threads), ahead=lambda: ahead[0])
 
     def _measure(self, group: Group, progress: Progress) -> None:
         try:
             refs, others = (to_batch([images[k] for _, images in group], self.device) for k in (0, 1))
-            with torch.inference_mode():
-                found, faults = measure_batch(self.distances | self.values, (refs, others))
+            found, faults = self._distances_of(refs, others)
         except (MemoryError, RuntimeError) as error:
             found, faults = {}, {("distance", ""): fault_of(error)}
         if faults and len(group) > 1:  # perhaps of one pair: a broken metric, or too little memory for all at once
@@ -117,7 +123,7 @@ class Scorer:
                 self._measure([pair], progress)
             return
         # As the shortest text of a float32: 0.721881, not 0.72188103199005127.
-        rows = {key: [float(str(value)) for value in values[0].cpu().numpy()] for key, values in found.items()}
+        rows = {key: [float(str(value)) for value in values.cpu().numpy()] for key, values in found.items()}
         for k, (one, _) in enumerate(group):
             one.faults |= {label: fault for (_, label), fault in faults.items()}
             for (kind, label), values in rows.items():
@@ -126,3 +132,26 @@ class Scorer:
                 else:
                     (one.distances if kind == "distance" else one.values)[label] = values[k]
         progress.update(len(group))
+
+    def _distances_of(self, refs: Tensor, others: Tensor) -> tuple[dict[Key, Tensor], dict[Key, str]]:
+        """The distances and values (N,) of a batch, and faults: of networks a part of the batch in each worker.
+
+        Functions of others may not be made for threads, and have all of it.
+        """
+        networks = {key: distance for key, distance in self.distances.items() if distance.lpips}
+        count = torch.get_num_threads() if self.device.type == "cpu" else 1
+        parts = list(zip(refs.chunk(count), others.chunk(count), strict=True))
+        tasks = [self.pool.submit(_measured, networks, part) for part in parts] if networks else []
+        rest = {key: distance for key, distance in self.distances.items() if key not in networks}
+        found, faults = _measured(rest, (refs, others)) if rest else ({}, {})
+        done = [task.result() for task in tasks]
+        for key in networks:
+            if all(key in values for values, _ in done):
+                found[key] = torch.cat([values[key] for values, _ in done])
+        return found, faults | {key: fault for _, failed in done for key, fault in failed.items()}
+
+
+@torch.inference_mode()
+def _measured(distances: Mapping[Key, Distance], images: Sequence[Tensor]) -> tuple[dict[Key, Tensor], dict[Key, str]]:
+    found, faults = measure_batch(distances, images)
+    return {key: values[0] for key, values in found.items()}, faults

@@ -75,14 +75,14 @@ class Session:
         if self.reading.resize == "ref":
             raise UserError("--resize ref: a matrix has no single reference: use --resize HxW")
         found: dict[Pair, Scored] = {}
-        for core, methods in self._by_core().items():
-            if core is None:
+        for metric, methods in self._by_pass().items():
+            if metric is None:
                 part = [Scored(Pair(ref, image)) for ref in refs for image in images]
                 with self._progress(len(part), "pair") as progress:
                     Scorer(methods, self.device, self.reading, self.batch_size).fill(part, progress)
             else:
                 heads = {method.label: method.distance.lpips[1] for method in methods if method.distance.lpips}
-                matrix = LPIPSMatrix(core, heads, refs, images, self.device, self.reading)
+                matrix = LPIPSMatrix(metric, heads, refs, images, self.device, self.reading)
                 with self._progress(len(refs) + (0 if images is refs else len(images)), "image") as progress:
                     matrix.fill(progress)
                 part = [one for row in matrix.scored for one in row]
@@ -136,9 +136,9 @@ class Session:
         except KeyboardInterrupt:
             self.interrupted = True
 
-    def _by_core(self) -> dict[LPIPS | None, list[ReadyMethod]]:
+    def _by_pass(self) -> dict[LPIPS | None, list[ReadyMethod]]:
+        """The methods by the metric that they share a pass through a backbone with; None for those without one."""
         groups: dict[LPIPS | None, list[ReadyMethod]] = {}
         for method in self.methods:
-            core = method.distance.lpips[0] if method.distance.lpips else None
-            groups.setdefault(core, []).append(method)
+            groups.setdefault(method.distance.lpips[0] if method.distance.lpips else None, []).append(method)
         return groups

@@ -1,23 +1,27 @@
 """Metrics of other libraries by name: `piq/mdsi`, `torchmetrics/visual_information_fidelity`, `stlpips_pytorch/alex`.
 
 The table below says what the libraries do not say in one place: which way a metric points, what it is for equal images,
-how small images may be, and whether a batch is only the sum of its images. All take images in [0, 1], (N, 3, H, W),
-and return N values.
+how small images may be, whether a batch is only the sum of its images, and the range of values that it takes.
+Here all of them take images in [0, 1], (N, 3, H, W), and return N values.
 """
 
 import functools
 import importlib
+import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lpips_repro.errors import UserError, expected
+from lpips_repro.metrics.library_networks import dists, shift_tolerant_lpips
+from lpips_repro.precision import full_float32
+from lpips_repro.weights.state_dicts import digest_state
 
-Function = Callable[[Tensor, Tensor], Tensor]
+INSTALL = 'pip install "lpips_repro[later]"'
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,9 @@ class LibraryMetric:
         best: its value for equal images; infinity if it has none.
         similarity: a larger value means more similar.
         settings: with which the function returns a value per image.
-        alone: images are given one by one, because in a batch they change each other's values.
-        module: a network, which is made first, with `settings`; its input is scaled to [-1, 1] if `signed`.
+        alone: images are given one by one, because in a batch they change each other's values, or are averaged.
+        network: builds the metric, which is a network, from `settings`; None of a function.
+        span: the range of values that it takes, to which images in [0, 1] are scaled.
     """
 
     least: int
@@ -38,14 +43,21 @@ class LibraryMetric:
     similarity: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     alone: bool = False
-    module: bool = False
-    signed: bool = False
+    network: Callable[..., nn.Module] | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+
+    def to_distance(self, value: Tensor) -> Tensor:
+        """A value as a distance: 0 for equal images, or minus the value if it has no best."""
+        if not self.similarity:
+            return value
+        return self.best - value if self.best != float("inf") else -value
 
 
 _EACH = {"reduction": "none"}
+_UNIT = {"data_range": 1.0}
 _OF_PIQ = functools.partial(LibraryMetric, best=1.0, similarity=True, settings=_EACH)
 _OF_TORCHMETRICS = functools.partial(LibraryMetric, best=1.0, similarity=True)
-_STLPIPS = {"variant": "shift_tolerant", "verbose": False}
+_ST_LPIPS = functools.partial(LibraryMetric, network=shift_tolerant_lpips, span=(-1.0, 1.0))
 
 # By library, then by the name of its function.
 LIBRARY_METRICS: dict[str, dict[str, LibraryMetric]] = {
@@ -65,23 +77,20 @@ LIBRARY_METRICS: dict[str, dict[str, LibraryMetric]] = {
         "vsi": _OF_PIQ(8),
     },
     "torchmetrics": {
-        "multiscale_structural_similarity_index_measure": _OF_TORCHMETRICS(161, settings=_EACH | {"data_range": 1.0}),
-        "peak_signal_noise_ratio": _OF_TORCHMETRICS(
-            1, best=float("inf"), settings=_EACH | {"data_range": 1.0, "dim": (1, 2, 3)}
-        ),
+        "multiscale_structural_similarity_index_measure": _OF_TORCHMETRICS(176, settings=_EACH | _UNIT),
+        "peak_signal_noise_ratio": _OF_TORCHMETRICS(1, best=float("inf"), settings=_EACH | _UNIT | {"dim": (1, 2, 3)}),
         "spatial_correlation_coefficient": _OF_TORCHMETRICS(9, settings=_EACH),
-        "structural_similarity_index_measure": _OF_TORCHMETRICS(11, settings=_EACH | {"data_range": 1.0}),
-        "visual_information_fidelity": _OF_TORCHMETRICS(41, settings=_EACH),
+        "structural_similarity_index_measure": _OF_TORCHMETRICS(11, settings=_EACH | _UNIT),
+        "visual_information_fidelity": _OF_TORCHMETRICS(41, alone=True, span=(0.0, 255.0)),
     },
     "stlpips_pytorch": {
-        "alex": LibraryMetric(64, settings=_STLPIPS | {"net": "alex"}, module=True, signed=True),
-        "vgg": LibraryMetric(64, settings=_STLPIPS | {"net": "vgg"}, module=True, signed=True),
+        "alex": _ST_LPIPS(64, settings={"net": "alex"}),
+        "vgg": _ST_LPIPS(64, settings={"net": "vgg"}),
     },
-    "DISTS_pytorch": {"DISTS": LibraryMetric(16, module=True)},
+    "DISTS_pytorch": {"DISTS": LibraryMetric(16, network=dists)},
 }
-# The function or class that a name stands for, if it is not the name itself in the library itself.
-_PLACES = {"torchmetrics": "torchmetrics.functional.image", "stlpips_pytorch": "stlpips_pytorch.stlpips"}
-_CLASSES = {"stlpips_pytorch": "LPIPS"}
+# Where the functions of a library are, if not in the library itself.
+_MODULES = {"torchmetrics": "torchmetrics.functional.image"}
 
 
 def is_library_metric(name: str) -> bool:
@@ -89,51 +98,107 @@ def is_library_metric(name: str) -> bool:
     return "/" in name
 
 
+def library_metrics() -> list[str]:
+    """The names of all metrics in the table, LIBRARY/METRIC."""
+    return [f"{library}/{metric}" for library, metrics in LIBRARY_METRICS.items() for metric in metrics]
+
+
 def library_metric(name: str) -> LibraryMetric:
-    """What is known of a metric LIBRARY/METRIC; UserError if it is not in the table."""
+    """What is known of a metric LIBRARY/METRIC; UserError if it is not in the table, with those that are."""
     library, _, metric = name.partition("/")
     if library not in LIBRARY_METRICS:
-        raise UserError(f"{name}: {library}: {expected(library, LIBRARY_METRICS)}")
+        raise UserError(f"{name}: no such library: {expected(library, LIBRARY_METRICS)}")
     if metric not in LIBRARY_METRICS[library]:
-        raise UserError(f"{name}: {metric}: {expected(metric, LIBRARY_METRICS[library])}")
+        raise UserError(f"{name}: no such metric of {library}: {expected(metric, LIBRARY_METRICS[library])}")
     return LIBRARY_METRICS[library][metric]
 
 
-def load_library_metric(name: str, device: torch.device) -> Function:
-    """The function of a metric LIBRARY/METRIC: of images (N, 3, H, W) in [0, 1] on a device, it returns N values.
+class LibraryFunction:
+    """A metric LIBRARY/METRIC, ready: of images (N, 3, H, W) in [0, 1] on a device, it returns N values.
+
+    Args:
+        name: LIBRARY/METRIC.
+        device: for what it computes.
+        settings: of its function or network, which are added to those in the table, or replace them.
+        download: whether weights that are not on this computer may be downloaded.
+
+    Attributes:
+        spec: what is known of it.
+        identity: what its values depend on, besides the version of the library: name, settings, weights.
 
     Raises:
-        UserError: if the metric is not in the table, or its library is not installed.
+        UserError: if the metric is not in the table, its library is not installed or too old, weights are missing, or
+            it does not know a setting.
     """
-    spec = library_metric(name)
+
+    def __init__(
+        self, name: str, device: torch.device, settings: Mapping[str, Any] | None = None, download: bool = True
+    ):
+        self.name, self.spec = name, library_metric(name)
+        self.settings = {**self.spec.settings, **(settings or {})}
+        self.identity: dict[str, Any] = {"function": name, "settings": self.settings}
+        self._function: Callable[..., Tensor]
+        if self.spec.network is None:
+            function = _function(name)
+            _check_settings(name, function, self.settings)
+            self._function = functools.partial(function, **self.settings)
+        else:
+            _check_settings(name, self.spec.network, self.settings)
+            network = _build(name, self.spec.network, self.settings, download)
+            self.identity["weights"] = digest_state(network.state_dict())
+            self._function = network.to(device)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """N values of images y, to which x are the references; ValueError if the images are too small."""
+        height, width = x.shape[2:]
+        if min(height, width) < self.spec.least:
+            least = self.spec.least
+            raise ValueError(f"{self.name} takes images of at least {least} pixels a side: these are {height}x{width}")
+        low, high = self.spec.span
+        if (low, high) != (0, 1):
+            x, y = (low + (high - low) * images for images in (x, y))
+        with full_float32():
+            # All of these libraries take the reference second; of VIF and others it matters.
+            if self.spec.alone:
+                pairs = zip(y.split(1), x.split(1), strict=True)
+                return torch.cat([self._function(image, reference).reshape(1) for image, reference in pairs])
+            return self._function(y, x).reshape(len(x))
+
+
+def _function(name: str) -> Callable[..., Tensor]:
     library, _, metric = name.partition("/")
     try:
-        made = getattr(importlib.import_module(_PLACES.get(library, library)), _CLASSES.get(library, metric))
-    except ImportError as error:
-        raise UserError(f"{name}: {error.name} is not installed: pip install {library.replace('_', '-')}") from error
-    function = functools.partial(made, **spec.settings)
-    if spec.module:
-        with warnings.catch_warnings(action="ignore"):  # of old spellings in torchvision
-            network = made(**spec.settings).eval().requires_grad_(False).to(device)
-        function = network
-
-    def measure(x: Tensor, y: Tensor) -> Tensor:
-        if min(x.shape[2:]) < spec.least:
-            found = min(x.shape[2:])
-            raise ValueError(f"{name} takes images of at least {spec.least} pixels a side: these have {found}")
-        if spec.signed:
-            x, y = 2 * x - 1, 2 * y - 1
-        if spec.alone:
-            return torch.cat([function(a, b).reshape(1) for a, b in zip(x.split(1), y.split(1), strict=True)])
-        values: Tensor = function(x, y)
-        return values.reshape(len(x))
-
-    return measure
+        module = importlib.import_module(_MODULES.get(library, library))
+    except Exception as error:  # of another library: whatever it raises
+        raise _not_imported(name, error) from error
+    function: Callable[..., Tensor] | None = getattr(module, metric, None)
+    if function is None:
+        raise UserError(f"{name}: the installed version of {library} has no such metric: {INSTALL} --upgrade")
+    return function
 
 
-def distance_of_library(name: str, value: Tensor) -> Tensor:
-    """A value of a metric LIBRARY/METRIC as a distance: 0 for equal images, or minus the value if they have no best."""
-    spec = library_metric(name)
-    if not spec.similarity:
-        return value
-    return spec.best - value if spec.best != float("inf") else -value
+def _build(name: str, network: Callable[..., nn.Module], settings: Mapping[str, Any], download: bool) -> nn.Module:
+    try:
+        # Initial values are drawn before weights are loaded; what is deprecated in torchvision is no business of users.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
+            return network(**settings, download=download).eval().requires_grad_(False)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    except Exception as error:
+        raise _not_imported(name, error) from error
+
+
+def _not_imported(name: str, error: Exception) -> UserError:
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        return UserError(f"{name}: the package {package} is not installed: run {INSTALL}")
+    reason = str(error).strip().partition("\n")[0]
+    return UserError(f"{name}: cannot be loaded: {type(error).__name__}: {reason}")
+
+
+def _check_settings(name: str, function: Callable[..., Any], settings: Iterable[str]) -> None:
+    """UserError for a setting that a function or the builder of a network does not know."""
+    known = [one for one in inspect.signature(function).parameters if one != "download"]
+    for setting in settings:
+        if setting not in known:
+            raise UserError(f"{name}: {setting}: unknown setting: {expected(setting, known, 'some')}")

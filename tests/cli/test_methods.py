@@ -72,3 +72,23 @@ def test_a_function_that_fails_is_one_line(command, pair, own):
     assert ended.status == 1 and list(results(ended)) == ["l2-rgb"]
     (line,) = ended.err.splitlines()
     assert "ZeroDivisionError" in line and "mine.py:alike" in line
+
+
+def test_a_metric_of_another_library_is_its_value(command, pair):
+    piq = pytest.importorskip("piq")
+    import torch
+
+    found = results(command("distance", *pair, "-m", "piq/haarpsi", "--format", "json"))["piq/haarpsi"]
+    x, y = (torch.from_numpy(np.asarray(Image.open(path)) / np.float32(255)).permute(2, 0, 1)[None] for path in pair)
+    value = piq.haarpsi(x, y).item()
+    assert found["value"] == pytest.approx(value, abs=1e-6)
+    assert found["distance"] == pytest.approx(1 - value, abs=1e-6)
+    assert "function=piq/haarpsi" in found["settings"]
+
+
+def test_a_metric_that_no_library_has_is_one_line(command, pair):
+    for name in ("piq/nonsense", "nonsense/ssim"):
+        ended = command("distance", *pair, "-m", name, "-q")
+        assert ended.status == 2
+        (line,) = ended.err.splitlines()
+        assert name in line and "expected" in line

@@ -273,7 +273,7 @@ def test_a_metric_that_needs_more_pixels_is_not_run(tmp_path, monkeypatch):
         raise ValueError("needs 161 pixels")
 
     make_split(tmp_path / "data")
-    monkeypatch.setattr("lpips_repro.evaluation.methods.published.TRIAL_SIZES", ())
+    monkeypatch.setattr("lpips_repro.evaluation.methods.metrics.TRIAL_SIZES", ())
     monkeypatch.setitem(METRICS, "psnr", METRICS["psnr"]._replace(function=large))
     run(tmp_path, "metric=[l2_rgb,psnr]", "net=[]", "bootstrap=5")
     assert table(tmp_path)["psnr"]["note"] == "not run: on 2afc/val/cnn: needs 161 pixels"

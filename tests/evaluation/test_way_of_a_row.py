@@ -65,7 +65,7 @@ class Way:
 def way(tmp_path, monkeypatch):
     """The way of the row of l2-rgb in twoafc.csv; its CSV is written."""
     monkeypatch.delitem(PROTOCOLS, "2afc-likelihood")  # a table of its own
-    monkeypatch.setattr("lpips_repro.evaluation.methods.published.TRIAL_SIZES", ())  # of random images, of no row
+    monkeypatch.setattr("lpips_repro.evaluation.methods.metrics.TRIAL_SIZES", ())  # of random images, of no row
     make_split(tmp_path / "data", split="cnn", count=4)
     data = ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "data.workers=1")
     rest = ("metric=[l2_rgb]", "net=[]", "variant=[]", "bootstrap=5", "device=cpu", f"experiments={tmp_path}/e")

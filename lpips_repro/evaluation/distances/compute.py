@@ -31,15 +31,15 @@ class Engine:
 
     Attributes:
         device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
-        passes: through backbones, each shared by all methods over one backbone and version, and what runs as it is:
-            `measure` and metric of `Distance`.
+        passes: through backbones, each shared by all methods over one backbone and version: `measure` of `Distance`,
+            and the first of the metrics.
         features: folder of the channel means that training stores, which save a pass if they are there.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     compiled: bool = False
-    passes: dict[tuple[str, ...], tuple[Callable[..., Tensor], LPIPS | None]] = field(
+    passes: dict[tuple[str, ...], tuple[Callable[..., Tensor], LPIPS]] = field(
         default_factory=dict, repr=False, compare=False
     )
     features: Path | None = None
@@ -55,8 +55,7 @@ class Distance:
         identity: all that its values depend on, beside the images.
         finish: makes the distances of that. Methods with the same `measure` share what it gives.
         stored: what `measure` would give for a split, (items, len(others), ...), if it is stored, else None.
-        lpips: of an LPIPS that runs as it is, neither compiled nor in another dtype: the metric and its head (C,), for
-            what else they can do.
+        lpips: of an LPIPS, for what else it can do: the first metric with the same pass, and its own head (C,).
         measures_value: whether `measure` gives the metric's own values, such as SSIM, and `finish` the distances.
     """
 

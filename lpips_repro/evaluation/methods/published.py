@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import inspect
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +11,19 @@ from torch import Tensor
 
 from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
 from lpips_repro.backbones.registry import NotInstalledError
-from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
+from lpips_repro.config import EvaluateConfig, Init, NetConfig
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.evaluation.distances.compute import Distance, Engine, distances_of, of_pairs
-from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.distances.compute import Distance, Engine
 from lpips_repro.evaluation.methods.method import Method, in_order, paper_row
+from lpips_repro.evaluation.methods.metrics import circumstances, metric_method
 from lpips_repro.features.stored import means_of_training
-from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS, VARIANTS, VERSIONS
 from lpips_repro.metrics.lpips.channels import weighted_sum
-from lpips_repro.provenance import LIBRARIES, PACKAGE, file_of, provenance
-from lpips_repro.provenance import METRICS as METRICS_CODE
+from lpips_repro.provenance import LIBRARIES
 from lpips_repro.weights.imagenet import imagenet_state
 from lpips_repro.weights.official_lin import official_lin_state
 from lpips_repro.weights.recipe import read_recipe
 from lpips_repro.weights.state_dicts import digest_state, read_weights
-
-# Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
-TRIAL_SIZES = (64, 512)
 
 
 def list_methods(cfg: EvaluateConfig) -> list[Method]:
@@ -39,10 +32,7 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
     Raises:
         UserError: for a function, backbone, variant or version that does not exist, with those that do.
     """
-    methods = [
-        _classic(name, metric, metric.function) if metric.function else _other_program(name, metric)
-        for name, metric in cfg.metric.items()
-    ]
+    methods = [metric_method(name, metric, cfg.download) for name, metric in cfg.metric.items()]
     for name, net in cfg.net.items():
         with contextlib.suppress(NotInstalledError):  # its row says so
             check_backbone(net.backbone, f"net.{name}.backbone", net.module)
@@ -58,59 +48,6 @@ def list_methods(cfg: EvaluateConfig) -> list[Method]:
                 for seed in net.seeds or [cfg.seed]:
                     methods.append(_network(name, net, variant, version, seed, cfg.download))
     return in_order(methods)
-
-
-def _other_program(name: str, metric: MetricConfig) -> Method:
-    """Distances that another program computed: see `lpips_repro.evaluation.distances.precomputed`."""
-
-    def build(engine: Engine) -> PrecomputedDistances:
-        if not metric.distances:
-            raise UserError(metric.remedy)
-        return PrecomputedDistances(Path(metric.distances))
-
-    return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
-
-
-def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
-    check_choice(f"metric.{name}.function", chosen, METRICS)
-    function, to_distance = METRICS[chosen]
-    if refused := _refused_settings(function, metric.settings):
-        raise UserError(f"metric.{name}.settings={metric.settings}: {refused}")
-
-    def build(engine: Engine) -> Distance:
-        known = inspect.signature(function).parameters
-        how = {"compiled": True} if engine.compiled and "compiled" in known else {}
-        unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
-
-        file = file_of(function)
-        is_ours = file is not None and file.is_relative_to(PACKAGE)  # another one may change its images in place
-        metric_of = functools.partial(function, **{**unchecked, **metric.settings, **how})
-        where = circumstances(Engine(engine.device), (function, to_distance))
-        # Nested: a setting may have any name, one of the other keys for example.
-        identity = {"function": chosen, "settings": metric.settings, **where, **how}
-        measure = of_pairs(metric_of, copied=not is_ours)
-        return Distance(measure, identity, distances_of(to_distance), measures_value=True)
-
-    return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
-
-
-def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) -> Exception | None:
-    """What a metric says of settings that it refuses for images of any size, else None.
-
-    Any other error is told where it occurs: in the distances of the images that it occurs with.
-    """
-    refused: Exception | None = None
-    with torch.random.fork_rng(devices=[]):  # the metric may draw random numbers, too
-        for size in TRIAL_SIZES:
-            try:
-                function(*torch.rand(2, 1, 3, size, size, generator=torch.Generator().manual_seed(0)), **settings)
-            except (TypeError, ValueError) as error:
-                refused = error  # of the larger images: not of the size
-            except (Exception, SystemExit):  # not of the settings: the row will have it as its reason
-                return None
-            else:
-                return None
-    return refused
 
 
 def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, download: bool) -> Method:
@@ -154,14 +91,13 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         metric.to(engine.device).validate = False  # images come from bytes
         optimized = engine.compiled or engine.dtype is not torch.float32
         evaluator = metric.optimized(engine.dtype, compiled=engine.compiled) if optimized else metric
-        own_pass = functools.partial(evaluator.channel_means, normalize=True)
-        engine.passes[key] = (own_pass, None if optimized else metric)
+        engine.passes[key] = (functools.partial(evaluator.channel_means, normalize=True), metric)
+    measure, shared = engine.passes[key]
     head = metric.head.to(engine.device)
-    measure, core = engine.passes[key]
     stored = None
     if engine.features is not None and engine.dtype is torch.float32:
         stored = functools.partial(means_of_training, engine.features, *key, engine.device)
-    return Distance(measure, identity, lambda means: weighted_sum(means, head), stored, (core, head) if core else None)
+    return Distance(measure, identity, lambda means: weighted_sum(means, head), stored, (shared, head))
 
 
 def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:
@@ -200,13 +136,3 @@ def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
         except UserError as error:
             missing[name] = str(error)
     return missing
-
-
-def circumstances(
-    engine: Engine, own: Iterable[Callable[..., Any] | None] = (), libraries: tuple[str, ...] = LIBRARIES
-) -> dict[str, Any]:
-    """What else the values depend on: dtype, device, whether compiled, code and libraries; arguments as below."""
-    dtype = str(engine.dtype).removeprefix("torch.")
-    compiled = {"compiled": True} if engine.compiled else {}
-    made_by = provenance(*METRICS_CODE, libraries=libraries, own=own)
-    return {"dtype": dtype, **compiled, "device": engine.device.type, **made_by}

@@ -11,7 +11,8 @@ from lpips_repro.distortions.registry import DISTORTIONS, register_distortion
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine, measure_batch
 from lpips_repro.evaluation.methods.method import check_labels
-from lpips_repro.evaluation.methods.published import _classic, list_methods
+from lpips_repro.evaluation.methods.metrics import metric_method
+from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.paper_figures import read_paper
@@ -66,10 +67,10 @@ def test_a_setting_of_any_name_makes_another_identity(monkeypatch):
     for changed in (None, *plain):
         chosen = {**plain, **({changed: "other"} if changed else {})}
         config = MetricConfig("strange", chosen)
-        identity = _classic("strange", config, "strange").build(CPU).identity
+        identity = metric_method("strange", config).build(CPU).identity
         assert identity["dtype"] == "float32" and identity["function"] == "strange"
         seen.append(json.dumps(identity, sort_keys=True))
-        assert settings_of([_classic("strange", config, "strange")], [identity], {})["settings"] == chosen
+        assert settings_of([metric_method("strange", config)], [identity], {})["settings"] == chosen
     assert len(set(seen)) == 5
 
 
@@ -83,10 +84,10 @@ def test_a_metric_for_larger_images_is_no_error_and_leaves_the_random_state(monk
 
     monkeypatch.setitem(METRICS, "large", Metric(large, lambda value: value))
     before = torch.random.get_rng_state()
-    assert _classic("large", MetricConfig("large", {"power": 2}), "large").label == "large"
+    assert metric_method("large", MetricConfig("large", {"power": 2})).label == "large"
     for settings_, said in (({"power": 3}, "power=3: expected 1 or 2"), ({"pow": 2}, "unexpected keyword")):
         with pytest.raises(UserError, match=rf"metric\.large\.settings={re.escape(str(settings_))}: .*{said}"):
-            _classic("large", MetricConfig("large", settings_), "large")
+            metric_method("large", MetricConfig("large", settings_))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -96,7 +97,7 @@ def test_a_users_metric_that_changes_its_images_spoils_no_other_row(monkeypatch)
 
     monkeypatch.setitem(METRICS, "spoils", Metric(spoils, lambda value: value))
     images = [torch.rand(2, 3, 64, 64) for _ in range(3)]
-    rows = {name: _classic(name, MetricConfig(name), name).build(CPU) for name in ("spoils", "l2")}
+    rows = {name: metric_method(name, MetricConfig(name)).build(CPU) for name in ("spoils", "l2")}
     found, faults = measure_batch(rows, images)
     assert not faults
     alone, _ = measure_batch({"l2": rows["l2"]}, images)
