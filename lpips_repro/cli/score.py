@@ -18,8 +18,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, fault_of, measure_batch
 from lpips_repro.progress import Progress
 
-# Pixels of references at once if no batch size is given. More are no faster on a CPU, which works on a few at a time.
-PIXELS = {"cpu": 8 * 256**2, "cuda": 500 * 256**2}
+# Pixels of references at once if no batch size is given, on a CPU per thread: more are no faster there.
+PIXELS = {"cpu": 4 * 256**2, "cuda": 500 * 256**2}
 
 
 @dataclasses.dataclass(slots=True)
@@ -69,6 +69,7 @@ class Scorer:
             if method.distance.measures_value
         }
         self.device, self.reading, self.batch_size = device, reading, batch_size
+        self.threads = torch.get_num_threads() if device.type == "cpu" else 1  # which a worker cannot ask for
 
     def fill(self, scored: Sequence[Scored], progress: Progress) -> None:
         """Put in the distances of pairs, or the reason if one cannot be compared; a batch at a time is complete."""
@@ -92,7 +93,7 @@ class Scorer:
             self._measure(group, progress)
 
     def _at_once(self, size: tuple[int, int]) -> int:
-        return self.batch_size or max(1, PIXELS[self.device.type] // math.prod(size))
+        return self.batch_size or max(1, self.threads * PIXELS[self.device.type] // math.prod(size))
 
     def _decoded(self, scored: Sequence[Scored]) -> Iterator[tuple[Scored, Images | str]]:
         """The pixels of each pair, uint8 or uint16 (H, W, 3), or the reason that there are none."""
@@ -134,16 +135,17 @@ class Scorer:
         progress.update(len(group))
 
     def _distances_of(self, refs: Tensor, others: Tensor) -> tuple[dict[Key, Tensor], dict[Key, str]]:
-        """The distances and values (N,) of a batch, and faults: of networks a part of the batch in each worker.
+        """The distances and values (N,) of a batch, and faults: of networks on a CPU a part of the batch per worker.
 
         Functions of others may not be made for threads, and have all of it.
         """
         networks = {key: distance for key, distance in self.distances.items() if distance.lpips}
-        count = torch.get_num_threads() if self.device.type == "cpu" else 1
-        parts = list(zip(refs.chunk(count), others.chunk(count), strict=True))
-        tasks = [self.pool.submit(_measured, networks, part) for part in parts] if networks else []
+        if self.threads == 1 or len(refs) < self.threads:
+            networks = {}
+        parts = zip(refs.chunk(self.threads), others.chunk(self.threads), strict=True)
+        tasks = [self.pool.submit(_measured, networks, part) for part in parts if networks]
         rest = {key: distance for key, distance in self.distances.items() if key not in networks}
-        found, faults = _measured(rest, (refs, others)) if rest else ({}, {})
+        found, faults = _measured(rest, (refs, others))
         done = [task.result() for task in tasks]
         for key in networks:
             if all(key in values for values, _ in done):

@@ -14,7 +14,7 @@ from lpips_repro.cli.score import Scored, Scorer
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.images import read_rgb
 from lpips_repro.progress import Progress
-from tests.cli.conftest import write_image
+from tests.cli.conftest import NET, write_image
 
 CPU = torch.device("cpu")
 
@@ -73,7 +73,7 @@ def test_memory_is_bounded_by_the_batch_size(pairs, monkeypatch):
 
 
 def test_large_images_are_fewer_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(score, "PIXELS", {"cpu": 2 * 100**2})
+    monkeypatch.setattr(score, "PIXELS", {"cpu": 2 * 100**2 // torch.get_num_threads()})
     groups = []
 
     def measure(self, group, progress):
@@ -113,3 +113,20 @@ def test_a_metric_that_fails_with_one_pair_leaves_the_others_of_its_batch(pairs)
     found = score_all(session, pairs[:8:2])
     assert [bool(one.distances) for one in found] == [True, False, True, True]
     assert found[1].faults == {"l2-rgb": "RuntimeError: not this one"}
+
+
+def test_the_workers_of_a_batch_compute_what_one_call_computes(pairs):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)  # of which the batches are no multiple
+    try:
+        found = score_all(scorer(8, NET), pairs)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    one = score_all(scorer(1, NET), pairs)
+    for (label, value), (_, wanted) in zip(
+        [item for each in found for item in each.distances.items()],
+        [item for each in one for item in each.distances.items()],
+        strict=True,
+    ):
+        assert value == pytest.approx(wanted, abs=1e-6), label
