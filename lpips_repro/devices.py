@@ -40,25 +40,44 @@ def pin(tensor: Tensor) -> Tensor:
 
 
 def read_ahead(
-    read: Callable[[Item], Value], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
+    read: Callable[[Item], Value],
+    items: Iterable[Item],
+    readers: ThreadPoolExecutor | None = None,
+    ahead: Callable[[], int] = lambda: 1,
 ) -> Generator[Value, None, None]:
     """What `read` gives for each item, in their order: threads read the next ones while the caller works with this one.
 
     Args:
         read: reads one item; items: in order.
-        threads: how many read at the same time; ahead: items that are read in advance.
+        readers: the threads, which are ended; one by default.
+        ahead: items that are read in advance, asked for again every time.
     """
     coming: deque[Future[Value]] = deque()
-    with ThreadPoolExecutor(threads) as readers:
+    with readers or ThreadPoolExecutor(1) as pool:
         try:
             for item in items:
-                coming.append(readers.submit(read, item))
-                if len(coming) > ahead:
+                coming.append(pool.submit(read, item))
+                while len(coming) > ahead():
                     yield coming.popleft().result()
             while coming:
                 yield coming.popleft().result()
         finally:
-            readers.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def workers() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch has, each of which computes with one of them.
+
+    Independent work is faster in them than one after the other in operations that share all threads. Those wait for
+    each other in every operation, and long if another program, or the decoding of images, takes the time of one.
+    """
+    count = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(count)  # for threads that begin later
 
 
 @functools.cache

@@ -9,12 +9,13 @@ What is not RGB becomes RGB by one rule each:
     CMYK                Pillow's conversion, which reads no color profile
     16 bits             divided by 65535, where 8 bits are divided by 255: nothing is rounded
 
-Embedded color profiles and gamma are ignored. A file with several frames is refused.
+Embedded color profiles and gamma are ignored. A file with several frames is refused, such as an animation or a TIFF of
+several pages; of a JPEG with further images for its viewer, as cameras and phones write it, the first counts.
 """
 
+import stat
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageOps
@@ -22,10 +23,9 @@ from torch import Tensor
 
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import is_deep, open_image
+from lpips_repro.files.deep_images import REMEDY, read_deep
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-DEEP_MODES = {"L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I"}  # as Pillow calls what OpenCV reads
 
 
 def load_image(path: str | Path, background: str = "white") -> Tensor:
@@ -60,13 +60,13 @@ def read_rgb(path: Path, background: str = "white") -> np.ndarray:
     Args, errors: as for `load_image`.
     """
     behind = color_of(background)
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    with open_image(path, FORMATS, remedy="convert it to an 8- or 16-bit PNG", deep=True) as image:
-        if (frames := getattr(image, "n_frames", 1)) > 1:
+    _check_file(path)
+    with open_image(path, FORMATS, remedy=REMEDY, deep=True) as image:
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":  # as Pillow calls a JPEG with more images
             raise UserError(f"{path}: holds {frames} images: expected one: save the one that is meant")
         if is_deep(image):
-            return _read_deep(path, image, behind)
+            return read_deep(path, image, behind)
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
@@ -83,26 +83,15 @@ def color_of(name: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _read_deep(path: Path, image: Image.Image, behind: tuple[int, int, int]) -> np.ndarray:
-    """The pixels of a file of 16 bits per channel, by OpenCV, which keeps them."""
-    orientation = image.getexif().get(0x0112, 1)
-    if image.mode not in DEEP_MODES:
-        raise UserError(f"{path}: {image.mode} of more than 8 bits: expected gray or RGB: convert it to an 8-bit PNG")
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16:
-        found = "a damaged file" if pixels is None else str(pixels.dtype)
-        raise UserError(f"{path}: {found}: expected 8 or 16 bits per channel: convert it to an 8- or 16-bit PNG")
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    rgb = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., 2::-1]  # OpenCV has blue first
-    if pixels.shape[2] == 4:
-        alpha = pixels[..., 3:] / 65535
-        rgb = np.round(alpha * rgb + (1 - alpha) * (np.array(behind) * 257.0)).astype(np.uint16)
-    return np.ascontiguousarray(_upright(rgb, orientation))
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels (H, W, 3) as the EXIF orientation, 1 to 8, says they are seen."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    flip_rows, flip_columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
-    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+def _check_file(path: Path) -> None:
+    """UserError if there is nothing to read."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # such as a folder that may not be entered, or a name with a null byte
+        raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from error
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{path}: a folder: expected an image file")
+    if stat.S_ISREG(mode) and path.stat().st_size == 0:
+        raise UserError(f"{path}: an empty file")

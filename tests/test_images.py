@@ -1,8 +1,14 @@
 """Image files of everyday use become RGB by documented rules."""
 
+import os
+import struct
+import warnings
+import zlib
+
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -128,21 +134,93 @@ def test_16_bits_with_alpha_show_the_background(tmp_path):
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), [[[60000, 30000, 0], [65535, 65535, 65535]]])
 
 
-def broken(path):
-    """A PNG of which the second half is missing."""
-    save(path, np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), format="PNG")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def test_16_bits_of_a_tiff_with_white_as_0_are_inverted(tmp_path):
+    pixels = DEEP[..., 0]
+    path = deep_tiff(tmp_path / "a.tif", 65535 - pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_rgb(path), pixels[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", "unspecified"])
+def test_16_bits_of_a_tiff_have_the_alpha_that_its_tags_say(tmp_path, kind):
+    pixels = np.array([[[60000, 30000, 0, 65535], [600, 300, 0, 6554]]], np.uint16)
+    path = deep_tiff(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=[kind])
+    second = {"unassalpha": [59041, 59011, 58981], "assocalpha": [59581, 59281, 58981], "unspecified": [600, 300, 0]}
+    np.testing.assert_allclose(read_rgb(path)[0], [[60000, 30000, 0], second[kind]], atol=1)
+
+
+def png_of(kind, pixels, before=b""):
+    """A PNG of 16 bits written by hand: 0 gray, 2 RGB, 4 gray with alpha."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, kind, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), before and chunk(b"tRNS", before), chunk(b"IDAT", zlib.compress(rows)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+def test_16_bits_of_gray_with_alpha_show_the_background(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of(4, np.array([[[500, 65535], [500, 0]]])))
+    np.testing.assert_array_equal(read_rgb(path), [[[500] * 3, [65535] * 3]])
+
+
+@pytest.mark.parametrize(("kind", "pixel"), [(0, [1000]), (2, [1000, 2000, 3000])])
+def test_a_transparent_color_of_16_bits_shows_the_background(tmp_path, kind, pixel):
+    path = tmp_path / "a.png"
+    other = [one + 1 for one in pixel]
+    path.write_bytes(png_of(kind, np.array([[pixel, other]]), np.array(pixel).astype(">u2").tobytes()))
+    np.testing.assert_array_equal(read_rgb(path, "black"), [[[0] * 3, other if kind else other * 3]])
+
+
+def test_cmyk_of_adobe_is_not_inverted(tmp_path):
+    path = save(tmp_path / "a.jpg", Image.new("CMYK", (16, 16), (255, 0, 0, 0)), quality=95)  # with Adobe's marker
+    assert b"Adobe" in path.read_bytes()
+    np.testing.assert_allclose(read_rgb(path), np.broadcast_to([0, 255, 255], (16, 16, 3)), atol=2)
+
+
+def test_of_a_jpeg_with_further_images_the_first_counts(tmp_path, colors):
+    first, second = Image.fromarray(colors), Image.fromarray(255 - colors)
+    path = save(tmp_path / "phone.jpg", first, format="MPO", save_all=True, append_images=[second])
+    assert Image.open(path).n_frames == 2
+    np.testing.assert_array_equal(read_rgb(path), read_rgb(save(tmp_path / "a.jpg", first)))
+
+
+DEEP = np.random.default_rng(2).integers(0, 65536, (64, 64, 3), dtype=np.uint16)
+
+
+def deep_tiff(path, pixels=DEEP, **settings):
+    """A TIFF of 16 bits, written by tifffile."""
+    is_planar = settings.get("planarconfig") == "separate"
+    tifffile.imwrite(path, pixels.transpose(2, 0, 1) if is_planar else pixels, **settings)
+    return path
+
+
+def broken(path, content=None):
+    """A file of which the second half is missing, by default a PNG."""
+    if content is None:
+        save(path, np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), format="PNG")
+        content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 @pytest.mark.parametrize(
     ("write", "what"),
     [
         (lambda path: None, "no such file"),
-        (lambda path: path.mkdir(), "not a regular file"),
+        (lambda path: path.mkdir(), "a folder: expected an image file"),
+        (lambda path: path.touch(), "an empty file"),
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: path.symlink_to(path), "symbolic links"),
+        (lambda path: path.symlink_to("missing"), "no such file"),
+        (lambda path: deep_tiff(path, photometric="rgb", planarconfig="separate"), "no gray or RGB image of 16 bits"),
+        (lambda path: broken(path, cv2.imencode(".png", DEEP)[1].tobytes()), "not a readable image"),
+        (lambda path: broken(path, cv2.imencode(".tiff", DEEP)[1].tobytes()), "not a readable image"),
         (lambda path: path.write_text("text"), "not a readable image"),
         (broken, "not a readable image"),
         (lambda path: save(path, Image.new("RGB", (2, 2)), format="GIF"), "not a readable image"),
-        (lambda path: save(path, np.zeros((2, 2), np.float32), format="TIFF"), "expected"),
+        (lambda path: save(path, np.zeros((2, 2), np.float32), format="TIFF"), "no gray or RGB image of 16 bits"),
         (
             lambda path: save(
                 path,
@@ -161,6 +239,30 @@ def test_what_is_no_single_image_is_an_error_that_names_it(tmp_path, write, what
     with pytest.raises(UserError, match=what) as error:
         read_rgb(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [".png", ".jpg", ".webp", ".tif", ".bmp", "16.png", "16.tif"])
+def test_damaged_files_are_read_or_an_error_of_one_line(tmp_path, colors, kind):
+    path, rng = tmp_path / f"a{kind}", np.random.default_rng(3)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if kind.startswith("16"):
+        cv2.imwrite(str(path), DEEP[:9, :9])
+    else:
+        save(path, colors, exif=exif)
+    content = path.read_bytes()
+    for _ in range(20):
+        damaged = bytearray(content)
+        for place in rng.integers(0, min(len(content), 400), 3):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged[: rng.integers(1, len(damaged))] if rng.random() < 0.2 else damaged)
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                found = read_rgb(path)
+            except UserError as error:
+                assert str(path) in str(error) and "\n" not in str(error)
+            else:
+                assert found.ndim == 3 and found.shape[2] == 3
 
 
 def test_a_background_that_is_no_color_is_an_error(tmp_path, colors):

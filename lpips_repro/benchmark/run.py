@@ -10,6 +10,7 @@ from lpips_repro.backbones import check_backbone
 from lpips_repro.benchmark.against_commit import bench_against
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
+from lpips_repro.benchmark.files import bench_files
 from lpips_repro.benchmark.lin import bench_lin
 from lpips_repro.benchmark.machine import describe, slug
 from lpips_repro.benchmark.packed_split import bench_split
@@ -27,6 +28,7 @@ PER_NET = {
     Measure.table: bench_val_table,
     Measure.training: bench_training,
     Measure.lin: bench_lin,
+    Measure.files: bench_files,
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m lpips_repro.cli` is `lpips-repro`."""
 
-from lpips_repro.cli.app import main
+from lpips_repro.cli.main import main
 
 main()

@@ -1,27 +1,32 @@
 """The commands of `lpips-repro`. Results go to standard output, everything else to standard error.
 
-Exit status: 0; 1 if something failed, which is named at the end, after the results of the rest; 2 for wrong usage.
+What needs PyTorch is imported inside the commands: help and shell completion do without it.
 """
 
-import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lpips_repro.cli import options
-from lpips_repro.cli.maps import map_of, write_map
-from lpips_repro.cli.methods import DEFAULT, table_of_names
+from lpips_repro.cli.names import DEFAULT, table_of_names
 from lpips_repro.cli.pairing import Pair, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
-from lpips_repro.cli.session import Session
+from lpips_repro.cli.printing import print_output
 from lpips_repro.config import Device
-from lpips_repro.errors import UserError
 from lpips_repro.versions import OWN, package_version
+
+EXAMPLES = """Examples:
+
+\b
+  lpips-repro distance ref.png a.png b.png
+  lpips-repro dirs references/ outputs/ -m alex -m ssim -o distances.csv
+  lpips-repro COMMAND --help
+"""
 
 app = typer.Typer(
     name="lpips-repro",
     help="Distances of images: LPIPS and the metrics that its paper compares with.",
+    epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -37,12 +42,20 @@ def program(version: Annotated[bool, typer.Option("--version", help="Print the v
         raise typer.Exit
 
 
-@app.command(epilog="Example: lpips-repro distance ref.png a.png b.png -m alex -m ssim --format json")
+@app.command(
+    epilog="""Examples:
+
+\b
+  lpips-repro distance ref.png a.png b.png
+  lpips-repro distance ref.png a.png -m alex -m vgg-lin-v0.0 -m ssim --format json
+  lpips-repro distance -r ref.png -t a.png --resize ref
+"""
+)
 def distance(
     ref: Annotated[Path | None, typer.Argument(metavar="REF", help="The reference image.")] = None,
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE...", help="The images.")] = None,
-    ref_option: Annotated[Path | None, typer.Option("--ref", "-r", metavar="REF")] = None,
-    test_option: Annotated[list[Path] | None, typer.Option("--test", "-t", metavar="IMAGE")] = None,
+    ref_option: options.Ref = None,
+    test_option: options.Tests = None,
     metric: options.Metrics = None,
     output: options.Output = None,
     style: options.Style = None,
@@ -53,21 +66,29 @@ def distance(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """The distances of images from a reference image."""
-    given = [path for path in (ref, *(images or ())) if path is not None]
-    if ref_option is not None:
-        given.insert(0, ref_option)
-    first, *others = [*given, *(test_option or ())] or [None]
-    if first is None or not others:
-        raise UserError("expected a reference and at least one image: lpips-repro distance REF IMAGE...")
-    session = Session(metric or [DEFAULT], weights, device, batch_size, resize, background, quiet)
+    """Distances of images from a reference."""
+    first, *others = options.given([ref, *(images or [])], ref_option, test_option, "REF IMAGE...")
+    options.check_output(output)
+    from lpips_repro.cli.session import Session
+
+    session = Session(metric, weights, device, resize, background, quiet, batch_size)
     session.finish(session.score([Pair(first, image) for image in others]), output, style)
 
 
-@app.command(epilog="Example: lpips-repro dirs references/ outputs/ -m alex -o distances.csv")
+@app.command(
+    epilog="""Examples:
+
+\b
+  lpips-repro dirs references/ outputs/
+  lpips-repro dirs references/ outputs/ --recursive -m alex -m psnr -o distances.csv
+  lpips-repro dirs references/ outputs/ --match order --resize 256x256 --format jsonl
+"""
+)
 def dirs(
-    ref_dir: Annotated[Path, typer.Argument(metavar="REF_DIR", help="The folder of the references.")],
-    image_dir: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the images.")],
+    ref_dir: Annotated[Path | None, typer.Argument(metavar="REF_DIR", help="The folder of the references.")] = None,
+    image_dir: Annotated[Path | None, typer.Argument(metavar="DIR", help="The folder of the images.")] = None,
+    ref_option: options.Ref = None,
+    test_option: options.Tests = None,
     match: Annotated[options.Match, typer.Option(help="Pair images of one name, or sorted ones in order.")] = (
         options.Match.name
     ),
@@ -82,14 +103,29 @@ def dirs(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """The distances of the images of a folder from those of another."""
+    """Distances of the images of two folders.
+
+    Images of one name are a pair, with folders inside as part of the name; the suffix may differ. An image without a
+    partner is an error.
+    """
+    ref_dir, image_dir = options.given([ref_dir, image_dir], ref_option, test_option, "REF_DIR DIR", most=2)
     pair = pairs_by_name if match is options.Match.name else pairs_in_order
     pairs = pair(ref_dir, image_dir, recursive)
-    session = Session(metric or [DEFAULT], weights, device, batch_size, resize, background, quiet)
+    options.check_output(output)
+    from lpips_repro.cli.session import Session
+
+    session = Session(metric, weights, device, resize, background, quiet, batch_size)
     session.finish(session.score(pairs), output, style)
 
 
-@app.command(epilog="Example: lpips-repro pairs pairs.csv -m vgg, with the lines ref,image and a.png,b.png")
+@app.command(
+    epilog="""Examples:
+
+\b
+  printf 'ref,image\\na.png,b.png\\n' > pairs.csv
+  lpips-repro pairs pairs.csv -m vgg -o distances.json
+"""
+)
 def pairs(
     file: Annotated[Path, typer.Argument(metavar="PAIRS.csv", help="A CSV file with the columns ref and image.")],
     metric: options.Metrics = None,
@@ -102,13 +138,26 @@ def pairs(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """The distances of the pairs of a CSV file, whose paths are relative to its folder."""
+    """Distances of the pairs of a CSV file.
+
+    Its paths are absolute, or relative to its folder.
+    """
     chosen = pairs_in_csv(file)
-    session = Session(metric or [DEFAULT], weights, device, batch_size, resize, background, quiet)
+    options.check_output(output)
+    from lpips_repro.cli.session import Session
+
+    session = Session(metric, weights, device, resize, background, quiet, batch_size)
     session.finish(session.score(chosen), output, style)
 
 
-@app.command(epilog="Example: lpips-repro matrix images/ -m squeeze -o matrix.csv")
+@app.command(
+    epilog="""Examples:
+
+\b
+  lpips-repro matrix images/ -m squeeze -o matrix.csv
+  lpips-repro matrix references/ outputs/ --resize 256x256 --format json
+"""
+)
 def matrix(
     ref_dir: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")],
     image_dir: Annotated[Path | None, typer.Argument(metavar="DIR2", help="Another one; by default the same.")] = None,
@@ -123,60 +172,92 @@ def matrix(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """The distance of every image of a folder from every other, or from all of another folder."""
+    """Distances of all pairs of images, of one folder or of two.
+
+    Each image passes a network once. Its feature maps are kept for that, in at most 2 GiB: about 800 images of 256 x
+    256 pixels for alex, 60 for vgg. More images are worked on in parts of half of that, and pass once per part.
+    """
     refs = images_in(ref_dir, recursive)
     images = refs if image_dir is None else images_in(image_dir, recursive)
-    session = Session(metric or [DEFAULT], weights, device, batch_size, resize, background, quiet)
+    options.check_output(output)
+    from lpips_repro.cli.session import Session
+
+    session = Session(metric, weights, device, resize, background, quiet, batch_size)
     session.finish(session.matrix(refs, images), output, style, square=True)
 
 
-@app.command("map", epilog="Example: lpips-repro map ref.png image.png -o map.png")
+@app.command(
+    "map",
+    epilog="""Examples:
+
+\b
+  lpips-repro map ref.png image.png -o map.png
+  lpips-repro map ref.png image.png -m vgg -o map.npy
+""",
+)
 def map_(
-    ref: Annotated[Path, typer.Argument(metavar="REF", help="The reference image.")],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="map.png or map.npy.")],
-    metric: Annotated[str, typer.Option("--metric", "-m", metavar="NAME", help="A network.")] = DEFAULT,
+    ref: Annotated[Path | None, typer.Argument(metavar="REF", help="The reference image.")] = None,
+    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="The image.")] = None,
+    ref_option: options.Ref = None,
+    test_option: options.Tests = None,
+    metric: options.Network = DEFAULT,
     device: options.DeviceOption = Device.auto,
     resize: options.Resize = "no",
     background: options.Background = "white",
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Where two images differ: a map of distances, whose mean is close to the distance of the images."""
-    session = Session([metric], weights, device, None, resize, background, quiet)
-    found = map_of(Pair(ref, image), session.methods[0], session.device, session.reading)
-    write_map(output, found)
-    session.note(f"{output}: {session.methods[0].label}, mean {found.mean():.6f}, largest {found.max():.6f}")
+    """A map of where two images differ.
+
+    Its mean is close to the distance of the images. A .npy has the numbers, float32 (H, W); a .png has colors, from
+    dark blue for 0 to yellow for the largest.
+    """
+    ref, image = options.given([ref, image], ref_option, test_option, "REF IMAGE", most=2)
+    options.check_output(output, (".npy", ".png"))
+    from lpips_repro.cli.maps import write_map_of
+    from lpips_repro.cli.session import Session
+
+    session = Session([metric], weights, device, resize, background, quiet)
+    write_map_of(session, Pair(ref, image), output)
 
 
-@app.command(epilog="Example: lpips-repro metrics")
+@app.command(
+    epilog="""Examples:
+
+\b
+  lpips-repro export alex -o alex.onnx
+  lpips-repro export vgg-off_the_shelf-v0.1 --spatial -o vgg-map.pt2
+"""
+)
+def export(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A network, as for -m.", autocompletion=options.complete_name)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="NAME.onnx, or NAME.pt2.")],
+    spatial: Annotated[bool, typer.Option("--spatial", help="Export the map of distances.")] = False,
+    weights: options.Weights = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """LPIPS as an ONNX file or torch.export program.
+
+    Its inputs x and y are float32 (N, 3, H, W) with values in [-1, 1]; its output is N distances, or maps (N, 1, H, W).
+    The file is checked: its distances are compared with the metric's.
+    """
+    options.check_output(output, (".onnx", ".pt2"))
+    from lpips_repro.cli.session import Session
+    from lpips_repro.export import export as write
+
+    session = Session([name], weights, Device.cpu, quiet=quiet)
+    session.metric.spatial = spatial
+    done = write(session.metric, output)
+    session.note(
+        f"written: {done.path}: {session.methods[0].label}, at most {done.difference:.1e} from the metric; images have"
+        f" at least {done.smallest} pixels a side"
+    )
+
+
+@app.command(epilog="Examples:\n\n\b\n  lpips-repro metrics")
 def metrics() -> None:
     """The methods that -m takes."""
-    print(table_of_names())
-
-
-def main() -> None:
-    """Run the command; every error is one line."""
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
-    try:
-        status = app(standalone_mode=False)
-    except UserError as error:
-        status = _failed(str(error))
-    except typer.Abort:
-        status = 130
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:  # of a pager that was closed
-        status = 0
-    except OSError as error:
-        status = _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        status = _failed(f"{' '.join(error.format_message().split())} (see lpips-repro --help)")
-    sys.exit(status)
-
-
-def _failed(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+    print_output(table_of_names())

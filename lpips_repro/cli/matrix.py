@@ -4,27 +4,24 @@ The maps of images are kept for that, in at most `KEPT_BYTES`. More images are w
 three tiles or more, an image passes the network once per pair of tiles.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lpips_repro.cli.pairing import Pair
-from lpips_repro.cli.reading import Reading, scaled, to_batch
+from lpips_repro.cli.reading import Reading, read_file, to_batch
 from lpips_repro.cli.score import Scored
-from lpips_repro.devices import read_ahead
+from lpips_repro.devices import read_ahead, workers
 from lpips_repro.errors import UserError
-from lpips_repro.images import read_rgb
+from lpips_repro.evaluation.distances.compute import fault_of
+from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.all_pairs import all_pairs, maps_of_image
-from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.progress import Progress
 
 KEPT_BYTES = 2 << 30
-AHEAD = 16  # images that are decoded in advance
 
 
 @dataclass
@@ -40,27 +37,27 @@ class LPIPSMatrix:
     """The distances of images from references, by methods over one backbone and version.
 
     Args:
-        core: of the methods; heads: of each method, (C,), by label.
+        metric: for its backbone; heads: of each method, (C,), by label.
         refs, images: the files; the same sequence for those of one folder.
-        device: of the core; reading: of the files.
+        device: of the metric; reading: of the files.
     """
 
     def __init__(
         self,
-        core: Core,
+        metric: LPIPS,
         heads: Mapping[str, Tensor],
         refs: Sequence[Path],
         images: Sequence[Path],
         device: torch.device,
         reading: Reading,
     ):
-        self.core, self.heads, self.device, self.reading = core, heads, device, reading
+        self.metric, self.heads, self.device, self.reading = metric, heads, device, reading
         self.refs, self.images, self.one_folder = refs, images, refs is images
         self.scored = [[Scored(Pair(ref, image)) for image in images] for ref in refs]
         self.faults: dict[Path, str] = {}
 
-    def fill(self, progress: Progress) -> list[Scored]:
-        """The distances by reference and then by image; where there is none, the reason."""
+    def fill(self, progress: Progress) -> None:
+        """Put in the distances, or the reason if there is none; a pair of tiles at a time is complete."""
         rows, last = self._tile(self.refs, 0, progress), None
         while True:
             begin = rows.start if self.one_folder else 0
@@ -70,58 +67,63 @@ class LPIPSMatrix:
                 self._add(rows, last, mirrored=self.one_folder and not same)
                 begin = last.stop
             if rows.stop == len(self.refs):
-                return [self._explained(one) for row in self.scored for one in row]
+                return
             # The last tile of two is the next row already.
             is_next = self.one_folder and last is not None and last.start == rows.stop
             rows = last if is_next and last else self._tile(self.refs, rows.stop, progress)
 
     def _add(self, rows: Tile, columns: Tile, *, mirrored: bool) -> None:
-        for size in rows.maps.keys() & columns.maps.keys():
-            refs, others = rows.maps[size], columns.maps[size]
+        for size, refs in rows.maps.items():
+            others = columns.maps.get(size, {})
             for label, head in self.heads.items():
-                found = all_pairs(list(refs.values()), list(others.values()), head).tolist()
+                if not others:
+                    continue
+                found = all_pairs(list(refs.values()), list(others.values()), head).float().cpu().numpy()
                 for i, values in zip(refs, found, strict=True):
                     for j, value in zip(others, values, strict=True):
                         for one in (self.scored[i][j], *([self.scored[j][i]] if mirrored else [])):
-                            one.size, one.distances[label] = (size[0], size[1]), value
+                            one.size, one.distances[label] = (size[0], size[1]), float(str(value))
+        for i in range(rows.start, rows.stop):
+            for j in range(columns.start, columns.stop):
+                self._explain(self.scored[i][j])
+                if mirrored:
+                    self._explain(self.scored[j][i])
 
-    def _explained(self, one: Scored) -> Scored:
+    def _explain(self, one: Scored) -> None:
         faults = [self.faults[path] for path in (one.pair.ref, one.pair.image) if path in self.faults]
         if faults:
             one.faults[""] = faults[0]
         elif not one.distances:
             one.faults[""] = f"{one.pair.image}: not of the size of {one.pair.ref}: --resize HxW scales all images"
-        return one
 
-    @torch.inference_mode()
     def _tile(self, paths: Sequence[Path], start: int, progress: Progress) -> Tile:
         """The images from `start` on whose maps fit in half of the memory."""
         tile, kept = Tile(start, start), 0
-        for pixels in self._decoded(paths[start:]):
+        for size, maps in self._mapped(paths[start:]):
             index, tile.stop = tile.stop, tile.stop + 1
             progress.update()
-            if isinstance(pixels, UserError):
-                self.faults[paths[index]] = str(pixels)
+            if isinstance(maps, str):
+                self.faults[paths[index]] = maps
                 continue
-            try:
-                maps = maps_of_image(self.core, to_batch([pixels], self.device), normalize=True)
-            except ValueError as error:  # such as an image that is too small
-                self.faults[paths[index]] = f"{paths[index]}: {error}"
-                continue
-            tile.maps.setdefault(pixels.shape[:2], {})[index] = maps
+            tile.maps.setdefault(size, {})[index] = maps
             kept += sum(layer.nbytes for layer in maps)
             if kept >= KEPT_BYTES / 2:
                 break
         return tile
 
-    def _decoded(self, paths: Sequence[Path]) -> Iterator[np.ndarray | UserError]:
-        """The pixels of images, in their order, read by threads in advance."""
+    def _mapped(self, paths: Sequence[Path]) -> Iterator[tuple[tuple[int, ...], list[Tensor] | str]]:
+        """The size and the maps of images, in their order, or why there are none; made by threads in advance."""
 
-        def read(path: Path) -> np.ndarray | UserError:
+        @torch.inference_mode()
+        def maps_of(path: Path) -> tuple[tuple[int, ...], list[Tensor] | str]:
             try:
-                pixels = read_rgb(path, self.reading.background)
+                pixels = read_file(path, self.reading)
+                image = to_batch([pixels], self.device)
+                return pixels.shape[:2], maps_of_image(self.metric, image, normalize=True)
             except UserError as error:
-                return error
-            return scaled(pixels, self.reading.resize) if isinstance(self.reading.resize, tuple) else pixels
+                return (), str(error)
+            except (ValueError, MemoryError, RuntimeError) as error:  # such as an image that is too small
+                return (), f"{path}: {fault_of(error)}"
 
-        return read_ahead(read, paths, threads=os.cpu_count() or 1, ahead=AHEAD)
+        with workers() as pool:
+            yield from read_ahead(maps_of, paths, pool, ahead=torch.get_num_threads)

@@ -3,25 +3,26 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-from tabulate import tabulate
 
-from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.cli.names import in_configs
+from lpips_repro.config import EvaluateConfig, MetricConfig, parse
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.distances.compute import Distance, Engine
 from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.published import list_methods, lpips_distance
+from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.modules import import_file
+from lpips_repro.provenance import file_of
 from lpips_repro.versions import OWN, package_version
 from lpips_repro.weights.state_dicts import read_state
 
-DEFAULT = "alex"
+OWN_METRIC = re.compile(r"(.+\.py)(?::(.*))?")
 # What may follow the name of a network, as in alex-lin-v0.1.
 ENDING = re.compile(r"(?:-(off_the_shelf|lin))?(?:-v(0\.[01]))?")
 
@@ -33,13 +34,6 @@ class ReadyMethod:
     label: str
     distance: Distance
     settings: dict[str, Any]
-
-
-@cache
-def names_in_configs(group: str) -> dict[str, str]:
-    """The names of metrics or networks, and the file in `configs/` of each: {"l2-rgb": "l2_rgb", ...}."""
-    files = sorted((CONFIGS / group).glob("*.yaml"))
-    return {str(name): file.stem for file in files for name in OmegaConf.load(file)}
 
 
 def find_methods(names: Sequence[str], weights: Path | None = None, download: bool = True) -> list[Method]:
@@ -56,28 +50,19 @@ def find_methods(names: Sequence[str], weights: Path | None = None, download: bo
     Raises:
         UserError: for a name that does not exist, with those that do.
     """
-    found: dict[str, Method] = {}
-    for name in names:
-        method = _find(name, download) if weights is None else _with_weights(name, weights)
-        found.setdefault(method.label, method)
-    return list(found.values())
-
-
-def table_of_names() -> str:
-    """The names that `find_methods` takes, with what each is."""
-    rows = [(name, _first_comment("metric", file)) for name, file in names_in_configs("metric").items()]
-    rows += [(name, _first_comment("net", file)) for name, file in names_in_configs("net").items()]
-    endings = (
-        "A network may be followed by its variant and version, as in alex-lin-v0.0 or alex-off_the_shelf-v0.1. By"
-        " default it is calibrated (lin) if the authors published weights for that, and v0.1."
-    )
-    return f"{tabulate(rows, ('name', 'method'))}\n\n{endings}"
-
-
-def _first_comment(group: str, file: str) -> str:
-    """What a file of `configs/` says of itself, without the command."""
-    line = (CONFIGS / group / f"{file}.yaml").read_text().partition("\n")[0]
-    return line.removeprefix("# ").partition(".  make ")[0]
+    known = [name for name in names if name in in_configs("metric")]
+    other = {name: metric for name in names if (metric := _other_metric(name))}
+    networks = {name: _network_of(name) for name in names if name not in (*known, *other)}
+    if weights is not None and (known or other):
+        raise UserError(f"--weights {weights}: {[*known, *other][0]} has no weights: name one network with -m")
+    settings = _settings(known, [net for net, _, _ in networks.values()], download)
+    settings.metric |= other
+    if weights is not None:
+        found = [_with_weights(settings, *network, weights) for network in networks.values()]
+    else:
+        published = list_methods(settings)
+        found = [_published(published, name, networks.get(name)) for name in names]
+    return list({method.label: method for method in found}.values())
 
 
 def prepare(methods: Sequence[Method], engine: Engine) -> list[ReadyMethod]:
@@ -95,49 +80,57 @@ def prepare(methods: Sequence[Method], engine: Engine) -> list[ReadyMethod]:
 
 
 def settings_of(distance: Distance) -> dict[str, Any]:
-    """What the values of a method depend on, besides the images: all of its identity, and this program's version."""
-    return {OWN: package_version(OWN), **distance.identity}
+    """What the values of a method depend on, besides the images: this program's version, and all of its identity."""
+    return {OWN: package_version(OWN), "pillow": package_version("pillow"), **distance.identity}
 
 
-def _find(name: str, download: bool) -> Method:
-    if name in names_in_configs("metric"):
-        return list_methods(_settings(metric=name))[0]
-    net, variant, version = _network_of(name)
-    methods = list_methods(_settings(net=net, download=download))
-    chosen = variant or ("lin" if any(method.variant == "lin" for method in methods) else "off_the_shelf")
-    for method in methods:
-        if (method.variant, method.version) == (chosen, version):
-            return method
-    there = ", ".join(dict.fromkeys(f"{net}-{method.variant}-v{method.version}" for method in methods))
-    raise UserError(f"{name}: no such method: expected one of {there}")
+def _other_metric(name: str) -> MetricConfig | None:
+    """The settings of a metric that `configs/` does not have: LIBRARY/METRIC, or FILE.py:FUNCTION of the user's own."""
+    if own := OWN_METRIC.fullmatch(name):
+        file, function = own[1], own[2]
+        import_file(Path(file), "metric")
+        functions = [key for key, one in METRICS.items() if file_of(one.function) == Path(file).absolute()]
+        if function not in functions:
+            raise UserError(f"{name}: {expected(name, [f'{file}:{key}' for key in functions])}")
+        return MetricConfig(function=function, module=file)
+    return MetricConfig(function=name) if "/" in name else None
 
 
 def _network_of(name: str) -> tuple[str, str | None, str]:
     """The network, variant and version of a name."""
-    for net in sorted(names_in_configs("net"), key=len, reverse=True):
+    for net in sorted(in_configs("net"), key=len, reverse=True):
         if name.startswith(net) and (match := ENDING.fullmatch(name.removeprefix(net))):
             return net, match[1], match[2] or "0.1"
-    known = (*names_in_configs("metric"), *names_in_configs("net"))
-    raise UserError(f"{name}: no such method: {expected(name, known)}")
+    raise UserError(f"{name}: no such method: {expected(name, (*in_configs('metric'), *in_configs('net')))}")
 
 
-def _settings(*, metric: str = "", net: str = "", download: bool = True) -> EvaluateConfig:
-    """The settings of tables that have a row of this metric or network alone."""
+def _settings(metrics: Sequence[str], nets: Sequence[str], download: bool) -> EvaluateConfig:
+    """The settings of tables that have rows of these metrics and networks alone."""
     overrides = [
-        f"metric=[{names_in_configs('metric')[metric] if metric else ''}]",
-        f"net=[{names_in_configs('net')[net] if net else ''}]",
+        f"metric=[{','.join({in_configs('metric')[name][0]: 0 for name in metrics})}]",
+        f"net=[{','.join({in_configs('net')[name][0]: 0 for name in nets})}]",
         *("variant=[off_the_shelf,lin]", "data=mini", "trained_on=null", f"download={download}"),
     ]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return parse(compose("evaluate", overrides), EvaluateConfig)
 
 
-def _with_weights(name: str, file: Path) -> Method:
+def _published(methods: Sequence[Method], name: str, network: tuple[str, str | None, str] | None) -> Method:
+    """The method of a name, which is that of a metric if it is not of a network, variant and version."""
+    net, variant, version = network or (name, "", "")
+    methods = [method for method in methods if method.name == net]
+    if variant is None:
+        variant = "lin" if any(method.variant == "lin" for method in methods) else "off_the_shelf"
+    for method in methods:
+        if (method.variant, method.version) == (variant, version):
+            return method
+    there = ", ".join(dict.fromkeys(f"{net}-{method.variant}-v{method.version}" for method in methods))
+    raise UserError(f"{name}: no such method: expected one of {there}")
+
+
+def _with_weights(settings: EvaluateConfig, net: str, variant: str | None, version: str, file: Path) -> Method:
     """A network with the weights of a file."""
-    if name in names_in_configs("metric"):
-        raise UserError(f"--weights {file}: {name} has no weights: name one network with -m")
-    net, variant, version = _network_of(name)
-    backbone = _settings(net=net).net[net].backbone
+    backbone = settings.net[net].backbone
 
     def build(engine: Engine) -> Distance:
         state = read_state(file)

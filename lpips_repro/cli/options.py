@@ -1,16 +1,17 @@
 """The options that commands share."""
 
 import enum
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lpips_repro.cli.methods import DEFAULT
+from lpips_repro.cli.names import DEFAULT, complete_name
 from lpips_repro.config import Device
 from lpips_repro.errors import UserError
-from lpips_repro.images import color_of
 
 
 class Format(enum.Enum):
@@ -35,9 +36,16 @@ Metrics = Annotated[
         "--metric",
         "-m",
         metavar="NAME",
-        help=f"A method, {DEFAULT} by default; may be repeated. `lpips-repro metrics` lists them.",
+        help=f"A method, {DEFAULT} by default; may be repeated. `lpips-repro metrics` lists them. Or LIBRARY/METRIC, as"
+        " in piq/mdsi, or FILE.py:FUNCTION, a metric of your own.",
+        autocompletion=complete_name,
     ),
 ]
+Network = Annotated[
+    str, typer.Option("--metric", "-m", metavar="NAME", help="A network.", autocompletion=complete_name)
+]
+Ref = Annotated[Path | None, typer.Option("--ref", "-r", metavar="REF", help="Another way to give REF.")]
+Tests = Annotated[list[Path] | None, typer.Option("--test", "-t", metavar="IMAGE", help="Another way to give images.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the results to a file.")]
 Style = Annotated[
     Format | None,
@@ -60,6 +68,26 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no n
 Recursive = Annotated[bool, typer.Option("--recursive", help="Also the images of folders inside.")]
 
 
+def given(
+    words: Sequence[Path | None],
+    ref: Path | None,
+    tests: Sequence[Path] | None,
+    usage: str,
+    most: int | None = None,
+) -> list[Path]:
+    """What is compared, the reference first, from words and options; UserError unless there are two or more.
+
+    Args:
+        words: without the name of an option; ref, tests: of --ref and --test.
+        usage: what the message expects.
+        most: how many there may be; None for any number.
+    """
+    found = [path for path in (ref, *words, *(tests or ())) if path is not None]
+    if not 2 <= len(found) <= (most or len(found)):
+        raise UserError(f"expected {usage}, got {' '.join(map(str, found)) or 'nothing'}")
+    return found
+
+
 def size_of(resize: str) -> str | tuple[int, int] | None:
     """The setting of `--resize`: None, "ref" or (height, width); UserError for anything else."""
     if resize in ("no", "ref"):
@@ -70,15 +98,26 @@ def size_of(resize: str) -> str | tuple[int, int] | None:
     return int(size[1]), int(size[2])
 
 
-def style_of(style: Format | None, output: Path | None) -> str:
+def style_of(style: Format | None, output: Path | None) -> Format:
     """The format of the results: the one asked for, or by the suffix of the file."""
-    if style is not None:
-        return style.value
-    suffix = "" if output is None else output.suffix.removeprefix(".")
-    return suffix if suffix in {one.value for one in Format} else "table"
+    suffix = "" if output is None else output.suffix.lower().removeprefix(".")
+    return style or (Format(suffix) if suffix in {one.value for one in Format} else Format.table)
 
 
-def check_background(name: str) -> str:
-    """The name of a color; UserError if there is no such color."""
-    color_of(name)
-    return name
+def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that cannot be written, before the work whose results belong there.
+
+    Args:
+        output: the file; suffixes: its name has to end in one of these, if there are any.
+    """
+    if output is None:
+        return
+    if suffixes and output.suffix.lower() not in suffixes:
+        raise UserError(f"{output}: expected a name that ends in {' or '.join(suffixes)}")
+    if output.is_dir():
+        raise UserError(f"{output}: a folder: expected the name of a file")
+    folder = output.resolve().parent
+    if not folder.is_dir():
+        raise UserError(f"{output}: no such folder as {output.parent}: make it first")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{output}: the folder cannot be written to")

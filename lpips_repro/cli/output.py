@@ -3,27 +3,37 @@
 import csv
 import io
 import json
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
 
 from lpips_repro.cli.methods import ReadyMethod
+from lpips_repro.cli.options import Format
+from lpips_repro.cli.printing import one_line
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored
 
 SCHEMA = 1  # of JSON: a key that is taken away or means something else makes it 2
-COLUMNS = ("ref", "image", "metric", "distance", "settings")
+COLUMNS = ("ref", "image", "metric", "value", "distance", "settings")
+
+Record = dict[str, Any]
 
 
-def records_of(scored: Sequence[Scored], methods: Sequence[ReadyMethod], reading: Reading) -> list[dict[str, Any]]:
-    """A record per pair and method that has a distance."""
+def records_of(scored: Sequence[Scored], methods: Sequence[ReadyMethod], reading: Reading) -> list[Record]:
+    """A record per pair and method that has a distance.
+
+    `value` is what the metric itself returns: an SSIM of 1 for equal images, a PSNR in dB. `distance` is smaller for
+    more similar images, whatever the metric: (1 - SSIM) / 2, -PSNR.
+    """
     return [
         {
             "ref": str(one.pair.ref),
             "image": str(one.pair.image),
             "metric": method.label,
+            "value": one.values.get(method.label, one.distances[method.label]),
             "distance": one.distances[method.label],
             "settings": settings_text(method, one.size, reading),
         }
@@ -42,7 +52,7 @@ def failures_of(scored: Sequence[Scored]) -> list[dict[str, str]]:
     ]
 
 
-def described(failure: dict[str, str]) -> str:
+def described(failure: Mapping[str, str]) -> str:
     """One line on a failure: the file and the reason, with the method if it is the only one that failed."""
     reason, image = failure["reason"], failure["image"]
     named = reason if reason.startswith((image, failure["ref"])) else f"{image}: {reason}"
@@ -51,10 +61,7 @@ def described(failure: dict[str, str]) -> str:
 
 def settings_text(method: ReadyMethod, size: tuple[int, int], reading: Reading) -> str:
     """All that a distance depends on, in one line: `key=value` with spaces between."""
-    resize = reading.resize if isinstance(reading.resize, str) else "no"
-    if isinstance(reading.resize, tuple):
-        resize = "{}x{}".format(*reading.resize)
-    image = {"size": f"{size[0]}x{size[1]}", "resize": resize, "background": reading.background}
+    image = {"size": f"{size[0]}x{size[1]}", **reading.described}
     return " ".join(f"{key}={_one_word(value)}" for key, value in {**method.settings, **image}.items())
 
 
@@ -63,54 +70,78 @@ def _one_word(value: Any) -> str:
 
 
 def formatted(
-    records: Sequence[dict[str, Any]], failures: Sequence[dict[str, str]], style: str, *, square: bool = False
+    records: Sequence[Record],
+    failures: Sequence[Mapping[str, str]],
+    style: Format,
+    *,
+    square: bool = False,
+    complete: bool = True,
 ) -> str:
     """The results as text.
 
     Args:
         records, failures: of `records_of` and `failures_of`.
-        style: table, csv, json or jsonl.
+        style: how they are written.
         square: whether tables and CSV have a row per reference and a column per image, instead of a row per pair.
+        complete: whether all pairs were compared, or tried.
     """
-    if style == "json":
-        content = {"schema": SCHEMA, "results": records, "failed": failures, "mean": means_of(records)}
-        return json.dumps(content, indent=2) + "\n"
-    if style == "jsonl":
-        return "".join(json.dumps({"schema": SCHEMA, **record}) + "\n" for record in [*records, *failures])
-    header, rows = _squares(records) if square else (COLUMNS, [[record[key] for key in COLUMNS] for record in records])
-    if style == "csv":
-        lines = io.StringIO()
-        csv.writer(lines, lineterminator="\n").writerows([header, *rows])
-        return lines.getvalue()
-    if square:
-        return tabulate(rows, header, floatfmt=".4f", disable_numparse=[0, 1]) + "\n"
-    return _table(records)
+    if style is Format.json:
+        means = [{"metric": label, **_numbers(both)} for label, both in means_of(records).items()]
+        content = {"schema": SCHEMA, "complete": complete, "results": [*map(_numbers, records)]}
+        return json.dumps(content | {"failed": failures, "means": means}, indent=2) + "\n"
+    if style is Format.jsonl:
+        return "".join(json.dumps({"schema": SCHEMA, **one}) + "\n" for one in [*map(_numbers, records), *failures])
+    if style is Format.csv:
+        rows = [[record[key] for key in COLUMNS] for record in records]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(_square(records) if square else [COLUMNS, *rows])
+        return text.getvalue()
+    if not records:
+        return ""
+    header, *lines = _square(records) if square else _pairs(records)
+    shown = [[one_line(cell) if isinstance(cell, str) else cell for cell in line] for line in lines]
+    return tabulate(shown, [*map(one_line, header)], floatfmt=".6f", disable_numparse=[0, 1]) + "\n"
 
 
-def _squares(records: Sequence[dict[str, Any]]) -> tuple[Sequence[str], list[list[Any]]]:
-    """A row per metric and reference, a column per image."""
-    images = list(dict.fromkeys(record["image"] for record in records))
-    rows: dict[tuple[str, str], dict[str, float]] = {}
+def number(value: float) -> float | str:
+    """A number as JSON has it, which knows no infinite ones: the PSNR of equal images is "Infinity"."""
+    return value if math.isfinite(value) else f"{'-' if value < 0 else ''}Infinity"
+
+
+def _numbers(record: Record) -> Record:
+    return {key: number(value) if isinstance(value, float) else value for key, value in record.items()}
+
+
+def means_of(records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """The mean value and distance of each method."""
+    by_label: dict[str, list[Record]] = {}
     for record in records:
-        rows.setdefault((record["metric"], record["ref"]), {})[record["image"]] = record["distance"]
-    order = list(means_of(records))
-    ordered = sorted(rows.items(), key=lambda item: order.index(item[0][0]))
-    return ("metric", "ref", *images), [[*key, *map(found.get, images)] for key, found in ordered]
+        by_label.setdefault(record["metric"], []).append(record)
+    return {
+        label: {key: statistics.fmean(one[key] for one in found) for key in ("value", "distance")}
+        for label, found in by_label.items()
+    }
 
 
-def means_of(records: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The mean distance of each method."""
-    labels = dict.fromkeys(record["metric"] for record in records)
-    return {label: statistics.fmean(r["distance"] for r in records if r["metric"] == label) for label in labels}
+def _square(records: Sequence[Record]) -> list[Sequence[Any]]:
+    """Of distances: a header, and a row per metric and reference with a column per image."""
+    images = list(dict.fromkeys(record["image"] for record in records))
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for record in records:
+        found = rows.setdefault(record["metric"], {}).setdefault(record["ref"], {})
+        found[record["image"]] = record["distance"]
+    table = [[label, ref, *map(found.get, images)] for label, refs in rows.items() for ref, found in refs.items()]
+    return [("metric", "ref", *images), *table]
 
 
-def _table(records: Sequence[dict[str, Any]]) -> str:
-    """A line per pair with a column per method, and the mean if there are several."""
+def _pairs(records: Sequence[Record]) -> list[Sequence[Any]]:
+    """Of the metrics' own values: a header, a row per pair with a column per method, and the mean of several."""
     means = means_of(records)
     pairs: dict[tuple[str, str], dict[str, float]] = {}
     for record in records:
-        pairs.setdefault((record["ref"], record["image"]), {})[record["metric"]] = record["distance"]
-    rows = [[*pair, *(found.get(label) for label in means)] for pair, found in pairs.items()]
+        pairs.setdefault((record["ref"], record["image"]), {})[record["metric"]] = record["value"]
+    rows: list[Sequence[Any]] = [[*pair, *map(found.get, means)] for pair, found in pairs.items()]
     if len(pairs) > 1:
-        rows.append([f"mean of {len(pairs)}", "", *means.values()])
-    return tabulate(rows, ("ref", "image", *means), floatfmt=".6f", disable_numparse=[0, 1]) + "\n" if rows else ""
+        rows.append([f"mean of {len(pairs)}", "", *(both["value"] for both in means.values())])
+    similar = {record["metric"] for record in records if record["value"] != record["distance"]}
+    return [("ref", "image", *(f"{label} (similarity)" if label in similar else label for label in means)), *rows]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpips_repro.errors import UserError
-from lpips_repro.images import SUFFIXES
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # of what `lpips_repro.images` reads
 SHOWN = 3  # names in a message
 
 
@@ -30,7 +30,7 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
     found = sorted(
         path
         for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder)) and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder)) and not path.is_dir()
     )
     if not found:
         deeper = "" if recursive else "; --recursive looks into its folders"
@@ -39,23 +39,26 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
 
 
 def pairs_by_name(ref_dir: Path, image_dir: Path, recursive: bool = False) -> list[Pair]:
-    """The images of two folders that have the same name, whatever their suffix.
+    """The images of two folders that have the same name; the suffix may differ if only one pair fits.
 
     Raises:
         UserError: for images of one folder that the other does not have, or two of one name.
     """
-    refs, images = (_by_name(folder, images_in(folder, recursive)) for folder in (ref_dir, image_dir))
-    for folder, strays in (
-        (ref_dir, [refs[k] for k in refs if k not in images]),
-        (image_dir, [images[k] for k in images if k not in refs]),
-    ):
-        if strays:
-            other = image_dir if folder == ref_dir else ref_dir
-            raise UserError(
-                f"{_listed(strays)}: no image of the same name in {other}: move it elsewhere, or pair the sorted files"
-                " with --match order"
-            )
-    return [Pair(refs[name], images[name]) for name in refs]
+    refs, images = ({p.relative_to(d): p for p in images_in(d, recursive)} for d in (ref_dir, image_dir))
+    pairs = {refs[name]: Pair(refs[name], images[name]) for name in refs if name in images}
+    refs_left, images_left = (
+        _without_suffix({name: path for name, path in found.items() if name not in other})
+        for found, other in ((refs, images), (images, refs))
+    )
+    pairs |= {refs_left[name]: Pair(refs_left[name], images_left[name]) for name in refs_left if name in images_left}
+    strays = [refs_left[name] for name in refs_left if name not in images_left]
+    strays += [images_left[name] for name in images_left if name not in refs_left]
+    if strays:
+        raise UserError(
+            f"{len(strays)} of {len(refs) + len(images)} images have none of the same name in the other folder:"
+            f" {_listed(strays)}: move them elsewhere, or pair the sorted files with --match order"
+        )
+    return [pairs[path] for path in refs.values()]
 
 
 def pairs_in_order(ref_dir: Path, image_dir: Path, recursive: bool = False) -> list[Pair]:
@@ -82,26 +85,28 @@ def pairs_in_csv(file: Path) -> list[Pair]:
             columns = reader.fieldnames or []
             if missing := [name for name in ("ref", "image") if name not in columns]:
                 raise UserError(f"{file}: no column {' or '.join(missing)}: expected the first line ref,image")
-            rows = [(reader.line_num, row["ref"], row["image"]) for row in reader]
+            rows = [(reader.line_num, row["ref"], row["image"], row.get(None)) for row in reader]
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file}: not a CSV file of UTF-8 text: {error}") from error
-    for line, ref, image in rows:
+    for line, ref, image, more in rows:
         if not ref or not image:
             raise UserError(f"{file}, line {line}: no {'image' if ref else 'ref'}: expected two paths")
+        if more:
+            raise UserError(f"{file}, line {line}: more values than columns: put quotes around a path with a comma")
     if not rows:
         raise UserError(f"{file}: no pairs")
-    return [Pair(file.parent / ref, file.parent / image) for _, ref, image in rows]
+    return [Pair(file.parent / ref, file.parent / image) for _, ref, image, _ in rows]
 
 
-def _by_name(folder: Path, paths: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{path}: {found[name].name} has the same name: move one of them elsewhere")
-        found[name] = path
+def _without_suffix(paths: dict[Path, Path]) -> dict[Path, Path]:
+    """Paths by their name in a folder without the suffix; UserError if two have one name."""
+    found: dict[Path, Path] = {}
+    for name, path in paths.items():
+        other = found.setdefault(name.with_suffix(""), path)
+        if other != path:
+            raise UserError(f"{path}: {other.name} has the same name: move one of them elsewhere")
     return found
 
 

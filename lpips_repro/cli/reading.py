@@ -29,19 +29,32 @@ class Reading:
     background: str = "white"
     resize: str | tuple[int, int] | None = None
 
+    @property
+    def described(self) -> dict[str, str]:
+        """What a distance depends on, as options of the command have it."""
+        height_width = "{}x{}".format(*self.resize) if isinstance(self.resize, tuple) else self.resize
+        return {"resize": height_width or "no", "background": self.background}
 
-def read_pair(pair: Pair, reading: Reading, read_ref: Callable[[Path, str], np.ndarray] = read_rgb) -> Images:
-    """The pixels of a pair, of one size.
+
+def read_file(path: Path, reading: Reading) -> np.ndarray:
+    """The pixels of a file, uint8 or uint16 (H, W, 3), scaled if the reading has a size of its own.
+
+    Raises:
+        UserError: if it cannot be read, or its name cannot be printed.
+    """
+    check_utf8(str(path))
+    pixels = read_rgb(path, reading.background)
+    return scaled(pixels, reading.resize) if isinstance(reading.resize, tuple) else pixels
+
+
+def read_pair(pair: Pair, reading: Reading, read_ref: Callable[[Path, Reading], np.ndarray] = read_file) -> Images:
+    """The pixels of a pair, of one size; `read_ref` reads the reference.
 
     Raises:
         UserError: if a file cannot be read, or the sizes differ.
     """
-    for path in (pair.ref, pair.image):
-        check_utf8(str(path))
-    ref, image = read_ref(pair.ref, reading.background), read_rgb(pair.image, reading.background)
-    if isinstance(reading.resize, tuple):
-        ref = scaled(ref, reading.resize)
-    if reading.resize is not None:
+    ref, image = read_ref(pair.ref, reading), read_file(pair.image, reading)
+    if reading.resize == "ref":
         image = scaled(image, ref.shape[:2])
     if ref.shape != image.shape:
         (h, w, _), (height, width, _) = ref.shape, image.shape

@@ -1,38 +1,48 @@
 """The distances of pairs of image files, in batches of one size, while the next images are decoded."""
 
+import dataclasses
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from lpips_repro.cli.methods import ReadyMethod
 from lpips_repro.cli.pairing import Pair
-from lpips_repro.cli.reading import Images, Reading, read_pair, to_batch
-from lpips_repro.devices import read_ahead
+from lpips_repro.cli.reading import Images, Reading, read_file, read_pair, to_batch
+from lpips_repro.devices import read_ahead, workers
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.distances.compute import measure_batch
-from lpips_repro.images import read_rgb
+from lpips_repro.evaluation.distances.compute import Distance, fault_of, measure_batch
 from lpips_repro.progress import Progress
 
-# At once if no batch size is given.
-PIXELS = {"cpu": 50 * 256**2, "cuda": 500 * 256**2}
-AHEAD = 32  # pairs that are decoded in advance then
+# Pixels of references at once if no batch size is given, on a CPU per thread: more are no faster there.
+PIXELS = {"cpu": 4 * 256**2, "cuda": 500 * 256**2}
 
 
-@dataclass
+@dataclasses.dataclass(slots=True)
 class Scored:
-    """What is known of a pair: the size (height, width) that was compared, distances by label, and why there are none.
+    """What is known of a pair, which is nothing until it is compared.
 
     Attributes:
-        distances: by the label of the method; faults: likewise, of methods without one; "" stands for all methods.
+        size: (height, width) that was compared.
+        distances: by the label of the method; values: of the metric itself, if that is not the distance.
+        faults: why there is no distance, by label; "" stands for all methods.
     """
 
     pair: Pair
     size: tuple[int, int] = (0, 0)
-    distances: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    distances: dict[str, float] = dataclasses.field(default_factory=dict)
+    values: dict[str, float] = dataclasses.field(default_factory=dict)
+    faults: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+OUT_OF_MEMORY = "too large for the memory"
+
+Group = list[tuple[Scored, Images]]
+Key = tuple[str, str]  # "distance" or "value", and the label of a method
 
 
 class Scorer:
@@ -51,63 +61,99 @@ class Scorer:
         reading: Reading,
         batch_size: int | None = None,
     ):
-        self.methods = {method.label: method.distance for method in methods}
+        self.distances = {("distance", method.label): method.distance for method in methods}
+        # From the same `measure`: the metric's own value is what it gives before that is made a distance.
+        self.distances |= {
+            ("value", method.label): dataclasses.replace(method.distance, finish=None)
+            for method in methods
+            if method.distance.measures_value
+        }
         self.device, self.reading, self.batch_size = device, reading, batch_size
+        self.threads = torch.get_num_threads() if device.type == "cpu" else 1  # which a worker cannot ask for
 
-    def score(self, pairs: Sequence[Pair], progress: Progress) -> list[Scored]:
-        """The distances of pairs, in their order; a pair that cannot be compared has the reason.
+    def fill(self, scored: Sequence[Scored], progress: Progress) -> None:
+        """Put in the distances of pairs, or the reason if one cannot be compared; a batch at a time is complete."""
+        with workers() as self.pool:
+            self._fill(scored, progress)
 
-        An interruption from the keyboard ends the work; the pairs that are done have their distances.
-        """
-        scored = [Scored(pair) for pair in pairs]
-        waiting: dict[tuple[int, ...], list[tuple[Scored, Images]]] = {}
-        try:
-            for one, images in self._decoded(scored):
-                if isinstance(images, UserError):
-                    one.faults[""] = str(images)
-                    progress.update()
-                    continue
-                one.size = images[0].shape[:2]
-                group = waiting.setdefault((*images[0].shape, images[0].itemsize, images[1].itemsize), [])
-                group.append((one, images))
-                if len(group) >= self._at_once(one.size):
-                    self._measure(waiting.pop(next(k for k, v in waiting.items() if v is group)), progress)
-                elif sum(map(len, waiting.values())) >= self._at_once(one.size):
-                    self._measure(waiting.pop(max(waiting, key=lambda key: len(waiting[key]))), progress)
-            for group in waiting.values():
-                self._measure(group, progress)
-        except KeyboardInterrupt:
-            for one in scored:
-                if not one.distances and not one.faults:
-                    one.faults[""] = "interrupted"
-        return scored
+    def _fill(self, scored: Sequence[Scored], progress: Progress) -> None:
+        waiting: dict[tuple[int, ...], Group] = {}
+        for one, images in self._decoded(scored):
+            if isinstance(images, str):
+                one.faults[""] = images
+                progress.update()
+                continue
+            one.size = images[0].shape[:2]
+            key = (*one.size, images[0].itemsize, images[1].itemsize)
+            waiting.setdefault(key, []).append((one, images))
+            if sum(map(len, waiting.values())) >= self._at_once(one.size):
+                fullest = max(waiting, key=lambda key: len(waiting[key]))
+                self._measure(waiting.pop(fullest), progress)
+        for group in waiting.values():
+            self._measure(group, progress)
 
     def _at_once(self, size: tuple[int, int]) -> int:
-        return self.batch_size or max(1, PIXELS[self.device.type] // (size[0] * size[1]))
+        return self.batch_size or max(1, self.threads * PIXELS[self.device.type] // math.prod(size))
 
-    def _decoded(self, scored: Iterable[Scored]) -> Iterator[tuple[Scored, Images | UserError]]:
-        """The pixels of each pair, uint8 or uint16 (H, W, 3), read by threads ahead of what is asked for."""
-        read_ref = lru_cache(maxsize=2)(read_rgb)  # many pairs may have the same
+    def _decoded(self, scored: Sequence[Scored]) -> Iterator[tuple[Scored, Images | str]]:
+        """The pixels of each pair, uint8 or uint16 (H, W, 3), or the reason that there are none."""
+        threads = os.cpu_count() or 1
+        ahead = [threads]  # no size is known yet
+        read_ref = lru_cache(maxsize=2)(read_file)  # many pairs may have the same
 
-        def read(one: Scored) -> tuple[Scored, Images | UserError]:
+        def read(one: Scored) -> tuple[Scored, Images | str]:
             try:
-                return one, read_pair(one.pair, self.reading, read_ref)
+                images = read_pair(one.pair, self.reading, read_ref)
             except UserError as error:
-                return one, error
+                return one, str(error)
+            except MemoryError:
+                return one, OUT_OF_MEMORY
+            ahead[0] = self._at_once(images[0].shape[:2])
+            return one, images
 
-        yield from read_ahead(read, scored, threads=os.cpu_count() or 1, ahead=self.batch_size or AHEAD)
+        yield from read_ahead(read, scored, ThreadPoolExecutor(threads), ahead=lambda: ahead[0])
 
-    def _measure(self, group: Sequence[tuple[Scored, Images]], progress: Progress) -> None:
-        refs, others = (to_batch([images[k] for _, images in group], self.device) for k in (0, 1))
-        with torch.inference_mode():
-            found, faults = measure_batch(self.methods, (refs, others))
+    def _measure(self, group: Group, progress: Progress) -> None:
+        try:
+            refs, others = (to_batch([images[k] for _, images in group], self.device) for k in (0, 1))
+            found, faults = self._distances_of(refs, others)
+        except (MemoryError, RuntimeError) as error:
+            found, faults = {}, {("distance", ""): fault_of(error)}
+        if faults and len(group) > 1:  # perhaps of one pair: a broken metric, or too little memory for all at once
+            for pair in group:
+                self._measure([pair], progress)
+            return
         # As the shortest text of a float32: 0.721881, not 0.72188103199005127.
-        values = {label: [float(str(v)) for v in found[label][0].cpu().numpy()] for label in found}
+        rows = {key: [float(str(value)) for value in values.cpu().numpy()] for key, values in found.items()}
         for k, (one, _) in enumerate(group):
-            one.faults |= faults
-            for label in values:
-                if values[label][k] == values[label][k]:
-                    one.distances[label] = values[label][k]
+            one.faults |= {label: fault for (_, label), fault in faults.items()}
+            for (kind, label), values in rows.items():
+                if math.isnan(values[k]):
+                    one.faults[label] = f"the {kind} is NaN"
                 else:
-                    one.faults[label] = "the distance is NaN"
+                    (one.distances if kind == "distance" else one.values)[label] = values[k]
         progress.update(len(group))
+
+    def _distances_of(self, refs: Tensor, others: Tensor) -> tuple[dict[Key, Tensor], dict[Key, str]]:
+        """The distances and values (N,) of a batch, and faults: of networks on a CPU a part of the batch per worker.
+
+        Functions of others may not be made for threads, and have all of it.
+        """
+        networks = {key: distance for key, distance in self.distances.items() if distance.lpips}
+        if self.threads == 1 or len(refs) < self.threads:
+            networks = {}
+        parts = zip(refs.chunk(self.threads), others.chunk(self.threads), strict=True)
+        tasks = [self.pool.submit(_measured, networks, part) for part in parts if networks]
+        rest = {key: distance for key, distance in self.distances.items() if key not in networks}
+        found, faults = _measured(rest, (refs, others))
+        done = [task.result() for task in tasks]
+        for key in networks:
+            if all(key in values for values, _ in done):
+                found[key] = torch.cat([values[key] for values, _ in done])
+        return found, faults | {key: fault for _, failed in done for key, fault in failed.items()}
+
+
+@torch.inference_mode()
+def _measured(distances: Mapping[Key, Distance], images: Sequence[Tensor]) -> tuple[dict[Key, Tensor], dict[Key, str]]:
+    found, faults = measure_batch(distances, images)
+    return {key: values[0] for key, values in found.items()}, faults

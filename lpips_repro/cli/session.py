@@ -1,8 +1,9 @@
 """What a command runs with, and how it ends."""
 
+import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -10,92 +11,134 @@ import typer
 from lpips_repro.cli import options
 from lpips_repro.cli.matrix import LPIPSMatrix
 from lpips_repro.cli.methods import ReadyMethod, find_methods, prepare
+from lpips_repro.cli.names import DEFAULT
 from lpips_repro.cli.output import described, failures_of, formatted, records_of
 from lpips_repro.cli.pairing import Pair
+from lpips_repro.cli.printing import INTERRUPTED, one_line, print_output, write_output
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored, Scorer
 from lpips_repro.config import Device
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Engine
-from lpips_repro.files import write_whole
-from lpips_repro.metrics.lpips.core import Core
+from lpips_repro.images import color_of
+from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 from lpips_repro.runs.record import choose_device
+from lpips_repro.versions import OWN
 
 
 class Session:
-    """What a command runs with: methods that are ready, the device, and how files are read."""
+    """What a command runs with: methods that are ready, the device, and how files are read.
+
+    Args: as the options of the command.
+    """
 
     def __init__(
         self,
-        names: Sequence[str],
+        names: Sequence[str] | None,
         weights: Path | None,
         device: Device,
-        batch_size: int | None,
-        resize: str,
-        background: str,
-        quiet: bool,
+        resize: str = "no",
+        background: str = "white",
+        quiet: bool = False,
+        batch_size: int | None = None,
     ):
-        self.quiet = quiet
-        logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
-        self.reading = Reading(options.check_background(background), options.size_of(resize))
+        self.quiet, self.batch_size, self.interrupted = quiet, batch_size, False
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logging.getLogger(OWN).setLevel(logging.WARNING if quiet else logging.INFO)  # not of all libraries
+        color_of(background)  # raises an error now rather than for every image
+        self.reading = Reading(background, options.size_of(resize))
         self.device = choose_device(device)
-        found = find_methods(names, weights)
-        self.methods: list[ReadyMethod] = prepare(found, Engine(self.device))
-        self.scorer = Scorer(self.methods, self.device, self.reading, batch_size)
+        self.methods: list[ReadyMethod] = prepare(find_methods(names or [DEFAULT], weights), Engine(self.device))
+
+    @property
+    def metric(self) -> LPIPS:
+        """The network that the only method is.
+
+        Raises:
+            UserError: if it is none.
+        """
+        (method,) = self.methods
+        if method.distance.lpips is None:
+            raise UserError(f"{method.label}: not a network: choose one, such as alex")
+        return method.distance.lpips[0]
 
     def score(self, pairs: Sequence[Pair]) -> list[Scored]:
-        """The distances of pairs, with progress."""
+        """The distances of pairs, with progress; those that are done if Ctrl-C interrupts the work."""
+        scored = [Scored(pair) for pair in pairs]
         with self._progress(len(pairs), "pair") as progress:
-            return self.scorer.score(pairs, progress)
+            Scorer(self.methods, self.device, self.reading, self.batch_size).fill(scored, progress)
+        return scored
 
     def matrix(self, refs: Sequence[Path], images: Sequence[Path]) -> list[Scored]:
-        """The distances of all images from all references, with progress."""
+        """The distances of all images from all references, likewise."""
         if self.reading.resize == "ref":
             raise UserError("--resize ref: a matrix has no single reference: use --resize HxW")
         found: dict[Pair, Scored] = {}
-        for core, methods in self._by_core().items():
-            if core is None:
-                pairs = [Pair(ref, image) for ref in refs for image in images]
-                with self._progress(len(pairs), "pair") as progress:
-                    part = Scorer(methods, self.device, self.reading, self.scorer.batch_size).score(pairs, progress)
+        for metric, methods in self._by_pass().items():
+            if metric is None:
+                part = [Scored(Pair(ref, image)) for ref in refs for image in images]
+                with self._progress(len(part), "pair") as progress:
+                    Scorer(methods, self.device, self.reading, self.batch_size).fill(part, progress)
             else:
                 heads = {method.label: method.distance.lpips[1] for method in methods if method.distance.lpips}
+                matrix = LPIPSMatrix(metric, heads, refs, images, self.device, self.reading)
                 with self._progress(len(refs) + (0 if images is refs else len(images)), "image") as progress:
-                    part = LPIPSMatrix(core, heads, refs, images, self.device, self.reading).fill(progress)
+                    matrix.fill(progress)
+                part = [one for row in matrix.scored for one in row]
             for one in part:
                 known = found.setdefault(one.pair, one)
+                known.size = one.size if one.distances else known.size
                 known.distances |= one.distances
+                known.values |= one.values
                 known.faults |= one.faults
+            if self.interrupted:
+                break
         return list(found.values())
 
     def finish(
         self, scored: Sequence[Scored], output: Path | None, style: options.Format | None, *, square: bool = False
     ) -> None:
-        """Write the results, name what failed, and end with status 1 if anything did."""
+        """Write the results and name what failed. The exit status is 1 if anything did, and 130 after Ctrl-C."""
         records, failures = records_of(scored, self.methods, self.reading), failures_of(scored)
-        text = formatted(records, failures, options.style_of(style, output), square=square)
+        style = options.style_of(style, output)
+        text = formatted(records, failures, style, square=square, complete=not self.interrupted)
         if output is None:
-            sys.stdout.write(text)
+            print_output(text)
         else:
-            write_whole(output, text)
+            write_output(output, text)
             self.note(f"written: {output}")
         for line in dict.fromkeys(map(described, failures)):  # each file once
-            print(f"failed: {line}", file=sys.stderr)
+            self.failed(line)
+        if self.interrupted:
+            done = sum(bool(one.distances or one.faults) for one in scored)
+            print(f"{done} of {len(scored)} pairs are done", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED)
         if failures:
             raise typer.Exit(1)
 
     def note(self, text: str) -> None:
         """Say something on standard error, unless the user wants quiet."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print(one_line(text), file=sys.stderr)
 
-    def _progress(self, total: int, unit: str) -> Progress:
-        return Progress(total=total, desc="distances", unit=unit, leave=False, disable=True if self.quiet else None)
+    def failed(self, reason: str) -> None:
+        """Say on standard error what failed."""
+        print(f"failed: {one_line(reason)}", file=sys.stderr)
 
-    def _by_core(self) -> dict[Core | None, list[ReadyMethod]]:
-        groups: dict[Core | None, list[ReadyMethod]] = {}
+    @contextlib.contextmanager
+    def _progress(self, total: int, unit: str) -> Iterator[Progress]:
+        """Progress of work that Ctrl-C interrupts: what is done stays."""
+        disable = True if self.quiet else None
+        try:
+            with Progress(total=total, desc="distances", unit=unit, leave=False, disable=disable) as progress:
+                yield progress
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def _by_pass(self) -> dict[LPIPS | None, list[ReadyMethod]]:
+        """The methods by the metric that they share a pass through a backbone with; None for those without one."""
+        groups: dict[LPIPS | None, list[ReadyMethod]] = {}
         for method in self.methods:
-            core = method.distance.lpips[0] if method.distance.lpips else None
-            groups.setdefault(core, []).append(method)
+            groups.setdefault(method.distance.lpips[0] if method.distance.lpips else None, []).append(method)
         return groups

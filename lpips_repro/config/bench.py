@@ -17,10 +17,11 @@ class Measure(enum.Enum):
     lin = "lin"
     classic = "classic"
     split = "split"
+    files = "files"
 
 
 # What has no rates of another commit.
-NOT_AGAINST = {Measure.table, Measure.split}
+NOT_AGAINST = {Measure.table, Measure.split, Measure.files}
 
 
 @dataclass(kw_only=True)
@@ -38,13 +39,16 @@ class BenchConfig:
     pairs: int
     table_triplets: int
     split_triplets: list[int]
+    file_pairs: int
+    matrix_images: int
     compile: bool
     against: str | None
     experiments: str
 
     def __post_init__(self):
-        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets"):
+        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets", "file_pairs"):
             check_at_least(key, getattr(self, key), 1)
+        check_at_least("matrix_images", self.matrix_images, 2)
         check_threads(self.threads)
         if not self.measure:
             raise UserError(f"measure=[]: expected some of {', '.join(part.name for part in Measure)}")

@@ -1,6 +1,7 @@
 """Image files, opened safely: documented formats only, 8 bits per channel."""
 
 import contextlib
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,12 @@ BOMB = Image.DecompressionBombWarning  # callers check the size, before anything
 # How Pillow calls the layout of channels of 16 bits or more in a file, which it cuts to 8 bits without a word. "BGR;16"
 # is none of them: its pixels, not its channels, have 16 bits.
 DEEP = (";16B", ";16L", ";16N", "I;", "F;")
+BITS = 258  # per channel, the tag of TIFF
+# What Pillow raises of damaged files.
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, struct.error),
+    Image.DecompressionBombError,
+)
 
 
 @contextlib.contextmanager
@@ -57,10 +64,19 @@ def open_image(
         raise
     except Image.UnidentifiedImageError:
         raise UserError(f"{path}: not a readable image (no {' or '.join(formats)}){advice}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image ({error}){advice}") from error
+    except PermissionError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except DAMAGED as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"{path}: not a readable image ({reason}){advice}") from error
 
 
 def is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether the file of an opened image has more than 8 bits per channel. Pillow cuts most of these to 8 bits."""
-    return any(name in str(tile[3]) for tile in image.tile for name in DEEP)
+    bits = getattr(image, "tag_v2", {}).get(BITS, ())  # Pillow takes TIFF with a plane per channel for 8 bits
+    return any(name in mode for mode in raw_modes(image) for name in DEEP) or any(count > 8 for count in bits)
+
+
+def raw_modes(image: ImageFile.ImageFile) -> list[str]:
+    """How Pillow calls the layouts of channels in the file of an opened image, such as "RGB;16B"."""
+    return [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]

@@ -13,6 +13,8 @@ SMALL = (
     "pairs=3",
     "table_triplets=4",
     "split_triplets=[2,4]",
+    "file_pairs=2",
+    "matrix_images=3",
     "compile=false",
     "device=cpu",
 )

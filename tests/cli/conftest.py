@@ -1,6 +1,7 @@
 """The command in this process, and small image files."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpips_repro.cli.app import main
+from lpips_repro.cli.main import main
 
 NET = "alex-gaussian"  # random weights, which every clone has
 
@@ -20,6 +21,14 @@ class Ended:
     status: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """The command sets the level of the log for its process."""
+    level = logging.getLogger("lpips_repro").level
+    yield
+    logging.getLogger("lpips_repro").setLevel(level)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from lpips_repro import LPIPS, load_image
 from lpips_repro.backbones import gaussian_state
@@ -40,24 +42,44 @@ def test_a_distance_is_that_of_the_metric(command, tmp_path, metric):
         assert values[str(image), "l2-rgb"] == pytest.approx(l2(x, y).item(), abs=1e-6)
 
 
+def test_a_record_has_the_value_of_the_metric_and_the_distance(command, tmp_path):
+    ref, image = write_image(tmp_path / "a.png", 0), tmp_path / "b.png"
+    x = np.asarray(Image.open(ref))
+    y = np.clip(x + np.random.default_rng(1).normal(0, 20, x.shape), 0, 255).astype(np.uint8)
+    Image.fromarray(y).save(image)
+    words = ("distance", ref, image, "-m", "ssim", "-m", "psnr", "-m", "l2-rgb")
+    found = {one["metric"]: one for one in json.loads(command(*words, "--format", "json").out)["results"]}
+    ssim, psnr = structural_similarity(x, y, channel_axis=2), peak_signal_noise_ratio(x, y)
+    assert found["ssim"]["value"] == pytest.approx(ssim, abs=1e-5)
+    assert found["ssim"]["distance"] == pytest.approx((1 - ssim) / 2, abs=1e-5)
+    assert found["psnr"]["value"] == pytest.approx(psnr, abs=1e-4)
+    assert found["psnr"]["distance"] == pytest.approx(-psnr, abs=1e-4)
+    assert found["l2-rgb"]["value"] == found["l2-rgb"]["distance"]
+    header, _, line = command(*words, "-q").out.splitlines()
+    assert re.split(r"\s{2,}", header)[2:] == ["ssim (similarity)", "psnr (similarity)", "l2-rgb"]
+    assert [float(value) for value in line.split()[2:4]] == pytest.approx([ssim, psnr], abs=1e-4)
+
+
+def test_an_infinite_value_is_valid_json(command, tmp_path):
+    ref = write_image(tmp_path / "a.png", 0)
+    for style in ("json", "jsonl"):
+        text = command("distance", ref, ref, "-m", "psnr", "--format", style).out
+        found = json.loads(text, parse_constant=pytest.fail)
+        found = found["results"][0] if style == "json" else found
+        assert (float(found["value"]), float(found["distance"])) == (np.inf, -np.inf)
+
+
 def test_options_may_name_the_images(command, tmp_path):
     ref, image = (write_image(tmp_path / f"{k}.png", k) for k in range(2))
     plain = command("distance", ref, image, "-m", NET, "--format", "csv").out
     assert command("distance", "-r", ref, "-t", image, "-m", NET, "--format", "csv").out == plain
     assert command("distance", "--ref", ref, image, "--metric", NET, "--format", "csv").out == plain
+    assert command("distance", ref, "-t", image, "-m", NET, "--format", "csv").out == plain
 
 
-def test_a_folder_with_a_broken_image_gives_the_others_and_names_it_once(command, folders, metric):
-    refs, images = folders
-    (images / "4.png").write_bytes((images / "4.png").read_bytes()[:1000])
-    ended = command("dirs", refs, images, "-m", NET, "--format", "csv", "--quiet")
-    rows = list(csv.DictReader(io.StringIO(ended.out)))
-    assert ended.status == 1
-    assert [row["image"] for row in rows] == [str(images / f"{k}.png") for k in range(10) if k != 4]
-    for row in rows:
-        assert float(row["distance"]) == pytest.approx(distance_of(metric, row["ref"], row["image"]), abs=1e-5)
-    (line,) = ended.err.splitlines()
-    assert line.startswith("failed: ") and line.count(str(images / "4.png")) == 1
+def test_options_may_name_folders(command, folders):
+    plain = command("dirs", *folders, "-m", "l2-rgb", "--format", "csv").out
+    assert command("dirs", "-t", folders[1], "-r", folders[0], "-m", "l2-rgb", "--format", "csv").out == plain
 
 
 def test_a_method_that_fails_leaves_the_others(command, tmp_path):
@@ -145,48 +167,15 @@ def test_a_map_is_that_of_the_metric(command, tmp_path):
     assert tuple(picture.reshape(-1, 3)[wanted.argmax()]) == (253, 231, 37)  # the yellow of viridis
 
 
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (["distance"], "expected a reference and at least one image"),
-        (["distance", "a.png"], "expected a reference and at least one image"),
-        (["distance", "a.png", "b.png", "-m", "alxe"], "did you mean alex"),
-        (["distance", "a.png", "b.png", "-m", "alex-v0.2"], "no such method"),
-        (["distance", "a.png", "b.png", "--resize", "0x5"], "expected no, ref or HxW"),
-        (["distance", "a.png", "b.png", "--background", "whit"], "expected a color"),
-        (["distance", "a.png", "b.png", "--format", "xml"], "xml"),
-        (["distance", "a.png", "b.png", "--batch-size", "0"], "--batch-size"),
-        (["distance", "a.png", "b.png", "-m", "hdr-vdp"], "hdr-vdp"),
-        (["distance", "a.png", "b.png", "-m", "ssim", "--weights", "x.pth"], "ssim has no weights"),
-        (["distance", "a.png", "b.png", "-m", NET, "--weights", "x.pth"], "x.pth"),
-        (["dirs", "missing", "b"], "missing: no such folder"),
-        (["pairs", "missing.csv"], "missing.csv"),
-        (["matrix", "missing"], "missing: no such folder"),
-        (["map", "a.png", "b.png"], "output"),
-        (["map", "a.png", "b.png", "-m", "ssim", "-o", "m.png"], "has no map"),
-        (["nonsense"], "nonsense"),
-    ],
-)
-def test_wrong_usage_is_one_line_and_status_2(command, tmp_path, monkeypatch, words, what):
-    monkeypatch.chdir(tmp_path)
-    ended = command(*words)
-    assert (ended.status, ended.out) == (2, "")
-    *notes, line = ended.err.splitlines()
-    assert line.startswith("error: ") and what in line
-    assert all(note.startswith("device=auto took") for note in notes)
+COMMANDS = ("distance", "dirs", "pairs", "matrix", "map", "export", "metrics")
 
 
-def test_a_missing_image_is_one_line_and_status_1(command, tmp_path):
-    ref = write_image(tmp_path / "a.png", 0)
-    ended = command("distance", ref, tmp_path / "b.png", "-m", "l2-rgb", "-q")
-    assert (ended.status, ended.err) == (1, f"failed: {tmp_path / 'b.png'}: no such file\n")
-
-
-@pytest.mark.parametrize("words", [[], ["distance"], ["dirs"], ["pairs"], ["matrix"], ["map"], ["metrics"]])
-def test_help_has_an_example(command, words):
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
+def test_help_has_examples_on_lines_of_their_own(command, words):
     ended = command(*words, "--help")
     assert ended.status == 0
-    assert "Usage:" in ended.out and (not words or "Example: lpips-repro" in " ".join(ended.out.split()))
+    lines = [line.strip() for line in ended.out.splitlines()]
+    assert any(line.startswith(" ".join(["lpips-repro", *words])) for line in lines[lines.index("Examples:") :])
 
 
 def test_the_list_of_methods_names_those_of_the_tables(command):

@@ -29,7 +29,7 @@ def passes(monkeypatch):
     each_map = Backbone.each_map
 
     def count(self, images):
-        counted[0] += len(images)
+        counted[0] += len(images) if images.device.type != "meta" else 0  # which asks for shapes alone
         return each_map(self, images)
 
     monkeypatch.setattr(Backbone, "each_map", count)

@@ -35,16 +35,39 @@ def test_folders_inside_are_part_of_a_name(tmp_path):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_strays_are_named(tmp_path, which):
+def test_strays_are_counted_and_the_first_named(tmp_path, which):
     folders = [touch(tmp_path / "a", "x.png"), touch(tmp_path / "b", "x.png")]
     touch(folders[which], *(f"stray{k}.png" for k in range(5)))
-    with pytest.raises(UserError, match=r"stray0.png.*stray2.png and 2 more: no image of the same name in"):
+    with pytest.raises(UserError, match=r"^5 of 7 images have none.*: \S*stray0.png, \S*, \S*stray2.png and 2 more: "):
         pairs_by_name(*folders)
 
 
-def test_two_images_of_one_name_are_an_error(tmp_path):
+def test_strays_of_both_folders_are_counted(tmp_path):
+    with pytest.raises(UserError, match=r"^2 of 4 images have none.*: \S*a/y.png, \S*b/z.png: "):
+        pairs_by_name(touch(tmp_path / "a", "x.png", "y.png"), touch(tmp_path / "b", "x.png", "z.png"))
+
+
+def test_the_whole_name_counts_before_the_name_without_suffix(tmp_path):
+    refs = touch(tmp_path / "a", "x.jpg", "x.png", "z.bmp")
+    images = touch(tmp_path / "b", "x.jpg", "x.png", "z.tif")
+    assert names(pairs_by_name(refs, images)) == [("x.jpg", "x.jpg"), ("x.png", "x.png"), ("z.bmp", "z.tif")]
+
+
+@pytest.mark.parametrize("other", ["x.webp", "y.png"])
+def test_two_images_of_one_name_are_an_error(tmp_path, other):
     with pytest.raises(UserError, match=r"x.png: x.jpg has the same name"):
-        pairs_by_name(touch(tmp_path / "a", "x.jpg", "x.png"), touch(tmp_path / "b", "x.png"))
+        pairs_by_name(touch(tmp_path / "a", "x.jpg", "x.png"), touch(tmp_path / "b", other))
+
+
+def test_hidden_files_are_passed_over_and_links_are_not(tmp_path):
+    folder = touch(tmp_path / "a", "x.png", ".DS_Store", "._x.png", ".hidden/y.png", "Thumbs.db")
+    (folder / "link.png").symlink_to("x.png")
+    (folder / "dangling.png").symlink_to("missing.png")
+    (folder / "folder.png").mkdir()
+    assert [path.name for path in images_in(folder)] == ["dangling.png", "link.png", "x.png"]
+    assert [path.name for path in images_in(folder, recursive=True)] == ["dangling.png", "link.png", "x.png"]
+    (tmp_path / "b").symlink_to(folder)
+    assert len(images_in(tmp_path / "b")) == 3
 
 
 def test_order_is_that_of_sorted_names(tmp_path):
@@ -64,6 +87,12 @@ def test_order_is_that_of_sorted_names(tmp_path):
         ("ref,image\na.png,\n", "line 2: no image"),
         ("ref,image\na.png,b.png\n,c.png\n", "line 3: no ref"),
         ("ref,image\na.png\n", "line 2: no image"),
+        ("ref;image\na.png;b.png\n", "no column ref or image"),
+        ("a.png,b.png\n", "no column ref or image"),
+        ("ref,image\na,1.png,b.png\n", "line 2: more values than columns"),
+        ('ref,image\n"a.png,b.png\n', "not a CSV file"),
+        ("ref,image\nä.png,b.png\n".encode("latin-1"), "not a CSV file of UTF-8 text"),
+        ("ref,image\na.png,b.png\n".encode("utf-16"), "not a CSV file of UTF-8 text"),
         (b"\xff\xfe\x00", "not a CSV file of UTF-8 text"),
     ],
 )
@@ -78,3 +107,13 @@ def test_a_file_that_has_no_pairs_is_an_error_that_names_the_line(tmp_path, text
 def test_a_file_of_excel_is_read(tmp_path):
     (tmp_path / "pairs.csv").write_text("\ufeffref,image\r\na.png,b.png\r\n", encoding="utf-8")
     assert names(pairs_in_csv(tmp_path / "pairs.csv")) == [("a.png", "b.png")]
+
+
+def test_quotes_relative_and_absolute_paths_are_read(tmp_path):
+    file = tmp_path / "deep" / "pairs.csv"
+    file.parent.mkdir()
+    file.write_text(f'image, ref\n"a, b.png", "c ""d"".png"\n\n../e.png,{tmp_path}/f.png\n')
+    assert [(pair.ref, pair.image) for pair in pairs_in_csv(file)] == [
+        (file.parent / 'c "d".png', file.parent / "a, b.png"),
+        (tmp_path / "f.png", file.parent / "../e.png"),
+    ]

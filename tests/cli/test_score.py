@@ -1,7 +1,8 @@
-"""Pairs in batches: how many images are in memory, and what an interruption leaves."""
+"""Pairs in batches: how many images are in memory, and what fails alone."""
 
 import threading
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,10 +10,11 @@ from lpips_repro.cli import score
 from lpips_repro.cli.methods import find_methods, prepare
 from lpips_repro.cli.pairing import Pair
 from lpips_repro.cli.reading import Reading
-from lpips_repro.cli.score import Scorer
+from lpips_repro.cli.score import Scored, Scorer
 from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.images import read_rgb
 from lpips_repro.progress import Progress
-from tests.cli.conftest import write_image
+from tests.cli.conftest import NET, write_image
 
 CPU = torch.device("cpu")
 
@@ -34,9 +36,16 @@ def scorer(batch_size, name="l2-rgb"):
     return Scorer(prepare(find_methods([name]), Engine(CPU)), CPU, Reading(), batch_size)
 
 
+def score_all(scorer, pairs):
+    scored = [Scored(pair) for pair in pairs]
+    scorer.fill(scored, Progress(disable=True))
+    return scored
+
+
 def test_distances_do_not_depend_on_the_batch(pairs):
-    one, many = (scorer(size).score(pairs, Progress(disable=True)) for size in (1, 16))
+    one, many, default = (score_all(scorer(size), pairs) for size in (1, 16, None))
     assert [found.distances for found in one] == [found.distances for found in many]
+    assert [found.distances for found in one] == [found.distances for found in default]
     assert [found.pair for found in one] == pairs
 
 
@@ -59,31 +68,65 @@ def test_memory_is_bounded_by_the_batch_size(pairs, monkeypatch):
     read_pair, measure_group = score.read_pair, Scorer._measure
     monkeypatch.setattr(score, "read_pair", read)
     monkeypatch.setattr(Scorer, "_measure", measure)
-    assert all(one.distances for one in scorer(4).score(pairs, Progress(disable=True)))
+    assert all(one.distances for one in score_all(scorer(4), pairs))
     assert most[0] <= 2 * 4 + 1  # those that wait for a batch, and as many read in advance, with the one between
 
 
-def test_what_is_done_survives_an_interruption(pairs, monkeypatch):
-    calls = []
+def test_large_images_are_fewer_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(score, "PIXELS", {"cpu": 2 * 100**2 // torch.get_num_threads()})
+    groups = []
 
     def measure(self, group, progress):
-        calls.append(group)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
+        groups.append(len(group))
         measure_group(self, group, progress)
 
     measure_group = Scorer._measure
     monkeypatch.setattr(Scorer, "_measure", measure)
-    found = scorer(4).score(pairs, Progress(disable=True))
-    assert sum(bool(one.distances) for one in found) == sum(map(len, calls[:2])) > 0
-    assert {one.faults[""] for one in found if not one.distances} == {"interrupted"}
+    for side, most in ((50, 8), (100, 2), (200, 1)):
+        images = [write_image(tmp_path / f"{side}-{k}.png", k, (side, side)) for k in range(9)]
+        groups.clear()
+        score_all(scorer(None), [Pair(images[0], image) for image in images])
+        assert sum(groups) == 9 and max(groups) == most
 
 
 def test_a_distance_that_is_not_a_number_fails_alone(pairs):
     session = scorer(4)
-    distance = session.methods["l2-rgb"]
+    (key, distance), *_ = session.distances.items()
     measure = lambda x, *others: torch.where(x[:, 0, 0, 0] == x[1, 0, 0, 0], torch.nan, distance.measure(x, *others))  # noqa: E731
-    session.methods["l2-rgb"] = type(distance)(measure, {})
-    found = session.score(pairs[:8:2], Progress(disable=True))
+    session.distances[key] = type(distance)(measure, {})
+    found = score_all(session, pairs[:8:2])
     assert [bool(one.distances) for one in found] == [True, False, True, True]
     assert found[1].faults == {"l2-rgb": "the distance is NaN"}
+
+
+def test_a_metric_that_fails_with_one_pair_leaves_the_others_of_its_batch(pairs):
+    session = scorer(4)
+    (key, distance), *_ = session.distances.items()
+    bad = read_rgb(pairs[2].ref)[0, 0, 0] / 255
+
+    def measure(x, *others):
+        if (x[:, 0, 0, 0] == np.float32(bad)).any():
+            raise RuntimeError("not this one")
+        return distance.measure(x, *others)
+
+    session.distances[key] = type(distance)(measure, {})
+    found = score_all(session, pairs[:8:2])
+    assert [bool(one.distances) for one in found] == [True, False, True, True]
+    assert found[1].faults == {"l2-rgb": "RuntimeError: not this one"}
+
+
+def test_the_workers_of_a_batch_compute_what_one_call_computes(pairs):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)  # of which the batches are no multiple
+    try:
+        found = score_all(scorer(8, NET), pairs)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    one = score_all(scorer(1, NET), pairs)
+    for (label, value), (_, wanted) in zip(
+        [item for each in found for item in each.distances.items()],
+        [item for each in one for item in each.distances.items()],
+        strict=True,
+    ):
+        assert value == pytest.approx(wanted, abs=1e-6), label

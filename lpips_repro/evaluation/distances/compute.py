@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import Terminated, UserError
-from lpips_repro.metrics.lpips.core import Core
+from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
+Label = TypeVar("Label")
 
 # At once, by default: those of 50 and of 500 patches of 64 pixels a side; but two images at least. Metrics split them
 # further where a CPU's cache is smaller; a GPU wants many.
@@ -30,15 +31,15 @@ class Engine:
 
     Attributes:
         device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
-        passes: through backbones, each shared by all methods over one backbone and version, and what runs as it is:
-            `measure` and core of `Distance`.
+        passes: through backbones, each shared by all methods over one backbone and version: `measure` of `Distance`,
+            and the first of the metrics.
         features: folder of the channel means that training stores, which save a pass if they are there.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     compiled: bool = False
-    passes: dict[tuple[str, ...], tuple[Callable[..., Tensor], Core | None]] = field(
+    passes: dict[tuple[str, ...], tuple[Callable[..., Tensor], LPIPS]] = field(
         default_factory=dict, repr=False, compare=False
     )
     features: Path | None = None
@@ -54,15 +55,16 @@ class Distance:
         identity: all that its values depend on, beside the images.
         finish: makes the distances of that. Methods with the same `measure` share what it gives.
         stored: what `measure` would give for a split, (items, len(others), ...), if it is stored, else None.
-        lpips: of an LPIPS that runs as it is, neither compiled nor in another dtype: its core and its head (C,), for
-            what else they can do.
+        lpips: of an LPIPS, for what else it can do: the first metric with the same pass, and its own head (C,).
+        measures_value: whether `measure` gives the metric's own values, such as SSIM, and `finish` the distances.
     """
 
     measure: Callable[..., Tensor]
     identity: dict[str, Any]
     finish: Callable[[Tensor], Tensor] | None = None
     stored: Callable[[Split], np.ndarray | None] | None = None
-    lpips: tuple[Core, Tensor] | None = None
+    lpips: tuple[LPIPS, Tensor] | None = None
+    measures_value: bool = False
 
 
 def batches_of(split: Split, device: torch.device, size: int | None = None, start: int = 0) -> list[range]:
@@ -146,10 +148,10 @@ def _stored(distances: Mapping[str, Distance], split: Split, *, said: bool) -> d
 
 
 def measure_batch(
-    distances: Mapping[str, Distance],
+    distances: Mapping[Label, Distance],
     images: Sequence[Tensor],
     known: Mapping[Callable[..., Tensor], Tensor] | None = None,
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+) -> tuple[dict[Label, Tensor], dict[Label, str]]:
     """The distances of the first of several batches of images from each of the others, by method.
 
     Args:
@@ -160,7 +162,8 @@ def measure_batch(
         By label: (number of others, N), float32 or the metric's own float64; or the fault of a method whose metric
         raised an error or returned anything else.
     """
-    found, faults = {}, {}
+    found: dict[Label, Tensor] = {}
+    faults: dict[Label, str] = {}
     measured: dict[Callable[..., Tensor], Tensor | BaseException] = {**(known or {})}
     for label, distance in distances.items():
         try:
@@ -212,6 +215,21 @@ def of_pairs(
         return torch.stack(found)
 
     return measure
+
+
+def distances_of(to_distance: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The `finish` of a metric whose values, as `of_pairs` measures them, a function makes distances of.
+
+    It raises UserError as `of_pairs` does.
+    """
+
+    def finish(measured: Tensor) -> Tensor:
+        found = [to_distance(values) for values in measured]
+        for distances in found:
+            _check_values(distances, measured.shape[1])
+        return torch.stack(found)
+
+    return finish
 
 
 def _check_values(values: Any, count: int) -> None:

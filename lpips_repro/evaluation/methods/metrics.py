@@ -10,7 +10,7 @@ import torch
 
 from lpips_repro.config import MetricConfig
 from lpips_repro.errors import Terminated, UserError, check_choice
-from lpips_repro.evaluation.distances.compute import Distance, Engine, of_pairs
+from lpips_repro.evaluation.distances.compute import Distance, Engine, distances_of, of_pairs
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method, paper_row
 from lpips_repro.metrics import METRICS
@@ -59,7 +59,8 @@ def _of_library(name: str, metric: MetricConfig, chosen: str, download: bool) ->
     def build(engine: Engine) -> Distance:
         function = LibraryFunction(chosen, engine.device, metric.settings, download)
         where = circumstances(Engine(engine.device), libraries=(*LIBRARIES, library))
-        return Distance(of_pairs(function, spec.to_distance, copied=True), {**function.identity, **where})
+        finish = distances_of(spec.to_distance)
+        return Distance(of_pairs(function, copied=True), {**function.identity, **where}, finish, measures_value=True)
 
     return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 
@@ -81,7 +82,8 @@ def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
         where = circumstances(Engine(engine.device), (function, to_distance))
         # Nested: a setting may have any name, one of the other keys for example.
         identity = {"function": chosen, "settings": metric.settings, **where, **how}
-        return Distance(of_pairs(metric_of, to_distance, copied=not is_ours), identity)
+        measure = of_pairs(metric_of, copied=not is_ours)
+        return Distance(measure, identity, distances_of(to_distance), measures_value=True)
 
     return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 

@@ -91,14 +91,13 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
         metric.to(engine.device).validate = False  # images come from bytes
         optimized = engine.compiled or engine.dtype is not torch.float32
         evaluator = metric.optimized(engine.dtype, compiled=engine.compiled) if optimized else metric
-        own_pass = functools.partial(evaluator.channel_means, normalize=True)
-        engine.passes[key] = (own_pass, None if optimized else metric)
+        engine.passes[key] = (functools.partial(evaluator.channel_means, normalize=True), metric)
+    measure, shared = engine.passes[key]
     head = metric.head.to(engine.device)
-    measure, core = engine.passes[key]
     stored = None
     if engine.features is not None and engine.dtype is torch.float32:
         stored = functools.partial(means_of_training, engine.features, *key, engine.device)
-    return Distance(measure, identity, lambda means: weighted_sum(means, head), stored, (core, head) if core else None)
+    return Distance(measure, identity, lambda means: weighted_sum(means, head), stored, (shared, head))
 
 
 def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:

@@ -142,7 +142,7 @@ def test_distances_grow_with_the_difference_for_every_classic_metric():
     noise = torch.rand(2, 3, 64, 64, generator=generator)
     for method in methods("net=[]", "variant=[]", "metric=[l2_rgb,l2_lab,psnr,ssim,ssim_lab,fsimc]"):
         distance = method.build(CPU)
-        d0, d1 = distance.measure(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise)
+        d0, d1 = distance.finish(distance.measure(ref, 0.9 * ref + 0.1 * noise, 0.2 * ref + 0.8 * noise))
         assert (d0 < d1).all(), method.label
 
 

@@ -1,0 +1,56 @@
+"""The names of methods, known without PyTorch, so that the shell completes them at once."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+from tabulate import tabulate
+
+from lpips_repro.config.paths import CONFIGS
+
+DEFAULT = "alex"
+
+
+@cache
+def in_configs(group: str) -> dict[str, tuple[str, Any]]:
+    """The metrics or networks in `configs/` by name: {"l2-rgb": ("l2_rgb", settings), ...}, with the file of each."""
+    files = sorted((CONFIGS / group).glob("*.yaml"))
+    return {str(name): (file.stem, one) for file in files for name, one in OmegaConf.load(file).items()}
+
+
+def complete_name(incomplete: str) -> list[str]:
+    """The names that begin so; of a network the variants and versions once its own name is complete."""
+    metrics = [name for name, (_, metric) in in_configs("metric").items() if "function" in metric]
+    endings = [name for net in in_configs("net") if incomplete.startswith(f"{net}-") for name in _endings(net)]
+    return sorted(name for name in [*metrics, *in_configs("net"), *endings] if name.startswith(incomplete))
+
+
+def table_of_names() -> str:
+    """The names that -m takes, with what each is."""
+    rows = [
+        (name, _first_comment(group, file))
+        for group in ("metric", "net")
+        for name, (file, settings) in in_configs(group).items()
+        if "distances" not in settings  # of another program
+    ]
+    endings = (
+        "A network may be followed by its variant and version, as in alex-lin-v0.0 or alex-off_the_shelf-v0.1. By"
+        " default it is calibrated (lin) if the authors published weights for that, and v0.1.\n\nA metric of another"
+        " library is LIBRARY/METRIC, as in piq/mdsi. One of your own is FILE.py:FUNCTION: a function of two batches of"
+        " images (N, 3, H, W) in [0, 1] that returns N values, under the decorator lpips_repro.metrics.register_metric."
+    )
+    return f"{tabulate(rows, ('name', 'method'))}\n\n{endings}\n"
+
+
+def _first_comment(group: str, file: str) -> str:
+    """What a file of `configs/` says of itself, without the command."""
+    line = (CONFIGS / group / f"{file}.yaml").read_text().partition("\n")[0]
+    return line.removeprefix("# ").partition(".  make ")[0]
+
+
+def _endings(net: str) -> Iterator[str]:
+    _, settings = in_configs("net")[net]
+    for variant in ("lin", "off_the_shelf") if settings.get("official_lin") else ("off_the_shelf",):
+        for version in settings.get("versions") or ("0.1", "0.0"):
+            yield f"{net}-{variant}-v{version}"

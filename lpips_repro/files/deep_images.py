@@ -1,0 +1,64 @@
+"""Image files of 16 bits per channel, which Pillow would cut to 8 bits: by OpenCV, which keeps them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import ImageFile
+
+from lpips_repro.errors import UserError
+from lpips_repro.files.decoding import BITS, raw_modes
+
+MODES = {"L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I"}  # as Pillow calls what OpenCV reads
+ORIENTATION = 0x0112  # of EXIF
+PHOTOMETRIC, PLANAR = 262, 284  # tags of TIFF
+LARGEST = 65535
+REMEDY = "convert it to an 8- or 16-bit PNG"
+
+
+def read_deep(path: Path, image: ImageFile.ImageFile, behind: tuple[int, int, int]) -> np.ndarray:
+    """The pixels of a PNG or TIFF of 16 bits per channel, upright, uint16 (H, W, 3).
+
+    Args:
+        path: the file; image: the same, opened by Pillow.
+        behind: the RGB bytes of the color behind transparent pixels.
+
+    Raises:
+        UserError: if it is no gray or RGB image of 16 bits, naming it; Pillow's errors if it is damaged.
+    """
+    tags, orientation = getattr(image, "tag_v2", {}), image.getexif().get(ORIENTATION, 1)
+    if image.mode not in MODES or set(tags.get(BITS, [16])) != {16} or tags.get(PLANAR, 1) != 1:
+        raise UserError(f"{path}: more than 8 bits per channel, but no gray or RGB image of 16 bits: {REMEDY}")
+    has_product = any(mode.startswith("RGBa") for mode in raw_modes(image))  # colors were multiplied with alpha
+    image.load()  # raises Pillow's error if the file is damaged: OpenCV would also print it
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        found = "OpenCV cannot read it" if pixels is None else f"{pixels.dtype} per channel"
+        raise UserError(f"{path}: {found}: expected 8 or 16 bits: {REMEDY}")
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    rgb = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., 2::-1]  # OpenCV has blue first
+    if tags.get(PHOTOMETRIC) == 0:  # white is 0, and OpenCV leaves it so
+        rgb = LARGEST - rgb
+    alpha = _alpha_of(image, pixels)
+    if alpha is not None:
+        shown = rgb if has_product else alpha * rgb
+        composite = shown + (1 - alpha) * (np.array(behind) * 257.0)
+        rgb = np.round(composite).clip(max=LARGEST).astype(np.uint16)
+    return np.ascontiguousarray(_upright(rgb, orientation))
+
+
+def _alpha_of(image: ImageFile.ImageFile, pixels: np.ndarray) -> np.ndarray | None:
+    """How opaque pixels are, (H, W, 1) in [0, 1], or None if all are opaque."""
+    transparent = image.info.get("transparency")
+    if pixels.shape[2] == 1 and isinstance(transparent, int):  # a shade of gray; OpenCV knows such colors alone
+        return (pixels != transparent).astype(np.float64)
+    has_alpha = pixels.shape[2] == 4 and (image.mode.endswith("A") or transparent is not None)
+    return pixels[..., 3:] / LARGEST if has_alpha else None
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels (H, W, 3) as the EXIF orientation, 1 to 8, says they are seen."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    flip_rows, flip_columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

@@ -1,0 +1,221 @@
+"""Whatever is wrong, `lpips-repro` says it in one line, and the rest of its work is done."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import pytest
+from PIL import Image
+
+from lpips_repro.cli.score import Scorer
+from tests.cli.conftest import NET, write_image
+
+L2 = ("-m", "l2-rgb")
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["distance"], "expected REF IMAGE..."),
+        (["distance", "a.png"], "expected REF IMAGE..., got 1: a.png"),
+        (["distance", "a.png", "b.png", "--resize", "big"], "expected no, ref or HxW"),
+        (["distance", "a.png", "b.png", "--resize", "0x5"], "expected no, ref or HxW"),
+        (["distance", "a.png", "b.png", "--background", "nocolor"], "expected a color"),
+        (["distance", "a.png", "b.png", "--format", "xml"], "xml"),
+        (["distance", "a.png", "b.png", "--batch-size", "0"], "--batch-size"),
+        (["distance", "a.png", "b.png", "--batch-size", "many"], "--batch-size"),
+        (["distance", "a.png", "b.png", "--device", "tpu"], "tpu"),
+        (["distance", "a.png", "b.png", "--nonsense"], "--nonsense"),
+        (["distance", "a.png", "b.png", "-m", "hdr-vdp"], "hdr-vdp"),
+        (["distance", "a.png", "b.png", "-m", "alexx"], "no such method: expected one of"),
+        (["distance", "a.png", "b.png", "-m", ""], "no such method"),
+        (["distance", "a.png", "b.png", "-m", "ssim", "--weights", "x.pth"], "ssim has no weights"),
+        (["distance", "a.png", "b.png", "-m", NET, "--weights", "x.pth"], "x.pth"),
+        (["distance", "a.png", "b.png", *L2, "-o", "missing/x.csv"], "missing/x.csv: no such folder"),
+        (["distance", "a.png", "b.png", *L2, "-o", "folder"], "folder: a folder: expected the name of a file"),
+        (["distance", "a.png", "b.png", *L2, "-o", "file/x.csv"], "file/x.csv: no such folder"),
+        (["dirs", "missing", "b"], "missing: no such folder"),
+        (["dirs", "file", "folder"], "file: not a folder"),
+        (["dirs", "folder", "folder"], "folder: no image (.png,"),
+        (["dirs", "folder"], "expected REF_DIR DIR, got 1"),
+        (["dirs", "folder", "folder", "-t", "folder"], "expected REF_DIR DIR, got 3"),
+        (["dirs", "a\nb", "folder"], r"a\nb: no such folder"),
+        (["dirs", "\udcff", "folder"], r"\udcff: no such folder"),
+        (["pairs", "missing.csv"], "missing.csv"),
+        (["pairs", "folder"], "folder"),
+        (["pairs", "file"], "no column ref or image"),
+        (["matrix", "missing"], "missing: no such folder"),
+        (["map", "a.png", "b.png"], "output"),
+        (["map", "a.png", "b.png", "-o", "m.jpg"], "m.jpg: expected a name that ends in .npy or .png"),
+        (["map", "a.png", "b.png", "-m", "ssim", "-o", "m.png"], "ssim: not a network"),
+        (["map", "a.png", "-o", "m.png"], "expected REF IMAGE, got 1"),
+        (["export", NET, "-o", "m.png"], "m.png: expected a name that ends in .onnx or .pt2"),
+        (["export", "ssim", "-o", "m.onnx"], "ssim: not a network"),
+        (["export", NET, "-o", "missing/m.onnx"], "missing/m.onnx: no such folder"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(command, tmp_path, monkeypatch, words, what):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    ended = command(*words)
+    assert (ended.status, ended.out) == (2, "")
+    *notes, line = ended.err.splitlines()
+    assert line.startswith("error: ") and what in line
+    assert all(note.startswith("device=auto took") for note in notes)
+
+
+def test_cuda_that_is_not_there_is_an_error(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("lpips_repro.runs.record.why_no_cuda", lambda: "no CUDA device")
+    ended = command("distance", "a.png", "b.png", "--device", "cuda")
+    assert (ended.status, ended.err) == (2, "error: device=cuda: no CUDA device: use device=cpu, or fix that\n")
+
+
+def write_text(path):
+    path.write_text("text")
+
+
+def write_truncated(path):
+    write_image(path, 1)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def write_bomb(path):
+    """The beginning of a PNG of 20,000 x 20,000 pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IDAT"
+    )
+
+
+def write_animation(path):
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "what"),
+    [
+        ("b.png", lambda path: None, "no such file"),
+        ("b.png", lambda path: path.touch(), "an empty file"),
+        ("b.png", lambda path: path.mkdir(), "a folder"),
+        ("b.png", write_text, "not a readable image (no PNG or JPEG or WEBP or BMP or TIFF)"),
+        ("b.png", write_truncated, "not a readable image"),
+        ("b.png", write_bomb, "not a readable image (Image size (400000000 pixels) exceeds limit"),
+        ("b.png", write_animation, "holds 2 images"),
+        ("b.webp", write_animation, "holds 2 images"),
+        ("b.tif", write_animation, "holds 2 images"),
+        ("b.gif", write_animation, "not a readable image"),
+        ("b.png", lambda path: write_image(path, 1, (40, 50)), "50 x 40 pixels"),
+        ("b.png", lambda path: os.mkfifo(path), "not a regular file"),
+        ("n" * 300 + ".png", lambda path: None, "File name too long"),
+        ("new\nline.png", write_text, "not a readable image"),
+        ("\udcff.png", write_text, "not UTF-8: rename"),
+    ],
+)
+@pytest.mark.parametrize("words", [["distance"], ["map", "-m", NET, "-o", "map.png"]])
+def test_an_image_that_cannot_be_compared_is_one_line_and_status_1(
+    command, tmp_path, monkeypatch, name, write, what, words
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / name)
+    first, *others = words
+    method = [] if "-m" in others else L2
+    ended = command(first, write_image(tmp_path / "a.png", 0), tmp_path / name, *others, *method, "-q")
+    assert (ended.status, ended.out) == (1, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("failed: ") and what in line and line.isprintable()
+    assert not (tmp_path / "map.png").exists()
+
+
+def test_an_image_that_is_too_small_is_one_line(command, tmp_path):
+    ref, image = (write_image(tmp_path / f"{k}.png", k, (20, 20)) for k in range(2))
+    for words in (["distance"], ["map", "-o", tmp_path / "map.png"]):
+        ended = command(words[0], ref, image, *words[1:], "-m", NET, "-q")
+        assert ended.status == 1
+        (line,) = ended.err.splitlines()
+        assert "20" in line and str(image) in line
+
+
+@pytest.mark.parametrize("style", ["json", "csv"])
+def test_of_100_images_one_broken_leaves_99_results(command, tmp_path, style):
+    for k in range(100):
+        write_image(tmp_path / "refs" / f"{k:02}.png", k, (16, 16))
+        write_image(tmp_path / "images" / f"{k:02}.png", 100 + k, (16, 16))
+    broken = tmp_path / "images" / "57.png"
+    broken.write_bytes(broken.read_bytes()[:300])
+    out = tmp_path / f"out.{style}"
+    ended = command("dirs", tmp_path / "refs", tmp_path / "images", *L2, "-q", "-o", out)
+    assert ended.status == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"failed: {broken}: not a readable image")
+    if style == "csv":
+        assert len(out.read_text().splitlines()) == 1 + 99
+    else:
+        found = json.loads(out.read_text())
+        assert (len(found["results"]), len(found["failed"]), found["complete"]) == (99, 1, True)
+
+
+def test_names_in_a_table_stay_in_their_line(command, tmp_path):
+    ref, image = write_image(tmp_path / "a\nb.png", 0), write_image(tmp_path / "ü\x1b[31m.png", 1)
+    lines = command("distance", ref, image, *L2, "-q").out.splitlines()
+    assert len(lines) == 3 and r"a\nb.png" in lines[2] and r"ü\x1b[31m.png" in lines[2]
+
+
+def interrupted_after(calls, monkeypatch):
+    """Ctrl-C after so many batches."""
+    done = []
+
+    def measure(self, group, progress):
+        if len(done) == calls:
+            raise KeyboardInterrupt
+        done.append(group)
+        measure_group(self, group, progress)
+
+    measure_group = Scorer._measure
+    monkeypatch.setattr(Scorer, "_measure", measure)
+
+
+def test_what_is_done_is_written_after_an_interruption(command, folders, tmp_path, monkeypatch):
+    interrupted_after(2, monkeypatch)
+    ended = command("dirs", *folders, *L2, "--batch-size", "3", "-q", "-o", tmp_path / "out.json")
+    assert (ended.status, ended.err) == (130, "6 of 10 pairs are done\ninterrupted\n")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert (len(found["results"]), found["failed"], found["complete"]) == (6, [], False)
+
+
+def test_a_matrix_that_is_interrupted_keeps_what_is_done(command, folders, monkeypatch):
+    interrupted_after(0, monkeypatch)
+    ended = command("matrix", folders[0], "-m", NET, *L2, "-q", "--format", "json")
+    found = json.loads(ended.out)
+    assert ended.status == 130 and not found["complete"]
+    assert len(found["results"]) == 100 and {one["metric"].partition("-off")[0] for one in found["results"]} == {NET}
+
+
+def test_an_interruption_before_there_are_results_is_one_line(command, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lpips_repro.cli.session.find_methods", interrupt)
+    ended = command("distance", "a.png", "b.png", "-q")
+    assert (ended.status, ended.out, ended.err) == (130, "", "interrupted\n")
+
+
+def test_an_output_that_is_no_file_is_written_to(command, folders, tmp_path):
+    ended = command("dirs", *folders, *L2, "-q", "-o", "/dev/null")
+    assert ended.status == 0 and not os.path.isfile("/dev/null")  # noqa: PTH113
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    command("dirs", *folders, *L2, "-q", "-o", tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "target.csv").read_text().startswith("ref,image")
+
+
+@pytest.mark.parametrize(("target", "status", "what"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left")])
+def test_a_standard_output_that_cannot_be_written_is_no_traceback(target, status, what):
+    command = f"set -o pipefail; {sys.executable} -m lpips_repro.cli metrics {target}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert ended.returncode == status
+    assert len(ended.stderr.splitlines()) <= 1 and what in ended.stderr

@@ -1,0 +1,94 @@
+"""Metrics of other libraries, and those of the user's own, by name."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpips_repro.metrics import METRICS
+from tests.cli.conftest import write_image
+
+OWN = """
+from lpips_repro.metrics import register_metric
+
+
+@register_metric(to_distance=lambda value: 1 - value)
+def alike(x, y):
+    return 1 - (x - y).abs().mean(dim=(1, 2, 3))
+
+
+@register_metric()
+def unlike(x, y):
+    return (x - y).abs().amax(dim=(1, 2, 3))
+"""
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [write_image(tmp_path / f"{k}.png", k) for k in range(2)]
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    yield tmp_path / "mine.py"
+    for name in ("alike", "unlike"):
+        METRICS.pop(name, None)
+
+
+def results(ended):
+    return {one["metric"]: one for one in json.loads(ended.out)["results"]}
+
+
+def test_a_function_of_a_file_is_a_metric(command, pair, own):
+    names = [f"{own}:alike", f"{own}:unlike"]
+    found = results(command("distance", *pair, "-m", names[0], "-m", names[1], "-m", "ssim", "--format", "json"))
+    x, y = (np.asarray(Image.open(path)) / 255 for path in pair)
+    assert found[names[0]]["value"] == pytest.approx(1 - np.abs(x - y).mean(), abs=1e-6)
+    assert found[names[0]]["distance"] == pytest.approx(np.abs(x - y).mean(), abs=1e-6)
+    assert found[names[1]]["value"] == found[names[1]]["distance"] == pytest.approx(np.abs(x - y).max(), abs=1e-6)
+    assert set(found) == {*names, "ssim"}
+
+
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        ("{own}", "expected one of {own}:alike, {own}:unlike"),
+        ("{own}:alik", "did you mean {own}:alike?"),
+        ("missing.py:alike", "missing.py: no such file"),
+    ],
+)
+def test_a_function_that_is_not_there_is_an_error_with_those_that_are(command, pair, own, word, what):
+    ended = command("distance", *pair, "-m", word.format(own=own), "-q")
+    assert (ended.status, ended.out) == (2, "")
+    (line,) = ended.err.splitlines()
+    assert what.format(own=own) in line
+
+
+def test_a_function_that_fails_is_one_line(command, pair, own):
+    own.write_text(OWN.replace("return 1 -", "return 1 / 0 +"))
+    ended = command("distance", *pair, "-m", f"{own}:alike", "-m", "l2-rgb", "-q", "--format", "json")
+    assert ended.status == 1 and list(results(ended)) == ["l2-rgb"]
+    (line,) = ended.err.splitlines()
+    assert "ZeroDivisionError" in line and "mine.py:alike" in line
+
+
+def test_a_metric_of_another_library_is_its_value(command, pair):
+    piq = pytest.importorskip("piq")
+    import torch
+
+    found = results(command("distance", *pair, "-m", "piq/haarpsi", "--format", "json"))["piq/haarpsi"]
+    x, y = (torch.from_numpy(np.asarray(Image.open(path)) / np.float32(255)).permute(2, 0, 1)[None] for path in pair)
+    value = piq.haarpsi(x, y).item()
+    assert found["value"] == pytest.approx(value, abs=1e-6)
+    assert found["distance"] == pytest.approx(1 - value, abs=1e-6)
+    assert "function=piq/haarpsi" in found["settings"]
+
+
+def test_a_metric_that_no_library_has_is_one_line(command, pair):
+    for name in ("piq/nonsense", "nonsense/ssim"):
+        ended = command("distance", *pair, "-m", name, "-q")
+        assert ended.status == 2
+        (line,) = ended.err.splitlines()
+        assert name in line and "expected" in line

@@ -1,0 +1,57 @@
+"""The names of methods, which the shell completes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lpips_repro.cli.methods import find_methods
+from lpips_repro.cli.names import complete_name
+
+
+@pytest.mark.parametrize(
+    ("begin", "wanted"),
+    [
+        ("ssi", ["ssim", "ssim-gaussian", "ssim-lab", "ssim-released"]),
+        ("squeeze", ["squeeze"]),
+        ("vgg-lin", ["vgg-lin-v0.0", "vgg-lin-v0.1"]),
+        ("alex-kmeans-", ["alex-kmeans-off_the_shelf-v0.1"]),
+        ("hdr", []),
+        ("nonsense", []),
+    ],
+)
+def test_names_are_completed(begin, wanted):
+    assert complete_name(begin) == wanted
+
+
+def test_every_name_that_is_completed_is_a_method():
+    names = {name for begin in ("", *(f"{net}-" for net in complete_name(""))) for name in complete_name(begin)}
+    assert len(names) > 30
+    assert len(find_methods(sorted(names), download=False)) > 30
+
+
+def completed(words, shell="bash"):
+    code = "import sys; sys.argv[0] = 'lpips-repro'; from lpips_repro.cli.main import main; main()"
+    asked = {
+        "bash": {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)},
+        "zsh": {"_TYPER_COMPLETE_ARGS": words},
+        "fish": {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }[shell]
+    environment = {"_LPIPS_REPRO_COMPLETE": f"complete_{shell}", **asked}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_metrics(shell):
+    ended = completed("lpips-repro dirs a b -m ssim-g", shell)
+    assert "ssim-gaussian" in ended.stdout and ended.stderr == ""
+
+
+def test_the_shell_completes_commands_and_formats():
+    assert completed("lpips-repro ma").stdout.split() == ["matrix", "map"]
+    assert completed("lpips-repro matrix --format js").stdout.split() == ["json", "jsonl"]
+
+
+def test_completion_and_help_do_without_pytorch():
+    code = "import sys; import lpips_repro.cli.main; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
