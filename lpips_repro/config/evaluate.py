@@ -25,6 +25,13 @@ class Dtype(enum.Enum):
     bfloat16 = "bfloat16"
 
 
+class Show(enum.Enum):
+    """Which rows of a table are printed: those that have scores, or all."""
+
+    made = "made"
+    all = "all"
+
+
 # What a network learned from; the groups of the tables.
 SUPERVISIONS = ("random", "unsupervised", "self-supervised", "supervised")
 
@@ -120,6 +127,7 @@ class EvaluateConfig:
     compile: bool | None
     batch_size: int | None
     threads: int | None
+    show: Show
     bootstrap: int
     download: bool
     trained_on: str | None

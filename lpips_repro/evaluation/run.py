@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import Dtype, EvaluateConfig, parse
+from lpips_repro.config import Dtype, EvaluateConfig, Show, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
@@ -25,8 +25,9 @@ from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_paper
+from lpips_repro.evaluation.tables.shown import shown_table
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
-from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
+from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, write_tables
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.files.locks import exclusive
@@ -152,8 +153,8 @@ def _write_all(
             caption = protocol.caption(own) or caption_of(own[0].card["observers"], bool(paper))
             tables.append(make_table(methods, own, results, bootstrap, caption, paper, with_observers=True))
         written = write_tables(new, tables)
-    print("\n".join(map(terminal_table, tables)))
-    print(f"written: {', '.join(str(folder / file.name) for file in written)}\n")
+    print("\n".join(shown_table(table, folder, cfg.show is Show.all) for table in tables))
+    print(f"written into {folder}: {', '.join(file.name for file in written)}\n")
 
 
 def _warn_of_redrawn(bootstrap: Bootstrap) -> None:
