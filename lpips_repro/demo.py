@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -33,11 +33,17 @@ What next:
 
 @dataclass(frozen=True)
 class Step:
-    """A step: what it does, the make target for it, and the script with its settings."""
+    """A step of the demo.
+
+    Attributes:
+        what: it does; target: of make, which does the same.
+        words: the script and its settings; result: how the line begins that tells its result, of what it says last.
+    """
 
     what: str
     target: str
     words: tuple[str, ...] = ()
+    result: str = ""
 
 
 FETCH = Step("SqueezeNet's ImageNet weights (5 MB)", 'make weights ARGS="net=[squeeze]"')
@@ -46,6 +52,7 @@ WORK = (
         "The dataset mini: photographs, distorted, with SIMULATED judgments",
         "make data DATA=mini",
         ("data.py", "data=mini"),
+        result="mini: ",
     ),
     Step("AlexNet's weights by stacked k-means, of photographs alone", "make init-kmeans", ("init_kmeans.py",)),
     Step(
@@ -86,15 +93,16 @@ def run_demo(composed: DictConfig, words: Sequence[str]) -> None:
         _end(began, squeezenet_weights(cfg.download))
         for number, step in enumerate(WORK, 2):
             began = _begin(number, count, step)
-            _end(began, _run(step.words, log))
+            _end(began, _run(step, log))
         began = _begin(count, count, TABLES)
-        _end(began, _run((*TABLES.words, *words, "download=false"), log, to_terminal=every_row))
+        tables = replace(TABLES, words=(*TABLES.words, *words, "download=false"))
+        _end(began, _run(tables, log, to_terminal=every_row))
     print("" if every_row else f"\n{overview(folder)}")
     print(NEXT.format(command=_installed_command()), end="")
 
 
 def _begin(number: int, count: int, step: Step) -> float:
-    print(f"\n{number}/{count} {step.what}: {step.target}", flush=True)
+    print(f"\n{number}/{count} {step.what} [{step.target}]", flush=True)
     return time.monotonic()
 
 
@@ -124,10 +132,11 @@ def squeezenet_weights(allowed: bool) -> str:
         return f"not fetched, and the demo goes on without: {error}"
 
 
-def _run(words: Sequence[str], log: TextIO, *, to_terminal: bool = False) -> str:
-    """Run a script, with its output in the log or on the terminal; returns the last line that it logged."""
+def _run(step: Step, log: TextIO, *, to_terminal: bool = False) -> str:
+    """Run a step, with its output in the log or on the terminal; returns the line in the log that tells its result."""
     begin = log.seek(0, os.SEEK_END)
-    command = [sys.executable, str(CONFIGS.parent / "scripts" / words[0]), *words[1:]]
+    script, *words = step.words
+    command = [sys.executable, str(CONFIGS.parent / "scripts" / script), *words]
     with subprocess.Popen(command, stdout=None if to_terminal else log) as process:
         # Ctrl-C reaches the script too, which saves its state; SIGTERM reaches this process alone.
         before = {
@@ -144,11 +153,9 @@ def _run(words: Sequence[str], log: TextIO, *, to_terminal: bool = False) -> str
     if status in (143, -signal.SIGTERM):
         sys.exit(143)
     if status:
-        raise UserError(
-            f"{words[0]}: exit status {status}: {log.name} has its log; the same command goes on from there"
-        )
+        raise UserError(f"{script}: exit status {status}: {log.name} has its log; the same command goes on from there")
     log.seek(begin)
-    return next((line for line in reversed(log.read().splitlines()) if line), "done")
+    return next((line for line in reversed(log.read().splitlines()) if line and line.startswith(step.result)), "done")
 
 
 def _installed_command() -> str:
