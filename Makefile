@@ -75,10 +75,15 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements correlation sparsity bench gpu-check gpu-bench demo test test-all lint
 
+##@ Start
 help:  ## This list
-	@printf "make TARGET [VARIABLE=value ...]\n\n"
-	@printf "RUN=python3 runs a target by that Python, with the packages it has, and sets up nothing.\n\n"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+	@printf 'make TARGET [VARIABLE=value ...]    New here: make demo\n'
+	@grep -hE '^([a-z-]+:.*## |##@ )' $(MAKEFILE_LIST) | sed -E 's/^##@ /|/; s/:.*## /|/' | while IFS='|' read name text; do \
+	  if [ "$$name" ]; then printf '  %-13s %s\n' "$$name" "$$text"; else printf '\n%s\n' "$$text"; fi; done
+	@printf '\nA target sets up .venv first. RUN=python3 runs it by that Python, with the packages it has, and sets up nothing.\n'
+
+demo: setup  ## Everything once, on a small dataset with simulated judgments, in some minutes [ARGS=... of the tables]
+	@$(RUN) scripts/$@.py $(ARGS)
 
 setup: $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed)  ## Install everything into .venv, as pinned in requirements.lock
 
@@ -89,6 +94,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+##@ Data
 data: setup  ## Fetch, check and pack a dataset, BAPPS by default [SPLITS=all|train|val] [DATA=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
@@ -98,6 +104,7 @@ data-verify: setup  ## Check what is on disk of BAPPS: counts, digests, archives
 data-stats: setup  ## Counts, votes, observers' agreement and a sheet of examples (PNG) [DATA=...] [SPLITS=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
+##@ Weights and training
 weights: setup  ## Fetch ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
 	$(RUN) scripts/$@.py $(ARGS)
 
@@ -116,7 +123,8 @@ pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
 
-eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid10k|nights [DATA_ROOT=folder] [ARGS="any override"]
+##@ Results
+eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid10k|nights [DATA_ROOT=folder] [ARGS="show=all"]
 	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
 
 disagreements: setup  ## Triplets on which two methods disagree, as CSV and picture: METHODS=a,b [DATA=...] [SPLITS=cnn,color]
@@ -128,6 +136,7 @@ correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figu
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/$@.py $(ARGS)
 
+##@ Speed
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
@@ -137,12 +146,7 @@ gpu-check: setup  ## Check everything on a GPU, in some minutes [RUN=python3] [A
 gpu-bench: setup  ## Rates of NET=alex|squeeze|vgg on a GPU; the same command goes on [RUN=python3] [ARGS=... of bench]
 	@$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
 
-demo: setup  ## Everything once, offline, on a small dataset with simulated judgments [ARGS=... of the tables]
-	$(RUN) scripts/init_kmeans.py
-	$(RUN) scripts/train.py data=mini net=alex_gaussian variant=lin download=false
-	$(RUN) scripts/train.py data=mini net=alex_kmeans variant=lin download=false
-	$(RUN) scripts/evaluate.py experiment=demo $(ARGS)
-
+##@ Development
 test: setup  ## All tests but the slow ones [ARGS="-k lpips"]
 	$(PYTEST) $(ARGS)
 

@@ -1,12 +1,12 @@
 """Settings composed as the scripts compose them."""
 
+import importlib
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-import lpips_repro.datasets
-import lpips_repro.pretraining.tasks  # noqa: F401 (both register what settings can choose)
+import lpips_repro.datasets  # noqa: F401 (registers what settings can choose)
 from lpips_repro.config.library_metrics import register_library_metrics
 from lpips_repro.config.timm_nets import register_timm_nets
 
@@ -15,6 +15,8 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 def settings(config: str, *overrides: str) -> DictConfig:
     """The composed settings of a script."""
+    if config == "pretrain":  # the tasks import torch, for which processes that only pack images would wait
+        importlib.import_module("lpips_repro.pretraining.tasks")
     register_timm_nets(overrides)
     register_library_metrics(overrides)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

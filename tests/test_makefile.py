@@ -169,6 +169,14 @@ def test_help_installs_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
 
 
+def test_help_lists_every_target_below_a_heading_and_names_the_first_one_to_try():
+    first, *lines = make("help").stdout.splitlines()
+    assert first.endswith("New here: make demo")
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(listed) == sorted(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert lines[:2] == ["", "Start"]
+
+
 def test_any_network_of_timm_can_be_named():
     overrides = script("train", "NET=timm/resnet18", "DATA=mini")[1:]
     assert overrides[0] == "net=timm/resnet18"

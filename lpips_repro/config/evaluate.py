@@ -32,6 +32,13 @@ class Paper(enum.Enum):
     later = "later"
 
 
+class Show(enum.Enum):
+    """Which rows of a table are printed: those that have scores, or all."""
+
+    made = "made"
+    all = "all"
+
+
 # What a network learned from; the groups of the tables.
 SUPERVISIONS = ("random", "unsupervised", "self-supervised", "supervised")
 
@@ -127,6 +134,7 @@ class EvaluateConfig:
     compile: bool | None
     batch_size: int | None
     threads: int | None
+    show: Show
     bootstrap: int
     baseline: str | None
     paper: Paper

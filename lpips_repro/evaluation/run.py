@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import Dtype, EvaluateConfig, Paper, parse
+from lpips_repro.config import Dtype, EvaluateConfig, Paper, Show, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
@@ -28,8 +28,9 @@ from lpips_repro.evaluation.tables.differences import FILE as DIFFERENCES
 from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, write_differences
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_later, read_paper
+from lpips_repro.evaluation.tables.shown import shown_table
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, make_table
-from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
+from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, write_tables
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.files.locks import exclusive
@@ -170,8 +171,8 @@ def _write_all(
             differences += differences_of(tables[-1], bootstrap, cfg.baseline)
         written = [*write_tables(new, tables), new / DIFFERENCES]
         write_differences(new / DIFFERENCES, differences)
-    print("\n".join(map(terminal_table, tables)))
-    print(f"written: {', '.join(str(folder / file.name) for file in written)}\n")
+    print("\n".join(shown_table(table, folder, cfg.show is Show.all) for table in tables))
+    print(f"written into {folder}: {', '.join(file.name for file in written)}\n")
 
 
 def _warn_of_redrawn(bootstrap: Bootstrap) -> None:

@@ -166,13 +166,25 @@ def test_distances_of_other_settings_weights_or_data_are_of_no_earlier_version(t
 
 def test_a_network_without_weights_is_reported_and_the_rest_is_made(tmp_path, capsys):
     make_split(tmp_path / "data")
-    run(tmp_path, "metric=[l2_rgb]", "net=[vgg]", "bootstrap=50", "download=false")
+    run(tmp_path, "metric=[l2_rgb]", "net=[vgg]", "bootstrap=50", "download=false", "show=all")
     rows = table(tmp_path)
     assert rows["l2-rgb"]["all"] != ""
     for label in ("vgg off_the_shelf 0.0", "vgg lin 0.1"):
         assert rows[label]["all"] == ""
         assert rows[label]["note"].startswith("not run: no ImageNet weights of vgg at hand: run `make weights`")
     assert "vgg lin v0.1: not run: no ImageNet weights" in capsys.readouterr().out
+
+
+def test_rows_without_scores_are_counted_but_not_printed_and_their_reason_is_logged_once(tmp_path, capsys, caplog):
+    make_split(tmp_path / "data")
+    make_split(tmp_path / "data", kind="jnd")
+    run(tmp_path, "metric=[l2_rgb]", "net=[vgg]", "bootstrap=50", "download=false")
+    printed, logged = capsys.readouterr().out, caplog.text
+    for name in ("twoafc", "jnd", "twoafc_likelihood"):
+        file = tmp_path / f"experiments/tables-folder/{name}.csv"
+        assert f'\n6 rows have no scores: see the column note of {file}, or ARGS="show=all"\n' in printed
+    assert "l2-rgb" in printed and "vgg" not in printed
+    assert logged.count("not run: no ImageNet weights of vgg") == 1
 
 
 def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys):

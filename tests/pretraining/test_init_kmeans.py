@@ -35,13 +35,13 @@ def test_weights_do_not_depend_on_the_order_of_reading_to_the_bit():
     assert not torch.equal(state["features.0.weight"], state_of(crops[:90])["features.0.weight"])
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Photographs, one in ten of them held out."""
-    (tmp_path / "photographs").mkdir()
+    photographs = tmp_path_factory.mktemp("photographs")
     for number, image in enumerate(dead_leaves(100, 110, seed=3)):
-        Image.fromarray(image).save(tmp_path / "photographs" / f"{number:03}.png")
-    return tmp_path / "photographs"
+        Image.fromarray(image).save(photographs / f"{number:03}.png")
+    return photographs
 
 
 def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, capsys):

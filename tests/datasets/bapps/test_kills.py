@@ -41,6 +41,12 @@ def many(tmp_path, monkeypatch):
     return tmp_path / "mirror"
 
 
+def test_the_script_starts_without_torch():
+    """It is started about twenty times, and again in each of its workers: torch would take four seconds each time."""
+    code = f"import sys, {SCRIPT[1]}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
 def prepare(mirror, folder):
     """The digests of the val splits, in this process."""
     splits = prepare_phases(parse(small_settings(mirror, folder, "splits=val"), DatasetConfig))

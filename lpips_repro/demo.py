@@ -1,0 +1,165 @@
+"""The demo: the whole pipeline once, on the small dataset (`make demo`). Each step is a command of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from omegaconf import DictConfig
+
+from lpips_repro.config import EvaluateConfig, Show, parse
+from lpips_repro.config.checks import check_writable
+from lpips_repro.config.paths import CONFIGS
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.tables.shown import overview
+from lpips_repro.weights.folder import WeightsNotFoundError
+from lpips_repro.weights.imagenet import find_imagenet_file
+from lpips_repro.weights.quick_fetch import fetch_quickly
+
+LOG = "demo.log"
+NEXT = """
+What next:
+  make weights        ImageNet weights of AlexNet, SqueezeNet and VGG (0.8 GB): more rows of LPIPS
+  make eval-tables    the paper's tables, on judgments of people (BAPPS, 1.3 GB to fetch)
+  {command} distance REF.png IMAGE.png    the distance of two images
+  make                everything else
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the demo.
+
+    Attributes:
+        what: it does; target: of make, which does the same.
+        words: the script and its settings; result: how the line begins that tells its result, of what it says last.
+    """
+
+    what: str
+    target: str
+    words: tuple[str, ...] = ()
+    result: str = ""
+
+
+FETCH = Step("SqueezeNet's ImageNet weights (5 MB)", 'make weights ARGS="net=[squeeze]"')
+WORK = (
+    Step(
+        "The dataset mini: photographs, distorted, with SIMULATED judgments",
+        "make data DATA=mini",
+        ("data.py", "data=mini"),
+        result="mini: ",
+    ),
+    Step("AlexNet's weights by stacked k-means, of photographs alone", "make init-kmeans", ("init_kmeans.py",)),
+    Step(
+        "Lin weights over a random AlexNet, trained on the judgments",
+        "make train NET=alex_gaussian DATA=mini",
+        ("train.py", "data=mini", "net=alex_gaussian", "variant=lin", "download=false"),
+    ),
+    Step(
+        "Lin weights over the AlexNet of k-means",
+        "make train NET=alex_kmeans DATA=mini",
+        ("train.py", "data=mini", "net=alex_kmeans", "variant=lin", "download=false"),
+    ),
+)
+TABLES = Step(
+    "The tables: every metric and network against the judgments",
+    "make eval-tables DATA=mini",
+    ("evaluate.py", "--config-name", "demo"),
+)
+
+
+def run_demo(composed: DictConfig, words: Sequence[str]) -> None:
+    """Run every step, then print the scores and what to do next.
+
+    Args:
+        composed: the settings of the tables, `configs/demo.yaml`; words: their overrides.
+
+    Raises:
+        UserError: for a setting that is refused, before the first step; or if a step fails.
+    """
+    cfg = parse(composed, EvaluateConfig)
+    folder = Path(cfg.experiments) / cfg.name
+    check_writable("experiments", folder)
+    every_row = cfg.show is Show.all
+    print(f"The whole pipeline once; three to five minutes the first time. Log of all steps: {folder / LOG}")
+    count = len(WORK) + 2
+    with (folder / LOG).open("w+") as log:
+        began = _begin(1, count, FETCH)
+        _end(began, squeezenet_weights(cfg.download))
+        for number, step in enumerate(WORK, 2):
+            began = _begin(number, count, step)
+            _end(began, _run(step, log))
+        began = _begin(count, count, TABLES)
+        tables = replace(TABLES, words=(*TABLES.words, *words, "download=false"))
+        _end(began, _run(tables, log, to_terminal=every_row))
+    print("" if every_row else f"\n{overview(folder)}")
+    print(NEXT.format(command=_installed_command()), end="")
+
+
+def _begin(number: int, count: int, step: Step) -> float:
+    print(f"\n{number}/{count} {step.what} [{step.target}]", flush=True)
+    return time.monotonic()
+
+
+def _end(began: float, result: str) -> None:
+    print(f"    {time.monotonic() - began:.0f} s: {result}", flush=True)
+
+
+def squeezenet_weights(allowed: bool) -> str:
+    """Fetch SqueezeNet's ImageNet weights if they are missing; returns where they are, or why they are not, in a line.
+
+    Args:
+        allowed: whether they may be downloaded.
+
+    Raises:
+        UserError: if LPIPS_REPRO_WEIGHTS is not a folder.
+    """
+    found = find_imagenet_file("squeeze")
+    if found is not None:
+        return f"{found}: there already"
+    if not allowed:
+        return "not fetched: download=false"
+    if os.environ.get("CI"):
+        return "not fetched: the environment variable CI is set"
+    try:
+        return f"{fetch_quickly('squeeze')}: fetched"
+    except WeightsNotFoundError as error:
+        return f"not fetched, and the demo goes on without: {error}"
+
+
+def _run(step: Step, log: TextIO, *, to_terminal: bool = False) -> str:
+    """Run a step, with its output in the log or on the terminal; returns the line in the log that tells its result."""
+    begin = log.seek(0, os.SEEK_END)
+    script, *words = step.words
+    command = [sys.executable, str(CONFIGS.parent / "scripts" / script), *words]
+    with subprocess.Popen(command, stdout=None if to_terminal else log) as process:
+        # Ctrl-C reaches the script too, which saves its state; SIGTERM reaches this process alone.
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+        }
+        try:
+            status = process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if status in (130, -signal.SIGINT):
+        sys.exit(130)
+    if status in (143, -signal.SIGTERM):
+        sys.exit(143)
+    if status:
+        raise UserError(f"{script}: exit status {status}: {log.name} has its log; the same command goes on from there")
+    log.seek(begin)
+    return next((line for line in reversed(log.read().splitlines()) if line and line.startswith(step.result)), "done")
+
+
+def _installed_command() -> str:
+    """The command lpips-repro as it is called from here."""
+    python = Path(sys.executable)
+    script = python.with_name("lpips-repro")
+    return os.path.relpath(script) if script.is_file() else f"{os.path.relpath(python)} -m lpips_repro.cli"

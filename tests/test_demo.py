@@ -1,0 +1,152 @@
+"""The demo: its steps, what it fetches, and how it ends."""
+
+import csv
+import re
+
+import pytest
+import torch
+
+from lpips_repro import demo
+from lpips_repro.config import DatasetConfig, EvaluateConfig, KmeansConfig, TrainConfig, parse
+from lpips_repro.datasets.mini import MiniConfig
+from lpips_repro.errors import UserError
+from lpips_repro.weights.folder import WeightsNotFoundError
+from tests.compose import settings
+from tests.datasets.folders import make_split
+from tests.makefile import script
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """No weights here, and a network that must not be used."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    for name in ("LPIPS_REPRO_WEIGHTS", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(demo, "fetch_quickly", lambda name: pytest.fail("the network was used"))
+
+
+@pytest.fixture
+def one_step(monkeypatch, tmp_path):
+    """Gives the function that makes Python code the one step of the demo, and runs it."""
+
+    def run(code, *words):
+        (tmp_path / "step.py").write_text(code)
+        monkeypatch.setattr(demo, "WORK", (demo.Step("A step", "make step", (f"{tmp_path}/step.py",), "the"),))
+        monkeypatch.setattr(demo, "TABLES", demo.Step("Tables", "make tables", (f"{tmp_path}/step.py",)))
+        demo.run_demo(settings("demo", f"experiments={tmp_path}/experiments", *words), words)
+
+    return run
+
+
+def test_make_hands_the_settings_of_the_tables_over():
+    assert script("demo", "ARGS=show=all download=false") == ["scripts/demo.py", "show=all", "download=false"]
+
+
+def test_the_demo_is_of_mini_and_may_fetch_unless_it_is_told_not_to():
+    cfg = parse(settings("demo"), EvaluateConfig)
+    assert isinstance(cfg.data, MiniConfig)
+    assert (cfg.name, cfg.download) == ("demo", True)
+    assert not parse(settings("demo", "download=false"), EvaluateConfig).download
+
+
+def test_the_tables_themselves_download_nothing(bare, one_step, tmp_path):
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    (tmp_path / "hub/checkpoints/squeezenet1_1-b8a52dc0.pth").touch()
+    one_step("import sys; print(*sys.argv[1:])", "download=true")
+    *_, tables = (tmp_path / "experiments/demo/demo.log").read_text().splitlines()
+    assert tables == "download=true download=false"
+
+
+def test_every_step_composes():
+    schemas = {"data.py": ("dataset", DatasetConfig), "train.py": ("train", TrainConfig)}
+    schemas["init_kmeans.py"] = ("init_kmeans", KmeansConfig)
+    for step in demo.WORK:
+        config, schema = schemas[step.words[0]]
+        parse(settings(config, *step.words[1:]), schema)
+
+
+def test_weights_that_are_here_are_named(bare, imagenet):
+    assert demo.squeezenet_weights(allowed=True).endswith("there already")
+
+
+def test_nothing_is_fetched_if_downloads_are_off(bare):
+    assert demo.squeezenet_weights(allowed=False) == "not fetched: download=false"
+
+
+def test_nothing_is_fetched_where_ci_is_set(bare, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    assert demo.squeezenet_weights(allowed=True) == "not fetched: the environment variable CI is set"
+
+
+def test_the_demo_goes_on_without_what_cannot_be_fetched(bare, monkeypatch, one_step, capsys):
+    def refuse(name):
+        raise WeightsNotFoundError("https://host/file: no answer within 10 s")
+
+    monkeypatch.setattr(demo, "fetch_quickly", refuse)
+    one_step("print('the end')")
+    lines = capsys.readouterr().out.splitlines()
+    reason = "s: not fetched, and the demo goes on without: https://host/file: no answer within 10 s"
+    assert len([line for line in lines if line.endswith(reason)]) == 1
+    assert len([line for line in lines if line.endswith("s: the end")]) == 2
+
+
+def test_each_step_says_what_it_does_and_how_long_it_took_and_its_log_is_kept(bare, one_step, capsys, tmp_path):
+    one_step("import time; print('much'); time.sleep(0.6); print('the result\\nand more\\n')", "download=false")
+    printed = capsys.readouterr().out
+    seconds = re.search(r"2/3 A step \[make step\]\n    (\d+) s: the result\n", printed)[1]
+    assert int(seconds) >= 1
+    assert "much" not in printed
+    assert (tmp_path / "experiments/demo/demo.log").read_text() == 2 * "much\nthe result\nand more\n\n"
+
+
+def test_a_wrong_setting_is_refused_before_the_first_step(bare, one_step, capsys):
+    with pytest.raises(UserError, match="show=al: expected one of made, all"):
+        one_step("print('begun')", "show=al")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_step_that_fails_ends_the_demo_and_names_its_log(bare, one_step, capsys, tmp_path):
+    with pytest.raises(UserError, match=r"step.py: exit status 3: .*demo/demo.log has its log; the same command goes"):
+        one_step("print('all'); raise SystemExit(3)", "download=false")
+    assert "3/3" not in capsys.readouterr().out
+    assert (tmp_path / "experiments/demo/demo.log").read_text() == "all\n"
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_lets_the_step_save_its_state(bare, one_step, tmp_path, name, status):
+    saves = f"""
+import os, signal, sys, time, pathlib
+def save(*_):
+    time.sleep(0.5)  # longer than Python waits after Ctrl-C
+    pathlib.Path({str(tmp_path)!r}, "saved").touch()
+    sys.exit({status})
+signal.signal(signal.{name}, save)
+os.kill(os.getppid(), signal.{name})
+if "{name}" == "SIGINT":
+    os.kill(os.getpid(), signal.SIGINT)  # a terminal sends it to both
+time.sleep(10)
+"""
+    with pytest.raises(SystemExit) as ended:
+        one_step(saves, "download=false")
+    assert ended.value.code == status
+    assert (tmp_path / "saved").exists()
+
+
+def test_the_end_is_short_and_leaves_out_the_rows_without_scores(tmp_path, imagenet, monkeypatch, capfd):
+    for kind in ("2afc", "jnd"):
+        make_split(tmp_path / "data", kind, split="cnn", count=4)
+    folder = ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "data.observers=simulated")
+    words = (*folder, f"experiments={tmp_path}/experiments", "device=cpu", "bootstrap=20")
+    monkeypatch.setattr(demo, "WORK", ())
+    demo.run_demo(settings("demo", *words), words)
+    printed = capfd.readouterr().out
+    end = printed[printed.index("2/2") :]
+    assert len(end.splitlines()) < 40
+    with (tmp_path / "experiments/demo/twoafc.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    scored = [row for row in rows if row["all"]]
+    assert "\nsqueeze lin v0.1 " in printed
+    assert all(f" {row['all']} " in printed for row in scored)
+    assert "–  " not in printed
+    assert f"\n{len(rows) - len(scored)} rows have no scores: see the column note of {tmp_path}" in printed
+    assert printed.endswith("everything else\n")
