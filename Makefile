@@ -24,6 +24,8 @@ SETS_train-all := data={DATA} data.root={DATA_ROOT}
 SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
+# An experiment may choose the dataset, too.
+SETS_paper = $(if $(filter DATA,$(GIVEN)),data={DATA}) data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
@@ -71,7 +73,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup paper data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
 
 help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -116,6 +118,9 @@ tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007
 
 eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid10k|nights [DATA_ROOT=folder] [ARGS="any override"]
 	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
+
+paper: setup  ## Everything that the paper shows, compared with it; resumes [DATA=...] [ARGS="experiment=paper_mini"]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)

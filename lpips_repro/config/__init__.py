@@ -20,6 +20,7 @@ from lpips_repro.config.evaluate import (
 )
 from lpips_repro.config.kmeans import KmeansConfig
 from lpips_repro.config.optimizer import Optimizer, OptimizerConfig, Precision, Schedule
+from lpips_repro.config.paper import PaperConfig
 from lpips_repro.config.parse import explain, parse
 from lpips_repro.config.pretrain import PretrainConfig, TaskConfig
 from lpips_repro.config.train import (
@@ -49,6 +50,7 @@ __all__ = [
     "Observers",
     "Optimizer",
     "OptimizerConfig",
+    "PaperConfig",
     "Precision",
     "PretrainConfig",
     "Resize",
