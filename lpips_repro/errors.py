@@ -9,6 +9,13 @@ class UserError(ValueError):
     """Something that the user can fix: the message names the file or setting, what it holds, and the remedy."""
 
 
+class Terminated(SystemExit):
+    """SIGTERM ends the process. A `SystemExit` of a user's code, on the other hand, is caught."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
 def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
     """Raise UserError, naming the allowed values and the likely one, unless `value` is one of them."""
     allowed = tuple(allowed)

@@ -5,7 +5,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from lpips_repro.errors import UserError
+from lpips_repro.errors import Terminated, UserError
 
 
 def import_file(path: Path, what: str) -> None:
@@ -30,7 +30,7 @@ def import_file(path: Path, what: str) -> None:
     module = sys.modules[module_name] = importlib.util.module_from_spec(module_spec)
     try:
         module_spec.loader.exec_module(module)
-    except UserError:  # such as a name that is registered already
+    except (UserError, Terminated):  # such as a name that is registered already
         del sys.modules[module_name]
         raise
     except (Exception, SystemExit) as error:

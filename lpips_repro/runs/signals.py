@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 from lpips_repro.distributed import Ranks
+from lpips_repro.errors import Terminated
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ def ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM raise, as Ctrl-C does: what is half-made goes, and what is complete stays."""
 
     def end(*_: object) -> None:
-        raise SystemExit(143)
+        raise Terminated
 
     before = signal.signal(signal.SIGTERM, end)
     try:
@@ -60,11 +61,11 @@ def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]
         check_stop()  # for one that came after the last step
     except Stopped:
         if not ranks.first:
-            raise SystemExit(143) from None
+            raise Terminated from None
         if received and received[0] == signal.SIGINT:
             raise KeyboardInterrupt from None
         log.warning("SIGTERM: the state is saved, and the same command goes on from there")
-        raise SystemExit(143) from None
+        raise Terminated from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,7 +13,7 @@ from torch import Tensor
 from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
-from lpips_repro.errors import UserError
+from lpips_repro.errors import Terminated, UserError
 from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.progress import Progress
 
@@ -171,6 +171,8 @@ def measure_batch(
                 raise values
             values = distance.finish(values) if distance.finish else values
             found[label] = values.to(torch.promote_types(values.dtype, torch.float32))
+        except Terminated:
+            raise
         except (Exception, SystemExit) as error:  # whatever a metric raises: the others go on
             faults[label] = fault_of(error)
     return found, faults
@@ -179,6 +181,8 @@ def measure_batch(
 def _tried(measure: Callable[..., Tensor], images: Sequence[Tensor]) -> Tensor | BaseException:
     try:
         return measure(*images)
+    except Terminated:
+        raise
     except (Exception, SystemExit) as error:  # of all methods that share it
         return error
 

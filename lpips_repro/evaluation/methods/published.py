@@ -14,7 +14,7 @@ from torch import Tensor
 from lpips_repro.backbones import Backbone, check_backbone, gaussian_state
 from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.config import EvaluateConfig, Init, MetricConfig, NetConfig
-from lpips_repro.errors import UserError, check_choice
+from lpips_repro.errors import Terminated, UserError, check_choice
 from lpips_repro.evaluation.distances.compute import Distance, Engine, of_pairs
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method, in_order, paper_row
@@ -105,6 +105,8 @@ def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) ->
                 function(*torch.rand(2, 1, 3, size, size, generator=torch.Generator().manual_seed(0)), **settings)
             except (TypeError, ValueError) as error:
                 refused = error  # of the larger images: not of the size
+            except Terminated:
+                raise
             except (Exception, SystemExit):  # not of the settings: the row will have it as its reason
                 return None
             else:

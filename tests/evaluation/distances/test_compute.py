@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from lpips_repro.evaluation.distances.compute import Distance, batches_of, compu
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.evaluation.protocols.twoafc import twoafc_score
+from lpips_repro.runs.signals import ended_by_sigterm
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
 CPU = torch.device("cpu")
@@ -89,6 +92,16 @@ def test_whatever_a_metric_raises_is_its_own_fault_alone(tmp_path, error, said):
         return mean_difference(x, y)
 
     assert fault(Distance(of_pairs(broken), {}), packed(tmp_path, "jnd")) == said
+
+
+def test_sigterm_while_a_metric_runs_ends_the_program(tmp_path):
+    def interrupted(x, y):
+        signal.raise_signal(signal.SIGTERM)
+        return mean_difference(x, y)
+
+    with pytest.raises(SystemExit) as ended, ended_by_sigterm():
+        fault(Distance(of_pairs(interrupted), {}), packed(tmp_path, "jnd"))
+    assert ended.value.code == 143
 
 
 @pytest.mark.parametrize(
