@@ -12,10 +12,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from tabulate import tabulate
 
-from lpips_repro.config import PaperConfig, parse
+from lpips_repro.config import EvaluateConfig, PaperConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods.published import missing_weights
 from lpips_repro.files import write_whole
 from lpips_repro.paper.comparison import compare, write_cells
 from lpips_repro.paper.page import duration, reproduction_page
@@ -28,7 +29,7 @@ from lpips_repro.runs.signals import ended_by_sigterm
 log = logging.getLogger(__name__)
 
 STEPS = "steps.json"
-DONE, FAILED, LEFT = "done", "failed", "left"
+DONE, FAILED, LEFT, NOT_RUN = "done", "failed", "left", "not run"
 GRACE = 60  # seconds that a step has to save its state
 
 
@@ -50,11 +51,13 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
         _run(dataset, folder, state)
         if state[dataset.name]["state"] == FAILED:
             raise UserError(f"{dataset.name}: {state[dataset.name]['reason']}")
-        _say_what_is_left(cfg, others, folder)
+        missing = _without_weights(others)
+        _say_what_is_left(cfg, others, folder, missing)
         for step in others:
             if step.is_done:
-                state.setdefault(step.name, {"state": DONE})
-                state[step.name]["state"] = DONE
+                state[step.name] = state.get(step.name, {}) | {"state": DONE}
+            elif step.name in missing:
+                state[step.name] = {"state": NOT_RUN, "reason": missing[step.name]}
             else:
                 _run(step, folder, state)
     _write_page(cfg, folder, steps, state)
@@ -65,17 +68,24 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
         )
 
 
-def _say_what_is_left(cfg: PaperConfig, steps: Sequence[Step], folder: Path) -> None:
+def _without_weights(steps: Sequence[Step]) -> dict[str, str]:
+    """The trainings that start from weights that do not exist here, with the reason, by the step's name."""
+    table = next(step for step in steps if step.script == "evaluate")
+    missing = missing_weights(parse(composed("evaluate", table.overrides), EvaluateConfig))
+    starts = {step.name: step.trains[0] for step in steps if step.trains and step.trains[1] != "scratch"}
+    return {name: missing[net] for name, net in starts.items() if net in missing}
+
+
+def _say_what_is_left(cfg: PaperConfig, steps: Sequence[Step], folder: Path, missing: Mapping[str, str]) -> None:
     """Print the steps, with the time that those take that are left."""
     rates = measured_rates(folder / "rates.json", cfg.nets, choose_device(cfg.device))
     counts = counts_of(cfg.data)
     rows, total = [], 0.0
     for step in steps:
-        seconds = None if step.is_done else seconds_of(step, cfg, rates, counts)
+        state = DONE if step.is_done else NOT_RUN if step.name in missing else LEFT
+        seconds = seconds_of(step, cfg, rates, counts) if state == LEFT else None
         total += seconds or 0
-        rows.append(
-            (step.name, DONE if step.is_done else LEFT, "" if seconds is None else f"about {duration(seconds)}")
-        )
+        rows.append((step.name, state, f"about {duration(seconds)}" if seconds else missing.get(step.name, "")))
     print(tabulate(rows, ("step", "state", "time"), tablefmt="simple", disable_numparse=True))
     print(f"\nleft: about {duration(total)} on this machine, by measured rates, without downloads\n", flush=True)
 
