@@ -26,6 +26,8 @@ SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_disagreements := methods={METHODS} $(SETS_data)
+# An experiment may choose the dataset, too.
+SETS_paper = $(if $(filter DATA,$(GIVEN)),data={DATA}) data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
@@ -73,7 +75,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements correlation sparsity bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements paper correlation sparsity bench gpu-check gpu-bench demo test test-all lint
 
 ##@ Start
 help:  ## This list
@@ -128,6 +130,9 @@ eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid
 	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
 
 disagreements: setup  ## Triplets on which two methods disagree, as CSV and picture: METHODS=a,b [DATA=...] [SPLITS=cnn,color]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+paper: setup  ## Everything that the paper shows, compared with it; resumes [DATA=...] [ARGS="experiment=paper_mini"]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]

@@ -88,6 +88,11 @@ def make_model(net: str, variant: str, device: torch.device) -> RankingModel:
         return RankingModel(net, variant, "0.1", backbone_weights(net)).to(device)
 
 
+def our_step(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device) -> Call:
+    """A step of tune or scratch, eager and in float32, on a split of ten batches."""
+    return _ours(net, split, cfg, device, "eager", "float32")
+
+
 def _ours(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device, mode: str, precision: str) -> Call:
     trainer = trainer_settings(precision=precision, compile=mode == "compiled", batch_size=cfg.batch_size)
     model = make_model(net, "tune", device)

@@ -23,6 +23,7 @@ from lpips_repro.config.evaluate import (
 )
 from lpips_repro.config.kmeans import KmeansConfig
 from lpips_repro.config.optimizer import Optimizer, OptimizerConfig, Precision, Schedule
+from lpips_repro.config.paper import PaperConfig
 from lpips_repro.config.parse import explain, parse
 from lpips_repro.config.pretrain import PretrainConfig, TaskConfig
 from lpips_repro.config.train import (
@@ -54,6 +55,7 @@ __all__ = [
     "Optimizer",
     "OptimizerConfig",
     "Paper",
+    "PaperConfig",
     "Precision",
     "PretrainConfig",
     "Resize",

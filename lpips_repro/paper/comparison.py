@@ -1,0 +1,162 @@
+"""Every published figure next to ours."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
+from lpips_repro.evaluation.tables.paper_figures import read_paper
+from lpips_repro.evaluation.tables.reader import read_rows
+from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.report.correlation import ALEXNET_LIKE, TABLE4
+from lpips_repro.report.sparsity import PAPER as FIGURE10
+
+NEAR = 0.5  # points in percent
+# Published figures have one decimal (Table 4: three).
+ROUNDING = {"rho": 0.0005}
+NOT_RUN, SIMULATED = "not run", "not comparable: simulated"
+INSIDE, WITHIN, OUTSIDE = "inside the interval", f"within {NEAR}", "outside"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A published figure and ours.
+
+    Attributes:
+        where: its table or figure in the paper; row, column: of that table.
+        label: of our row, empty if there is none; paper, ours: in percent (rho: a correlation), ours None if not run.
+        interval: 95 %, if there is one; note: why there is no figure of ours.
+        simulated: whether our judgments are simulated, so that the figures do not compare.
+    """
+
+    where: str
+    row: str
+    column: str
+    paper: float
+    label: str = ""
+    ours: float | None = None
+    interval: tuple[float, float] | None = None
+    note: str = ""
+    simulated: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """Whether the figures agree: within our interval (the paper's figure is rounded), or near it."""
+        if self.ours is None:
+            return NOT_RUN
+        if self.simulated:
+            return SIMULATED
+        rounding = ROUNDING.get(self.column, 0.05)
+        if self.interval and self.interval[0] - rounding <= self.paper <= self.interval[1] + rounding:
+            return INSIDE
+        near = NEAR / 100 if self.column in ROUNDING else NEAR
+        return WITHIN if abs(self.ours - self.paper) <= near + 1e-9 else OUTSIDE
+
+
+def compare(folder: Path, sparsity: Path, reference: Path, names: Mapping[str, str], version: str) -> list[Cell]:
+    """All published figures of Table 5, Figure 5 (JND), Table 4 and Figure 10, with ours of some folders.
+
+    Args:
+        folder: of tables and correlation; sparsity: of the shares of zero lin weights.
+        reference: the published tables.
+        names: of our methods in these, such as {"l2-rgb": "l2"}; version: of the networks that are compared.
+
+    Raises:
+        UserError: if a published table is missing.
+    """
+    cells: list[Cell] = []
+    for protocol in PROTOCOLS.values():
+        if protocol.paper:
+            cells += _of_table(folder, protocol, read_paper(reference, protocol), names, version)
+    return [*cells, *_of_correlation(folder), *_of_sparsity(sparsity, version)]
+
+
+def paper_key(row: Row, names: Mapping[str, str]) -> tuple[str, str]:
+    """Method and variant of a row in the published tables, which name a variant only if a network has several."""
+    variants = {"supervised": "off-the-shelf", "lpips": row.variant}
+    return names.get(row.method, row.method), variants.get(row.group, "")
+
+
+def _of_table(
+    folder: Path,
+    protocol: Protocol,
+    paper: Mapping[tuple[str, str], dict[str, float]],
+    names: Mapping[str, str],
+    version: str,
+) -> Iterator[Cell]:
+    try:
+        rows = read_rows(folder, protocol)
+        missing = "no such row in the table"
+    except UserError as error:
+        rows, missing = [], str(error)
+    where = f"{protocol.title.partition(' (')[0]}"
+    for key, figures in paper.items():
+        ours = [row for row in rows if paper_key(row, names) == key and row.version in ("", version)]
+        shown: list[Row | None] = [row for row in ours if row.scores] or [*ours[:1]]
+        for row in shown or [None]:
+            for column, figure in figures.items():
+                yield _cell(where, " ".join(filter(None, key)), column, figure, row, missing)
+
+
+def _cell(where: str, name: str, column: str, figure: float, row: Row | None, missing: str) -> Cell:
+    if row is None:
+        return Cell(where, name, column, figure, note=missing)
+    if column not in row.scores:
+        return Cell(where, name, column, figure, row.label, note=row.note or "no such column in the table")
+    simulated = row.observers != "human"
+    return Cell(
+        where, name, column, figure, row.label, row.scores[column], row.interval.get(column), simulated=simulated
+    )
+
+
+def _of_correlation(folder: Path) -> Iterator[Cell]:
+    what = ("Table 4: correlation of 2AFC with JND", "AlexNet-like networks", "rho", float(TABLE4["rho"]))
+    lines = [line for line in _lines(folder / "correlation.csv") if line["methods"] == ALEXNET_LIKE]
+    ours = next((line for line in lines if line["source"].startswith(str(folder))), None)
+    if ours is None or not ours["rho"]:
+        yield Cell(*what, note=ours["note"] if ours else f"{folder / 'correlation.csv'}: not written")
+        return
+    interval = float(ours["rho_lo"]), float(ours["rho_hi"])
+    yield Cell(*what, folder.name, float(ours["rho"]), interval, simulated=ours["observers"] != "human")
+
+
+def _of_sparsity(folder: Path, version: str) -> Iterator[Cell]:
+    lines = _lines(folder / "sparsity.csv")
+    for net, figures in FIGURE10.items():
+        ours: list[dict[str, Any] | None] = [
+            line for line in lines if line["label"] == f"{net} lin v{version}" and line["all"]
+        ]
+        for line in ours or [None]:
+            for layer, figure in enumerate(figures, 1):
+                what = ("Figure 10: lin weights that are zero", f"{net} lin", f"conv{layer}", figure)
+                if line is None:
+                    yield Cell(*what, note=f"{folder / 'sparsity.csv'}: no such row")
+                else:
+                    simulated = "SIMULATED" in line["source"]
+                    label = f"{line['label']} ({line['source']})"
+                    yield Cell(*what, label, float(line[f"layer{layer}"]), simulated=simulated)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return []
+
+
+def write_cells(path: Path, cells: Sequence[Cell]) -> None:
+    """All cells as a CSV."""
+    columns = ("where", "row", "column", "paper", "ours", "low", "high", "difference", "verdict", "label", "note")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for cell in cells:
+            low, high = cell.interval or ("", "")
+            difference = "" if cell.ours is None else f"{cell.ours - cell.paper:+.4g}"
+            ours = "" if cell.ours is None else cell.ours
+            start = (cell.where, cell.row, cell.column, cell.paper, ours, low, high, difference)
+            writer.writerow((*start, cell.verdict, cell.label, cell.note))

@@ -1,0 +1,90 @@
+"""How long the steps will take: rates of this machine, measured once, and the numbers of examples."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lpips_repro.benchmark.lin import PASS, bench_lin
+from lpips_repro.benchmark.machine import describe
+from lpips_repro.benchmark.projection import TRAIN_TRIPLETS, VAL_TRIPLETS
+from lpips_repro.benchmark.synthetic_inputs import noise_split
+from lpips_repro.benchmark.timing import alternate
+from lpips_repro.benchmark.training import our_step
+from lpips_repro.config import BenchConfig, PaperConfig, TrainConfig, parse
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.files import write_whole
+from lpips_repro.paper.steps import Step, composed
+from lpips_repro.progress import Progress
+
+log = logging.getLogger(__name__)
+
+LIN_STEP, STEP = "lin step", "step"
+MACHINE = ("cpu", "cores", "threads", "gpu", "torch")
+# Weights of the networks in the tables, each of which costs a pass over the validation splits.
+PASSES = {"alex": 4, "squeeze": 2, "vgg": 2}
+
+Rates = dict[str, float]
+
+
+def measured_rates(file: Path, nets: Sequence[str], device: torch.device) -> Rates:
+    """Triplets per second by "NET pass", "NET lin step" and "NET step"; measured if the file does not have them.
+
+    Args:
+        file: where the rates of this machine are kept.
+    """
+    machine = {key: value for key, value in describe(device).items() if key in MACHINE}
+    try:
+        stored = json.loads(file.read_text())
+    except (OSError, ValueError):
+        stored = {}
+    rates: Rates = stored.get("rates", {}) if stored.get("machine") == machine else {}
+    missing = [net for net in nets if f"{net} {STEP}" not in rates]
+    if missing:
+        log.info("measuring the rates of this machine, for the estimates of time")
+    for net in Progress(missing, "rates", unit="network", leave=False):
+        rates |= _rates_of(net, device)
+        write_whole(file, json.dumps({"machine": machine, "rates": rates}, indent=2) + "\n")
+    return rates
+
+
+def _rates_of(net: str, device: torch.device) -> Rates:
+    settings: Any = composed("bench", ["net=[]", "repeats=1", "compile=false"])
+    cfg = parse(settings, BenchConfig)
+    found = {row.task: row.rate or 0.0 for row in bench_lin(net, cfg, device)}
+    with tempfile.TemporaryDirectory() as folder:
+        step = our_step(net, noise_split(Path(folder) / "split", 10 * cfg.batch_size), cfg, device)
+        seconds = alternate({STEP: step}, range(1), device)[STEP].median
+    (on_features,) = (rate for task, rate in found.items() if task != PASS)
+    return {f"{net} pass": found[PASS], f"{net} {LIN_STEP}": on_features, f"{net} {STEP}": cfg.batch_size / seconds}
+
+
+def counts_of(data: Any) -> tuple[int, int]:
+    """Triplets of the train and val splits of a dataset; those published of BAPPS before it is fetched."""
+    dataset = dataset_of(data)
+    if dataset.to_fetch(("train", "val")):
+        return TRAIN_TRIPLETS, VAL_TRIPLETS
+    splits = [split for split in dataset.find(("train", "val")) if isinstance(split, PackedSplit)]
+    phases = ("train", "val")
+    train, val = (sum(len(s) for s in splits if s.card["phase"] == p and s.card["kind"] == "2afc") for p in phases)
+    return train, val
+
+
+def seconds_of(step: Step, cfg: PaperConfig, rates: Mapping[str, float], counts: tuple[int, int]) -> float | None:
+    """How long a step will take by the rates; None for one that is not estimated."""
+    train, val = counts
+    if step.trains:
+        net, variant = step.trains
+        settings = parse(composed("train", step.overrides), TrainConfig).trainer
+        epochs = settings.epochs + settings.decay_epochs
+        if variant == "lin" and settings.lin_features:
+            return (train + val) / rates[f"{net} pass"] + epochs * train / rates[f"{net} {LIN_STEP}"]
+        return epochs * (train / rates[f"{net} {STEP}"] + val / rates[f"{net} pass"])
+    if step.script == "evaluate":
+        return sum(PASSES.get(net, 2) * val / rates[f"{net} pass"] for net in cfg.nets)
+    return None

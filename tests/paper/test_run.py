@@ -1,0 +1,54 @@
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lpips_repro.paper import run as paper
+from lpips_repro.paper.steps import Step
+from tests.compose import CONFIGS
+
+ROOT = CONFIGS.parent
+
+
+def program(tmp_path, text):
+    file = tmp_path / "step.py"
+    file.write_text(text)
+    return str(file)
+
+
+class Own(Step):
+    """A step that runs a program of the test."""
+
+    @property
+    def command(self):
+        return [sys.executable, self.script]
+
+
+def test_a_step_that_fails_is_kept_with_its_reason_and_time(tmp_path, capsys):
+    state = {}
+    paper._run(Own("bad", program(tmp_path, "raise SystemExit('error: no disk')"), []), tmp_path, state)
+    assert state["bad"]["state"] == "failed"
+    assert state["bad"]["reason"] == "no disk"
+    assert json.loads((tmp_path / "steps.json").read_text()) == state
+    paper._run(Own("bad", program(tmp_path, "print('well')"), []), tmp_path, state)
+    assert state["bad"]["state"] == "done" and "reason" not in state["bad"]
+
+
+@pytest.mark.slow
+def test_the_whole_way_on_mini(tmp_path):
+    command = [sys.executable, "scripts/paper.py", "experiment=paper_mini", f"experiments={tmp_path}"]
+    command += [f"data.root={tmp_path / 'mini'}", "nets=[alex,vgg]", "variants=[lin,scratch]"]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr[-3000:]
+    page = (tmp_path / "paper-mini/REPRODUCTION.md").read_text()
+    assert "SIMULATED" in page and "not comparable: simulated" in page
+    with (tmp_path / "paper-mini/reproduction.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    of_l2 = [line for line in lines if line["row"] == "l2" and line["column"] == "all" and line["ours"]]
+    assert {line["label"] for line in of_l2} == {"l2-rgb", "l2-lab"}
+    assert {line["verdict"] for line in lines} <= {"not comparable: simulated", "not run", "within 0.5"}
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "finished: mean val" not in again.stdout + again.stderr  # nothing is trained again
