@@ -13,7 +13,7 @@ NAME = lpips_repro.__name__
 PACKAGE = Path(lpips_repro.__file__).parent
 # Top to bottom: packages, and modules outside of packages. Each imports only from those below it.
 ORDER = [
-    *("demo", "gpu", "benchmark", "cli", "export", "entry_point", "launch", "sweep", "collect", "paper", "report"),
+    *("demo", "gpu", "paper", "benchmark", "cli", "export", "entry_point", "launch", "sweep", "collect", "report"),
     *("training", "pretraining", "cnn_distortions"),
     *("evaluation", "protocols", "features", "runs", "run_record"),
     *("__init__", "metrics", "weights", "backbones"),
