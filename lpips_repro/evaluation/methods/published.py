@@ -89,8 +89,7 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
     key = (backbone.name, identity["weights"], metric.version)
     if key not in engine.passes:
         metric.to(engine.device).validate = False  # images come from bytes
-        optimized = engine.compiled or engine.dtype is not torch.float32
-        evaluator = metric.optimized(engine.dtype, compiled=engine.compiled) if optimized else metric
+        evaluator = metric.optimized(engine.dtype, compiled=engine.compiled)
         engine.passes[key] = (functools.partial(evaluator.channel_means, normalize=True), metric)
     measure, shared = engine.passes[key]
     head = metric.head.to(engine.device)

@@ -30,8 +30,9 @@ def squared_differences(feature_map: Tensor, batches: int) -> Tensor:
     # As vectors of channels, which is how they are in memory.
     vectors = unit_normalize(feature_map).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batches, -1))
     ref, others = vectors[:1], vectors[1:]
-    # In one pass, without a tensor of differences; not F.mse_loss, whose check of shapes torch.jit.trace warns of.
-    squared: Tensor = torch.ops.aten.mse_loss(ref.expand_as(others), others, 0)
+    # In place, in memory that is in the cache; for a gradient in a tensor of its own, which is faster than in a view.
+    differences = others - ref if others.requires_grad else others.sub_(ref)
+    squared: Tensor = differences.pow_(2)  # which, unlike square_, functionalize takes
     return squared
 
 

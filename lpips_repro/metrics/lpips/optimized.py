@@ -41,7 +41,8 @@ class OptimizedLPIPS(FrozenModule):
             (under autocast images may be of any floating dtype), and distances are computed in float32 from feature
             maps of either. bfloat16 is faster only on a processor that has instructions for it, and it warns if
             this one has none.
-        compiled: whether to compile; without it only the dtype is another.
+        compiled: whether to compile; without it the dtype is another, and in float32 on a CPU some convolutions are
+            computed with fewer products (see `short_convolution`).
         spatial: as for `LPIPS`.
 
     Raises:
@@ -68,7 +69,7 @@ class OptimizedLPIPS(FrozenModule):
             warn_of_slow_bfloat16()
         self.core = Core(copy.deepcopy(core.backbone), core.version, validate=core.validate)
         self.core.backbone.to(dtype)
-        if compiled:
+        if compiled or dtype is torch.float32:
             shorten(self.core.backbone)
         self.register_buffer("head", head.detach().clone())
         self.dtype, self.compiled, self.spatial = dtype, compiled, spatial

@@ -17,19 +17,37 @@ MIN_CHANNELS = 128
 class ShortConv2d(nn.Module):
     """A 3x3 convolution with stride 1, padding 1 and one group that knows the short way for maps of 3x3.
 
-    For compiled inference, where the transformed weights are constants: by itself it transforms them in each call.
+    For inference alone: its weights are transformed once, and must not change after the first call.
     """
+
+    factors: Tensor
+    results: Tensor
 
     def __init__(self, direct: nn.Conv2d):
         super().__init__()
         self.direct = direct
+        like = direct.weight.detach()
+        # The same sums as matrices.
+        factors = _evaluated(torch.eye(9).view(3, 3, 9)).flatten(0, 1).to(like)
+        results = _interpolated(_interpolated(torch.eye(25).view(5, 5, 25), 0), 1).flatten(0, 1).to(like)
+        self.register_buffer("factors", factors, persistent=False)
+        self.register_buffer("results", results, persistent=False)
+        self._weights: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H, W)."""
-        if x.shape[2:] == (3, 3) and x.device.type == "cpu":  # a GPU's library finds its own way
-            return convolve_3x3(x, self.direct.weight, self.direct.bias)
-        values: Tensor = self.direct(x)
-        return values
+        weight, bias = self.direct.weight, self.direct.bias
+        if x.shape[2:] != (3, 3) or x.device.type != "cpu":  # a GPU's library finds its own way
+            values: Tensor = self.direct(x)
+            return values
+        if torch.compiler.is_compiling():  # all sums of a step become one loop, and weights constants
+            return convolve_3x3(x, weight, bias)
+        if self._weights is None:
+            self._weights = _weights_of_products(weight)
+        # Sum by sum would take a pass over memory each; so a matrix product has them all.
+        values = (self.factors @ x.permute(2, 3, 0, 1).reshape(9, -1)).view(25, *x.shape[:2])
+        values = (self.results @ torch.bmm(values, self._weights).flatten(1)).view(3, 3, len(x), -1)
+        return (values if bias is None else values + bias).permute(2, 3, 0, 1)
 
 
 def shorten(network: nn.Module) -> None:
@@ -47,12 +65,16 @@ def _fits(layer: nn.Conv2d) -> bool:
 
 def convolve_3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """torch.nn.functional.conv2d with padding 1, for maps (N, C, 3, 3) and weights (C', C, 3, 3)."""
-    # Correlation is the product with the weights in reverse order.
-    weights = _evaluated(weight.permute(2, 3, 1, 0).flip(0, 1)).flatten(0, 1)
     values = _evaluated(x.permute(2, 3, 0, 1)).flatten(0, 1)
-    products = torch.bmm(values, weights).unflatten(0, (5, 5))
+    products = torch.bmm(values, _weights_of_products(weight)).unflatten(0, (5, 5))
     values = _interpolated(_interpolated(products, 0), 1)
     return (values if bias is None else values + bias).permute(2, 3, 0, 1)
+
+
+def _weights_of_products(weight: Tensor) -> Tensor:
+    """Weights (C', C, 3, 3) as the second factors of the products, (25, C, C')."""
+    # Correlation is the product with the weights in reverse order.
+    return _evaluated(weight.permute(2, 3, 1, 0).flip(0, 1)).flatten(0, 1)
 
 
 def _evaluated(v: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("engine", "made"),
     [
-        (Engine(CPU), []),
+        (Engine(CPU), [(torch.float32, False)]),
         (Engine(CPU, torch.bfloat16), [(torch.bfloat16, False)]),
         (Engine(CPU, compiled=True), [(torch.float32, True)]),
         (Engine(CPU, torch.bfloat16, True), [(torch.bfloat16, True)]),
     ],
 )
-def test_a_network_is_optimized_if_it_is_compiled_or_of_another_dtype(monkeypatch, engine, made):
+def test_a_network_is_optimized_as_the_engine_says(monkeypatch, engine, made):
     found, optimized = [], LPIPS.optimized
 
     def noted(metric, dtype, *, compiled):
