@@ -44,9 +44,6 @@ def run(path: Path, x: Tensor, y: Tensor) -> Tensor:
         pytest.param("vgg", "lin", True, marks=SLOW),
         pytest.param("alex", "off_the_shelf", False, marks=SLOW),
         pytest.param("caffenet", "off_the_shelf", True, marks=SLOW),
-        pytest.param("resnet18", "off_the_shelf", False, marks=SLOW),
-        pytest.param("convnext_tiny", "off_the_shelf", False, marks=SLOW),
-        pytest.param("timm/test_resnet", "off_the_shelf", False, marks=SLOW),
     ],
 )
 def test_a_file_gives_the_distances_of_the_metric(net, variant, spatial, suffix, tmp_path, capfd, recwarn):
