@@ -25,6 +25,7 @@ SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
+SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
@@ -71,7 +72,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity report bench gpu-check gpu-bench demo test test-all lint
 
 help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -122,6 +123,9 @@ correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figu
 
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/$@.py $(ARGS)
+
+report: setup  ## Figures of the tables, stored distances, runs and weights that exist: PNG, SVG, PDF [DATA=...]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)

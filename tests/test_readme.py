@@ -57,7 +57,7 @@ def test_every_target_sets_up_the_environment_first_and_explains_itself():
 
 def test_every_override_named_composes():
     targets = {"eval-tables": "evaluate", "data": "dataset", "data-stats": "dataset", "data-verify": "dataset"}
-    targets |= {"train": "train", "sparsity": "sparsity", "weights": "weights", "bench": "bench"}
+    targets |= {"train": "train", "sparsity": "sparsity", "report": "report", "weights": "weights", "bench": "bench"}
     targets |= {"correlation": "correlation", "init-kmeans": "init_kmeans", "pretrain": "pretrain"}
     found = set()
     for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`,:]+))+)", README):

@@ -1,144 +1,128 @@
-"""A scatter plot with labelled points, as a picture."""
+"""A scatter plot with labeled points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
 
-SIZE = (820, 700)
-LEFT, TOP, RIGHT, BOTTOM = 64, 64, 24, 92  # pixels around the frame
+from lpips_repro.report.figures.style import Picture, look_of
+
 MARGIN = 0.08  # of the range of the points, beyond them
-RADIUS, GAP = 5, 3  # of a marker, and between it and its label
-LINE = 14  # height of a line of text
-TICKS = 6  # about so many on an axis
-FINER = 2  # drawn so many times as large, then shrunk, for smooth edges
-GREY = "#d8d8d8"
+RADIUS, GAP = 2.6, 1.6  # points: of a marker, and between it and its label
+FAR = 8.0  # points from a marker to its label, beyond which a line joins them
+AWAY = (RADIUS + GAP, 7.0, 12.0, 18.0, 26.0, 36.0)
+SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
+HALF = 0.6  # points, of the thickness of an error bar
+SIZE = 5.5  # points, of labels
+PER_POINT = 0.3  # cost of a point of distance, in square points of overlap
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Point:
-    """A labelled point; the group gives the colour, and round ones are told from square ones."""
+    """A labeled point; the group gives color and marker; `filled` ones are told from open ones.
+
+    Attributes:
+        x_interval, y_interval: the ends of the error bars, if there are any.
+    """
 
     label: str
     group: str
     x: float
     y: float
-    round: bool
+    filled: bool
+    x_interval: Interval | None = None
+    y_interval: Interval | None = None
 
 
-def scatter(
-    points: Sequence[Point], title: Sequence[str], axes: tuple[str, str], colors: Mapping[str, str]
-) -> Image.Image:
-    """Points in a frame, with a label beside each.
-
-    Args:
-        title: up to two lines; axes: what x and y are.
-        colors: of the groups, in the order of the legend.
-    """
-    picture = Image.new("RGB", (SIZE[0] * FINER, SIZE[1] * FINER), "white")
-    canvas = _Canvas(picture)
-    (x_low, x_high, x_ticks), (y_low, y_high, y_ticks) = (_axis([getattr(p, axis) for p in points]) for axis in "xy")
-    left, top, right, bottom = frame = (LEFT, TOP, SIZE[0] - RIGHT, SIZE[1] - BOTTOM)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
-        return left + across * (right - left), bottom - up * (bottom - top)
-
-    for tick in x_ticks:
-        x, _ = place(tick, y_low)
-        canvas.draw.line(_finer((x, top, x, bottom)), GREY, FINER)
-        canvas.text((x, bottom + 6), f"{tick:g}", anchor="mt")
-    for tick in y_ticks:
-        _, y = place(x_low, tick)
-        canvas.draw.line(_finer((left, y, right, y)), GREY, FINER)
-        canvas.text((left - 6, y), f"{tick:g}", anchor="rm")
-    canvas.draw.rectangle(_finer(frame), outline="black", width=FINER)
-    for line, text in enumerate(title):
-        canvas.text((left, 14 + 22 * line), text, size=14 if line else 16)
-    canvas.text(((left + right) / 2, bottom + 26), axes[0], anchor="mt", size=14)
-    canvas.upwards((16, (top + bottom) / 2), axes[1])
-    _legend(canvas, points, colors)
-
-    centres = [place(point.x, point.y) for point in points]
-    for point, (x, y) in zip(points, centres, strict=True):
-        canvas.marker(x, y, colors[point.group], point.round)
-    taken = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in centres]
-    for point, centre in zip(points, centres, strict=True):
-        box = min(_beside(centre, canvas.width(point.label)), key=lambda box: _cost(box, taken, frame))
-        canvas.text((box[0], (box[1] + box[3]) / 2), point.label, anchor="lm")
-        taken.append(box)
-    return picture.resize(SIZE, Image.Resampling.LANCZOS)
+def scatter(panel: Axes, points: Sequence[Point]) -> None:
+    """Draw points with error bars; `label_points` adds the labels once the layout is known."""
+    for point in points:
+        look = look_of(point.group)
+        panel.add_collection(LineCollection(_bars(point), colors=look.color, linewidths=0.7, zorder=1.5))
+        fill = look.color if point.filled else "white"
+        (marker,) = panel.plot(
+            point.x, point.y, look.marker, color=fill, markeredgecolor="black" if point.filled else look.color
+        )
+        marker.set_gid(f"point/{point.label}")
+    for axis in "xy":
+        values = [getattr(point, axis) for point in points]
+        margin = MARGIN * (max(values) - min(values)) or 1.0
+        ends = [end for point in points for end in getattr(point, f"{axis}_interval") or ()]
+        getattr(panel, f"set_{axis}lim")(min([*values, *ends]) - margin, max([*values, *ends]) + margin)
 
 
-class _Canvas:
-    """Draws in the pixels of the picture that comes out."""
-
-    def __init__(self, picture: Image.Image):
-        self.picture = picture
-        self.draw = ImageDraw.Draw(picture)
-
-    def text(self, where: Sequence[float], text: str, anchor: str = "lt", size: int = 12) -> None:
-        x, y = _finer(where)
-        self.draw.text((x, y), text, "black", ImageFont.load_default(size * FINER), anchor)
-
-    def width(self, text: str) -> float:
-        return ImageFont.load_default(12 * FINER).getlength(text) / FINER
-
-    def upwards(self, where: Sequence[float], text: str) -> None:
-        font = ImageFont.load_default(14 * FINER)
-        _, _, width, height = self.draw.textbbox((0, 0), text, font, "lt")
-        strip = Image.new("RGB", (int(width), int(height)), "white")
-        ImageDraw.Draw(strip).text((0, 0), text, "black", font, "lt")
-        x, y = _finer(where)
-        self.picture.paste(strip.rotate(90, expand=True), (int(x), int(y - width / 2)))
-
-    def marker(self, x: float, y: float, color: str, round_: bool) -> None:
-        shape = self.draw.ellipse if round_ else self.draw.rectangle
-        reach = RADIUS if round_ else RADIUS - 1
-        shape(_finer((x - reach, y - reach, x + reach, y + reach)), color, "black", FINER)
+def group_marker(group: str) -> Line2D:
+    """The entry of a group in a legend."""
+    look = look_of(group)
+    return Line2D([], [], linestyle="", marker=look.marker, color=look.color, markeredgecolor="black", label=group)
 
 
-def _finer(lengths: Sequence[float]) -> tuple[float, ...]:
-    return tuple(FINER * length for length in lengths)
+def label_points(figure: Picture, panels: Sequence[tuple[Axes, Sequence[Point]]]) -> None:
+    """Write the label of each point next to it, or farther off with a line to it, so that no two cover each other."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    figure.set_layout_engine("none")  # labels must not move what they were placed on
+    per_point = figure.dpi / 72
+    for panel, points in panels:
+        centers = panel.transData.transform([(point.x, point.y) for point in points]) / per_point
+        frame = tuple(np.array(panel.get_window_extent().extents) / per_point)
+        taken = [(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in centers]
+        taken += [_thick(panel.transData.transform(ends) / per_point) for point in points for ends in _bars(point)]
+        for point, (x, y) in zip(points, centers, strict=True):
+            text = panel.annotate(
+                point.label, (point.x, point.y), xytext=(0, 0), textcoords="offset points", fontsize=SIZE, va="baseline"
+            )
+            extent = text.get_window_extent(canvas.get_renderer())
+            width, height = extent.width / per_point, extent.height / per_point
+            below = (panel.transData.transform((point.x, point.y))[1] - extent.y0) / per_point
+            _, box, away = min(
+                ((_cost(box, taken, frame) + PER_POINT * away, box, away) for box, away in _beside(x, y, width, height))
+            )
+            taken.append(box)
+            text.set_position((box[0] - x, box[1] - y + below))
+            if away > FAR:
+                _join(panel, (x, y), box, per_point)
 
 
-def _axis(values: Sequence[float]) -> tuple[float, float, np.ndarray]:
-    """Both ends of an axis, and its ticks at round numbers."""
-    span = max(values) - min(values)
-    low, high = min(values) - MARGIN * span, max(values) + MARGIN * span
-    power = 10.0 ** np.floor(np.log10((high - low) / TICKS))
-    step = next(power * k for k in (1, 2, 5, 10) if power * k * TICKS >= high - low)
-    return low, high, np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+def _bars(point: Point) -> list[np.ndarray]:
+    """Both ends (2, xy) of the error bars."""
+    bars = [[(x, point.y) for x in point.x_interval or ()], [(point.x, y) for y in point.y_interval or ()]]
+    return [np.array(ends) for ends in bars if ends]
 
 
-def _legend(canvas: _Canvas, points: Sequence[Point], colors: Mapping[str, str]) -> None:
-    x, y = float(LEFT), SIZE[1] - 20
-    for group, color in colors.items():
-        if any(point.group == group for point in points):
-            canvas.marker(x + RADIUS, y, color, True)
-            canvas.text((x + 2 * RADIUS + 5, y), group, anchor="lm")
-            x += canvas.width(group) + 2 * RADIUS + 24
+def _thick(ends: np.ndarray) -> Box:
+    """The box around a line."""
+    (left, bottom), (right, top) = ends.min(axis=0), ends.max(axis=0)
+    return left - HALF, bottom - HALF, right + HALF, top + HALF
 
 
-def _beside(centre: tuple[float, float], width: float) -> list[Box]:
-    """Where the label of a point may stand, best first: next to it, or further off where it is crowded."""
-    x, y = centre
-    boxes = []
-    for away in (RADIUS + GAP, 2 * RADIUS + 3 * GAP, 4 * RADIUS + 3 * GAP):
-        across = (x + away, x - away - width, x - width / 2)
-        down = (y - LINE / 2, y - away - LINE, y + away)
-        places = [(left, top) for left in across[:2] for top in down] + [(across[2], top) for top in down[1:]]
-        boxes += [(left, top, left + width, top + LINE) for left, top in places]
-    return boxes
+def _join(panel: Axes, center: tuple[float, float], box: Box, per_point: float) -> None:
+    """A thin line from a marker to the nearest place of its label."""
+    nearest = [min(max(at, low), high) for at, low, high in zip(center, box[:2], box[2:], strict=True)]
+    start, end = panel.transData.inverted().transform(np.array([center, nearest]) * per_point)
+    panel.plot(*zip(start, end, strict=True), color="#707070", linewidth=0.4, zorder=1)
+
+
+def _beside(x: float, y: float, width: float, height: float) -> Iterator[tuple[Box, float]]:
+    """Where the label of a point may stand: next to it, or farther off if it is crowded there."""
+    for away in AWAY:
+        for across, up in SIDES:
+            reach = away if not (across and up) else away * 0.7
+            left = x + across * reach - width * (1 - across) / 2
+            bottom = y + up * reach - height * (1 - up) / 2
+            yield (left, bottom, left + width, bottom + height), away
 
 
 def _cost(box: Box, taken: Sequence[Box], frame: Box) -> float:
-    """How much of a box lies on what is taken, or outside the frame."""
-    inside = _overlap(box, frame)
-    outside = (box[2] - box[0]) * (box[3] - box[1]) - inside
+    """How much of a box lies on what is taken, or outside the frame, in square points."""
+    outside = (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, frame)
     return outside + sum(_overlap(box, other) for other in taken)
 
 

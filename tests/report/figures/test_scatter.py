@@ -1,53 +1,58 @@
+"""Labeled points."""
+
+import itertools
+
 import numpy as np
 import pytest
-from PIL import ImageColor
 
-from lpips_repro.report.scatter import SIZE, Point, scatter
-
-COLORS = {"low-level": "#ff0000", "random": "#0000ff"}
+from lpips_repro.report.figures.scatter import Point, label_points, scatter
+from lpips_repro.report.figures.style import Picture, in_style
 
 
-def places(picture, color):
-    """Where pixels above the legend have a colour: x, y."""
-    ys, xs = np.nonzero((np.asarray(picture)[: SIZE[1] - 40] == ImageColor.getrgb(color)).all(axis=-1))
-    return xs, ys
+@in_style
+def draw(*points):
+    figure = Picture(figsize=(3.3, 3.0))
+    panel = figure.subplots()
+    scatter(panel, points)
+    label_points(figure, [(panel, points)])
+    return figure
 
 
-def draw(*points, axes=("x", "y")):
-    return scatter(points, ("title", "more"), axes, COLORS)
+def markers(figure):
+    return {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
 
 
-def test_points_stand_where_their_scores_are_in_the_colour_of_their_group():
-    picture = draw(Point("l2", "low-level", 60.0, 40.0, False), Point("alex", "random", 70.0, 50.0, True))
-    assert picture.size == SIZE
-    (left, low), (right, high) = (np.mean(places(picture, color), axis=1) for color in COLORS.values())
-    # The margin is 0.08 of the range on both sides, in a frame of 732 x 544 pixels at (64, 64).
-    assert (left, right) == pytest.approx((64 + 732 * 0.08 / 1.16, 64 + 732 * 1.08 / 1.16), abs=1)
-    assert (high, low) == pytest.approx((64 + 544 * 0.08 / 1.16, 64 + 544 * 1.08 / 1.16), abs=1)
-
-
-def test_round_points_are_told_from_square_ones():
-    filled = {}
-    for round_ in (True, False):
-        xs, ys = places(draw(Point("", "low-level", 0, 0, round_), Point("", "random", 1, 1, round_)), "#ff0000")
-        filled[round_] = len(xs) / (np.ptp(xs) + 1) / (np.ptp(ys) + 1)  # of the box around it
-    assert filled[False] == 1
-    assert filled[True] < 0.95
-
-
-def test_labels_title_and_axes_are_drawn():
-    points = [Point("", "low-level", 0, 0, False), Point("", "random", 1, 1, True)]
-    plain = np.asarray(draw(*points, axes=("", "")), dtype=int)
-    for other in (draw(*points), draw(points[0], Point("alex", "random", 1, 1, True), axes=("", ""))):
-        assert (np.asarray(other, dtype=int) != plain).any()
-
-
-def test_labels_of_points_at_one_place_do_not_cover_each_other():
-    def ink(*labels):
-        points = [Point(label, "low-level", 0, 0, False) for label in labels]
-        return 255 * 3 - np.asarray(draw(*points, Point("", "random", 1, 1, True)), dtype=int).sum(axis=-1)
-
-    without = ink("", "").sum()
-    assert ink("psnr", "l2-rgb").sum() - without == pytest.approx(
-        ink("psnr", "").sum() + ink("l2-rgb", "").sum() - 2 * without, rel=0.1
+def test_points_stand_where_their_scores_are_with_their_groups_marker_and_error_bars():
+    figure = draw(
+        Point("l2", "low-level", 60.0, 40.0, False, (59.0, 62.0), (38.5, 41.0)),
+        Point("alex", "random", 70.0, 50.0, True),
     )
+    found = markers(figure)
+    assert found["point/l2"].get_xydata().tolist() == [[60, 40]]
+    assert (found["point/l2"].get_marker(), found["point/alex"].get_marker()) == ("s", "X")
+    assert (found["point/l2"].get_markerfacecolor(), found["point/alex"].get_markerfacecolor()) == ("white", "#000000")
+    bars = [segment.tolist() for lines in figure.axes[0].collections for segment in lines.get_segments()]
+    assert bars == [[[59, 40], [62, 40]], [[60, 38.5], [60, 41]]]
+
+
+def boxes(figure):
+    canvas = figure.canvas.get_renderer()
+    return [text.get_window_extent(canvas) for text in figure.axes[0].texts]
+
+
+@pytest.mark.parametrize("count", [2, 12, 40])
+def test_labels_of_crowded_points_do_not_cover_each_other(count):
+    rng = np.random.default_rng(1)
+    points = [Point(f"a-method-{k}", "lpips", *rng.uniform(0, 1, 2), True) for k in range(count)]
+    figure = draw(*points)
+    figure.draw_without_rendering()
+    found = boxes(figure)
+    assert len(found) == count
+    covered = sum(one.overlaps(other) for one, other in itertools.combinations(found, 2))
+    assert covered <= count // 20
+    frame = figure.axes[0].get_window_extent()
+    assert all(box.x0 >= frame.x0 - 1 and box.x1 <= frame.x1 + 1 for box in found)
+
+
+def test_points_at_one_place_are_drawn():
+    assert len(boxes(draw(Point("psnr", "low-level", 1, 1, False), Point("l2-rgb", "low-level", 1, 1, False)))) == 2
