@@ -6,6 +6,7 @@ VARIANT := lin
 DATA := bapps
 DATA_ROOT :=
 SPLITS := all
+METHODS :=
 TASK :=
 IMAGES :=
 AGAINST :=
@@ -24,13 +25,14 @@ SETS_train-all := data={DATA} data.root={DATA_ROOT}
 SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
+SETS_disagreements := methods={METHODS} $(SETS_data)
 SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -72,7 +74,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity report bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements correlation sparsity report bench gpu-check gpu-bench demo test test-all lint
 
 help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -117,6 +119,9 @@ tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007
 
 eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid10k|nights [DATA_ROOT=folder] [ARGS="any override"]
 	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
+
+disagreements: setup  ## Triplets on which two methods disagree, as CSV and picture: METHODS=a,b [DATA=...] [SPLITS=cnn,color]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figure 5), from their tables [DATA=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lpips_repro.config import DatasetConfig, TrainConfig, parse
+from lpips_repro.config import DatasetConfig, DisagreementsConfig, TrainConfig, parse
 from lpips_repro.config.timm_nets import register_timm_nets
 from tests.compose import settings
 from tests.makefile import QUIET, ROOT, RUN, environment, make, script
@@ -70,6 +70,9 @@ def test_a_folder_reaches_the_settings_unchanged(text):
         ("train", "NET", "net"),
         ("train", "VARIANT", "variant"),
         ("data", "SPLITS", "splits"),
+        ("disagreements", "METHODS", "methods"),
+        ("disagreements", "SPLITS", "splits"),
+        ("disagreements", "DATA_ROOT", "data.root"),
         ("data", "DATA", "data"),
     ],
 )
@@ -85,6 +88,9 @@ def test_every_variable_reaches_its_setting_unchanged(target, variable, key):
 def test_plain_values_stay_as_they_are():
     words = script("train", "NET=vgg", "VARIANT=tune", "DATA=folder", "DATA_ROOT=/my/data")
     assert words == ["scripts/train.py", "net=vgg", "variant=tune", "data=folder", "data.root=/my/data"]
+    words = script("disagreements", "METHODS=ssim,alex-lin-v0.1", "DATA=mini", "SPLITS=cnn,color")
+    cfg = parse(settings("disagreements", *words[1:]), DisagreementsConfig)
+    assert (cfg.methods, cfg.splits, cfg.data.name) == ("ssim,alex-lin-v0.1", "cnn,color", "mini")
     assert script("correlation", "DATA=mini") == ["scripts/correlation.py", "name=tables-mini"]
     assert script("gpu-bench", "NET=vgg") == ["scripts/gpu_bench.py", "net=[vgg]", "device=cuda"]
     assert script("pretrain") == ["scripts/pretrain.py"]

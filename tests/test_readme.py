@@ -57,15 +57,23 @@ def test_every_target_sets_up_the_environment_first_and_explains_itself():
 
 def test_every_override_named_composes():
     targets = {"eval-tables": "evaluate", "data": "dataset", "data-stats": "dataset", "data-verify": "dataset"}
-    targets |= {"train": "train", "sparsity": "sparsity", "report": "report", "weights": "weights", "bench": "bench"}
-    targets |= {"correlation": "correlation", "init-kmeans": "init_kmeans", "pretrain": "pretrain"}
+    targets |= {"train": "train", "sparsity": "sparsity", "weights": "weights", "bench": "bench"}
+    targets |= {
+        "disagreements": "disagreements",
+        "correlation": "correlation",
+        "report": "report",
+        "init-kmeans": "init_kmeans",
+        "pretrain": "pretrain",
+    }
     found = set()
     for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`,:]+))+)", README):
         overrides = []
         for name, quoted, plain in re.findall(r' ([A-Z_]+)=(?:"([^"]*)"|([^\s`,:]+))', variables):
             if name == "ARGS":
                 overrides += [word for word in quoted.split() if not re.search("mae|mine|=FILE", word)]
-            elif name in ("NET", "VARIANT", "DATA", "SPLITS", "TASK"):
+            elif name in ("METHODS", "SPLITS"):
+                overrides.append(f'{name.lower()}="{plain}"')
+            elif name in ("NET", "VARIANT", "DATA", "TASK"):
                 if plain != "mine":  # to be made by the user
                     overrides.append(f"{name.lower()}={plain}")
             else:

@@ -27,6 +27,13 @@ class Dtype(enum.Enum):
     bfloat16 = "bfloat16"
 
 
+class Paper(enum.Enum):
+    """Which published figures are shown next to ours on BAPPS: the paper's own, or those of later papers as well."""
+
+    original = "original"
+    later = "later"
+
+
 # What a network learned from; the groups of the tables.
 SUPERVISIONS = ("random", "unsupervised", "self-supervised", "supervised")
 
@@ -123,6 +130,8 @@ class EvaluateConfig:
     batch_size: int | None
     threads: int | None
     bootstrap: int
+    baseline: str | None
+    paper: Paper
     download: bool
     trained_on: str | None
 
@@ -133,6 +142,19 @@ class EvaluateConfig:
             check_at_least("batch_size", self.batch_size, 1)
         check_threads(self.threads)
         check_at_least("bootstrap", self.bootstrap, 1)
+
+
+@dataclass(kw_only=True)
+class DisagreementsConfig(EvaluateConfig):
+    """`configs/disagreements.yaml`; methods, splits: names with commas between them."""
+
+    methods: str | None
+    splits: str
+    shown: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_at_least("shown", self.shown, 1)
 
 
 @dataclass(kw_only=True)

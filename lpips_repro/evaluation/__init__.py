@@ -1,6 +1,17 @@
 """From splits to distances, scores and tables."""
 
+from lpips_repro.evaluation.disagreement import Disagreement, disagreements
 from lpips_repro.evaluation.protocols.jnd import jnd_map
 from lpips_repro.evaluation.protocols.twoafc import human_twoafc, oracle_twoafc, twoafc_score
+from lpips_repro.evaluation.single import Evaluation, evaluate
 
-__all__ = ["human_twoafc", "jnd_map", "oracle_twoafc", "twoafc_score"]
+__all__ = [
+    "Disagreement",
+    "Evaluation",
+    "disagreements",
+    "evaluate",
+    "human_twoafc",
+    "jnd_map",
+    "oracle_twoafc",
+    "twoafc_score",
+]

@@ -1,6 +1,7 @@
 """The evaluation: splits, distances (only those that are missing), scores, tables."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from lpips_repro.config import Dtype, EvaluateConfig, parse
+from lpips_repro.config import Dtype, EvaluateConfig, Paper, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
@@ -23,9 +24,12 @@ from lpips_repro.evaluation.methods.method import Method, check_labels, in_order
 from lpips_repro.evaluation.methods.published import list_methods, missing_weights
 from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
+from lpips_repro.evaluation.tables.bootstrap import Bootstrap
+from lpips_repro.evaluation.tables.differences import FILE as DIFFERENCES
+from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, write_differences
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
-from lpips_repro.evaluation.tables.paper_figures import read_paper
-from lpips_repro.evaluation.tables.table import Bootstrap, make_table
+from lpips_repro.evaluation.tables.paper_figures import read_later, read_paper
+from lpips_repro.evaluation.tables.table import Row, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
@@ -64,6 +68,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         own, runs = list_methods(cfg), runs_asked_for(cfg)
         methods = in_order(own + trained_methods(cfg, runs))
         check_labels(methods)
+        check_baseline(cfg.baseline, methods)
         if not methods:
             raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
     with ranks.first_before_others():
@@ -80,8 +85,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     if ranks.first:
         _warn(cfg, splits)
     store = DistanceStore(Path(cfg.experiments) / "distances")
-    of_one_size = sum(map(len, splits)) // len({split.pixels for split in splits})
-    compiled = ranks.from_first(ranks.first and _compiled(cfg, device, of_one_size))
+    compiled = ranks.from_first(ranks.first and compiled_for(cfg, device, splits))
     engine = Engine(device, getattr(torch, cfg.dtype.value), compiled, features=Path(cfg.features))
     results = Results(engine, store, splits, cfg.batch_size, ranks)
     results.add(methods)
@@ -93,8 +97,14 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
 
 def _check_before_fetching(cfg: EvaluateConfig) -> None:
     """Read the published tables, and name the networks without weights, before hours of fetching BAPPS."""
+    if cfg.paper is Paper.later and not dataset_of(cfg.data).has_paper_figures:
+        raise UserError(
+            f"paper=later: published figures are of BAPPS with data.resize=pil_bilinear, not of data={cfg.data.name} as"
+            " it is set: leave it out"
+        )
     for protocol in PROTOCOLS.values():
         _paper(cfg, protocol)
+        _later(cfg, protocol)
     if dataset_of(cfg.data).to_fetch(["val"]) and (missing := missing_weights(cfg)):
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
         log.warning("the rows of these networks will have no scores, for they have no weights:%s", reasons)
@@ -105,9 +115,15 @@ def _paper(cfg: EvaluateConfig, protocol: Protocol) -> dict[tuple[str, str], dic
     return read_paper(Path(cfg.reference), protocol) if dataset_of(cfg.data).has_paper_figures else {}
 
 
-def _compiled(cfg: EvaluateConfig, device: torch.device, examples: int) -> bool:
+def _later(cfg: EvaluateConfig, protocol: Protocol) -> list[Row]:
+    return read_later(Path(cfg.reference), protocol) if cfg.paper is Paper.later else []
+
+
+def compiled_for(cfg: EvaluateConfig, device: torch.device, splits: Sequence[Split]) -> bool:
+    """Whether networks and SSIM are compiled for all splits of a dataset: as the settings say, or if it pays."""
     if cfg.compile is not None:
         return cfg.compile
+    examples = sum(map(len, splits)) // len({split.pixels for split in splits})  # of one size
     if device.type != "cpu" or examples < COMPILE_FROM:
         return False
     if reason := why_not(device):
@@ -144,14 +160,17 @@ def _write_all(
     with written_together(folder) as new:
         record_run(new, composed)
         remove_tables(new, there - files)  # none of another run may stay next to those of this one
-        tables = []
+        tables, differences = [], []
         for protocol, own in asked.items():
             bootstrap = Bootstrap(protocol, own, cfg.bootstrap, cfg.seed)
             _warn_of_redrawn(bootstrap)
             paper = _paper(cfg, protocol)
             caption = protocol.caption(own) or caption_of(own[0].card["observers"], bool(paper))
-            tables.append(make_table(methods, own, results, bootstrap, caption, paper, with_observers=True))
-        written = write_tables(new, tables)
+            table = make_table(methods, own, results, bootstrap, caption, paper, with_observers=True)
+            tables.append(dataclasses.replace(table, later=_later(cfg, protocol)))
+            differences.append((tables[-1], differences_of(tables[-1], bootstrap, cfg.baseline)))
+        written = [*write_tables(new, tables), new / DIFFERENCES]
+        write_differences(new / DIFFERENCES, differences)
     print("\n".join(map(terminal_table, tables)))
     print(f"written: {', '.join(str(folder / file.name) for file in written)}\n")
 

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -16,6 +17,7 @@ METRICS = {
     for protocol, columns in {"2afc": ("all", "distortions", "real"), "jnd": ("all",)}.items()
     for column in columns
 }
+FIRST = ("data", "net", "variant", "version", "seed")  # the page begins with these: those "that differ"
 NO_RESULT = ("log_every", "checkpoint_minutes")  # settings that change none
 
 
@@ -34,13 +36,17 @@ def write_hparams(
         if column in scores.get(protocol, {})
     }
     experiment, start, end = hparams(settings_of(cfg), dict.fromkeys(METRICS, 0.0))
+    shown = HParamsPluginData.FromString(experiment.value[0].metadata.plugin_data.content)
+    for info in shown.experiment.hparam_infos:
+        info.differs = info.name in FIRST
+    experiment.value[0].metadata.plugin_data.content = shown.SerializeToString()
     for tag, score in found.items():
         board.add_scalar(tag, score)
     for summary in (experiment, start, end):
         board._get_file_writer().add_summary(summary)  # as `SummaryWriter` does, which has no method for this run
 
 
-def settings_of(cfg: TrainConfig) -> dict[str, str | float | bool]:
+def settings_of(cfg: TrainConfig) -> dict[str, str | float]:
     """What tells one run from another, by a short name."""
     (net,), (variant,) = cfg.net, cfg.variant
     settings: dict[str, Any] = {"data": cfg.data.name, "net": net, "variant": variant, "version": cfg.version}
@@ -48,4 +54,5 @@ def settings_of(cfg: TrainConfig) -> dict[str, str | float | bool]:
     settings |= {key: value for key, value in dataclasses.asdict(cfg.trainer).items() if key not in NO_RESULT}
     settings |= {f"optimizer_{key}": value for key, value in dataclasses.asdict(cfg.optimizer).items()}
     named = {key: value.value if isinstance(value, enum.Enum) else value for key, value in settings.items()}
-    return {key: value for key, value in named.items() if isinstance(value, str | float | int)}
+    as_text = {key: str(value).lower() if isinstance(value, bool) else value for key, value in named.items()}
+    return {key: value for key, value in as_text.items() if isinstance(value, str | float | int)}

@@ -7,8 +7,8 @@ from lpips_repro.training.validation import Disagreement
 
 SIDE = 192  # pixels, about, of an image as it is shown: patches of 64 are enlarged three times
 EDGE, GAP = 5, 12  # pixels of a frame, and between images
-SIZE = 15  # of the text, in pixels
-LINE = 21
+SIZE = 18  # of the text, in pixels
+LINE = 25
 JUDGES, METRIC = "#0072b2", "#d55e00"  # frames of what each chose; they can be told apart by the color-blind
 
 
@@ -31,7 +31,7 @@ def picture_of(triplet: Disagreement) -> np.ndarray:
     for number in (0, 1):
         nearer = " (nearer)" * (distances[number] < distances[1 - number])
         lines.append(
-            (f"p{number}", f"judges: {100 * votes[number]:.0f} %", f"distance: {distances[number]:.4f}{nearer}")
+            (f"p{number}", f"judges: {100 * votes[number]:.0f} %", f"d{number}: {distances[number]:.4f}{nearer}")
         )
     for place, image in enumerate(shown):
         left, top = GAP + place * cell_width, LINE + GAP
@@ -51,7 +51,8 @@ def picture_of(triplet: Disagreement) -> np.ndarray:
 
 
 def _title(triplet: Disagreement) -> str:
-    said = f"{triplet.split} {triplet.index:06d}: {100 * triplet.judge:.0f} % chose p1"
+    simulated = " (SIMULATED)" if triplet.observers == "simulated" else ""
+    said = f"{triplet.split} {triplet.index:06d}{simulated}: {100 * triplet.judge:.0f} % chose p1"
     return f"{said}, predicted {100 * triplet.chosen:.0f} %: {_verdict(triplet)}"
 
 

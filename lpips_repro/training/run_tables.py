@@ -18,7 +18,8 @@ from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.evaluation.methods.trained import method_of_run
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
-from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, make_table
+from lpips_repro.evaluation.tables.bootstrap import Bootstrap, Scores
+from lpips_repro.evaluation.tables.table import Row, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, terminal_table, write_tables
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together

@@ -26,7 +26,7 @@ class Disagreement:
     Attributes:
         split, index: where it is.
         d0, d1: distances of p0 and p1; chosen: predicted share of judges who choose p1; judge: the share who did.
-        images: ref, p0 and p1, uint8 (H, W, 3) each.
+        images: ref, p0 and p1, uint8 (H, W, 3) each; observers: who judged.
     """
 
     split: str
@@ -36,6 +36,7 @@ class Disagreement:
     chosen: float
     judge: float
     images: dict[str, np.ndarray]
+    observers: str
 
 
 class Validation(NamedTuple):
@@ -83,6 +84,7 @@ def validate(
     shown = []
     for _, name, index, values in worst[:SHOWN]:
         d0, d1, chosen = values.tolist()
-        judge, images = float(splits[name].judge[index]), splits[name].images(index)
-        shown.append(Disagreement(name, index, d0, d1, chosen, judge, images))
+        triplets = splits[name]
+        judge, observers = float(triplets.judge[index]), triplets.splits[0].card["observers"]
+        shown.append(Disagreement(name, index, d0, d1, chosen, judge, triplets.images(index), observers))
     return Validation(scores, shown)

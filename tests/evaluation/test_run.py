@@ -227,6 +227,69 @@ def test_the_papers_figures_stand_beside_those_of_bapps_alone(tmp_path, monkeypa
     assert "all_paper" not in table(tmp_path, name="bapps")["l2-rgb"]
 
 
+def test_later_figures_stand_below_those_of_bapps_alone(tmp_path, monkeypatch, capsys):
+    for key in COUNTS:
+        monkeypatch.setitem(COUNTS, key, 2 if key[:2] == ("2afc", "val") else 0)
+        if key[1] == "val":
+            make_split(tmp_path / "data", *key, count=2)
+    bapps = f"data.manifest={CONFIGS.parent}/experiments/reference/bapps_val_manifest.json"
+    run(tmp_path, *CLASSIC, bapps, "paper=later", name="bapps")
+    folder = tmp_path / "experiments/tables-bapps"
+    for text in (capsys.readouterr().out, (folder / "twoafc.md").read_text(), (folder / "twoafc.tex").read_text()):
+        (line,) = (line for line in text.splitlines() if "st-lpips-vgg" in line)
+        assert re.findall(r"\d\d\.\d\d", line) == [
+            *("78.83", "83.53", "81.18", "71.07", "61.20", "64.58", "63.03", "64.97", "70.37")
+        ]  # fmt: skip
+        assert "ShiftTolerant-LPIPS results" in line
+        assert "later: published after the paper, by others" in text
+    assert "st-lpips-vgg" not in (folder / "twoafc.csv").read_text() + (folder / "differences.csv").read_text()
+    run(tmp_path, *CLASSIC, bapps, name="bapps")
+    assert "st-lpips-vgg" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "resize"), [("folder", "pil_bilinear"), ("bapps", "exact")])
+def test_later_figures_next_to_those_of_other_data_are_refused_at_once(tmp_path, monkeypatch, name, resize):
+    monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
+    with pytest.raises(UserError, match=r"paper=later: published figures are of BAPPS .*: leave it out"):
+        run(tmp_path, *CLASSIC, "paper=later", f"data.resize={resize}", name=name)
+
+
+def test_differences_are_written_with_the_tables(tmp_path, caplog):
+    make_split(tmp_path / "data", split="mine", count=12)
+    make_split(tmp_path / "data", kind="jnd", split="cnn", count=12)
+    run(tmp_path, *CLASSIC, "baseline=ssim")
+    path = tmp_path / "experiments/tables-folder/differences.csv"
+    with path.open(newline="") as file:
+        found = {(line["kind"], line["label"], line["split"]): line for line in csv.DictReader(file)}
+    labels = {label for kind, label, _ in found if kind == "2afc"}
+    assert labels == {
+        *("unknown-observer", "oracle", "l2-rgb", "alex-gaussian-off_the_shelf-v0.0"),
+        "alex-gaussian-off_the_shelf-v0.1",
+    }
+    for kind, file, split in (("2afc", "twoafc", "mine"), ("jnd", "jnd", "cnn")):
+        rows, line = table(tmp_path, file), found[kind, "l2-rgb", split]
+        assert float(line["difference"]) == pytest.approx(
+            float(rows["l2-rgb"][split]) - float(rows["ssim"][split]), abs=0.011
+        )
+        assert line["baseline"] == "ssim"
+        assert 0 < float(line["p"]) <= float(line["p_holm"]) <= 1
+    before = path.read_bytes()
+    run(tmp_path, *CLASSIC, "baseline=ssim")
+    assert path.read_bytes() == before
+    run(tmp_path, *CLASSIC)
+    with path.open(newline="") as file:
+        best = {line["kind"]: line["baseline"] for line in csv.DictReader(file)}
+    of_best = table(tmp_path)
+    scores = {row["label"]: float(row["all"]) for row in of_best.values() if row["group"] != "observers"}
+    assert scores[best["2afc"]] == max(scores.values())
+
+
+def test_a_misspelt_baseline_is_named_before_data_are_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
+    with pytest.raises(UserError, match=r"baseline=sim: no such row: expected one of .*did you mean ssim"):
+        run(tmp_path, *CLASSIC, "baseline=sim")
+
+
 def test_a_folder_that_is_not_bapps_is_never_compared_with_the_paper(tmp_path):
     make_split(tmp_path / "data", split="traditional", count=2)
     with pytest.raises(UserError, match=r"2afc/val/traditional: expected 4720, found 2"):

@@ -22,7 +22,7 @@ from tests.makefile import script
 from tests.report.figures.test_curves import make_run
 
 OF_TABLES = {"2afc", "2afc-splits", "jnd-2afc"}
-OF_DISTANCES = {"unanimity", "binomial-fit"}
+OF_DISTANCES = {"unanimity", "binomial-fit", "disagreements"}
 ALWAYS = {"jnd-2afc-paper", "lin-alex-v0.0", "lin-alex-v0.1"}
 
 
@@ -53,7 +53,15 @@ def report(tmp_path, *overrides):
 
 
 def tables(tmp_path, *overrides):
-    small = ("metric=[l2_rgb,ssim,psnr]", "net=[]", "device=cpu", "bootstrap=20", "data.workers=1", *overrides)
+    small = (
+        "metric=[l2_rgb,ssim]",
+        "net=[alex_gaussian]",
+        "variant.off_the_shelf.versions=['0.1']",
+        "device=cpu",
+        "bootstrap=20",
+        "data.workers=1",
+        *overrides,
+    )
     evaluate(settings("evaluate", *where(tmp_path), *small))
 
 

@@ -31,12 +31,15 @@ def test_a_run_has_what_tells_it_from_others(tmp_path):
         "data": "mini", "net": "squeeze", "variant": "lin", "version": "0.1", "seed": 3, "learning_rate": 0.01
     }  # fmt: skip
     assert (values["schedule"], values["optimizer_name"]) == ("released", "adam")
+    assert values["compile"] == "false"
     assert "log_every" not in values
 
 
 def test_the_columns_are_the_same_for_all_runs_and_hold_the_final_scores(tmp_path):
     found = written(tmp_path)
     experiment = metadata.parse_experiment_plugin_data(plugin(found, metadata.EXPERIMENT_TAG))
+    first = [info.name for info in experiment.hparam_infos if info.differs]
+    assert first == ["data", "net", "variant", "version", "seed"]
     assert [info.name.tag for info in experiment.metric_infos] == list(METRICS)
     scores = {tag: found.Scalars(tag)[0].value for tag in found.Tags()["scalars"]}
     assert scores == pytest.approx({"val_final/2afc_all": 68.5, "val_final/jnd_all": 51.25})

@@ -8,10 +8,10 @@ from lpips_repro.training.pictures import EDGE, GAP, JUDGES, LINE, METRIC, SIDE,
 from lpips_repro.training.validation import Disagreement
 
 
-def triplet(d0=0.1234, d1=0.5, judge=0.8, side=64, height=None):
+def triplet(d0=0.1234, d1=0.5, judge=0.8, side=64, height=None, observers="human"):
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, (height or side, side, 3), np.uint8) for name in ("ref", "p0", "p1")}
-    return Disagreement("cnn", 17, d0, d1, 0.3, judge, images)
+    return Disagreement("cnn", 17, d0, d1, 0.3, judge, images, observers)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def test_votes_distances_and_verdict_are_in_the_picture(texts):
     assert texts == [
         "cnn 000017: 80 % chose p1, predicted 30 %: wrong",
         *("REFERENCE", "outer frame: judges", "inner frame: nearer"),
-        *("p0", "judges: 20 %", "distance: 0.1234 (nearer)"),
-        *("p1", "judges: 80 %", "distance: 0.5000"),
+        *("p0", "judges: 20 %", "d0: 0.1234 (nearer)"),
+        *("p1", "judges: 80 %", "d1: 0.5000"),
     ]
 
 
@@ -51,6 +51,11 @@ def test_votes_distances_and_verdict_are_in_the_picture(texts):
 def test_the_verdict_is_by_the_majority(texts, d0, d1, judge, verdict):
     picture_of(triplet(d0, d1, judge))
     assert texts[0].endswith(f": {verdict}")
+
+
+def test_simulated_judges_are_called_so(texts):
+    picture_of(triplet(observers="simulated"))
+    assert texts[0] == "cnn 000017 (SIMULATED): 80 % chose p1, predicted 30 %: wrong"
 
 
 def rgb(color):

@@ -264,7 +264,7 @@ def test_histograms_of_the_lin_weights_are_in_the_event_file(tmp_path):
 
 def disagreement(index):
     images = {name: np.full((64, 64, 3), 80 * i, np.uint8) for i, name in enumerate(("ref", "p0", "p1"))}
-    return Disagreement("cnn", index, 0.1, 0.2, 0.3, 1.0, images)
+    return Disagreement("cnn", index, 0.1, 0.2, 0.3, 1.0, images, "human")
 
 
 def test_the_worst_triplets_are_pictures_of_their_own_in_order(tmp_path):

@@ -64,7 +64,7 @@ class Folder(Dataset):
 
     def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
         """See `Dataset`."""
-        return [split for phase in phases for split in self._prepare_phase(phase)]
+        return [split for phase in phases for split in self.pack(self.find_files(phase))]
 
     def find_files(self, phase: str) -> list[SplitFolder]:
         """The splits of a phase as files.
@@ -74,13 +74,14 @@ class Folder(Dataset):
         """
         return find_splits(Path(self.settings.root), phase)
 
-    def _prepare_phase(self, phase: str) -> list[PackedSplit]:
+    def pack(self, splits: Sequence[SplitFolder]) -> list[PackedSplit]:
+        """Splits as files, packed; what is complete is opened. UserError naming the file that is at fault."""
         cfg, root = self.settings, Path(self.settings.root)
         # One name stands for any folder, so its path tells the packed splits apart.
         digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
         packed = Path(cfg.packed) / cfg.name / cfg.form_folder / digest
         observers = cfg.observers.value if cfg.observers else UNKNOWN
-        files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in self.find_files(phase)}
+        files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in splits}
         clear_leftovers(packed, LEFTOVER)
         found = {}
         for target, split in files.items():

@@ -31,6 +31,10 @@ class NightsSplit(SplitFolder):
         """The file of an image field."""
         return self.triplets[name].files[field]
 
+    def name_of_image(self, field: str, name: str) -> str:
+        """The file of an image field, as the folder of NIGHTS has it."""
+        return self.image(field, name).relative_to(self.path).as_posix()
+
     def vote(self, name: str) -> float:
         """The share of judges who chose the right image."""
         return self.triplets[name].judge

@@ -23,6 +23,7 @@ from lpips_repro.datasets.packed import (
     write_array,
     write_patches_header,
 )
+from lpips_repro.datasets.packing.file_names import own_names
 from lpips_repro.datasets.packing.layout import SplitFolder
 from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
@@ -128,6 +129,8 @@ def _pack(
             "stored_sizes": {f"{size}x{size}": count for size, count in sorted(sizes.items())},
             "not_of_stored_form": odd,
         }
+        if files := own_names(folder):
+            card["files"] = files
         return finish_split(partial, target, card)
 
 

@@ -49,6 +49,10 @@ class SplitFolder:
         """The file of an image field."""
         return self.path / field / f"{name}.png"
 
+    def name_of_image(self, field: str, name: str) -> str:
+        """The file of an image field, as the dataset's folder has it."""
+        return file_name(self.kind, self.phase, self.split, field, name)
+
     def vote(self, name: str) -> float:
         """The share in a vote file; UserError naming the file where it is no share in [0, 1]."""
         field = VOTE_FIELD[self.kind]
@@ -75,6 +79,11 @@ class SplitFolder:
         """What changes if a vote does."""
         path = self.path / VOTE_FIELD[self.kind] / f"{name}.npy"
         return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def file_name(kind: str, phase: str, split: str, field: str, name: str) -> str:
+    """The file of an image in a dataset's folder, as in `2afc/val/cnn/ref/000123.png`."""
+    return f"{kind}/{phase}/{split}/{field}/{name}.png"
 
 
 def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:

@@ -56,7 +56,7 @@ class Protocol(ABC):
         vote: the field with the share of answers; distances: the names of the distances, one per other image.
         averages: the columns that are plain means, each with its splits; columns_in_order: the paper's columns.
         paper: file of the published figures in the folder of reference tables, if any; paper_columns: the columns that
-            have another name there.
+            have another name there; later: file of figures that others published later, if any.
         scale: from a score to what the table shows; decimals: in the CSV; shown: in the other tables; interval: the
             format of an interval in these; interval_in_each: whether each column has one there, or only the last.
         best: max or min, the better of two scores.
@@ -79,6 +79,7 @@ class Protocol(ABC):
     columns_in_order: tuple[str, ...] = ()
     paper: str = ""
     paper_columns: ClassVar[Mapping[str, str]] = {}
+    later: str = ""
     scale: float = 100
     decimals: int = 2
     shown: int = 2
@@ -99,6 +100,10 @@ class Protocol(ABC):
     @abstractmethod
     def score(self, distances: Distances, votes: np.ndarray) -> Any:
         """The score of distances (N,) by column, given the answers (N,): a number; or several, (scores,)."""
+
+    def credits(self, distances: Distances, votes: np.ndarray) -> np.ndarray | None:
+        """What each example counts, float64 (N,), if the score is their mean; None by default."""
+        return None
 
     def resamples(self, splits: Sequence[Split], size: int, seed: int) -> Mapping[str, Resamples]:
         """So many resamples of each split, by its name."""

@@ -99,6 +99,7 @@ class TwoAFC(MeanProtocol):
         *("superres", "deblur", "color", "frameinterp", "real", "all"),
     )
     paper = "paper_2afc.csv"
+    later = "later_2afc.csv"
     statistics: ClassVar = {"agreement 2AFC %": human_twoafc, "oracle 2AFC %": oracle_twoafc}
 
     def credits(self, distances: Distances, votes: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ class BinomialLikelihood(TwoAFC):
     name = "2afc-likelihood"
     title = "2AFC negative log-likelihood per judgment (nats, lower is better)"
     file = "twoafc_likelihood"
-    paper = ""
+    paper = later = ""
     scale = 1
     decimals = 4
     shown = 3

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 FILE = "data.json"  # what the tables of a folder are of, and the names of the tables
 # With the tables, all that is written about some data into a folder of tables. Anything else there stays where it is.
-STEMS = ("scores", "stats", "examples", "correlation", "config", "run", "data")
+STEMS = ("scores", "differences", "stats", "examples", "correlation", "config", "run", "data")
 OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
 # The tables of KADID-10k in folders whose `data.json` names no tables.
 EARLIER = "kadid-10k"

@@ -1,10 +1,11 @@
-"""The paper's own figures, from `experiments/reference/`."""
+"""The paper's own figures and those of later papers, from `experiments/reference/`."""
 
 import csv
 from pathlib import Path
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import Protocol
+from lpips_repro.evaluation.tables.table import Row
 
 FIGURE5 = "paper_figure5.csv"
 
@@ -20,9 +21,23 @@ def read_paper(folder: Path, protocol: Protocol) -> dict[tuple[str, str], dict[s
     }
 
 
+def read_later(folder: Path, protocol: Protocol) -> list[Row]:
+    """The scores of a protocol that others published later, each with its source; averages as the table has them."""
+    return [_later(line, protocol) for line in _read(folder / protocol.later)] if protocol.later else []
+
+
 def read_figure5(folder: Path) -> list[dict[str, str]]:
     """The points of Figure 5: method, group, alexnet_like (0 or 1), jnd_map and twoafc_distortions, in percent."""
     return _read(folder / FIGURE5)
+
+
+def _later(line: dict[str, str], protocol: Protocol) -> Row:
+    method, source = line.pop("method"), line.pop("source")
+    scores = {column: float(value) for column, value in line.items() if value}
+    for column, splits in protocol.averages.items():
+        if scores.keys() >= {*splits}:  # of the published scores, unless it is published, too
+            scores.setdefault(column, sum(scores[split] for split in splits) / len(splits))
+    return Row("later", method, scores=scores, origin=source)
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -11,6 +11,8 @@ import numpy as np
 from scipy.special import ndtr
 
 DRAWS = 10_000
+# A smaller standard deviation is rounding: scores are of the order of 1 or 100.
+NOISE = 1e-12
 # If fewer draws are as extreme as what is observed, their share is too coarse: p comes from the normal distribution.
 RESOLVED = 10
 BLOCK = 500  # draws at once, which bounds the memory
@@ -34,21 +36,22 @@ def flipped_means(differences: np.ndarray, seed: int, split: str) -> np.ndarray:
     return means
 
 
-def two_sided_p(observed: float, draws: np.ndarray, deviation: float) -> tuple[float, str]:
-    """The probability of a difference at least as large, in either direction, if signs are random.
+def two_sided_p(observed: float, draws: np.ndarray, deviation: float, how: str = "permutation") -> tuple[float, str]:
+    """The probability of a difference at least as large, in either direction, if only chance makes one.
 
     Args:
-        observed: the difference; draws: those of flipped signs, (DRAWS,); deviation: their exact standard deviation.
+        observed: the difference; draws: those that chance makes, such as by flipped signs, (draws,).
+        deviation: the standard deviation of these; how: their name.
 
     Returns:
-        p, and how it was found: "permutation" or "normal".
+        p, and how it was found: the name of the draws, or "normal" for the tail of the normal distribution.
     """
-    if deviation == 0:  # no example tells the two methods apart
-        return 1.0, "permutation"
-    extreme = int((np.abs(draws) >= abs(observed) * (1 - 1e-9)).sum())  # sums in another order are as extreme
+    if deviation < NOISE:  # no example tells the two methods apart
+        return 1.0, how
+    extreme = int((np.abs(draws) >= abs(observed) - 1e-9 * deviation).sum())  # sums in another order are as extreme
     if extreme < RESOLVED:
         return float(2 * ndtr(-abs(observed) / deviation)), "normal"
-    return (extreme + 1) / (len(draws) + 1), "permutation"
+    return (extreme + 1) / (len(draws) + 1), how
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:

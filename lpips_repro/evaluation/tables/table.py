@@ -11,12 +11,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.results import Results
 from lpips_repro.evaluation.methods.method import Method, by_seeds, settings_of
 from lpips_repro.evaluation.protocols import Distances, Protocol
+from lpips_repro.evaluation.tables.bootstrap import Bootstrap, intervals_of
 from lpips_repro.progress import Progress
-
-# Ends of the 95 % percentile interval.
-QUANTILES = (0.025, 0.975)
-
-Scores = tuple[dict[str, float], dict[str, tuple[float, float]]]
 
 
 @dataclass
@@ -32,6 +28,8 @@ class Row:
         label: the row's name, which no other row of the table has; by default method, variant and version.
         origin: where weights come from, if not from the authors; seed: of the network, or several with spaces between.
         run: the training run, or several with spaces between.
+        replicates: the score of each resample (B,) by column.
+        credits: what each example counts (N,) by split, if the score is their mean.
     """
 
     group: str
@@ -50,6 +48,8 @@ class Row:
     origin: str = ""
     seed: str = ""
     run: str = ""
+    replicates: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
+    credits: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.label = self.label or "-".join(
@@ -73,6 +73,7 @@ class Table:
     Attributes:
         columns: in order; counts: how many examples each has.
         caption: who judged, and the like; with_paper: whether the published figures are shown, too.
+        later: rows of figures that others published, which are shown and not written as ours.
     """
 
     protocol: Protocol
@@ -81,75 +82,17 @@ class Table:
     counts: Mapping[str, int]
     caption: str
     with_paper: bool = False
+    later: Sequence[Row] = ()
+
+    @property
+    def shown(self) -> list[Row]:
+        """The rows in the forms for people."""
+        return [*self.rows, *self.later]
 
     def __post_init__(self) -> None:
         labels = [row.label for row in self.rows]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
             raise UserError(f"{self.protocol.file}: two rows are called {twice}: give one of them another name")
-
-
-class Bootstrap:
-    """The resamples of every split, the same for all rows.
-
-    Scores and intervals are those of the table, by column: `protocol.scale` times the protocol's. A column has none if
-    the score of a split that it takes is NaN, or the split is missing.
-
-    Args:
-        protocol: of the scores; splits: those that it scores.
-        replicates: number of resamples; seed: of their generator.
-
-    Attributes:
-        size: the number of resamples.
-        votes: by split, the answers.
-        resamples: by split.
-    """
-
-    def __init__(self, protocol: Protocol, splits: Sequence[Split], replicates: int, seed: int):
-        self.protocol, self.size, self.seed = protocol, replicates, seed
-        self.votes = {split.card["split"]: split.votes for split in splits}
-        by_name = protocol.resamples(splits, replicates, seed)
-        self.resamples = {split.card["split"]: by_name[split.name] for split in splits}
-
-    def scores(self, runs: Sequence[Mapping[str, Distances]]) -> Scores:
-        """Scores and 95 % intervals of distances by split, the mean over several runs."""
-        return self._of_table(*self._replicated(runs))
-
-    def difference(self, runs: Sequence[Mapping[str, Distances]], others: Sequence[Mapping[str, Distances]]) -> Scores:
-        """How much higher the scores of some runs are than those of others, on the same resamples."""
-        (score, replicates), (other, of_others) = self._replicated(runs), self._replicated(others)
-        return self._of_table(
-            {split: score[split] - other[split] for split in score},
-            {split: replicates[split] - of_others[split] for split in replicates},
-        )
-
-    def means(self, credits_: Mapping[str, np.ndarray]) -> Scores:
-        """Scores and 95 % intervals of a score that is the mean of credits (N,), given by split."""
-        scores = {split: values.mean() for split, values in credits_.items()}
-        return self._of_table(scores, {split: self.resamples[split].means(each) for split, each in credits_.items()})
-
-    def _replicated(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """By split the score, and that of every resample; of a protocol with several scores along the first axis."""
-        score = self.protocol.score
-        found, resampled = {}, {}
-        for split, votes in self.votes.items():
-            if all(split in run for run in runs):
-                found[split] = np.mean([score(run[split], votes) for run in runs], axis=0)
-                resampled[split] = np.mean([self.resamples[split].scores(run[split]) for run in runs], axis=0)
-        for split in self.votes if found else ():
-            for values in (found, resampled):
-                values.setdefault(split, np.full_like(next(iter(values.values())), np.nan))
-        return {split: found[split] for split in self.votes if found}, resampled
-
-    def _of_table(self, scores: Mapping[str, Any], replicates: Mapping[str, np.ndarray]) -> Scores:
-        if not scores:
-            return {}, {}
-        scale, add_averages = self.protocol.scale, self.protocol.add_averages
-        scaled = {column: scale * float(score) for column, score in add_averages(scores).items() if not np.isnan(score)}
-        resampled = {
-            column: values for column, values in add_averages(replicates).items() if not np.isnan(values).all()
-        }
-        ends = {column: scale * np.nanquantile(values, QUANTILES) for column, values in resampled.items()}
-        return scaled, {column: (float(low), float(high)) for column, (low, high) in ends.items()}
 
 
 def make_table(
@@ -201,12 +144,19 @@ def observer_rows(splits: Sequence[Split], bootstrap: Bootstrap, settings: Mappi
     rows = []
     for name in dict.fromkeys(name for credits_ in of_split.values() for name in credits_):
         none = {split: np.full(len(shares), np.nan) for split, shares in votes.items()}
-        scores, interval = bootstrap.means({split: of_split[split].get(name, none[split]) for split in votes})
         who = observers if observers == "human" else f"{observers}-observer"
         shown = who if name == "observer" else name
-        row = Row("observers", shown, scores=scores, interval=interval, observers=observers, settings=dict(settings))
+        row = Row("observers", shown, observers=observers, settings=dict(settings))
+        row.credits = {split: of_split[split].get(name, none[split]) for split in votes}
+        row.scores, row.replicates = bootstrap.replicated_means(row.credits)
+        row.interval = intervals_of(row.replicates)
         rows.append(row)
     return rows
+
+
+def label_of(seeds: Sequence[Method]) -> str:
+    """The label of the row of methods that differ in the seed alone."""
+    return seeds[0].label if len(seeds) == 1 else seeds[0].seeds_of
 
 
 def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
@@ -220,7 +170,7 @@ def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
         method.supervision,
         observers=observers,
         note=note,
-        label=method.label if len(seeds) == 1 else method.seeds_of,
+        label=label_of(seeds),
         origin=method.origin,
         seed=" ".join(str(one.seed) for one in seeds if one.seed is not None),
         run=" ".join(one.run for one in seeds if one.run),
@@ -229,7 +179,9 @@ def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
 
 def add_scores(row: Row, runs: Sequence[Mapping[str, Distances]], bootstrap: Bootstrap) -> None:
     """Add the scores of distances by split, given once per seed: their mean over seeds, its interval, their spread."""
-    row.scores, row.interval = bootstrap.scores(runs)
+    row.scores, row.replicates = bootstrap.replicated(runs)
+    row.interval = intervals_of(row.replicates)
+    row.credits = bootstrap.credits(runs)
     if len(runs) > 1:
         singles = [bootstrap.scores([run])[0] for run in runs]
         row.spread = {column: float(np.std([single[column] for single in singles], ddof=1)) for column in row.scores}

@@ -24,6 +24,7 @@ WITH_PAPER = (
     "The paper's figures most likely belong to version 0.0; the released v0.1 weights score about one point lower on"
     " 2AFC in third-party runs (experiments/reference/later_2afc.csv)."
 )
+LATER = "Group later: published after the paper, by others (experiments/reference/later_2afc.csv)."
 
 Cells = list[dict[str, str]]
 
@@ -55,7 +56,7 @@ def terminal_table(table: Table) -> str:
     for heading, columns in table.protocol.blocks(table.columns).items():
         cells = _cells(table, columns, plain)
         *_, (shown, last) = columns.items()
-        for line, row in zip(cells, table.rows, strict=True):
+        for line, row in zip(cells, table.shown, strict=True):
             line[f"{shown} 95 % CI"] = (
                 table.protocol.interval.format(*row.interval[last]) if last in row.interval else ""
             )
@@ -89,7 +90,7 @@ def _paths(folder: Path, name: str) -> list[Path]:
 
 
 def _caption(table: Table) -> str:
-    return " ".join((table.caption, *[SPREAD] * any(row.spread for row in table.rows)))
+    return " ".join((table.caption, *[SPREAD] * any(row.spread for row in table.rows), *[LATER] * bool(table.later)))
 
 
 def _lines(table: Table) -> Iterator[dict[str, str]]:
@@ -187,11 +188,11 @@ def _cells(
     """
     protocol, last = table.protocol, [*columns.values()][-1]
     cells = []
-    for row in table.rows:
+    for row in table.shown:
         line = {"group": escape(row.group), "method": escape(row.shown)}
         for shown, column in columns.items():
             score = "–" if column not in row.scores else f"{row.scores[column]:.{protocol.shown}f}"
-            if bold and row.group != "observers" and bold.get(column) == score:
+            if bold and row.group not in ("observers", "later") and bold.get(column) == score:
                 score = rf"\textbf{{{score}}}"
             if column in row.spread:
                 score += f" ±{row.spread[column]:.{protocol.shown}f}"

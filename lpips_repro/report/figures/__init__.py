@@ -10,6 +10,7 @@ Each returns a matplotlib `Figure`, which a notebook shows; `save_figure` writes
 from lpips_repro.report.figures.bars import split_bars, twoafc_bars
 from lpips_repro.report.figures.calibration import Judged, binomial_fit, unanimity
 from lpips_repro.report.figures.curves import Curves, read_curves, training_curves
+from lpips_repro.report.figures.disagreement_grid import disagreement_grid
 from lpips_repro.report.figures.lin_weights import lin_weights
 from lpips_repro.report.figures.scores import Scores, read_scores
 from lpips_repro.report.figures.style import save_figure
@@ -20,6 +21,7 @@ __all__ = [
     "Judged",
     "Scores",
     "binomial_fit",
+    "disagreement_grid",
     "draw_methods",
     "jnd_against_twoafc",
     "lin_weights",

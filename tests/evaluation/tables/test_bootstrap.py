@@ -12,7 +12,8 @@ from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map
 from lpips_repro.evaluation.protocols.protocol import bootstrap_counts, redraw_without
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.tables.table import Bootstrap, make_table, observer_rows
+from lpips_repro.evaluation.tables.bootstrap import Bootstrap
+from lpips_repro.evaluation.tables.table import make_table, observer_rows
 
 
 def packed(tmp_path, split, protocol=TWOAFC, count=40, observers="human"):

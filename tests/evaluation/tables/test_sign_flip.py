@@ -1,15 +1,10 @@
-"""The paired permutation test against SciPy, values by hand and real judgments."""
-
-import csv
+"""The paired permutation test against SciPy and values by hand; `test_differences` has real judgments."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from lpips_repro.evaluation.protocols.twoafc import twoafc_credits
 from lpips_repro.evaluation.tables.sign_flip import DRAWS, flipped_means, holm, two_sided_p
-
-SPLITS = ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")
 
 
 def p_of(differences, seed=0):
@@ -57,35 +52,3 @@ def test_rows_share_the_flips_and_a_split_has_its_own():
 def test_holm_by_hand():
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
     assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
-
-
-def read(path):
-    with path.open(newline="") as file:
-        return {k: np.array([float(row[k]) for row in rows]) for rows in [list(csv.DictReader(file))] for k in rows[0]}
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "p", "how"),
-    [
-        ("alex-scratch", "st-lpips-alex", 0.10, "permutation"),
-        ("alex-scratch", "st-lpips-vgg", 0.012, "permutation"),
-        ("st-lpips-alex", "st-lpips-vgg", 5e-5, "normal"),
-    ],
-)
-def test_three_methods_on_the_real_judgments(shared, one, other, p, how):
-    observed, variance, draws = 0.0, 0.0, np.zeros(DRAWS)
-    for split in SPLITS:
-        votes = read(shared / "bapps_val_judgments" / f"{split}.csv")
-        credits_ = []
-        for name in (one, other):
-            folder = shared / "bapps_val_distances" / name
-            found = votes if name == "alex-scratch" else read(folder / f"2afc-val-{split}.csv")
-            credits_.append(twoafc_credits(found["d0"], found["d1"], votes["judge"]))
-        difference = credits_[0] - credits_[1]
-        observed += difference.mean() / len(SPLITS)
-        variance += np.square(difference).sum() / len(difference) ** 2 / len(SPLITS) ** 2
-        draws += flipped_means(difference[None], 0, split)[0] / len(SPLITS)
-    found, found_how = two_sided_p(observed, draws, np.sqrt(variance))
-    assert found_how == how
-    error = np.sqrt(p * (1 - p) / DRAWS) if how == "permutation" else 0.0
-    assert found == pytest.approx(p, abs=3 * error + 0.05 * p)  # p is given to two digits

@@ -1,0 +1,123 @@
+"""The triplets in which two methods differ most from the votes and from each other.
+
+    from lpips_repro.evaluation import disagreements, evaluate
+
+    one, other = (evaluate(method, "mini/val/traditional") for method in ("ssim", "l2-rgb"))
+    disagreements(one, other)[0]
+
+These are the triplets in which the methods choose different images, or both choose against the votes, ranked by
+
+    |2 judge - 1| * (decision_a + decision_b) / 2
+
+that is by how clear the votes are, times how decided the methods are. A method's decision is the share of the split's
+triplets whose two distances differ no more, so that methods of any scale count alike.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.packing.file_names import image_files
+from lpips_repro.datasets.split import Split
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import Distances
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC, twoafc_credits
+from lpips_repro.evaluation.single import Evaluation
+
+NEITHER = "neither"  # is the better of two methods that are both against the votes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method says of a triplet.
+
+    Attributes:
+        label: of the method; d0, d1: the distances of p0 and p1 from the reference.
+        verdict: "p0", "p1" or "tie"; credit: the share of judges who agree, a half for a tie.
+    """
+
+    label: str
+    d0: float
+    d1: float
+    verdict: str
+    credit: float
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A triplet of which two methods say different things, or both the contrary of the votes.
+
+    Attributes:
+        split: as in "2afc/val/cnn"; index: of the triplet in the packed split.
+        files: the images in the dataset's folder, by ref, p0 and p1; empty if they were never files.
+        judge: share of judges who chose p1; observers: who they were.
+        better: the label of the method that more judges agree with; "neither" if both are against the votes.
+        rank: what they are sorted by, in (0, 1].
+        answers: of the two methods.
+    """
+
+    split: str
+    index: int
+    files: dict[str, str]
+    judge: float
+    observers: str
+    better: str
+    rank: float
+    answers: tuple[Answer, Answer]
+
+
+def disagreements(one: Evaluation, other: Evaluation, most: int | None = None) -> list[Disagreement]:
+    """The triplets in which two methods differ most from the votes and from each other, in falling order.
+
+    Args:
+        one, other: of two methods on the same packed 2AFC split; most: how many; None for all there are.
+
+    Raises:
+        UserError: for other splits, or methods of one label.
+    """
+    if one.split.identity != other.split.identity:
+        raise UserError(f"{one.label} ran on {one.split.name}, {other.label} on {other.split.name} or other data of it")
+    if one.label == other.label:
+        raise UserError(f"{one.label} and {other.label}: two methods of one label: give one of them another name")
+    return disagreements_on(one.split, {each.label: each.distances for each in (one, other)})[:most]
+
+
+def disagreements_on(split: Split, distances: Mapping[str, Distances]) -> list[Disagreement]:
+    """The same, given the distances of the two methods by label."""
+    if split.card["kind"] != TWOAFC.kind or not isinstance(split, PackedSplit):
+        raise UserError(f"{split.name}: no 2AFC triplets: disagreements are of these")
+    votes = split.votes
+    first, second = (_Answers(label, of_label, votes) for label, of_label in distances.items())
+    differ = first.credits != second.credits
+    against = (first.credits < 0.5) & (second.credits < 0.5)
+    clear = np.abs(2 * votes.astype(np.float64) - 1)
+    rank = np.where(differ | against, clear * (first.decision + second.decision) / 2, 0.0)
+    order = np.argsort(-rank, kind="stable")[: np.count_nonzero(rank)]
+    files = image_files(split)
+    found = []
+    for index in map(int, order):
+        best = first if first.credits[index] > second.credits[index] else second
+        better = best.label if differ[index] else NEITHER
+        names = {name: files[name][index] for name in files}
+        about = (float(votes[index]), split.card["observers"], better, float(rank[index]))
+        found.append(Disagreement(split.name, index, names, *about, (first.of(index), second.of(index))))
+    return found
+
+
+class _Answers:
+    """What a method says of all triplets."""
+
+    def __init__(self, label: str, distances: Distances, votes: np.ndarray):
+        self.label, self.d0, self.d1 = label, distances["d0"], distances["d1"]
+        self.credits = twoafc_credits(self.d0, self.d1, votes)
+        with np.errstate(invalid="ignore"):  # of two that are infinite
+            apart = np.where(self.d0 == self.d1, 0.0, np.abs(self.d0 - self.d1))
+        self.decision = np.where(apart > 0, rankdata(apart) / len(apart), 0.0)
+
+    def of(self, index: int) -> Answer:
+        d0, d1 = float(self.d0[index]), float(self.d1[index])
+        verdict = "tie" if d0 == d1 else "p0" if d0 < d1 else "p1"
+        return Answer(self.label, d0, d1, verdict, float(self.credits[index]))

@@ -1,0 +1,159 @@
+"""How far the rows of a table are from a baseline, and whether by more than chance: `differences.csv`.
+
+Rows are compared on the same examples. If a score is the mean of what each example counts (2AFC and its likelihood), p
+comes from a permutation test: see `sign_flip`. The signs are flipped within each split, and the means of the splits are
+averaged as the score's are. A JND mAP or a rank correlation is no such mean: p is the share of bootstrap resamples
+whose difference is at least as far from the observed one as that is from 0.
+
+p is adjusted for the number of rows, within a column (Holm). A best row is chosen from the same scores, which the
+adjustment does not count: name the baseline in advance for a test to rely on.
+"""
+
+import csv
+import dataclasses
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lpips_repro.errors import UserError, expected
+from lpips_repro.evaluation.methods.method import Method, by_seeds
+from lpips_repro.evaluation.tables.bootstrap import Bootstrap, intervals_of
+from lpips_repro.evaluation.tables.sign_flip import flipped_means, holm, two_sided_p
+from lpips_repro.evaluation.tables.table import Row, Table, label_of
+
+log = logging.getLogger(__name__)
+
+FILE = "differences.csv"
+
+# p, and how it was found, by column, then by the label of the row.
+Tests = dict[str, dict[str, tuple[float, str]]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher a row's score is than the baseline's in one column of a table, in the table's unit.
+
+    Attributes:
+        kind: the protocol; label, baseline: the two rows; split: the column.
+        low, high: ends of the 95 % interval of the paired bootstrap; None if there is none.
+        p: two-sided, unadjusted; p_holm: adjusted for all rows of the column; None if there is no interval.
+        p_from: "permutation", "bootstrap", or "normal" for the tail beyond what their number of draws resolves.
+        n: examples in the column; observers: who judged.
+    """
+
+    kind: str
+    label: str
+    baseline: str
+    split: str
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    p_from: str
+    n: int
+    observers: str
+
+
+def check_baseline(label: str | None, methods: Sequence[Method]) -> None:
+    """UserError if no row of these methods has the label."""
+    labels = [label_of(seeds) for seeds in by_seeds(methods)]
+    if label is not None and label not in labels:
+        raise UserError(f"baseline={label}: no such row: {expected(label, labels)}")
+
+
+def differences_of(table: Table, bootstrap: Bootstrap, baseline: str | None = None) -> list[Difference]:
+    """The differences of all rows with scores from a baseline, by row, then by column.
+
+    Args:
+        table: with all rows that `make_table` made; bootstrap: its resamples.
+        baseline: the label of a row; None for the best method in the column that sums a row up.
+
+    Returns:
+        None of a column that the row or the baseline has no score in; none at all without a baseline that has scores.
+    """
+    base = _baseline(table, baseline)
+    if base is None:
+        if baseline is not None:
+            log.warning("baseline=%s: no scores in the %s table: no differences there", baseline, table.protocol.name)
+        return []
+    others = [row for row in table.rows if row.scores and row is not base]
+    tests = _permuted(others, base, bootstrap) if base.credits and others else _resampled(others, base)
+    adjusted = {column: holm({label: p for label, (p, _) in found.items()}) for column, found in tests.items()}
+    differences = []
+    for row in others:
+        intervals = intervals_of(_replicates(row, base))
+        for column in (column for column in table.columns if column in row.scores and column in base.scores):
+            p, how = tests.get(column, {}).get(row.label, (None, ""))
+            low, high = intervals.get(column, (None, None))
+            about = (table.protocol.name, row.label, base.label, column, row.scores[column] - base.scores[column])
+            p_holm = adjusted.get(column, {}).get(row.label)
+            differences.append(Difference(*about, low, high, p, p_holm, how, table.counts[column], row.observers))
+    return differences
+
+
+def write_differences(path: Path, found: Iterable[tuple[Table, Sequence[Difference]]]) -> None:
+    """Write the differences of several tables as a CSV."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Difference)])
+        writer.writeheader()
+        for table, differences in found:
+            points = f".{table.protocol.decimals + 1}f"
+            formats = dict.fromkeys(("difference", "low", "high"), points) | dict.fromkeys(("p", "p_holm"), ".3g")
+            for one in differences:
+                line = {key: value for key, value in dataclasses.asdict(one).items() if value is not None}
+                writer.writerow({key: format(value, formats.get(key, "")) for key, value in line.items()})
+
+
+def _baseline(table: Table, label: str | None) -> Row | None:
+    """The row to compare with, if it has scores: by its label, or the best method."""
+    rows = [row for row in table.rows if row.scores and row.group != "observers"]
+    if label is not None:
+        return next((row for row in rows if row.label == label), None)
+    *_, column = next(iter(table.protocol.blocks(table.columns).values())).values()
+    rows = [row for row in rows if column in row.scores]
+    best = table.protocol.best([row.scores[column] for row in rows], default=None)
+    return next((row for row in rows if row.scores[column] == best), None)
+
+
+def _replicates(row: Row, base: Row) -> dict[str, np.ndarray]:
+    """The difference in each resample, by the columns that both have."""
+    both = row.replicates.keys() & base.replicates.keys()
+    found = {column: row.replicates[column] - base.replicates[column] for column in both}
+    return {column: values for column, values in found.items() if not np.isnan(values).all()}
+
+
+def _permuted(rows: Sequence[Row], base: Row, bootstrap: Bootstrap) -> Tests:
+    """p of each row by column, from the credits of the examples, with random signs of their differences."""
+    draws, variance = {}, {}
+    for split, votes in bootstrap.votes.items():
+        none = np.full(len(votes), np.nan)
+        own = base.credits.get(split, none)
+        credits_ = np.stack([row.credits.get(split, none) - own for row in rows]) * bootstrap.protocol.scale
+        draws[split] = flipped_means(credits_, bootstrap.seed, bootstrap.names[split])
+        variance[split] = np.square(credits_).sum(axis=1) / len(own) ** 2
+    add_averages = bootstrap.protocol.add_averages
+    deviation = add_averages(variance, lambda of: sum(of) / len(of) ** 2)
+    tests: Tests = {}
+    for column, of_rows in add_averages(draws).items():
+        for place, row in enumerate(rows):
+            if column in row.scores and column in base.scores:
+                observed = row.scores[column] - base.scores[column]
+                p = two_sided_p(observed, of_rows[place], float(np.sqrt(deviation[column][place])))
+                tests.setdefault(column, {})[row.label] = p
+    return tests
+
+
+def _resampled(rows: Sequence[Row], base: Row) -> Tests:
+    """p of each row by column, from how far the resamples are from the score itself."""
+    tests: Tests = {}
+    for row in rows:
+        for column, replicates in _replicates(row, base).items():
+            if column in row.scores and column in base.scores:
+                observed = row.scores[column] - base.scores[column]
+                away = replicates[~np.isnan(replicates)] - observed
+                tests.setdefault(column, {})[row.label] = two_sided_p(observed, away, float(away.std()), "bootstrap")
+    return tests

@@ -1,0 +1,37 @@
+"""Methods by the labels of their rows."""
+
+import pytest
+
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.methods.named import find_method
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("ssim", "ssim"),
+        ("ssim-lab", "ssim-lab"),
+        ("hdr-vdp", "hdr-vdp"),
+        ("alex", "alex-lin-v0.1"),
+        ("alex-v0.0", "alex-lin-v0.0"),
+        ("alex-off_the_shelf", "alex-off_the_shelf-v0.1"),
+        ("alex-gaussian", "alex-gaussian-off_the_shelf-v0.1"),
+        ("squeeze-lin-v0.1", "squeeze-lin-v0.1"),
+    ],
+)
+def test_a_label_or_the_beginning_of_one_is_a_method(name, label):
+    assert find_method(name).label == label
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sim", "sim: no such method: expected one of .*: did you mean ssim"),
+        ("alex-tune", "alex-tune: no such method: expected one of .*alex"),
+        ("alex-gaussian-lin", "alex-gaussian-lin: no such method: expected one of alex-gaussian-off_the_shelf-v0.0"),
+        ("", ": no such method"),
+    ],
+)
+def test_any_other_is_refused_with_those_that_are_near(name, message):
+    with pytest.raises(UserError, match=message):
+        find_method(name)
