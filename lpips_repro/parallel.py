@@ -48,6 +48,11 @@ def process_pool(
         executor.shutdown(cancel_futures=True)
 
 
+def is_importing_main() -> bool:
+    """Whether this is such a process, which imports the script that started it: a script without the usual line."""
+    return getattr(multiprocessing.current_process(), "_inheriting", False)
+
+
 def _start(initializer: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -13,6 +13,7 @@ from lpips_repro.datasets.packing.layout import read_split
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, expected
+from lpips_repro.parallel import is_importing_main
 
 
 def find_split(where: "str | Path | Split", kind: str) -> Split:
@@ -45,7 +46,7 @@ def _of_folder(folder: Path, kind: str) -> Split:
     in_layout = folder.parent.name in PHASES and folder.parent.parent.name in IMAGE_FIELDS
     kind, phase = (folder.parent.parent.name, folder.parent.name) if in_layout else (kind, "val")
     root = folder.parents[2] if in_layout else folder  # which tells packed splits apart
-    (packed,) = Folder(_settings("folder", str(root))).pack([read_split(folder, kind, phase)])
+    (packed,) = Folder(_settings("folder", str(root))).pack([read_split(folder, kind, phase)], workers=0)
     return packed
 
 
@@ -60,6 +61,8 @@ def _of_dataset(name: str, kind: str) -> Split:
             f"{name}: no such folder, and not the name of a split: expected a name such as mini/val/cnn, of one of the"
             f" datasets {', '.join(known)}"
         )
+    if is_importing_main():  # it would wait for the one that started it, which makes the dataset
+        raise UserError(f'{name}: processes make it: put the call below `if __name__ == "__main__":`')
     dataset = dataset_of(_settings(dataset_name))
     to_fetch = dataset.to_fetch([phase])
     splits = dataset.find([phase]) if to_fetch else dataset.prepare([phase])

@@ -55,7 +55,7 @@ class Disagreement:
         files: the images in the dataset's folder, by ref, p0 and p1; empty if they were never files.
         judge: share of judges who chose p1; observers: who they were.
         better: the label of the method that more judges agree with; "neither" if both are against the votes.
-        rank: what they are sorted by, in (0, 1].
+        strength: what they are sorted by, in (0, 1].
         answers: of the two methods.
     """
 
@@ -65,7 +65,7 @@ class Disagreement:
     judge: float
     observers: str
     better: str
-    rank: float
+    strength: float
     answers: tuple[Answer, Answer]
 
 
@@ -94,15 +94,15 @@ def disagreements_on(split: Split, distances: Mapping[str, Distances]) -> list[D
     differ = first.credits != second.credits
     against = (first.credits < 0.5) & (second.credits < 0.5)
     clear = np.abs(2 * votes.astype(np.float64) - 1)
-    rank = np.where(differ | against, clear * (first.decision + second.decision) / 2, 0.0)
-    order = np.argsort(-rank, kind="stable")[: np.count_nonzero(rank)]
+    strength = np.where(differ | against, clear * (first.decision + second.decision) / 2, 0.0)
+    order = np.argsort(-strength, kind="stable")[: np.count_nonzero(strength)]
     files = image_files(split)
     found = []
     for index in map(int, order):
         best = first if first.credits[index] > second.credits[index] else second
         better = best.label if differ[index] else NEITHER
         names = {name: files[name][index] for name in files}
-        about = (float(votes[index]), split.card["observers"], better, float(rank[index]))
+        about = (float(votes[index]), split.card["observers"], better, float(strength[index]))
         found.append(Disagreement(split.name, index, names, *about, (first.of(index), second.of(index))))
     return found
 

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 FIELDS = ("d0", "d1", "verdict", "credit")  # of each method
 COLUMNS = (
-    *("split", "index", *TWOAFC.images, "judge", "rank", "better"),
+    *("split", "index", *TWOAFC.images, "judge", "strength", "better"),
     *("method_a", "method_b", *(f"{field}_{of}" for of in "ab" for field in FIELDS), "observers"),
 )
 
@@ -76,7 +76,7 @@ def write_disagreements(composed: DictConfig) -> None:
         for split in splits
         for one in disagreements_on(split, {each.label: results.distances[each.label][split.name] for each in methods})
     ]
-    found.sort(key=lambda one: -one.rank)
+    found.sort(key=lambda one: -one.strength)
     _write(folder, methods, splits, found, cfg.shown)
 
 
@@ -137,7 +137,13 @@ def _counts(found: Iterable[Disagreement], split: str, of: Iterable[str]) -> lis
 
 def _line(one: Disagreement) -> dict[str, object]:
     """A line of the CSV."""
-    line = {"split": one.split, "index": one.index, **one.files, "judge": f"{one.judge:.6g}", "rank": f"{one.rank:.6f}"}
+    line = {
+        "split": one.split,
+        "index": one.index,
+        **one.files,
+        "judge": f"{one.judge:.6g}",
+        "strength": f"{one.strength:.6f}",
+    }
     line |= {"better": one.better, "observers": one.observers}
     for of, answer in zip("ab", one.answers, strict=True):
         line |= {f"method_{of}": answer.label} | {f"{field}_{of}": getattr(answer, field) for field in FIELDS}

@@ -51,7 +51,7 @@ def _cell(one: Disagreement, split: PackedSplit) -> Image.Image:
     cell.paste(strip)
     texts = (
         f"{' | '.join(TWOAFC.images)}   {one.files.get('ref') or f'{one.split} {one.index:06d}'}",
-        f"votes for p1: {100 * one.judge:.0f} %   rank {one.rank:.3f}",
+        f"votes for p1: {100 * one.judge:.0f} %   strength {one.strength:.3f}",
         *map(_said, one.answers),
     )
     draw = ImageDraw.Draw(cell)

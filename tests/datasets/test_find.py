@@ -1,5 +1,10 @@
 """A split by its folder or its name."""
 
+import multiprocessing
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -30,6 +35,24 @@ def test_a_folder_in_the_layout_is_packed_once(tmp_path):
     written = (found.path / "card.json").stat().st_mtime_ns
     assert find_split(folder, "2afc").path == found.path
     assert (found.path / "card.json").stat().st_mtime_ns == written
+
+
+def test_a_script_without_the_usual_line_packs_a_folder(tmp_path):
+    """Processes would import it, and wait for each other."""
+    folder, *_ = make_split(tmp_path / "data", count=2)
+    script = tmp_path / "script.py"
+    script.write_text(f"from lpips_repro.datasets.find import find_split\nprint(find_split('{folder}', '2afc').name)\n")
+    environment = os.environ | {"PYTHONPATH": str(CONFIGS.parent)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
+    assert (done.returncode, done.stdout) == (0, "2afc/val/cnn\n"), done.stderr
+
+
+def test_a_process_that_imports_the_script_makes_no_dataset(monkeypatch):
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(
+        UserError, match=r'mini/val/cnn: processes make it: put the call below `if __name__ == "__main__":`'
+    ):
+        find_split("mini/val/cnn", "2afc")
 
 
 def test_its_place_tells_kind_and_phase_and_elsewhere_the_caller_does(tmp_path):

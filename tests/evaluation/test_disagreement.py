@@ -31,7 +31,7 @@ def test_by_hand(tmp_path):
     b = [-0.1, -0.2, 0.3, 0.6, -0.5, 0.4]
     found = disagreements(*evaluations(tmp_path, votes, a=a, b=b))
     # Decisions: the rank of |margin| among the six; 0 for a tie.
-    assert [(one.index, one.better, round(one.rank, 6)) for one in found] == [
+    assert [(one.index, one.better, round(one.strength, 6)) for one in found] == [
         (3, "neither", round((4 / 6 + 6 / 6) / 2, 6)),
         (0, "a", round((5 / 6 + 1 / 6) / 2, 6)),
         (5, "b", round((0 + 4 / 6) / 2, 6)),
@@ -50,9 +50,9 @@ def test_the_scale_of_a_method_changes_nothing(tmp_path):
     votes, a, b = rng.integers(0, 6, 50) / 5, rng.normal(size=50), rng.normal(size=50)
     plain = disagreements(*evaluations(tmp_path / "1", votes, a=a, b=b))
     scaled = disagreements(*evaluations(tmp_path / "2", votes, a=1e-3 * a, b=100 * b))
-    assert [(one.index, one.rank) for one in plain] == [(one.index, one.rank) for one in scaled]
-    assert [one.rank for one in plain] == sorted((one.rank for one in plain), reverse=True)
-    assert all(0 < one.rank <= 1 for one in plain)
+    assert [(one.index, one.strength) for one in plain] == [(one.index, one.strength) for one in scaled]
+    assert [one.strength for one in plain] == sorted((one.strength for one in plain), reverse=True)
+    assert all(0 < one.strength <= 1 for one in plain)
     assert [one.index for one in disagreements(*evaluations(tmp_path / "3", votes, a=a, b=b), most=3)] == [
         one.index for one in plain[:3]
     ]

@@ -74,8 +74,13 @@ class Folder(Dataset):
         """
         return find_splits(Path(self.settings.root), phase)
 
-    def pack(self, splits: Sequence[SplitFolder]) -> list[PackedSplit]:
-        """Splits as files, packed; what is complete is opened. UserError naming the file that is at fault."""
+    def pack(self, splits: Sequence[SplitFolder], workers: int | None = None) -> list[PackedSplit]:
+        """Splits as files, packed; what is complete is opened. UserError naming the file that is at fault.
+
+        Args:
+            splits: of this dataset; workers: as for `pack_split`; None for what the settings say.
+        """
+        workers = self.workers if workers is None else workers
         cfg, root = self.settings, Path(self.settings.root)
         # One name stands for any folder, so its path tells the packed splits apart.
         digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
@@ -92,5 +97,5 @@ class Folder(Dataset):
             with exclusive(packed, leftovers=LEFTOVER):
                 for target, split in files.items():
                     if target not in found:
-                        found[target] = pack_split(split, target, cfg.form, cfg.name, observers, self.workers)
+                        found[target] = pack_split(split, target, cfg.form, cfg.name, observers, workers)
         return [found[target] for target in files]

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from concurrent.futures import as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from lpips_repro.datasets.packing.file_names import own_names
 from lpips_repro.datasets.packing.layout import SplitFolder
 from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
-from lpips_repro.parallel import process_pool
+from lpips_repro.parallel import available_cores, process_pool
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def pack_split(
         form: of the patches.
         dataset: name of the dataset, for the card.
         observers: "human", "simulated" or "unknown".
-        workers: processes.
+        workers: processes; 0 for threads of this one, for scripts without `if __name__ == "__main__":`.
 
     Returns:
         The opened `PackedSplit`. Its card names the images that `exact` found not to be of the stored form.
@@ -153,8 +153,9 @@ def _fill(partial: Path, folder: SplitFolder, form: PatchForm, workers: int) -> 
     sizes: Counter = Counter()
     odd: list[str] = []
     starts = range(0, count, CHUNK)
+    processes = min(workers, len(starts))
     with (
-        process_pool(min(workers, len(starts)), task=str(folder.path)) as pool,
+        process_pool(processes, task=str(folder.path)) if processes else ThreadPoolExecutor(available_cores()) as pool,
         Progress(
             total=count * len(fields), desc=f"packing {folder.kind}/{folder.phase}/{folder.split}", unit="image"
         ) as bar,

@@ -2,8 +2,8 @@
 
 import re
 from functools import cache
+from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lpips_repro.config import EvaluateConfig, parse
@@ -55,11 +55,18 @@ def _names(group: str) -> dict[str, str]:
     return {str(name): file.stem for file in files for name in OmegaConf.load(file)}
 
 
-def _settings(*, metric: str = "", net: str = "", download: bool = True) -> EvaluateConfig:
-    """The settings of tables with the rows of one metric or network."""
-    overrides = [
-        *(f"metric=[{metric}]", f"net=[{net}]", "variant=[off_the_shelf,lin]"),
-        *("data=mini", "trained_on=null", f"download={download}"),
-    ]
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return parse(compose("evaluate", overrides), EvaluateConfig)
+def _settings(*, metric: str | None = None, net: str | None = None, download: bool = True) -> EvaluateConfig:
+    """The settings of tables with the rows of one metric or network, given their files.
+
+    Not composed by Hydra, which may be in use by the program that asks.
+    """
+    whole: Any = OmegaConf.load(CONFIGS / "evaluate.yaml")
+    for key in ("defaults", "hydra"):
+        del whole[key]
+    chosen = {"data": ["mini"], "variant": ["off_the_shelf", "lin"], "metric": [metric], "net": [net]}
+    for group, files in chosen.items():
+        parts = [OmegaConf.load(CONFIGS / group / f"{file}.yaml") for file in files if file]
+        if parts:
+            whole[group] = OmegaConf.merge(*parts)
+    whole.download, whole.trained_on = download, None
+    return parse(whole, EvaluateConfig)

@@ -1,9 +1,12 @@
 """Methods by the labels of their rows."""
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.named import find_method
+from tests.compose import CONFIGS
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,9 @@ def test_a_label_or_the_beginning_of_one_is_a_method(name, label):
 def test_any_other_is_refused_with_those_that_are_near(name, message):
     with pytest.raises(UserError, match=message):
         find_method(name)
+
+
+def test_it_can_be_asked_for_in_a_program_that_uses_hydra():
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        assert find_method("alex").label == "alex-lin-v0.1"
+        assert GlobalHydra.instance().is_initialized()
