@@ -16,6 +16,7 @@ from lpips_repro.report.figures.style import (
     Picture,
     bar_look,
     group_patch,
+    in_lines,
     in_style,
     legend_below,
     look_of,
@@ -27,7 +28,6 @@ CHANCE = 50.0  # where bars begin
 TITLES = {"distortions": "distortions", "real": "real algorithms"}
 LINE, GAP = 0.15, 0.5  # inches for a bar; the gap between groups, in bars
 NARROWEST = 2.2  # inches, of a panel with names
-LONG = 24  # characters in a line of a name
 MARGIN = 0.05  # of the range, beyond it
 PAPER: dict[str, Any] = {"marker": "D", "markersize": 3.0, "markerfacecolor": "white", "markeredgecolor": "black"}
 CEILING: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 0.9}
@@ -58,7 +58,7 @@ def _bars(scores: Scores, columns: Sequence[str], width: float) -> Picture:
     rows = with_scores(scores.methods(TWOAFC.name), columns)
     if not any(column in row.scores for row in rows for column in columns):
         raise UserError("no method has a 2AFC score")
-    names = [_name(row) for row in rows]
+    names = [in_lines(row.shown) for row in rows]
     places = _places(rows, [1.6 if "\n" in name else 1.0 for name in names])
     height = LINE * (places[-1] + 1) + 0.6
     figure, axes = panels(len(columns), width, NARROWEST, height, sharey=True)
@@ -114,11 +114,3 @@ def _places(rows: Sequence[Row], sizes: Sequence[float]) -> list[float]:
     for k, (before, row) in enumerate(itertools.pairwise(rows)):
         places.append(places[-1] + (sizes[k] + sizes[k + 1]) / 2 + GAP * (row.group != before.group))
     return places
-
-
-def _name(row: Row) -> str:
-    """What is shown of a row, long names in two lines."""
-    if len(row.shown) <= LONG:
-        return row.shown
-    before, _, after = row.shown.partition(" (")
-    return f"{before}\n({after}" if after else row.shown

@@ -1,5 +1,6 @@
 """How 2AFC scores depend on how far the observers agree, and how well the binomial model of the second score fits."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from lpips_repro.evaluation.protocols.twoafc_likelihood import decision_probabil
 from lpips_repro.report.figures.style import (
     PAGE,
     Picture,
+    in_lines,
     in_style,
     legend_below,
     look_of,
@@ -26,6 +28,7 @@ MARKERS = "o^sDvP"
 GRAYS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 LINE = 0.17  # inches for a method
 BINS = 10
+WRAP = 20  # characters in a line of a title
 SQUARE, NARROWEST, WIDEST = 1.45, 1.05, 1.4  # inches, of a panel of the binomial fit
 NORMAL = 1.96  # standard errors on both sides: a 95 % interval
 
@@ -45,7 +48,7 @@ class Judged:
 
 
 @in_style
-def unanimity(methods: Sequence[Judged], observers: str = "", width: float = PAGE / 2) -> Picture:
+def unanimity(methods: Sequence[Judged], observers: str = "", width: float = PAGE) -> Picture:
     """The 2AFC score of each method by the share of judges in the majority, over the triplets of all splits.
 
     Lines are the observers' own score, one against the others, at each level of agreement.
@@ -60,7 +63,8 @@ def unanimity(methods: Sequence[Judged], observers: str = "", width: float = PAG
     levels = _levels(np.concatenate([_majority(judge) for _, _, judge in methods[0].splits.values()]))
     if len(levels) < 2:
         raise UserError("judges agree equally far on all triplets: there is no dependence to show")
-    figure, (panel,) = panels(1, width, width, 0.6 + LINE * len(methods))
+    line = LINE * (1.4 if any("\n" in in_lines(method.label) for method in methods) else 1)
+    figure, (panel,) = panels(1, width, width, 0.6 + line * len(methods))
     for place, method in enumerate(methods):
         credits_ = np.concatenate([twoafc_credits(*triplets) for triplets in method.splits.values()])
         majority = np.concatenate([_majority(judge) for _, _, judge in method.splits.values()])
@@ -84,7 +88,7 @@ def unanimity(methods: Sequence[Judged], observers: str = "", width: float = PAG
         text = f"{share} % of judges agree (n = {chosen.sum():,})"
         handles.append(Line2D([], [], linestyle="", marker=MARKERS[k], color=GRAYS[k], label=text, mfc="white"))
     handles.append(Line2D([], [], color="black", linestyle="--", linewidth=0.8, label="one judge against the others"))
-    panel.set_yticks(range(len(methods)), [method.label for method in methods])
+    panel.set_yticks(range(len(methods)), [in_lines(method.label) for method in methods])
     panel.set_ylim(len(methods) - 0.4, -0.6)
     panel.set_xlabel("2AFC score (%)")
     panel.grid(visible=False, axis="y")
@@ -110,13 +114,14 @@ def binomial_fit(methods: Sequence[Judged], observers: str = "", width: float = 
     """
     _check(methods)
     width = min(width, 0.4 + WIDEST * len(methods))
-    figure, axes = panels(len(methods), width, NARROWEST, SQUARE, sharex=True, sharey=True)
+    titles = max(len(textwrap.wrap(method.label, WRAP)) for method in methods)
+    figure, axes = panels(len(methods), width, NARROWEST, SQUARE + 0.1 * (titles - 1), sharex=True, sharey=True)
     for panel, method in zip(axes, methods, strict=True):
         fitted = [decision_probability(*triplets) for triplets in method.splits.values()]
         votes = [judge.astype(np.float64) for _, _, judge in method.splits.values()]
         loss = np.mean([negative_log_likelihood(*one).mean() for one in zip(fitted, votes, strict=True)])
         _reliability(panel, np.concatenate(fitted), np.concatenate(votes), look_of(method.group).color)
-        panel.set_title(f"{method.label}\n{loss:.3f} nats", loc="left", fontsize=6)
+        panel.set_title(f"{textwrap.fill(method.label, WRAP)}\n{loss:.3f} nats", loc="left", fontsize=6)
     axes[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     figure.supxlabel("probability of the model that p1 is chosen", fontsize=7)
     figure.supylabel("share of votes for p1", fontsize=7)

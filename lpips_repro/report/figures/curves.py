@@ -61,6 +61,8 @@ def read_curves(folder: str | Path) -> Curves:
             for column, text in line.items():
                 if column in TRAINING or column.startswith("val_"):
                     series.setdefault(column, {})[int(line["step"])] = float(text)
+    for column in TRAINING.keys() & series.keys():
+        series[column] = _of_whole_windows(series[column])
     if not series:
         raise UserError(f"{folder}: no curves of a training run: neither {' nor '.join(FILES)} has any")
     before, _, after = re.sub(r"-seed\d+(?!.*-seed\d)", "\0", folder.name).partition("\0")
@@ -104,6 +106,14 @@ def training_curves(runs: Sequence[Curves], observers: str = "", width: float = 
     legend_below(figure, handles, max(len(handle.get_label()) for handle in handles))
     say_who_judged(figure, observers)
     return figure
+
+
+def _of_whole_windows(values: dict[int, float]) -> dict[int, float]:
+    """Without the means over a few steps, such as those from an entry to the end of an epoch right after it."""
+    steps = [0, *values]
+    window = [after - before for before, after in itertools.pairwise(steps)]
+    usual = float(np.median(window))
+    return {step: value for (step, value), size in zip(values.items(), window, strict=True) if size >= usual / 2}
 
 
 def _lines(file: Path) -> list[dict[str, str]]:

@@ -1,6 +1,8 @@
 """Triplets in which two methods disagree (paper, Figures 6 and 11)."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,13 +10,17 @@ from matplotlib.axes import Axes
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import NEITHER, Disagreement
-from lpips_repro.report.figures.style import PAGE, Picture, in_style, say_who_judged
+from lpips_repro.report.figures.style import PAGE, SIMULATED, Picture, in_style
 
 SHOWN = 6  # triplets under a heading
 NARROWEST = 2.0  # inches, of a triplet
-TEXT = 0.62  # inches, for the lines of text of a triplet
+TEXT, BELOW = 0.72, 0.45  # inches, for the text of a triplet, and the part of it that is below
+TOP, EDGE = 0.55, 0.06  # inches, above the first row, and left and right
+BETWEEN = 0.3  # of the side of an image, between two triplets
 GAP = 0.06  # of the side of an image, between two
 SIZE = 6.0  # points
+HEADING: dict[str, Any] = {"fontsize": 7.5, "weight": "bold"}
+BELOW_IMAGES: dict[str, Any] = {"textcoords": "offset points", "va": "top", "fontsize": SIZE, "annotation_clip": False}
 
 
 @in_style
@@ -45,8 +51,13 @@ def disagreement_grid(
     sections = {text: triplets for text, triplets in sections.items() if triplets}
     across = max(1, int(width / NARROWEST))
     rows = [(text, part) for text, own in sections.items() for part in _rows(own, across)]
-    figure = Picture(figsize=(width, len(rows) * (width / across / 3 + TEXT)))
-    grid = figure.subplots(len(rows), across, squeeze=False)
+    side = width / across / (3 + 2 * GAP + BETWEEN)  # inches, of an image
+    height = len(rows) * (side + TEXT) + TOP
+    figure = Picture(figsize=(width, height), layout="none")  # all lengths are known
+    edges = {"left": EDGE / width, "right": 1 - EDGE / width, "bottom": BELOW / height, "top": 1 - TOP / height}
+    grid = figure.subplots(
+        len(rows), across, squeeze=False, gridspec_kw={**edges, "hspace": TEXT / side, "wspace": BETWEEN / 3}
+    )
     said = ""
     for panels, (text, triplets) in zip(grid, rows, strict=True):
         for panel in panels[len(triplets) :]:
@@ -54,9 +65,11 @@ def disagreement_grid(
         for panel, one in zip(panels, triplets, strict=False):
             _draw(panel, one, splits[one.split])
         if text != said:
-            panels[0].annotate(text, (0, 1), (0, 9), "axes fraction", "offset points", fontsize=7.5, weight="bold")
+            heading = textwrap.fill(text, int(width / 0.085))
+            panels[0].annotate(heading, (0, 1), (0, 10), "axes fraction", "offset points", va="bottom", **HEADING)
         said = text
-    say_who_judged(figure, found[0].observers)
+    if found[0].observers == "simulated":
+        figure.text(0.5, 1 - 0.12 / height, SIMULATED, ha="center", va="center")
     return figure
 
 
@@ -70,11 +83,12 @@ def _draw(panel: Axes, one: Disagreement, split: PackedSplit) -> None:
     between = np.full((len(ref), gap, 3), 255, np.uint8)
     panel.imshow(np.concatenate([p0, between, ref, between, p1], axis=1), interpolation="nearest")
     panel.set_axis_off()
+    panel.set_anchor("NW")
     panel.set_title(f"{one.split.rpartition('/')[2]} {one.index:06d}", loc="right", fontsize=SIZE, pad=1.5)
     side = ref.shape[1] + gap
     texts = (f"p0: {100 * (1 - one.judge):.0f} %", "reference", f"p1: {100 * one.judge:.0f} %")
     for place, text in enumerate(texts):
         middle = (place * side + ref.shape[1] / 2, len(ref))
-        panel.annotate(text, middle, (0, -2), "data", "offset points", ha="center", va="top", fontsize=SIZE)
+        panel.annotate(text, middle, (0, -2), ha="center", **BELOW_IMAGES)
     answers = "\n".join(f"{answer.label}: {answer.verdict}" for answer in one.answers)
-    panel.annotate(answers, (0, len(ref)), (0, -10), "data", "offset points", ha="left", va="top", fontsize=SIZE)
+    panel.annotate(answers, (0, len(ref)), (0, -10), ha="left", **BELOW_IMAGES)

@@ -1,9 +1,11 @@
 """What all figures share: their style, the look of each group of methods, and their files."""
 
+import contextlib
 import functools
 import io
+import logging
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -20,6 +22,8 @@ P = ParamSpec("P")
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 COLUMN, PAGE = 3.3, 7.0  # inches: the width of a column and of a page in print
+LONG = 24  # characters in a line of a name
+SIMULATED = "SIMULATED judgments: of a model, no people"
 CHARACTER, LINE = 0.064, 0.15  # inches: of text, about
 FORMATS = ("png", "svg", "pdf")
 # By group, in colors that can be told apart by the color-blind (Okabe and Ito 2008), and without color by the rest.
@@ -49,7 +53,7 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        with _style():
+        with _saving():
             self.savefig(file, format="png", dpi=150)
         return file.getvalue()
 
@@ -69,7 +73,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write NAME.png, NAME.svg and NAME.pdf; the same figure gives the same bytes."""
     dates: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     files = [folder / f"{name}.{suffix}" for suffix in FORMATS]
-    with _style():
+    with _saving():
         for suffix, file in zip(FORMATS, files, strict=True):
             figure.savefig(file, format=suffix, metadata=dates.get(suffix))
     return files
@@ -124,9 +128,29 @@ def title_above(figure: Picture, text: str) -> None:
 
 def say_who_judged(figure: Picture, observers: str) -> None:
     """Say on the figure itself that judgments are simulated, or that it is not known whose they are."""
-    said = {"simulated": "SIMULATED judgments: of a model, no people", "unknown": "Judgments of unknown observers"}
+    said = {"simulated": SIMULATED, "unknown": "Judgments of unknown observers"}
     if observers in said:
         title_above(figure, said[observers])
+
+
+@contextlib.contextmanager
+def _saving() -> Iterator[None]:
+    """The style, without the hundred lines on the glyphs of a PDF where a program logs what is of level INFO."""
+    log = logging.getLogger("fontTools")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        # Matplotlib gives a figure without a layout engine the default one after it was saved.
+        with _style(), matplotlib.rc_context({"figure.constrained_layout.use": False}):
+            yield
+    finally:
+        log.setLevel(before)
+
+
+def in_lines(name: str) -> str:
+    """A name of a row, what is in brackets on a line of its own if it is long."""
+    before, _, after = name.partition(" (")
+    return f"{before}\n({after}" if after and len(name) > LONG else name
 
 
 def _style() -> Any:

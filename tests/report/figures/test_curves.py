@@ -84,6 +84,13 @@ def test_a_folder_without_curves_is_refused(tmp_path, content):
         training_curves([])
 
 
+def test_means_over_a_few_steps_are_no_points_of_a_curve(tmp_path):
+    rows = [(50, 0.6), (100, 0.5), (102, 3.0), (150, 0.4), (200, 0.3), (204, 0.0)]
+    text = "".join(f"{step},0,{loss}\r\n" for step, loss in rows)
+    (tmp_path / "metrics.csv").write_text(f"step,epoch,loss\r\n{text}")
+    assert read_curves(tmp_path).series["loss"] == {50: 0.6, 100: 0.5, 150: 0.4, 200: 0.3}
+
+
 def test_the_seed_that_counts_is_the_last_in_the_name(tmp_path):
     run = read_curves(make_run(tmp_path / "my-seed3-data-alex-lin-v0.1-seed12", 1, 0.6))
     assert run.without_seed == "my-seed3-data-alex-lin-v0.1"

@@ -5,7 +5,7 @@ import pytest
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import disagreements_on
-from lpips_repro.report.figures import disagreement_grid
+from lpips_repro.report.figures import disagreement_grid, save_figure
 from tests.datasets.folders import noise_split
 
 
@@ -42,7 +42,7 @@ def test_triplets_are_below_the_method_that_judges_agree_with(split, width, recw
         headings[1]: {"noise 000000", "noise 000001"},
         headings[2]: {"noise 000002"},
     }
-    assert "SIMULATED" in figure.get_suptitle()
+    assert [text.get_text() for text in figure.texts] == ["SIMULATED judgments: of a model, no people"]
 
 
 def test_images_are_those_of_the_triplet_without_smoothing_votes_and_verdicts_below(split):
@@ -58,6 +58,14 @@ def test_images_are_those_of_the_triplet_without_smoothing_votes_and_verdicts_be
     assert [text for text in texts_of(panel) if "agrees" not in text] == [
         "p0: 100 %", "reference", "p1: 0 %", "ssim: p0\nalex: p1"
     ]  # fmt: skip
+
+
+def test_all_formats_have_one_layout(split, tmp_path, recwarn):
+    figure = disagreement_grid(found_on(split), {split.name: split})
+    before = [panel.get_position().bounds for panel in figure.axes]
+    save_figure(figure, tmp_path, "figure")
+    assert [panel.get_position().bounds for panel in figure.axes] == before
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_two_methods_that_agree_have_no_figure(split):

@@ -1,5 +1,6 @@
 """Style and files of figures."""
 
+import logging
 import sys
 
 import matplotlib
@@ -46,7 +47,9 @@ def test_a_notebook_shows_a_figure_without_pyplot(tmp_path, scores):
         assert picture.width == 7 * 150
 
 
-def test_text_in_the_svg_is_text_and_the_pdf_has_no_type_3_fonts(tmp_path, scores):
+def test_text_in_the_svg_is_text_and_the_pdf_has_no_type_3_fonts(tmp_path, scores, caplog):
+    caplog.set_level(logging.INFO)
     _, svg, pdf = save_figure(twoafc_bars(scores), tmp_path, "figure")
     assert "real algorithms" in svg.read_text()
     assert b"/Type3" not in pdf.read_bytes()
+    assert caplog.text == ""  # a PDF's font is no news
