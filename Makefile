@@ -29,6 +29,7 @@ SETS_disagreements := methods={METHODS} $(SETS_data)
 # An experiment may choose the dataset, too.
 SETS_paper = $(if $(filter DATA,$(GIVEN)),data={DATA}) data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
+SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
@@ -75,7 +76,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements paper correlation sparsity bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench gpu-check gpu-bench demo test test-all lint
 
 ##@ Start
 help:  ## This list
@@ -140,6 +141,9 @@ correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figu
 
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/$@.py $(ARGS)
+
+report: setup  ## Figures of the tables, stored distances, runs and weights that exist: PNG, SVG, PDF [DATA=...]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 ##@ Speed
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]

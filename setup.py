@@ -7,5 +7,9 @@ CONFIGS = ["lpips_repro.configs", *(f"lpips_repro.configs.{name}" for name in fi
 setup(
     packages=[*find_packages(include=["lpips_repro*"]), *CONFIGS],
     package_dir={"lpips_repro.configs": "configs"},
-    package_data={"lpips_repro": ["py.typed"], **{name: ["*.yaml"] for name in CONFIGS}},
+    package_data={
+        "lpips_repro": ["py.typed"],
+        "lpips_repro.report.figures": ["*.mplstyle"],
+        **{name: ["*.yaml"] for name in CONFIGS},
+    },
 )

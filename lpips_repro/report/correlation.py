@@ -2,13 +2,10 @@
 
 import csv
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
-from PIL import Image
 from tabulate import tabulate
 
 from lpips_repro.config import CorrelationConfig, parse
@@ -16,47 +13,27 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.tables.paper_figures import read_figure5
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.task_correlation import task_correlation
 from lpips_repro.evaluation.tables.writer import judged_by, notes_of
 from lpips_repro.metrics.lpips import VERSIONS
-from lpips_repro.report.scatter import Point, scatter
+from lpips_repro.report.figures.style import save_figure
+from lpips_repro.report.figures.task_scatter import ALEXNET_LIKE, Methods, draw_methods, methods_of, paper_methods
 
 X, Y = TWOAFC, JND
 COLUMNS = ("source", "methods", "number", "rho", "rho_lo", "rho_hi", X.name, Y.name, "observers", "settings", "note")
-ALL, ALEXNET_LIKE = "all", "AlexNet-like"
+ALL = "all"
 # Table 4 gives one number for 2AFC with JND, over "AlexNet-like architectures".
 TABLE4 = {"source": "paper, Table 4", "methods": ALEXNET_LIKE, "rho": "0.928", X.name: "distortions", Y.name: "all"}
 CAPTION = (
     "Pearson's rho of 2AFC score and JND mAP over methods. 95 % intervals: bootstrap over the methods; the noise of"
     " each score is not in them. AlexNet-like: off the shelf, as in the paper."
 )
-# Groups in the order of the paper, in colours that can be told apart by the colour-blind (Okabe and Ito 2008).
-COLORS = {
-    "low-level": "#999999",
-    "random": "#000000",
-    "unsupervised": "#e69f00",
-    "self-supervised": "#56b4e9",
-    "supervised": "#009e73",
-    "lpips": "#d55e00",
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Methods by their scores: x is a column of the 2AFC table, y the mean JND mAP; AlexNet-like ones are round."""
-
-    source: str
-    column: str
-    observers: str
-    points: list[Point]
-    settings: str = ""
 
 
 def write_correlation(composed: DictConfig) -> None:
-    """Write `correlation.csv` and `correlation.png` beside the tables that the settings name; print the correlation.
+    """Write `correlation.csv` and the figure next to the tables that the settings name; print the correlation.
 
     Raises:
         UserError: where a table is missing, or fewer than 3 methods have both scores.
@@ -64,8 +41,8 @@ def write_correlation(composed: DictConfig) -> None:
     cfg = parse(composed, CorrelationConfig)
     check_choice("version", cfg.version, VERSIONS)
     folder = Path(cfg.experiments) / cfg.name
-    paper = _paper_figure(Path(cfg.reference))
-    figure, left_out = _figure(folder, cfg.version)
+    paper = paper_methods(Path(cfg.reference))
+    figure, left_out = _methods(folder, cfg.version)
     check_writable("experiments", folder)
     in_paper, here = _lines(paper, cfg), _lines(figure, cfg)
     lines = [*in_paper, TABLE4 | {"observers": "human"}, *here]
@@ -73,25 +50,13 @@ def write_correlation(composed: DictConfig) -> None:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows(lines)
-    panels = _panel(paper, in_paper), _panel(figure, here)
-    picture = Image.new("RGB", (panels[0].width + panels[1].width, panels[0].height))
-    picture.paste(panels[0])
-    picture.paste(panels[1], (panels[0].width, 0))
-    picture.save(folder / "correlation.png")
+    files = save_figure(draw_methods([paper, figure]), folder, "correlation")
     judged = judged_by(figure.observers)
     print(f"{CAPTION}\n{judged}\n\n{_render(lines)}\n{notes_of(left_out)}")
-    print(f"written: {folder / 'correlation.csv'}, {folder / 'correlation.png'}")
+    print(f"written: {', '.join(str(file) for file in (folder / 'correlation.csv', *files))}")
 
 
-def _paper_figure(reference: Path) -> Figure:
-    points = []
-    for row in read_figure5(reference):
-        scores = float(row["twoafc_distortions"]), float(row["jnd_map"])
-        points.append(Point(row["method"], row["group"], *scores, row["alexnet_like"] == "1"))
-    return Figure("paper, Figure 5", "distortions", "human", points)
-
-
-def _figure(folder: Path, version: str) -> tuple[Figure, list[Row]]:
+def _methods(folder: Path, version: str) -> tuple[Methods, list[Row]]:
     """The methods with scores in both tables of a folder, and the rows that are left out, with the reason in `note`."""
     rows = {kind: [row for row in read_rows(folder, kind) if row.group != "observers"] for kind in (X, Y)}
     tables = {kind: {row.label: row for row in found if row.scores} for kind, found in rows.items()}
@@ -100,37 +65,17 @@ def _figure(folder: Path, version: str) -> tuple[Figure, list[Row]]:
         for label in tables[kind].keys() - tables[other].keys() - left_out.keys():
             note = f"left out: has no row in {other.file}.csv"
             left_out[label] = dataclasses.replace(tables[kind][label], note=note)
-    both = [row for label, row in tables[X].items() if label in tables[Y]]
-    column = "distortions" if any("distortions" in row.scores for row in both) else "all"
-    points = [
-        Point(row.shown, row.group, row.scores[column], tables[Y][row.label].scores["all"], is_alexnet_like(row))
-        for row in _in_one_version(both, version)
-    ]
     judges = {row.observers for found in rows.values() for row in found}
     observers = next((name for name in ("simulated", "unknown") if name in judges), "human")
     source = f"{folder} (SIMULATED judgments)" if observers == "simulated" else str(folder)
-    return Figure(source, column, observers, points, f"version={version}"), list(left_out.values())
+    found = methods_of([*tables[X].values()], [*tables[Y].values()], source, observers, version)
+    return found, list(left_out.values())
 
 
-def _in_one_version(rows: Sequence[Row], version: str) -> list[Row]:
-    """The rows, but each network once: in this version where it has it."""
-    chosen: dict[tuple[str, ...], Row] = {}
-    for row in rows:
-        key = (row.method, row.variant, row.origin, row.seed)
-        if key not in chosen or row.version == version:
-            chosen[key] = row
-    return list(chosen.values())
-
-
-def is_alexnet_like(row: Row) -> bool:
-    """Whether the paper's correlation would count it: an AlexNet off the shelf; all of these are named `alex...`."""
-    return row.variant == "off_the_shelf" and re.fullmatch("alex(-.+)?", row.method) is not None
-
-
-def _lines(figure: Figure, cfg: CorrelationConfig) -> list[dict[str, str]]:
+def _lines(figure: Methods, cfg: CorrelationConfig) -> list[dict[str, str]]:
     """The lines of the table on a figure: over all methods, and over the AlexNet-like ones, where they are enough."""
     lines = []
-    for methods, points in ((ALL, figure.points), (ALEXNET_LIKE, [point for point in figure.points if point.round])):
+    for methods, points in ((ALL, figure.points), (ALEXNET_LIKE, [point for point in figure.points if point.filled])):
         line = {"source": figure.source, "methods": methods, "number": str(len(points)), X.name: figure.column}
         line |= {Y.name: "all", "observers": figure.observers}
         try:
@@ -155,11 +100,3 @@ def _render(lines: Sequence[Mapping[str, str]]) -> str:
     table = tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True)
     notes = [f"- {line['source']}, {line['methods']}: {line['note']}" for line in lines if "note" in line]
     return "\n".join([table, *([""] if notes else []), *notes])
-
-
-def _panel(figure: Figure, lines: Sequence[Mapping[str, str]]) -> Image.Image:
-    every, alexnet_like = lines
-    rho = f"rho = {every['rho']} over all {every['number']} methods"
-    if "rho" in alexnet_like:
-        rho += f", {alexnet_like['rho']} over the {alexnet_like['number']} AlexNet-like ones (round)"
-    return scatter(figure.points, (figure.source, rho), (f"2AFC score, {figure.column} (%)", Y.title), COLORS)

@@ -20,15 +20,13 @@ from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
 from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
 from lpips_repro.metrics.lpips import VERSIONS
-from lpips_repro.metrics.lpips.released import lin_key
+from lpips_repro.metrics.lpips.sparsity import ZERO, lin_layers, shares_below
 from lpips_repro.runs.record import record_run
 from lpips_repro.weights.official_lin import official_lin_state
 from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 
-# Projected weights are zero or not far above it; with this bound the official v0.0 weights give the paper's figures.
-ZERO = 1e-3
 # Figure 10, in percent, conv1 to conv5.
 PAPER = {"alex": (79.7, 71.4, 56.8, 46.5, 27.7)}
 SIMULATED = "SIMULATED judgments"
@@ -85,24 +83,6 @@ def write_sparsity(composed: DictConfig) -> None:
     print(f"written: {folder / 'sparsity.csv'}, {folder / 'sparsity.md'}")
 
 
-def shares_below(state: Mapping[str, Tensor], bound: float = ZERO) -> tuple[list[float], float]:
-    """The share of lin weights below a bound, in percent: by layer, and over all.
-
-    Args:
-        state: holds the released keys `linK.model.1.weight`, K from 0, and whatever else.
-
-    Raises:
-        UserError: where it holds none of them.
-    """
-    small: list[Tensor] = []
-    while lin_key(len(small)) in state:
-        small.append(state[lin_key(len(small))].flatten() < bound)
-    if not small:
-        raise UserError(f"no lin weights in it: expected {lin_key(0)} and so on")
-    shares = [100 * layer.double().mean().item() for layer in small]
-    return shares, 100 * sum(layer.sum().item() for layer in small) / sum(len(layer) for layer in small)
-
-
 def _official_rows(cfg: SparsityConfig) -> list[Row]:
     rows = []
     for net in cfg.net.values():
@@ -117,16 +97,17 @@ def _official_rows(cfg: SparsityConfig) -> list[Row]:
 
 
 def _run_row(run: TrainedRun) -> Row:
-    data = f"{run.data} ({SIMULATED})" if _is_simulated(run) else run.data
+    data = f"{run.data} ({SIMULATED})" if is_simulated(run.folder, run.data) else run.data
     source = f"trained here on {data}, seed {run.seed}, {run.folder.name}"
     label = f"{run.net} {run.variant} v{run.version}"
     return _try_row(label, source, run.state)
 
 
-def _is_simulated(run: TrainedRun) -> bool:
-    if run.data == "mini":
+def is_simulated(run: Path, data: str) -> bool:
+    """Whether the run in a folder was trained on the votes of a model, given the name of its data."""
+    if data == "mini":
         return True
-    settings = run.folder / "config.yaml"
+    settings = run / "config.yaml"
     observers = OmegaConf.select(OmegaConf.load(settings), "data.observers") if settings.is_file() else None
     return observers == Observers.simulated.value
 
@@ -142,7 +123,7 @@ def _try_row(label: str, source: str, get: Callable[[], Mapping[str, Tensor]]) -
 
 def _row(label: str, source: str, state: Mapping[str, Tensor]) -> Row:
     try:
-        return Row(label, source, *shares_below(state))
+        return Row(label, source, *shares_below(lin_layers(state)))
     except UserError as error:
         raise UserError(f"{label}: {error}") from error
 

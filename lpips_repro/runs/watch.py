@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from torch.utils.tensorboard import SummaryWriter
-
 from lpips_repro.progress import Progress
+from lpips_repro.runs.board import open_board
 from lpips_repro.runs.metrics_csv import KEYS, MetricsCsv
 
 log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Writes to `metrics.csv`, `validation.csv` and `tensorboard/` in a run's folder.
+    """Writes to `metrics.csv`, `validation.csv` and TensorBoard's event files in a run's folder.
 
     Args:
         folder: the run's.
@@ -45,7 +44,7 @@ class Watch:
         metrics = folder / "metrics.csv"
         self.validation_csv = MetricsCsv(folder / "validation.csv", validation, counts, earlier=metrics)
         self.csv = MetricsCsv(metrics, training, lambda row: row["step"] <= step)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if validated else 0)
+        self.board = open_board(folder, purge_step=step + 1 if validated else 0)
         self.bar = Progress(
             total=steps * batch_size,
             initial=step * batch_size,

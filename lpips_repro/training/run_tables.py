@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from lpips_repro.config import TrainConfig
 from lpips_repro.datasets.prepare import prepare
@@ -25,6 +24,8 @@ from lpips_repro.evaluation.tables.writer import caption_of, terminal_table, wri
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.runs.board import open_board
+from lpips_repro.training.hparams import write_hparams
 
 # By protocol, then split or average: score, low and high end of its interval.
 RunScores = dict[str, dict[str, dict[str, float]]]
@@ -75,8 +76,9 @@ def write_run_tables(
         files = write_tables(new, tables)
     texts.append(f"written: {', '.join(str(run.folder / file.name) for file in files)}\n")
     print("\n".join(texts))
-    with SummaryWriter(str(run.folder / "tensorboard")) as board:
+    with open_board(run.folder) as board:
         board.add_text("result", "\n\n".join("    " + text.replace("\n", "\n    ") for text in texts))
+        write_hparams(board, cfg, found)
     return found
 
 

@@ -1,6 +1,7 @@
 """The 2AFC scores of a model in training, and the triplets in which it contradicts the votes most."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,31 @@ BATCH = 250  # triplets 64 x 64
 SHOWN = 8
 
 
+@dataclass(frozen=True)
+class Disagreement:
+    """A triplet that a model gets wrong.
+
+    Attributes:
+        split, index: where it is.
+        d0, d1: distances of p0 and p1; chosen: predicted share of judges who choose p1; judge: the share who did.
+        images: ref, p0 and p1, uint8 (H, W, 3) each; observers: who judged.
+    """
+
+    split: str
+    index: int
+    d0: float
+    d1: float
+    chosen: float
+    judge: float
+    images: dict[str, np.ndarray]
+    observers: str
+
+
 class Validation(NamedTuple):
-    """Scores in [0, 1] by split, with their "mean"; the triplets shown, each a description and its images."""
+    """Scores in [0, 1] by split, with their "mean"; the triplets whose votes are predicted worst, the worst first."""
 
     scores: dict[str, float]
-    disagreements: list[tuple[str, dict[str, np.ndarray]]]
+    disagreements: list[Disagreement]
 
 
 @torch.inference_mode()
@@ -34,7 +55,8 @@ def validate(
     The ranks take whole batches in turn, which are the same however many ranks there are, and all get the scores.
     """
     ranks = ranks or Ranks()
-    scores, worst = {}, []
+    scores: dict[str, float] = {}
+    worst: list[tuple[float, str, int, np.ndarray]] = []
     for name, triplets in splits.items():
         parts, batch = {}, at_once(BATCH, triplets.splits[0])
         starts = range(0, len(triplets), batch * ranks.world)
@@ -50,12 +72,19 @@ def validate(
         # Only now to the host, which would wait for a GPU at every batch.
         own_parts = {start: part.cpu().numpy() for start, part in parts.items()}
         gathered = {start: part for found in ranks.gather(own_parts) for start, part in found.items()}
-        d0, d1, chosen = np.concatenate([gathered[start] for start in sorted(gathered)], axis=1)
+        predicted = np.concatenate([gathered[start] for start in sorted(gathered)], axis=1)
+        d0, d1, chosen = predicted
         scores[name] = twoafc_score(d0, d1, triplets.judge)
         error = np.abs(chosen - triplets.judge)
-        for index in np.argsort(-error, kind="stable")[:SHOWN]:
-            text = f"{name} {index:06d}: p1 chosen by {triplets.judge[index]:.2f}, predicted {chosen[index]:.2f}"
-            worst.append((error[index], text, triplets, int(index)))
+        worst += [
+            (error[index], name, int(index), predicted[:, index]) for index in np.argsort(-error, kind="stable")[:SHOWN]
+        ]
     scores["mean"] = sum(scores.values()) / len(scores)
     worst.sort(key=lambda entry: -entry[0])
-    return Validation(scores, [(text, triplets.images(index)) for _, text, triplets, index in worst[:SHOWN]])
+    shown = []
+    for _, name, index, values in worst[:SHOWN]:
+        d0, d1, chosen = values.tolist()
+        triplets = splits[name]
+        judge, observers = float(triplets.judge[index]), triplets.splits[0].card["observers"]
+        shown.append(Disagreement(name, index, d0, d1, chosen, judge, triplets.images(index), observers))
+    return Validation(scores, shown)

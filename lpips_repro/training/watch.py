@@ -1,15 +1,26 @@
-"""What training shows of itself, above what every run does (`lpips_repro.runs.watch`): lin weights, disagreements."""
+"""What training shows of itself, above what every run does: lin weights and the worst triplets."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
-from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.metrics.lpips.sparsity import shares_below
 from lpips_repro.runs.watch import Watch
+from lpips_repro.training.pictures import picture_of
+from lpips_repro.training.validation import Disagreement
 
 TRAIN_COLUMNS = ("loss", "train_2afc", "learning_rate", "gradient_norm", "triplets_per_second")
+# TensorBoard sorts groups of tags by name: curves (train, val_2afc) come before weights and the worst triplets.
+# This is the page "Custom Scalars"; each chart takes the tags that match.
+LAYOUT = {
+    "training": {
+        "loss": ["Multiline", ["^train/loss$"]],
+        "2AFC of training (%)": ["Multiline", ["^train/train_2afc$"]],
+    },
+    "validation": {"2AFC by split (%)": ["Multiline", ["^val_2afc/"]]},
+    "lin weights": {"zeros by layer (%)": ["Multiline", ["^weights/zeros_"]]},
+}
 
 
 class TrainingWatch(Watch):
@@ -37,6 +48,7 @@ class TrainingWatch(Watch):
             counts=lambda row: row["epoch"] < validations,
             validated=validations > 0,
         )
+        self.board.add_custom_scalars(LAYOUT)
 
     def training(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Means since the last call, by `TRAIN_COLUMNS`; 2AFC in [0, 1], written in percent."""
@@ -54,8 +66,9 @@ class TrainingWatch(Watch):
             lin: the lin weights by layer.
             means: of `StepSums.means` over the whole epoch; empty before the first one, or if they are not known.
         """
-        for layer, weights in enumerate(lin):
-            self.board.add_histogram(f"lin/{layer}", weights, step)
+        for layer, (weights, zeros) in enumerate(zip(lin, shares_below(lin)[0], strict=True), 1):
+            self.board.add_histogram(f"weights/lin_{layer}", weights, step)
+            self.board.add_scalar(f"weights/zeros_{layer}", zeros, step)
         percent = {name: 100 * score for name, score in scores.items()}
         said = [f"loss {means['loss']:.4f}, train 2AFC {100 * means['train_2afc']:.2f} %"] if means else []
         said.append(f"mean val 2AFC {percent['mean']:.2f} %")
@@ -66,9 +79,7 @@ class TrainingWatch(Watch):
             f"epoch {epoch}, step {step}/{self.all_steps}: {', '.join(said)}",
         )
 
-    def disagreements(self, step: int, triplets: Sequence[tuple[str, dict[str, np.ndarray]]]) -> None:
-        """Images of triplets, each with what is said of it."""
-        strips = [np.concatenate([arrays[name] for name in TWOAFC.images], axis=1) for _, arrays in triplets]
-        self.board.add_image("disagreements", np.concatenate(strips, axis=0), step, dataformats="HWC")
-        table = "\n".join(f"| {text} |" for text, _ in triplets)
-        self.board.add_text("disagreements", f"| ref, p0, p1 from above |\n|---|\n{table}", step)
+    def disagreements(self, step: int, worst: Sequence[Disagreement]) -> None:
+        """The triplets that the model gets most wrong, the worst first, each as a picture."""
+        for number, one in enumerate(worst, 1):
+            self.board.add_image(f"worst/{number}", picture_of(one), step, dataformats="HWC")

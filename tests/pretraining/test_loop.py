@@ -137,7 +137,7 @@ def test_it_is_written_what_was_learned_and_how_it_did(tmp_path):
     found = rows(tmp_path / "run", "validation.csv")
     assert [row["step"] for row in found] == ["0", "3", "6"]
     assert {row["held_out_accuracy_chance"] for row in found} == {"0.2"}
-    events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [2, 4, 6]
     assert [event.step for event in events.Scalars("held_out/accuracy")] == [0, 3, 6]
 

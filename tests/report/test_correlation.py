@@ -2,10 +2,8 @@
 
 import csv
 
-import numpy as np
 import pytest
 import scipy.stats
-from PIL import Image
 
 from lpips_repro.config import CorrelationConfig, parse
 from lpips_repro.errors import UserError
@@ -15,7 +13,8 @@ from lpips_repro.evaluation.run import evaluate
 from lpips_repro.evaluation.tables.paper_figures import read_figure5
 from lpips_repro.evaluation.tables.table import Row, Table
 from lpips_repro.evaluation.tables.writer import write_tables
-from lpips_repro.report.correlation import is_alexnet_like, write_correlation
+from lpips_repro.report.correlation import draw_methods, write_correlation
+from lpips_repro.report.figures.task_scatter import is_alexnet_like
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
 from tests.makefile import script_of_line
@@ -30,6 +29,13 @@ SCORES = [
     ("alex", "off_the_shelf", "0.1", 77.0, 49.0),
     ("alex", "lin", "0.0", 78.0, 59.0),
 ]
+
+
+@pytest.fixture(autouse=True)
+def quickly(request, monkeypatch):
+    """Figures are drawn, but not written, unless a test looks at the files."""
+    if "figure_has" not in request.node.name:
+        monkeypatch.setattr("lpips_repro.report.correlation.save_figure", lambda figure, *_: [])
 
 
 def rows_of(kind, observers, scores=SCORES):
@@ -123,8 +129,8 @@ def test_without_the_papers_splits_the_mean_over_all_is_taken(tmp_path):
 @pytest.mark.parametrize("observers", ["human", "simulated", "unknown"])
 def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys, monkeypatch, observers):
     titles = []
-    draw = "lpips_repro.report.correlation.scatter"
-    monkeypatch.setattr(draw, lambda points, title, *_: titles.append(title[0]) or Image.new("RGB", (2, 2)))
+    draw = "lpips_repro.report.correlation.draw_methods"
+    monkeypatch.setattr(draw, lambda figures: titles.extend(one.source for one in figures) or draw_methods(figures))
     make_tables(tmp_path, observers)
     lines = run(tmp_path)
     simulated = observers == "simulated"
@@ -137,19 +143,15 @@ def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys
     assert {line["observers"] for (source, _), line in lines.items() if "paper" in source} == {"human"}
 
 
-def test_the_picture_has_the_papers_figure_and_ours_side_by_side(tmp_path):
+def test_the_figure_has_the_papers_points_and_ours_side_by_side(tmp_path, capsys):
     make_tables(tmp_path)
     run(tmp_path)
-    with Image.open(tmp_path / "tables-mine/correlation.png") as picture:
-        pixels = np.asarray(picture.convert("RGB"))[:640]  # above the legend
-
-    def has(panel, color):
-        return bool((panel == color).all(axis=-1).any())
-
-    paper, ours = np.split(pixels, 2, axis=1)
-    self_supervised, lpips = (0x56, 0xB4, 0xE9), (0xD5, 0x5E, 0x00)
-    assert [has(paper, self_supervised), has(ours, self_supervised)] == [True, False]
-    assert [has(paper, lpips), has(ours, lpips)] == [True, True]
+    names = [f"correlation.{suffix}" for suffix in ("csv", "png", "svg", "pdf")]
+    assert all((tmp_path / "tables-mine" / name).stat().st_size for name in names)
+    assert f"written: {', '.join(str(tmp_path / 'tables-mine' / name) for name in names)}" in capsys.readouterr().out
+    text = (tmp_path / "tables-mine/correlation.svg").read_text()
+    assert text.index("paper, Figure 5") < text.index("tables-mine")
+    assert all(f'id="point/{label}"' in text for label in ("alex-colorization", "alex-lin", "ssim"))
 
 
 def test_too_few_alexnets_are_said_and_the_rest_is_made(tmp_path, capsys):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lpips_repro.errors import UserError
-from lpips_repro.report.sparsity import shares_below, write_sparsity
+from lpips_repro.metrics.lpips.sparsity import lin_layers, shares_below
+from lpips_repro.report.sparsity import write_sparsity
 from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.official_lin import official_lin_state
 from tests.compose import settings
@@ -49,12 +50,12 @@ def state():
 
 @pytest.mark.parametrize("version", FIGURE10)
 def test_official_alex_weights_have_the_known_shares(version):
-    layers, _ = shares_below(official_lin_state("alex", version, download=False))
+    layers, _ = shares_below(lin_layers(official_lin_state("alex", version, download=False)))
     assert [round(share, 1) for share in layers] == FIGURE10[version]
 
 
 def test_the_share_over_all_counts_every_weight_alike(state):
-    assert shares_below(state) == ([50.0, 25.0], pytest.approx(100 * 4 / 12))
+    assert shares_below(lin_layers(state)) == ([50.0, 25.0], pytest.approx(100 * 4 / 12))
 
 
 def test_all_official_weights_are_rows_with_the_papers_beside(tmp_path, capsys):

@@ -1,11 +1,17 @@
 import csv
+import io
 import logging
+import re
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
+from lpips_repro.training.pictures import picture_of
+from lpips_repro.training.validation import Disagreement
 from lpips_repro.training.watch import TrainingWatch
 
 SPLITS = ("cnn", "color")
@@ -37,7 +43,7 @@ def steps_of(folder):
 
 
 def events(folder):
-    found = EventAccumulator(str(folder / "tensorboard"), {"images": 0, "histograms": 0, "scalars": 0, "tensors": 0})
+    found = EventAccumulator(str(folder), {"images": 0, "histograms": 0, "scalars": 0, "tensors": 0})
     return found.Reload()
 
 
@@ -240,6 +246,7 @@ def test_scalars_are_in_the_event_file(tmp_path):
     assert sorted(found.Tags()["scalars"]) == [
         *("train/gradient_norm", "train/learning_rate", "train/loss", "train/train_2afc", "train/triplets_per_second"),
         *("val_2afc/cnn", "val_2afc/color", "val_2afc/mean"),
+        *("weights/zeros_1", "weights/zeros_2"),
     ]
     assert [(event.step, event.value) for event in found.Scalars("train/train_2afc")] == [(2, 75), (4, 75)]
     means = [(event.step, event.value) for event in found.Scalars("val_2afc/mean")]
@@ -250,21 +257,78 @@ def test_histograms_of_the_lin_weights_are_in_the_event_file(tmp_path):
     with watch(tmp_path) as shown:
         shown.validation(0, 0, SCORES, LIN, {})
     found = events(tmp_path)
-    assert found.Tags()["histograms"] == ["lin/0", "lin/1"]
-    histogram = found.Histograms("lin/0")[0].histogram_value
+    assert found.Tags()["histograms"] == ["weights/lin_1", "weights/lin_2"]
+    histogram = found.Histograms("weights/lin_1")[0].histogram_value
     assert (histogram.num, histogram.min, histogram.max) == (64, 0, 1)
 
 
-def test_disagreements_are_in_the_event_file_as_an_image_with_words(tmp_path):
+def disagreement(index):
     images = {name: np.full((64, 64, 3), 80 * i, np.uint8) for i, name in enumerate(("ref", "p0", "p1"))}
-    triplets = [(f"cnn {k}: p1 chosen by 1.00", images) for k in range(2)]
+    return Disagreement("cnn", index, 0.1, 0.2, 0.3, 1.0, images, "human")
+
+
+def test_the_worst_triplets_are_pictures_of_their_own_in_order(tmp_path):
+    worst = [disagreement(index) for index in (7, 3)]
     with watch(tmp_path) as shown:
-        shown.disagreements(3, triplets)
+        shown.disagreements(3, worst)
     found = events(tmp_path)
-    (image,) = found.Images("disagreements")
-    assert (image.step, image.width, image.height) == (3, 3 * 64, 2 * 64)
-    (words,) = found.Tensors("disagreements/text_summary")
-    assert b"cnn 1: p1 chosen by 1.00" in words.tensor_proto.string_val[0]
+    assert found.Tags()["images"] == ["worst/1", "worst/2"]
+    for tag, one in zip(("worst/1", "worst/2"), worst, strict=True):
+        (image,) = found.Images(tag)
+        assert image.step == 3
+        with Image.open(io.BytesIO(image.encoded_image_string)) as picture:
+            assert (np.asarray(picture) == picture_of(one)).all()
+
+
+def test_curves_sort_before_weights_and_pictures(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN, {})
+        train(shown, 2)
+        shown.disagreements(3, [disagreement(0)])
+    tags = events(tmp_path).Tags()
+    groups = {tag.partition("/")[0] for kind in ("scalars", "histograms", "images") for tag in tags[kind]}
+    assert sorted(groups) == ["train", "val_2afc", "weights", "worst"]
+
+
+def test_custom_scalars_show_loss_2afc_by_split_and_sparsity(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN, {})
+        train(shown, 2)
+    found = events(tmp_path)
+    (event,) = found.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    charts = {chart.title: list(chart.multiline.tag) for category in layout.category for chart in category.chart}
+    scalars = found.Tags()["scalars"]
+    matching = {
+        title: [tag for tag in scalars if any(re.search(p, tag) for p in patterns)]
+        for title, patterns in charts.items()
+    }
+    assert matching == {
+        "loss": ["train/loss"],
+        "2AFC of training (%)": ["train/train_2afc"],
+        "2AFC by split (%)": ["val_2afc/cnn", "val_2afc/color", "val_2afc/mean"],
+        "zeros by layer (%)": ["weights/zeros_1", "weights/zeros_2"],
+    }
+
+
+def test_zeros_are_the_share_of_lin_weights_below_the_bound_of_figure_10(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, (torch.tensor([0.0, 0.0005, 0.5, 1.0]), torch.ones(3)), {})
+    found = events(tmp_path)
+    assert [found.Scalars(f"weights/zeros_{layer}")[0].value for layer in (1, 2)] == [50, 0]
+
+
+def test_events_of_an_earlier_version_are_gone_on_with(tmp_path):
+    with watch(tmp_path) as shown:
+        shown.validation(0, 0, SCORES, LIN, {})
+        train(shown, 2, 4)
+    (tmp_path / "tensorboard").mkdir()
+    for file in tmp_path.glob("events.*"):
+        file.rename(tmp_path / "tensorboard" / file.name)
+    with watch(tmp_path, 2, 1) as shown:
+        train(shown, 4)
+    assert not (tmp_path / "tensorboard").exists()
+    assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [2, 4]
 
 
 @pytest.mark.parametrize(("step", "validations"), [(0, 0), (0, 1), (2, 1), (4, 2)])
@@ -284,7 +348,7 @@ def test_after_a_resume_tensorboard_shows_no_step_twice(tmp_path, step, validati
     found = events(tmp_path)
     assert [event.step for event in found.Scalars("train/loss")] == [2, 4, 6]
     assert [event.step for event in found.Scalars("val_2afc/mean")] == [0, 4]
-    assert [event.step for event in found.Histograms("lin/0")] == [0, 4]
+    assert [event.step for event in found.Histograms("weights/lin_1")] == [0, 4]
 
 
 def test_what_is_flushed_is_in_the_event_file_before_it_is_closed(tmp_path):

@@ -18,7 +18,7 @@ STEMS = ("scores", "differences", "stats", "examples", "correlation", "config", 
 OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
 # The tables of KADID-10k in folders whose `data.json` names no tables.
 EARLIER = "kadid-10k"
-SUFFIXES = (".csv", ".md", ".tex", ".png", ".yaml", ".json")
+SUFFIXES = (".csv", ".md", ".tex", ".png", ".svg", ".pdf", ".yaml", ".json")
 
 
 def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set[str]:

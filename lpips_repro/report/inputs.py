@@ -1,0 +1,142 @@
+"""What the figures of a report are drawn from: each read once, when a figure needs it."""
+
+import functools
+import json
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from lpips_repro.config import ReportConfig
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.datasets.split import content_of
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
+from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
+from lpips_repro.report.sparsity import is_simulated
+from lpips_repro.report.stored import distances_of
+
+log = logging.getLogger(__name__)
+
+# The paper's Figures 6 and 11 compare these; without them, the first metric and the best network.
+COMPARED = ("ssim", "alex-bigan")
+LOW_LEVEL = "low-level"
+
+
+class Inputs:
+    """What exists on the data of a report; each raises UserError if it does not.
+
+    Args:
+        cfg: the report's settings.
+    """
+
+    def __init__(self, cfg: ReportConfig):
+        self.cfg = cfg
+        self.experiments = Path(cfg.experiments)
+
+    @functools.cached_property
+    def scores(self) -> Scores:
+        """The scores of the tables."""
+        return read_scores(self.experiments / self.cfg.tables)
+
+    @functools.cached_property
+    def splits(self) -> dict[str, PackedSplit]:
+        """The packed 2AFC splits by name; UserError if they are not those of the tables."""
+        tables = self.experiments / self.cfg.tables
+        known = _data_of(tables)
+        if not known:
+            raise UserError(f"{tables / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
+        found = [split for split in dataset_of(self.cfg.data).find(["val"]) if split.card["kind"] == TWOAFC.kind]
+        content = content_of(found)
+        if different := sorted(name for name in content if content[name] != known.get(name)):
+            raise UserError(
+                f"{tables}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
+            )
+        return {split.name: split for split in found}
+
+    @functools.cached_property
+    def judged(self) -> list[Judged]:
+        """The stored distances of the rows on 2AFC splits; rows without are left out with a warning."""
+        rows, splits = self.scores.methods(TWOAFC.name), [*self.splits.values()]
+        found = []
+        for row in (row for row in rows if row.scores):
+            try:
+                distances = distances_of(row, splits, self.experiments)
+            except UserError as error:
+                log.warning("%s", error)
+                continue
+            by_split = {split.name: (*_pair(distances[split.name]), split.votes) for split in splits}
+            found.append(Judged(row.shown, row.group, by_split))
+        return found
+
+    def disagreements(self, average: str) -> list[Disagreement]:
+        """The triplets that a metric and a network disagree on most, of the splits of an average of the 2AFC table."""
+        one, other = self._compared()
+        chosen = TWOAFC.averages.get(average, ()) if average != "all" else [*self.splits]
+        splits = [split for name, split in self.splits.items() if {name, split.card["split"]} & {*chosen}]
+        found = [
+            triplet
+            for split in splits
+            for triplet in disagreements_on(
+                split,
+                {
+                    each.label: dict(zip(TWOAFC.distances, each.splits[split.name], strict=False))
+                    for each in (one, other)
+                },
+            )
+        ]
+        return sorted(found, key=lambda triplet: -triplet.strength)
+
+    def _compared(self) -> tuple[Judged, Judged]:
+        score = {row.shown: row.scores.get("all", 0.0) for row in self.scores.methods(TWOAFC.name)}
+        metrics = [one for one in self.judged if one.group == LOW_LEVEL]
+        networks = [one for one in self.judged if one.group != LOW_LEVEL]
+        if not metrics or not networks:
+            raise UserError("takes a low-level metric and a network whose distances are stored")
+        named = [next((one for one in self.judged if one.label.split()[0] == name), None) for name in COMPARED]
+        return named[0] or metrics[0], named[1] or max(networks, key=lambda one: score[one.label])
+
+    @functools.cached_property
+    def curves(self) -> list[Curves]:
+        """What the runs on these data have logged, finished or not."""
+        found = []
+        for folder in self._runs():
+            try:
+                found.append(read_curves(folder))
+            except UserError as error:  # such as a run that was stopped before its first entry
+                log.warning("%s", error)
+        return found
+
+    @property
+    def observers_of_runs(self) -> str:
+        """Who judged what the runs learned from, if it is known to be a model."""
+        name = self.cfg.data.name
+        return "simulated" if any(is_simulated(folder, name) for folder in self._runs()) else ""
+
+    def _runs(self) -> list[Path]:
+        files = [file for name in ("metrics.csv", "validation.csv") for file in self.experiments.glob(f"*/{name}")]
+        return [folder for folder in sorted({file.parent for file in files}) if self._is_on_these_data(folder)]
+
+    def _is_on_these_data(self, folder: Path) -> bool:
+        try:
+            return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.name") == self.cfg.data.name)
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException):  # its name is all there is to know
+            return folder.name.startswith(f"{self.cfg.data.name}-")
+
+
+def _pair(distances: dict[str, Any]) -> tuple[Any, Any]:
+    d0, d1 = (distances[name] for name in TWOAFC.distances)
+    return d0, d1
+
+
+def _data_of(tables: Path) -> dict[str, str]:
+    try:
+        return cast(dict[str, str], json.loads((tables / DATA_FILE).read_text())["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

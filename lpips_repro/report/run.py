@@ -1,0 +1,61 @@
+"""The report on some data: figures of whatever tables, stored distances, runs and weights exist (`make report`)."""
+
+import json
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from lpips_repro.config import ReportConfig, parse
+from lpips_repro.config.checks import check_writable
+from lpips_repro.errors import UserError, check_choice
+from lpips_repro.files import written_together
+from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.report.figure_list import figures_of
+from lpips_repro.report.figures import save_figure
+from lpips_repro.report.figures.style import FORMATS
+from lpips_repro.runs.record import record_run
+
+RECORD = "figures.json"  # which figures there are, and why others are not
+
+
+def write_report(composed: DictConfig) -> None:
+    """Write the figures that the composed settings (`configs/report.yaml`) ask for; print a line on each.
+
+    What cannot be made is left out with the reason; figures of an earlier report that are not made again are removed.
+
+    Raises:
+        UserError: for a setting that cannot be used, or if no figure can be made.
+    """
+    cfg = parse(composed, ReportConfig)
+    check_choice("version", cfg.version, VERSIONS)
+    for version in cfg.versions:
+        check_choice("versions", version, VERSIONS)
+    folder = Path(cfg.experiments) / cfg.name / "figures"
+    check_writable("experiments", folder)
+    record_run(folder.parent, composed)
+    made, left_out = {}, {}
+    with written_together(folder) as new:
+        for entry in figures_of(cfg):
+            try:
+                save_figure(entry.draw(), new, entry.name)
+            except UserError as error:
+                left_out[entry.name] = str(error)
+                print(f"left out: {entry.title}: {error}")
+            else:
+                made[entry.name] = entry.title
+                print(f"{entry.title}: {folder / entry.name}.{{{','.join(FORMATS)}}}")
+        for name in _earlier(folder) - made.keys():
+            for suffix in FORMATS:
+                (new / f"{name}.{suffix}").touch()  # removed: see `written_together`
+        (new / RECORD).write_text(json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
+    if not made:
+        raise UserError(f"{folder}: no figure can be made: run `make eval-tables` or `make train` first")
+    print(f"written: {len(made)} figures in {folder}")
+
+
+def _earlier(folder: Path) -> set[str]:
+    """The figures of the report that is there."""
+    try:
+        return set(json.loads((folder / RECORD).read_text())["made"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()

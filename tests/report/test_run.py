@@ -1,0 +1,168 @@
+"""The report: figures of whatever exists."""
+
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+from lpips_repro.config import ReportConfig, parse
+from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.evaluation.run import evaluate
+from lpips_repro.report.figures import read_scores
+from lpips_repro.report.figures.style import FORMATS
+from lpips_repro.report.run import write_report
+from lpips_repro.report.stored import distances_of
+from tests.compose import settings
+from tests.datasets.folders import make_split
+from tests.makefile import script
+from tests.report.figures.test_curves import make_run
+
+OF_TABLES = {"2afc", "2afc-splits", "jnd-2afc"}
+OF_DISTANCES = {"unanimity", "binomial-fit", "disagreements"}
+ALWAYS = {"jnd-2afc-paper", "lin-alex-v0.0", "lin-alex-v0.1"}
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    """Figures are drawn, and their files hold nothing: `tests/report/figures` look into them."""
+
+    def save(figure, folder, name):
+        figure.draw_without_rendering()
+        for suffix in FORMATS:
+            (folder / f"{name}.{suffix}").write_text(name)
+
+    monkeypatch.setattr("lpips_repro.report.run.save_figure", save)
+
+
+def where(tmp_path):
+    return ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}/e")
+
+
+def report(tmp_path, *overrides):
+    """What was made, and the reasons for what was left out."""
+    write_report(settings("report", *where(tmp_path), "net=[alex]", "download=false", *overrides))
+    figures = tmp_path / "e/report-folder/figures"
+    record = json.loads((figures / "figures.json").read_text())
+    files = {f"{name}.{suffix}" for name in record["made"] for suffix in FORMATS}
+    assert {file.name for file in figures.iterdir()} == files | {"figures.json"}
+    return set(record["made"]), record["left out"]
+
+
+def tables(tmp_path, *overrides):
+    small = (
+        "metric=[l2_rgb,ssim]",
+        "net=[alex_gaussian]",
+        "variant.off_the_shelf.versions=['0.1']",
+        "device=cpu",
+        "bootstrap=20",
+        "data.workers=1",
+        *overrides,
+    )
+    evaluate(settings("evaluate", *where(tmp_path), *small))
+
+
+@pytest.fixture
+def data(tmp_path):
+    make_split(tmp_path / "data", split="mine", count=12)
+    make_split(tmp_path / "data", split="yours", count=9, seed=1)
+    make_split(tmp_path / "data", kind="jnd", split="cnn", count=6)
+    return tmp_path
+
+
+def test_everything_is_drawn_that_tables_distances_and_runs_allow(data, capsys):
+    tables(data)
+    make_run(data / "e/folder-alex-lin-v0.1-seed0", 1, 0.6)
+    capsys.readouterr()
+    made, left_out = report(data)
+    assert made == OF_TABLES | OF_DISTANCES | ALWAYS | {"training"}
+    assert left_out == {}
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(made) + 1
+    folder = data / "e/report-folder"
+    assert f"2AFC scores (paper, Figure 4): {folder}/figures/2afc.{{png,svg,pdf}}" in printed
+    assert (folder / "config.yaml").is_file() and (folder / "run.json").is_file()
+
+
+def test_what_cannot_be_drawn_is_left_out_with_the_reason_and_goes_when_it_was_there_before(data, capsys):
+    tables(data)
+    report(data)
+    shutil.rmtree(data / "e/tables-folder")
+    own = data / "e/report-folder/figures"
+    made, left_out = report(data)
+    assert made == ALWAYS
+    assert left_out.keys() == OF_TABLES | OF_DISTANCES | {"training"}
+    assert "scores.csv: no such file: run `make eval-tables` first" in left_out["2afc"]
+    assert left_out["training"] == "no training run has logged anything"
+    assert "left out: training curves: no training run has logged anything" in capsys.readouterr().out
+    (own / "mine.png").touch()
+    (own / "mine.png").write_text("a file of the user")
+    with pytest.raises(AssertionError):
+        report(data)
+    assert (own / "mine.png").is_file()
+
+
+def test_distances_of_other_data_are_not_drawn_next_to_tables(data):
+    tables(data)
+    shutil.rmtree(data / "data")
+    make_split(data / "data", split="mine", count=12, seed=5)
+    shutil.rmtree(data / "packed")
+    made, left_out = report(data)
+    assert made >= OF_TABLES
+    assert all("its tables are not of the 2afc/val/mine that is packed" in left_out[name] for name in OF_DISTANCES)
+
+
+def test_distances_of_rows_are_those_of_their_scores(data):
+    tables(data)
+    (precomputed := data / "precomputed").mkdir()
+    cfg = parse(settings("report", *where(data)), ReportConfig)
+    splits = [split for split in dataset_of(cfg.data).find(["val"]) if split.card["kind"] == "2afc"]
+    rng = np.random.default_rng(0)
+    for split in splits:
+        lines = [f"{k},{rng.uniform()},{rng.uniform()}" for k in range(len(split))]
+        (precomputed / f"{split.name.replace('/', '-')}.csv").write_text("\n".join(["index,d0,d1", *lines]) + "\n")
+    tables(data, f"metric.hdr-vdp.distances={precomputed}", "metric=[l2_rgb,ssim,hdr_vdp]")
+    for row in read_scores(data / "e/tables-folder").methods("2afc"):
+        found = distances_of(row, splits, data / "e")
+        for split in splits:
+            score = 100 * TWOAFC.score(found[split.name], split.votes)
+            assert score == pytest.approx(row.scores[split.card["split"]], abs=0.0051)
+
+
+def test_rows_without_stored_distances_are_left_out_with_a_warning(data, caplog):
+    caplog.set_level(logging.WARNING)
+    tables(data)
+    for file in (data / "e/distances").rglob("ssim-*"):
+        file.unlink()
+    made, _ = report(data)
+    assert made >= OF_DISTANCES
+    assert "ssim: its distances on 2afc/val/mine are not in" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tables=../x", "tables=../x: expected letters, digits"),
+        ("name=", "name=: expected letters, digits"),
+        ("version='0.2'", "version='0.2': expected one of 0.0, 0.1"),
+        ("versions=['0.2']", "versions='0.2': expected one of 0.0, 0.1"),
+        ("+tabel=x", "tabel: unknown setting: expected one of data, net, tables, name"),
+    ],
+)
+def test_a_wrong_setting_is_refused(tmp_path, override, message):
+    with pytest.raises(UserError, match=message):
+        write_report(settings("report", *where(tmp_path), override))
+
+
+def test_without_anything_to_draw_the_way_is_said(tmp_path):
+    with pytest.raises(UserError, match="no figure can be made: run `make eval-tables` or `make train` first"):
+        report(tmp_path, "net=[]", f"reference={tmp_path}")
+
+
+def test_make_hands_over_the_data():
+    assert script("report", "DATA=mini") == ["scripts/report.py", "data=mini"]
+    cfg = parse(settings("report", "data=mini"), ReportConfig)
+    assert (cfg.tables, cfg.name) == ("tables-mini", "report-mini")
