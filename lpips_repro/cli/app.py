@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lpips_repro.cli import options
+from lpips_repro.cli import distort, options
 from lpips_repro.cli.maps import map_of, write_map
 from lpips_repro.cli.methods import DEFAULT, table_of_names
 from lpips_repro.cli.pairing import Pair, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
@@ -147,6 +147,9 @@ def map_(
     found = map_of(Pair(ref, image), session.methods[0], session.device, session.reading)
     write_map(output, found)
     session.note(f"{output}: {session.methods[0].label}, mean {found.mean():.6f}, largest {found.max():.6f}")
+
+
+app.command(epilog=distort.EPILOG)(distort.distort)
 
 
 @app.command(epilog="Example: lpips-repro metrics")
