@@ -8,6 +8,7 @@ DATA_ROOT :=
 SPLITS := all
 TASK :=
 IMAGES :=
+OUT :=
 AGAINST :=
 ARGS :=
 PYTHON = $(shell command -v python3.11 || command -v python3)
@@ -23,13 +24,15 @@ SETS_train := net={NET} variant={VARIANT} data={DATA} data.root={DATA_ROOT}
 SETS_train-all := data={DATA} data.root={DATA_ROOT}
 SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
+SETS_build-dataset := images={IMAGES} out={OUT}
+SETS_simulate := out={OUT}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -71,12 +74,12 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
 
 help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
 	@printf "RUN=python3 runs a target by that Python, with the packages it has, and sets up nothing.\n\n"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 
 setup: $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed)  ## Install everything into .venv, as pinned in requirements.lock
 
@@ -124,6 +127,15 @@ sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 
 	$(RUN) scripts/$@.py $(ARGS)
 
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+distortion-sheet: setup  ## Every traditional distortion at five severities, as one picture [ARGS="image=FILE"]
+	$(RUN) scripts/distortion_sheet.py $(ARGS)
+
+build-dataset: setup  ## Triplets and JND pairs with their recipes, without judgments: IMAGES=folder OUT=folder
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+simulate: setup  ## Simulated judgments, labeled so, for a dataset that has none: OUT=folder
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 gpu-check: setup  ## Check everything on a GPU, in some minutes [RUN=python3] [ARGS="names of groups"]

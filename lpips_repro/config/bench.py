@@ -17,10 +17,11 @@ class Measure(enum.Enum):
     lin = "lin"
     classic = "classic"
     split = "split"
+    building = "building"
 
 
 # What has no rates of another commit.
-NOT_AGAINST = {Measure.table, Measure.split}
+NOT_AGAINST = {Measure.table, Measure.split, Measure.building}
 
 
 @dataclass(kw_only=True)
@@ -38,12 +39,13 @@ class BenchConfig:
     pairs: int
     table_triplets: int
     split_triplets: list[int]
+    build_triplets: int
     compile: bool
     against: str | None
     experiments: str
 
     def __post_init__(self):
-        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets"):
+        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets", "build_triplets"):
             check_at_least(key, getattr(self, key), 1)
         check_threads(self.threads)
         if not self.measure:

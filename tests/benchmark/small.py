@@ -13,6 +13,7 @@ SMALL = (
     "pairs=3",
     "table_triplets=4",
     "split_triplets=[2,4]",
+    "build_triplets=10",
     "compile=false",
     "device=cpu",
 )
