@@ -8,6 +8,7 @@ DATA_ROOT :=
 SPLITS := all
 TASK :=
 IMAGES :=
+COUNT :=
 AGAINST :=
 ARGS :=
 PYTHON = $(shell command -v python3.11 || command -v python3)
@@ -23,13 +24,14 @@ SETS_train := net={NET} variant={VARIANT} data={DATA} data.root={DATA_ROOT}
 SETS_train-all := data={DATA} data.root={DATA_ROOT}
 SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
+SETS_cnn-distortions := count={COUNT} images={IMAGES}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES COUNT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -71,12 +73,12 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables correlation sparsity bench gpu-check gpu-bench demo test test-all lint
 
 help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
 	@printf "RUN=python3 runs a target by that Python, with the packages it has, and sets up nothing.\n\n"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
 
 setup: $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed)  ## Install everything into .venv, as pinned in requirements.lock
 
@@ -110,6 +112,10 @@ init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training [I
 
 pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+cnn-distortions: setup  ## Train autoencoders that distort, and show them [COUNT=96] [IMAGES=folder, default: those of mini] [ARGS="hydra/launcher=joblib"]
+	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)
+	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions_sheet.py $(SETS_$@) -- $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)
