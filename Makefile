@@ -8,6 +8,7 @@ DATA_ROOT :=
 SPLITS := all
 TASK :=
 IMAGES :=
+COUNT :=
 OUT :=
 AGAINST :=
 ARGS :=
@@ -24,6 +25,7 @@ SETS_train := net={NET} variant={VARIANT} data={DATA} data.root={DATA_ROOT}
 SETS_train-all := data={DATA} data.root={DATA_ROOT}
 SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
+SETS_cnn-distortions := count={COUNT} images={IMAGES}
 SETS_build-dataset := images={IMAGES} out={OUT}
 SETS_simulate := out={OUT}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
@@ -32,7 +34,7 @@ SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES OUT AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS TASK IMAGES COUNT OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -74,7 +76,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables correlation sparsity bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables correlation sparsity bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
 
 help:  ## This list
 	@printf "make TARGET [VARIABLE=value ...]\n\n"
@@ -113,6 +115,10 @@ init-kmeans: setup  ## AlexNet's weights by stacked k-means, without training [I
 
 pretrain: setup  ## Learn from photographs alone: TASK=splitbrain|puzzle|bigan [IMAGES=folder, default: those of mini]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+cnn-distortions: setup  ## Train autoencoders that distort, and show them [COUNT=96] [IMAGES=folder, default: those of mini] [ARGS="hydra/launcher=joblib"]
+	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)
+	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions_sheet.py $(SETS_$@) -- $(ARGS)
 
 tensorboard: setup  ## Watch all training runs in TensorBoard [ARGS="--port 6007"]
 	$(RUN) -m tensorboard.main --logdir experiments $(ARGS)

@@ -17,7 +17,7 @@ ORDER = [
     *("building", "training", "pretraining", "cnn_distortions"),
     *("evaluation", "protocols", "features", "runs", "run_record"),
     *("__init__", "metrics", "weights", "backbones"),
-    *("datasets", "distortions", "download", "images", "files", "provenance", "config"),
+    *("photographs", "datasets", "distortions", "download", "images", "files", "provenance", "config"),
     *(
         "devices",
         "precision",

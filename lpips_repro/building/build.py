@@ -79,7 +79,7 @@ def build_dataset(composed: DictConfig) -> Path:
     check_writable("out", out)
     splits = splits_of(cfg)
     workers = cfg.workers or min(available_cores(), MOST_WORKERS)
-    with exclusive(out), map_over_processes(workers, str(out)) as run:
+    with exclusive(out), map_over_processes(workers, str(out), "workers") as run:
         photographs = begin(cfg, names, run)
         for split in splits:
             if not (out / split.path).is_dir():

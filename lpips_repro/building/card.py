@@ -65,7 +65,7 @@ def _card(cfg: BuildConfig, names: Sequence[str]) -> dict[str, Any]:
         "photographs": {"number of photographs": len(names), "SHA-256 of their names": listed},
         "made_with": {
             **{family: families[family].digest for family in used},
-            **{library: installed_version(library) for library in ("numpy", "pillow")},
+            **{library: installed_version(library) for library in ("numpy", "pillow", *["torch"] * ("cnn" in used))},
             "opencv": cv2.__version__,
         },
         "severity": {name: [amount._asdict() for amount in one.amounts] for name, one in DISTORTIONS.items()},

@@ -54,8 +54,12 @@ def splits_of(cfg: BuildConfig) -> list[Split]:
 
 @functools.cache
 def open_families(cnn: str | None) -> dict[str, Family]:
-    """The families of distortions by name, the autoencoders of a folder among them."""
-    return {"traditional": Traditional()}
+    """The families of distortions by name: the traditional ones, and the autoencoders of a folder if there is one."""
+    if cnn is None:
+        return {"traditional": Traditional()}
+    from lpips_repro.cnn_distortions import CnnFamily  # here: it imports the networks
+
+    return {"traditional": Traditional(), "cnn": CnnFamily(Path(cnn))}
 
 
 def draw_recipe(
@@ -91,7 +95,7 @@ def render(recipe: Recipe, image: np.ndarray, families: Mapping[str, Family]) ->
         distorted = patch
         for application in applied[field]:
             if application.family not in families:
-                raise UserError(f"{recipe.split}/{recipe.name}: distorted by {application.family}: name their folder")
+                raise UserError(f"{recipe.split}/{recipe.name}: distorted by autoencoders: cnn=FOLDER names theirs")
             distorted = families[application.family].apply(distorted, application)
         middle = without_margin(distorted, recipe.margin)
         found[field] = np.rint(np.clip(middle, 0, 1) * 255).astype(np.uint8)

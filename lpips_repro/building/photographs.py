@@ -17,7 +17,7 @@ from lpips_repro.building.patches import TRIES, find_patch
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.errors import UserError
 from lpips_repro.images import read_rgb
-from lpips_repro.pretraining.images import photographs_in
+from lpips_repro.photographs.crops import photographs_in
 from lpips_repro.progress import Progress
 
 BATCH = 64  # photographs looked at before it is asked whether they are enough

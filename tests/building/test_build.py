@@ -18,6 +18,7 @@ from lpips_repro.building.recipes import read_recipes
 from lpips_repro.distortions import DISTORTIONS, paper_pairs
 from lpips_repro.errors import UserError
 from tests.building.conftest import FEW, build, digests, pixels, write_photographs
+from tests.cnn_distortions.tiny import write_tiny
 from tests.compose import CONFIGS, settings
 
 SPLITS = {"2afc/train/traditional": 12, "2afc/val/traditional": 6, "jnd/val/traditional": 6}
@@ -261,3 +262,53 @@ def test_a_killed_process_loses_nothing_that_was_finished(photographs, tmp_path)
         time.sleep(0.02)
     assert start(tmp_path / "whole").wait() == 0
     assert digests(out) == digests(tmp_path / "whole")
+
+
+@pytest.fixture(scope="module")
+def autoencoders(tmp_path_factory):
+    """Two tiny ones with random weights, and one that is left out."""
+    folder = tmp_path_factory.mktemp("autoencoders")
+    for seed, name in enumerate(("one", "two")):
+        write_tiny(folder / name, seed=seed)
+    write_tiny(folder / "dull", left_out="constant")
+    return folder
+
+
+def test_autoencoders_distort_alone_and_next_to_the_traditional_ones(photographs, autoencoders, tmp_path):
+    every = ("splits=[traditional,cnn,mix]", f"cnn={autoencoders}")
+    out = build(photographs, tmp_path / "out", *every)
+    splits = sorted(str(path.relative_to(out)) for path in out.glob("*/*/*"))
+    assert splits == [
+        *(f"2afc/train/{name}" for name in ("cnn", "mix", "traditional")),
+        *(f"{kind}/val/{name}" for kind in ("2afc", "jnd") for name in ("cnn", "traditional")),
+    ]
+    for split in splits:
+        recipes = read_recipes(out / split / "recipes.parquet")
+        for recipe in recipes:
+            families = [{step.family for step in steps} for steps in (recipe.p0, recipe.p1) if steps]
+            if split.endswith("mix"):
+                assert sorted(families, key=str) == [{"cnn"}, {"traditional"}]
+            else:
+                assert set().union(*families) == {split.rpartition("/")[2]}
+        used = {step.name for recipe in recipes for step in recipe.p0 + recipe.p1 if step.family == "cnn"}
+        assert used <= {"one", "two"}
+        for field, image in rebuild(recipes[3], photographs, str(autoencoders)).items():
+            assert np.array_equal(image, pixels(out / split / field / "000003.png"))
+    assert {recipe.p0[0].family for recipe in read_recipes(out / "2afc/train/mix/recipes.parquet")} == {
+        "cnn",
+        "traditional",
+    }
+    (first, *_) = read_recipes(out / "2afc/val/cnn/recipes.parquet")
+    with pytest.raises(UserError, match="2afc/val/cnn/000000: distorted by autoencoders: cnn=FOLDER names theirs"):
+        rebuild(first, photographs)
+
+
+def test_a_dataset_that_was_begun_with_other_autoencoders_is_refused(photographs, autoencoders, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_make_split", lambda *_: None)
+    build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={autoencoders}")
+    others = tmp_path / "others"
+    write_tiny(others / "three", seed=3)
+    with pytest.raises(UserError, match="was begun with cnn "):
+        build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={others}")
+    with pytest.raises(UserError, match="no autoencoders that distort"):
+        build(photographs, tmp_path / "new", "splits=[cnn]", f"cnn={tmp_path}/missing")
