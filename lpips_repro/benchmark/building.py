@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
-from lpips_repro.benchmark.composed_settings import composed
 from lpips_repro.benchmark.rate_table import Row
 from lpips_repro.building.build import build_dataset
 from lpips_repro.config import BenchConfig
+from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.parallel import available_cores
 
@@ -36,8 +37,13 @@ def bench_building(cfg: BenchConfig, device: torch.device) -> list[Row]:
 
 
 def _seconds(photographs: Path, out: Path, count: int, workers: int) -> float:
-    settings = (f"images={photographs}", f"out={out}", f"train={count}", "val=0", "jnd=0", f"workers={workers}")
+    settings = OmegaConf.load(CONFIGS / "build_dataset.yaml")
+    for key in ("defaults", "hydra"):  # Hydra composes the settings of the benchmark, and nothing else meanwhile
+        del settings[key]
+    counts = {"train": count, "val": 0, "jnd": 0, "workers": workers}
+    composed = OmegaConf.merge(settings, {"images": str(photographs), "out": str(out), **counts})
+    assert isinstance(composed, DictConfig)
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # what it says of its next step
-        build_dataset(composed("build_dataset", *settings))
+        build_dataset(composed)
     return time.perf_counter() - start

@@ -82,8 +82,7 @@ def table_of_distortions() -> str:
     """The distortions by name, with their groups and what severity 0 to 1 is in physical units."""
     rows = []
     for name, distortion in DISTORTIONS.items():
-        ranges = [f"{one.name} {one.at_zero:.3g} to {one.at_one:.3g} {one.unit}" for one in distortion.amounts]
-        rows.append((name, distortion.group, "; ".join(ranges)))
+        rows.append((name, distortion.group, "; ".join(amount.range for amount in distortion.amounts)))
     return tabulate(rows, headers=("name", "group", "severity 0 to 1"), tablefmt="simple", disable_numparse=True)
 
 

@@ -40,6 +40,12 @@ class Amount(NamedTuple):
         """Its value with name and unit: "sigma 1.6 px"."""
         return f"{self.name} {self.at(severity):.3g} {self.unit}".rstrip()
 
+    @property
+    def range(self) -> str:
+        """Its values from severity 0 to 1: "sigma 0 to 3.2 px"."""
+        ratios = " in equal ratios" * self.geometric
+        return f"{self.name} {self.at_zero:.3g} to {self.at_one:.3g} {self.unit}{ratios}"
+
 
 class Distortion(NamedTuple):
     """A registered distortion.

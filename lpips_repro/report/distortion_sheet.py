@@ -17,7 +17,7 @@ from lpips_repro.images import read_rgb
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 ZOOM = 2
-TEXT, LEFT, GAP = 14, 250, 8  # pixels: height of a line, width of the names, and between pictures
+TEXT, LEFT, GAP = 14, 300, 8  # pixels: height of a line, width of the names, and between pictures
 CELL = ZOOM * (PADDED_SIZE - 2 * MARGIN)
 COLUMN = CELL + 3 * GAP  # an amount with its unit is wider than its picture
 
@@ -52,7 +52,7 @@ def draw_sheet(patch: np.ndarray, seed: int) -> Image.Image:
         draw.text((LEFT + column * COLUMN, 0), f"severity {severity:g}", fill="black")
     for line, (name, distortion) in enumerate(DISTORTIONS.items()):
         top = TEXT + GAP + line * row
-        ranges = [f"{one.name}: {one.at_zero:.3g} to {one.at_one:.3g} {one.unit}" for one in distortion.amounts]
+        ranges = [amount.range for amount in distortion.amounts]
         draw.multiline_text((GAP, top), "\n".join([name, f"({distortion.group})", *ranges]), fill="black")
         for column, severity in enumerate(SEVERITIES):
             left = LEFT + column * COLUMN

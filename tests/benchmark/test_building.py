@@ -1,10 +1,12 @@
 """The rate at which triplets are built."""
 
 import torch
+from hydra import initialize_config_dir
 
 from lpips_repro.benchmark import building as module
 from lpips_repro.benchmark.building import bench_building
 from tests.benchmark.small import small_config
+from tests.compose import CONFIGS
 
 
 def test_rows_are_of_one_process_and_of_two_that_build_as_many_triplets(tmp_path, monkeypatch):
@@ -19,5 +21,7 @@ def test_rows_are_of_one_process_and_of_two_that_build_as_many_triplets(tmp_path
 
 def test_the_photographs_of_mini_are_built_from(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "available_cores", lambda: 1)
-    (row,) = bench_building(small_config(tmp_path), torch.device("cpu"))
+    cfg = small_config(tmp_path)
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):  # as in a script
+        (row,) = bench_building(cfg, torch.device("cpu"))
     assert row.rate > 1

@@ -74,7 +74,10 @@ def test_every_severity_is_stated_in_physical_units_and_every_distortion_describ
 def test_a_geometric_amount_multiplies_and_a_whole_one_is_rounded():
     assert Amount("factor", "", 1, 4, geometric=True).at(0.5) == pytest.approx(2)
     assert Amount("factor", "", 1, 4).at(0.5) == pytest.approx(2.5)
-    assert Amount("quality", "of 100", 100, 5, geometric=True, whole=True).text(0.5) == "quality 22 of 100"
+    quality = Amount("quality", "of 100", 100, 5, geometric=True, whole=True)
+    assert quality.text(0.5) == "quality 22 of 100"
+    assert quality.range == "quality 100 to 5 of 100 in equal ratios"
+    assert Amount("sigma", "px", 0, 3.2).range == "sigma 0 to 3.2 px"
 
 
 @every_distortion
