@@ -68,6 +68,11 @@ def test_train_and_val_are_of_different_photographs(built):
     assert not of["2afc/train/traditional"] & of["2afc/val/traditional"]
 
 
+def test_no_two_examples_are_of_the_same_square(built):
+    squares = [(recipe.image, recipe.crop) for recipes in recipes_of(built).values() for recipe in recipes]
+    assert len(set(squares)) == len(squares)
+
+
 def test_every_reference_has_the_least_contrast_and_its_place_in_the_photograph(built, photographs):
     for recipe in recipes_of(built)["2afc/train/traditional"]:
         ref = pixels(built / recipe.split / "ref" / f"{recipe.name}.png") / 255
