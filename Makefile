@@ -9,6 +9,8 @@ SPLITS := all
 METHODS :=
 TASK :=
 IMAGES :=
+COUNT :=
+OUT :=
 AGAINST :=
 ARGS :=
 PYTHON = $(shell command -v python3.11 || command -v python3)
@@ -24,6 +26,9 @@ SETS_train := net={NET} variant={VARIANT} data={DATA} data.root={DATA_ROOT}
 SETS_train-all := data={DATA} data.root={DATA_ROOT}
 SETS_init-kmeans := images={IMAGES}
 SETS_pretrain := task={TASK} images={IMAGES}
+SETS_cnn-distortions := count={COUNT} images={IMAGES}
+SETS_build-dataset := images={IMAGES} out={OUT}
+SETS_simulate := out={OUT}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_disagreements := methods={METHODS} $(SETS_data)
 # An experiment may choose the dataset, too.
@@ -34,7 +39,7 @@ SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
 WITHOUT_ARGS := help setup lint
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES COUNT OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -76,13 +81,13 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
 
 ##@ Start
 help:  ## This list
 	@printf 'make TARGET [VARIABLE=value ...]    New here: make demo\n'
 	@grep -hE '^([a-z-]+:.*## |##@ )' $(MAKEFILE_LIST) | sed -E 's/^##@ /|/; s/:.*## /|/' | while IFS='|' read name text; do \
-	  if [ "$$name" ]; then printf '  %-13s %s\n' "$$name" "$$text"; else printf '\n%s\n' "$$text"; fi; done
+	  if [ "$$name" ]; then printf '  %-16s %s\n' "$$name" "$$text"; else printf '\n%s\n' "$$text"; fi; done
 	@printf '\nA target sets up .venv first. RUN=python3 runs it by that Python, with the packages it has, and sets up nothing.\n'
 
 demo: setup  ## Everything once, on a small dataset with simulated judgments, in some minutes [ARGS=... of the tables]
@@ -144,6 +149,20 @@ sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 
 
 report: setup  ## Figures of the tables, stored distances, runs and weights that exist: PNG, SVG, PDF [DATA=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+##@ A dataset of your own
+distortion-sheet: setup  ## Every traditional distortion at five severities, as one picture [ARGS="image=FILE"]
+	$(RUN) scripts/distortion_sheet.py $(ARGS)
+
+build-dataset: setup  ## Triplets and JND pairs with their recipes, without judgments: IMAGES=folder OUT=folder
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+simulate: setup  ## Simulated judgments, labeled so, for a dataset that has none: OUT=folder
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+cnn-distortions: setup  ## Train autoencoders that distort, and show them [COUNT=96] [IMAGES=folder, default: those of mini] [ARGS="hydra/launcher=joblib"]
+	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)
+	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions_sheet.py $(SETS_$@) -- $(ARGS)
 
 ##@ Speed
 bench: setup  ## Rates next to the peers' and the machine's own, or to those of AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]

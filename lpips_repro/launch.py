@@ -66,10 +66,18 @@ def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
         )
 
 
+def check_count(values: Mapping[str, str]) -> None:
+    """Raise UserError for a COUNT that is no number of autoencoders: Hydra would name the sweep that it is part of."""
+    count = values.get("COUNT", "")
+    if count and not (count.isdecimal() and int(count) > 0):
+        raise UserError(f"COUNT={count}: expected an integer of at least 1")
+
+
 def main() -> None:
     """Start the script in place of this process."""
     try:
         check_root(sys.argv[1:], os.environ)
+        check_count(os.environ)
     except UserError as error:
         sys.exit(f"error: {error}")
     command = command_of(sys.argv[1:], os.environ)

@@ -14,10 +14,10 @@ PACKAGE = Path(lpips_repro.__file__).parent
 # Top to bottom: packages, and modules outside of packages. Each imports only from those below it.
 ORDER = [
     *("demo", "gpu", "paper", "benchmark", "cli", "export", "entry_point", "launch", "sweep", "collect", "report"),
-    *("training", "pretraining", "cnn_distortions"),
+    *("building", "training", "pretraining", "cnn_distortions"),
     *("evaluation", "protocols", "features", "runs", "run_record"),
     *("__init__", "metrics", "weights", "backbones"),
-    *("datasets", "distortions", "download", "images", "files", "provenance", "config"),
+    *("photographs", "datasets", "distortions", "download", "images", "files", "provenance", "config"),
     *(
         "devices",
         "precision",

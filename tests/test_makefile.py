@@ -1,5 +1,6 @@
 """What make hands over to the programs, and what it refuses; no program runs, `tests/last_words.py` stands for it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lpips_repro.config import DatasetConfig, DisagreementsConfig, TrainConfig, parse
+from lpips_repro.config import CnnDistortionsConfig, DatasetConfig, DisagreementsConfig, TrainConfig, parse
 from lpips_repro.config.timm_nets import register_timm_nets
 from tests.compose import settings
 from tests.makefile import QUIET, ROOT, RUN, environment, make, script
@@ -66,6 +67,9 @@ def test_a_folder_reaches_the_settings_unchanged(text):
         ("init-kmeans", "IMAGES", "images"),
         ("pretrain", "IMAGES", "images"),
         ("pretrain", "TASK", "task"),
+        ("build-dataset", "IMAGES", "images"),
+        ("build-dataset", "OUT", "out"),
+        ("simulate", "OUT", "out"),
         ("bench", "AGAINST", "against"),
         ("train", "NET", "net"),
         ("train", "VARIANT", "variant"),
@@ -101,8 +105,37 @@ def test_args_are_words_of_the_shell_whatever_make_would_read_in_them():
     assert words[2:] == ["net=[alex]", "name=a b", "metric=[$HOME]"]
 
 
+def test_both_programs_of_the_autoencoders_get_the_same_settings():
+    done = make("cnn-distortions", "COUNT=3", "IMAGES=/my photos", "ARGS=seed=1", *QUIET)
+    first, second = map(json.loads, done.stdout.splitlines())
+    words = ['count="3"', 'images="/my photos"', "seed=1"]
+    assert first == ["scripts/cnn_distortions.py", "--multirun", *words]
+    assert second == ["scripts/cnn_distortions_sheet.py", *words]
+    assert parse(settings("cnn_distortions", *words), CnnDistortionsConfig).count == 3
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "1.5", "many", "range(3)", "1,2"])
+def test_a_count_that_is_no_number_of_autoencoders_is_refused(count):
+    done = make("cnn-distortions", f"COUNT={count}", *QUIET)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: COUNT={count}: expected an integer of at least 1\n"), done.stderr
+
+
 def test_variables_of_the_environment_change_nothing():
-    names = ("NET", "VARIANT", "DATA", "DATA_ROOT", "SPLITS", "TASK", "IMAGES", "AGAINST", "ARGS", "RUN", "PYTHON")
+    names = (
+        "NET",
+        "VARIANT",
+        "DATA",
+        "DATA_ROOT",
+        "SPLITS",
+        "TASK",
+        "IMAGES",
+        "COUNT",
+        "AGAINST",
+        "ARGS",
+        "RUN",
+        "PYTHON",
+    )
     foreign = dict.fromkeys(names, "vgg")
     for target in ("train", "data", "pretrain", "bench"):
         assert script(target, **foreign) == script(target)

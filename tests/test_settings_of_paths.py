@@ -5,7 +5,9 @@ import re
 import pytest
 
 from lpips_repro.config import DatasetConfig, EvaluateConfig, KmeansConfig, PretrainConfig, SparsityConfig, parse
+from lpips_repro.config.building import SimulateConfig
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.distortion_sheet import DistortionSheetConfig
 from lpips_repro.errors import UserError
 from tests.compose import settings
 
@@ -23,6 +25,8 @@ def home(monkeypatch):
         ("evaluate", EvaluateConfig, "net.alex-kmeans.weights"),
         ("init_kmeans", KmeansConfig, "images"),
         ("pretrain", PretrainConfig, "store"),
+        ("distortion_sheet", DistortionSheetConfig, "image"),
+        ("simulate", SimulateConfig, "out"),
     ],
 )
 def test_the_home_of_the_user_is_expanded_in_every_path(config, schema, key):

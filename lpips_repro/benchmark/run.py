@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from lpips_repro.backbones import check_backbone
 from lpips_repro.benchmark.against_commit import bench_against
+from lpips_repro.benchmark.building import bench_building
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
 from lpips_repro.benchmark.files import bench_files
@@ -83,6 +84,8 @@ def _parts(cfg: BenchConfig, device: torch.device) -> Iterator[list[Row]]:
                 yield bench_net(net, cfg, device)
                 # Compilations of a function are kept, eight at the most, and more would not be compiled.
                 torch.compiler.reset()
+    if Measure.building in cfg.measure:
+        yield bench_building(cfg, device)
     if Measure.split in cfg.measure:
         for net in nets if device.type == "cuda" else nets[:1]:  # on a CPU minutes each
             yield bench_split(net, cfg, device)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lpips_repro.cli import options
+from lpips_repro.cli import distort, options
 from lpips_repro.cli.names import DEFAULT, table_of_names
 from lpips_repro.cli.pairing import Pair, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
 from lpips_repro.cli.printing import print_output
@@ -255,6 +255,9 @@ def export(
         f"written: {done.path}: {session.methods[0].label}, at most {done.difference:.1e} from the metric; images have"
         f" at least {done.smallest} pixels a side"
     )
+
+
+app.command(epilog=distort.EPILOG)(distort.distort)
 
 
 @app.command(epilog="Examples:\n\n\b\n  lpips-repro metrics")

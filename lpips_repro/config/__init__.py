@@ -4,6 +4,7 @@ Hydra composes the YAML files of `configs/`; `parse` turns the result into one o
 """
 
 from lpips_repro.config.bench import BenchConfig, Measure
+from lpips_repro.config.cnn_distortions import CnnDistortionsConfig
 from lpips_repro.config.data import DatasetConfig, DataSettings, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
     SUPERVISIONS,
@@ -39,6 +40,7 @@ __all__ = [
     "SUPERVISIONS",
     "Activation",
     "BenchConfig",
+    "CnnDistortionsConfig",
     "CorrelationConfig",
     "DataSettings",
     "DatasetConfig",

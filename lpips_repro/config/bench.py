@@ -18,10 +18,11 @@ class Measure(enum.Enum):
     classic = "classic"
     split = "split"
     files = "files"
+    building = "building"
 
 
 # What has no rates of another commit.
-NOT_AGAINST = {Measure.table, Measure.split, Measure.files}
+NOT_AGAINST = {Measure.table, Measure.split, Measure.files, Measure.building}
 
 
 @dataclass(kw_only=True)
@@ -41,12 +42,21 @@ class BenchConfig:
     split_triplets: list[int]
     file_pairs: int
     matrix_images: int
+    build_triplets: int
     compile: bool
     against: str | None
     experiments: str
 
     def __post_init__(self):
-        for key in ("batch_size", "cuda_batch_size", "repeats", "pairs", "table_triplets", "file_pairs"):
+        for key in (
+            "batch_size",
+            "cuda_batch_size",
+            "repeats",
+            "pairs",
+            "table_triplets",
+            "file_pairs",
+            "build_triplets",
+        ):
             check_at_least(key, getattr(self, key), 1)
         check_at_least("matrix_images", self.matrix_images, 2)
         check_threads(self.threads)

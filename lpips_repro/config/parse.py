@@ -20,6 +20,7 @@ Config = TypeVar("Config", bound="DataclassInstance")
 
 # Groups whose choices have some of the settings of a schema.
 ROWS = {"net": NetConfig, "metric": MetricConfig}
+MAKE = {"data.root": "DATA_ROOT=FOLDER", "images": "IMAGES=FOLDER", "out": "OUT=FOLDER"}  # variables of make
 FOLDERS = {"experiments", "features", "reference", "store"}
 
 
@@ -47,7 +48,7 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
             merged[group] = nested[group]
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
-            remedy = "DATA_ROOT=FOLDER" if missing[0] == "data.root" else f"{missing[0]}=VALUE"
+            remedy = MAKE.get(missing[0], f"{missing[0]}=VALUE")
             raise UserError(f"{missing[0]}: no value: give it one: {remedy}")
         return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:

@@ -1,11 +1,12 @@
 """The paper's traditional distortions (section 2.1), with continuous severity, singly and in sequence."""
 
 from lpips_repro.distortions import blur, compression, noise, photometric, spatial  # registers them
-from lpips_repro.distortions.compose import Step, distort, draw_steps
-from lpips_repro.distortions.registry import DISTORTIONS, Distortion, register_distortion
+from lpips_repro.distortions.compose import Step, distort, draw_steps, pairs_across_groups, paper_pairs
+from lpips_repro.distortions.registry import DISTORTIONS, Amount, Distortion, register_distortion
 
 __all__ = [
     "DISTORTIONS",
+    "Amount",
     "Distortion",
     "Step",
     "blur",
@@ -13,6 +14,8 @@ __all__ = [
     "distort",
     "draw_steps",
     "noise",
+    "pairs_across_groups",
+    "paper_pairs",
     "photometric",
     "register_distortion",
     "spatial",

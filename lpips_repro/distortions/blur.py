@@ -3,24 +3,29 @@
 import cv2
 import numpy as np
 
-from lpips_repro.distortions.registry import register_distortion
+from lpips_repro.distortions.registry import Amount, register_distortion
 
 GAUSSIAN = 3.2  # standard deviation at severity 1
 BILATERAL_SPACE = 5.0  # standard deviation over the pixels at severity 1
-BILATERAL_RANGE = 0.5  # and over the values
+BILATERAL_RANGE = 0.5  # and over the values: over the sum of the differences of the three channels
 SMALLEST = 0.05  # below this neither filter changes an 8-bit value, and OpenCV takes 0 to mean "choose yourself"
 
 
-@register_distortion("blur")
+@register_distortion("blur", Amount("sigma", "px", 0, GAUSSIAN))
 def gaussian_blur(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Blur with a Gaussian of standard deviation up to 3.2 pixels."""
     sigma = max(GAUSSIAN * severity, SMALLEST)
     return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101).clip(0, 1)
 
 
-@register_distortion("blur")
+@register_distortion(
+    "blur", Amount("sigma", "px", 0, BILATERAL_SPACE), Amount("sigma of values", "of the range", 0, BILATERAL_RANGE)
+)
 def bilateral_filter(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth what is alike and keep the edges: the texture goes first. Up to 5 pixels and 0.5 of the range."""
+    """Smooth what is alike and keep the edges: the texture goes first. Up to 5 pixels and 0.5 of the range.
+
+    Below severity 0.05 nothing changes.
+    """
     if severity < SMALLEST:
         return image.copy()
     smooth = cv2.bilateralFilter(image, -1, BILATERAL_RANGE * severity, BILATERAL_SPACE * severity)

@@ -3,17 +3,19 @@
 import cv2
 import numpy as np
 
-from lpips_repro.distortions.registry import register_distortion
+from lpips_repro.distortions.registry import Amount, register_distortion
 
-LOWEST_QUALITY = 5  # at severity 1, on the scale of libjpeg; severity 0 is 100
+QUALITY = Amount("quality", "of 100", 100, 5, geometric=True, whole=True)  # on the scale of libjpeg
 
 
-@register_distortion("compression")
+@register_distortion("compression", QUALITY)
 def jpeg(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Encode and decode as JPEG, quality 100 to 5 in equal ratios, without chroma subsampling."""
-    quality = round(100 * (LOWEST_QUALITY / 100) ** severity)
+    """Encode and decode as JPEG, quality 100 to 5 in equal ratios, without chroma subsampling.
+
+    Severity 0 still rounds to 8 bits and to the coarseness of quality 100, some 0.3 % of the range.
+    """
     # Subsampling would be a loss that severity 0 has already.
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, int(QUALITY.at(severity))]
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     pixels = np.rint(image[..., ::-1] * 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels), settings)

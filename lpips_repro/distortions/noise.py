@@ -7,44 +7,46 @@ are independent.
 
 import numpy as np
 
-from lpips_repro.distortions.registry import register_distortion
+from lpips_repro.distortions.registry import Amount, register_distortion
 
 UNIFORM = 0.30  # half width of the uniform noise at severity 1
 GAUSSIAN = 0.17  # standard deviation of the Gaussian noises at severity 1
 CHECKERBOARD = 0.16  # largest amplitude of the checkerboard at severity 1
 
+SIGMA = Amount("sigma", "of the range", 0, GAUSSIAN)
 
-@register_distortion("noise")
+
+@register_distortion("noise", Amount("half width", "of the range", 0, UNIFORM))
 def uniform_white_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add independent noise, uniform in up to +-0.30."""
     return _add(image, rng.uniform(-UNIFORM, UNIFORM, image.shape) * severity)
 
 
-@register_distortion("noise")
+@register_distortion("noise", SIGMA)
 def gaussian_white_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add independent Gaussian noise of standard deviation up to 0.17."""
     return _add(image, rng.standard_normal(image.shape) * GAUSSIAN * severity)
 
 
-@register_distortion("noise")
+@register_distortion("noise", SIGMA)
 def gaussian_pink_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add Gaussian noise with power as 1 / frequency, of standard deviation up to 0.17."""
     return _add(image, colored_noise(image.shape, 1.0, rng) * GAUSSIAN * severity)
 
 
-@register_distortion("noise")
+@register_distortion("noise", SIGMA)
 def gaussian_blue_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add Gaussian noise with power as frequency, of standard deviation up to 0.17."""
     return _add(image, colored_noise(image.shape, -1.0, rng) * GAUSSIAN * severity)
 
 
-@register_distortion("noise")
+@register_distortion("noise", SIGMA)
 def gaussian_colored_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add Gaussian noise of a random colour between violet and brown, of standard deviation up to 0.17."""
     return _add(image, colored_noise(image.shape, rng.uniform(-2, 2), rng) * GAUSSIAN * severity)
 
 
-@register_distortion("noise")
+@register_distortion("noise", Amount("largest amplitude", "of the range", 0, CHECKERBOARD))
 def checkerboard(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add a checkerboard of one- or two-pixel squares, up to 0.16, with its own amplitude in each channel."""
     height, width = image.shape[:2]

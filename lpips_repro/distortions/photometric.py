@@ -1,7 +1,8 @@
 """Photometric distortions: every pixel's colour changes, its place does not.
 
 The paper names them without ranges; those here are ours. Lightness, colour and saturation change in CIE Lab, so that
-each leaves the other two alone until the result leaves the RGB gamut and is clipped.
+each leaves the other two alone until the result leaves the RGB gamut and is clipped. The way to Lab and back alone
+changes values by 0.1 % of the range (OpenCV interpolates its curves), so that severity 0 is no exact identity.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from lpips_repro.distortions.registry import draw_sign, register_distortion
+from lpips_repro.distortions.registry import Amount, draw_sign, register_distortion
 
 LIGHTNESS = 35.0  # CIE L* (of 100) added or taken away at severity 1
 COLOR = 40.0  # distance in the a*b* plane at severity 1
@@ -17,14 +18,14 @@ CONTRAST = 2.8  # factor, or its inverse, at severity 1
 SATURATION = 2.5  # factor on the chroma at severity 1 when it is raised; lowered, severity 1 is grey
 
 
-@register_distortion("photometric")
+@register_distortion("photometric", Amount("L*", "of 100, up or down", 0, LIGHTNESS))
 def lightness_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Add to or take from L* up to 35 of its 100 units."""
     shift = draw_sign(rng) * LIGHTNESS * severity
     return _in_lab(image, lambda lab: lab + np.array([shift, 0, 0], np.float32))
 
 
-@register_distortion("photometric")
+@register_distortion("photometric", Amount("shift in a*b*", "units", 0, COLOR))
 def color_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Move every colour in one random direction of the a*b* plane, up to 40 units."""
     angle = rng.uniform(0, 2 * np.pi)
@@ -32,7 +33,7 @@ def color_shift(image: np.ndarray, severity: float, rng: np.random.Generator) ->
     return _in_lab(image, lambda lab: lab + shift.astype(np.float32))
 
 
-@register_distortion("photometric")
+@register_distortion("photometric", Amount("factor", "or its inverse", 1, CONTRAST, geometric=True))
 def contrast(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Stretch or squeeze the values about the mean of each channel, by a factor of up to 2.8 or 1/2.8."""
     mean = image.mean(axis=(0, 1), keepdims=True)
@@ -40,7 +41,7 @@ def contrast(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
     return np.clip(mean + factor * (image - mean), 0, 1).astype(np.float32)
 
 
-@register_distortion("photometric")
+@register_distortion("photometric", Amount("factor", "if raised", 1, SATURATION), Amount("factor", "if lowered", 1, 0))
 def saturation(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Multiply the chroma by up to 2.5, or take away up to all of it."""
     factor = 1 + (SATURATION - 1) * severity if draw_sign(rng) > 0 else 1 - severity

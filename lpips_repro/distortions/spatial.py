@@ -8,7 +8,7 @@ What comes in from outside is the image mirrored at its border.
 import cv2
 import numpy as np
 
-from lpips_repro.distortions.registry import draw_sign, register_distortion
+from lpips_repro.distortions.registry import Amount, draw_sign, register_distortion
 
 SHIFT = 7.0  # length of the shift at severity 1
 ROTATION, STRETCH, SHEAR = np.deg2rad(20), 0.25, 0.25  # angle, log of the factor, and slope of the affine at severity 1
@@ -18,8 +18,10 @@ GHOST = 0.5  # weight of the second image at severity 1
 GHOST_DISTANCE = (2.0, 8.0)  # how far it lies
 ABERRATION = 3.5  # displacement of red against green, and of green against blue, at severity 1
 
+DISPLACEMENT = Amount("nodes at most", "px in x and in y", 0, WARP)
 
-@register_distortion("spatial")
+
+@register_distortion("spatial", Amount("length", "px", 0, SHIFT))
 def shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Move the image in a random direction by up to 7 pixels."""
     x, y = _grid(image)
@@ -27,9 +29,17 @@ def shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
     return _sample(image, x + dx, y + dy)
 
 
-@register_distortion("spatial")
+@register_distortion(
+    "spatial",
+    Amount("angle at most", "deg", 0, float(np.rad2deg(ROTATION))),
+    Amount("factor", "or its inverse", 1, float(np.exp(STRETCH)), geometric=True),
+    Amount("slope", "of the shear", 0, SHEAR),
+)
 def affine(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn, scale and shear about the centre, up to 20 degrees, a factor of 1.28 and a slope of 0.25 together."""
+    """Turn, scale and shear about the centre, up to 20 degrees, a factor of 1.28 and a slope of 0.25 together.
+
+    Each of the three is 30 to 100 % of its most at the severity, in a random direction.
+    """
     turn, scale, shear = rng.uniform(0.3, 1, 3) * rng.choice((-1, 1), 3) * severity
     cos, sin = np.cos(turn * ROTATION), np.sin(turn * ROTATION)
     matrix = np.exp(scale * STRETCH) * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, shear * SHEAR], [0, 1]])
@@ -43,7 +53,7 @@ def affine(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.n
     )
 
 
-@register_distortion("spatial")
+@register_distortion("spatial", Amount("corners at most", "% of the shorter side", 0, 100 * CORNER))
 def homography(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Move the four corners apart, each by up to 16 % of the shorter side in x and y."""
     height, width = image.shape[:2]
@@ -56,19 +66,19 @@ def homography(image: np.ndarray, severity: float, rng: np.random.Generator) -> 
     return warped.clip(0, 1)
 
 
-@register_distortion("spatial")
+@register_distortion("spatial", DISPLACEMENT)
 def linear_warp(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Displace the nodes of a 16-pixel grid by up to 5 pixels, linear between them: creases at the grid lines."""
     return _warp(image, severity, rng, cv2.INTER_LINEAR)
 
 
-@register_distortion("spatial")
+@register_distortion("spatial", DISPLACEMENT)
 def cubic_warp(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Displace the nodes of a 16-pixel grid by up to 5 pixels, cubic between them: smooth waves."""
     return _warp(image, severity, rng, cv2.INTER_CUBIC)
 
 
-@register_distortion("spatial")
+@register_distortion("spatial", Amount("weight", "of the copy", 0, GHOST))
 def ghosting(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Blend with a copy 2 to 8 pixels away, of weight up to one half."""
     x, y = _grid(image)
@@ -77,7 +87,7 @@ def ghosting(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
     return (1 - weight) * image + weight * _sample(image, x + dx, y + dy)
 
 
-@register_distortion("spatial")
+@register_distortion("spatial", Amount("red and blue", "px from green", 0, ABERRATION))
 def chromatic_aberration(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Move red and blue apart along a random line through the image, up to 3.5 pixels to either side of green."""
     x, y = _grid(image)

@@ -19,7 +19,7 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.distributed import Ranks
 from lpips_repro.features.stored import stored_features
-from lpips_repro.pretraining.images import Crops
+from lpips_repro.photographs.crops import Crops
 from lpips_repro.pretraining.loop import Pretraining
 from lpips_repro.pretraining.run import make_task
 from lpips_repro.training.loop import Run

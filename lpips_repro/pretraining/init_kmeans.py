@@ -21,7 +21,7 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import keep_damaged
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.pretraining.images import crop_photograph, split_photographs
+from lpips_repro.photographs.crops import crop_photograph, split_photographs
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
 from lpips_repro.pretraining.rates_of_change import equalise_rates, rates_of_change, relative
 from lpips_repro.progress import Progress

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from lpips_repro.config import Precision, PretrainConfig
 from lpips_repro.devices import fixed_shapes, read_ahead, send
+from lpips_repro.photographs.crops import Crops
 from lpips_repro.precision import tf32
-from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.step_sums import StepSums
 from lpips_repro.pretraining.tasks.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch

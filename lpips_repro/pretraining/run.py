@@ -14,10 +14,10 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.distributed import started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged
-from lpips_repro.pretraining.images import Crops, crops_of_each, split_photographs
+from lpips_repro.photographs.crops import Crops, crops_of_each, split_photographs
+from lpips_repro.photographs.stored_crops import stored_crops
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run_name import LEFT_OUT, run_name
-from lpips_repro.pretraining.stored_crops import stored_crops
 from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.provenance import own_code
 from lpips_repro.quoting import literal

@@ -15,6 +15,7 @@ SMALL = (
     "split_triplets=[2,4]",
     "file_pairs=2",
     "matrix_images=3",
+    "build_triplets=10",
     "compile=false",
     "device=cpu",
 )

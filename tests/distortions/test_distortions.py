@@ -1,8 +1,11 @@
+import itertools
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from lpips_repro.datasets.mini.photographs import draw_patch
-from lpips_repro.distortions import DISTORTIONS, Step, distort, draw_steps
+from lpips_repro.distortions import DISTORTIONS, Amount, Step, distort, draw_steps, pairs_across_groups, paper_pairs
 from lpips_repro.errors import UserError
 
 GROUPS = {"photometric", "noise", "blur", "spatial", "compression"}
@@ -14,10 +17,10 @@ def patch() -> np.ndarray:
     return draw_patch("train", np.random.default_rng(1))
 
 
-def mean_error(patch: np.ndarray, name: str, severity: float) -> float:
-    """Over eight draws: direction and colour of the noise matter as much as severity in a single one."""
+def mean_l2(patch: np.ndarray, name: str, severity: float) -> float:
+    """Over eight draws: direction and color of the noise matter as much as severity in a single one."""
     draws = [distort(patch, [Step(name, severity)], np.random.default_rng(seed)) for seed in range(8)]
-    return float(np.mean([np.abs(draw - patch).mean() for draw in draws]))
+    return float(np.sqrt(np.mean([np.square(draw - patch).mean() for draw in draws])))
 
 
 def test_the_papers_twenty_are_there_in_its_five_groups():
@@ -25,16 +28,56 @@ def test_the_papers_twenty_are_there_in_its_five_groups():
     assert {distortion.group for distortion in DISTORTIONS.values()} == GROUPS
 
 
-@every_distortion
-def test_severity_zero_is_almost_no_change(patch, name):
-    assert mean_error(patch, name, 0.0) < 0.004
+def test_the_papers_308_pairs_are_all_ordered_ones_but_two_noises_or_two_spatial_ones():
+    pairs = paper_pairs()
+    assert len(pairs) == len(set(pairs)) == 308
+    assert pairs == sorted(pairs)
+    group = {name: distortion.group for name, distortion in DISTORTIONS.items()}
+    left_out = {(group[one], group[two]) for one, two in itertools.permutations(DISTORTIONS, 2)} - {
+        (group[one], group[two]) for one, two in pairs
+    }
+    assert left_out == {("noise", "noise"), ("spatial", "spatial")}
+    within = [pair for pair in pairs if group[pair[0]] == group[pair[1]]]
+    assert Counter(group[one] for one, _ in within) == {"photometric": 4 * 3, "blur": 2}
+    across = pairs_across_groups()
+    assert len(across) == 294
+    assert sorted({*across} | {*within}) == pairs
+
+
+IDENTITY = {"jpeg": 0.005, "lightness_shift": 0.002, "color_shift": 0.002, "saturation": 0.002}
 
 
 @every_distortion
-def test_mean_error_grows_with_severity(patch, name):
-    errors = [mean_error(patch, name, severity) for severity in (0.0, 0.25, 0.5, 0.75, 1.0)]
+def test_severity_zero_is_the_identity_or_as_near_as_documented(patch, name):
+    assert mean_l2(patch, name, 0.0) <= IDENTITY.get(name, 1e-6)
+
+
+@every_distortion
+def test_mean_l2_grows_with_severity(patch, name):
+    errors = [mean_l2(patch, name, severity) for severity in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
     assert np.all(np.diff(errors) > 0)
     assert errors[-1] > 0.02
+
+
+@every_distortion
+def test_every_severity_is_stated_in_physical_units_and_every_distortion_described(name):
+    distortion = DISTORTIONS[name]
+    assert distortion.description.endswith(".")
+    for amount in distortion.amounts:
+        assert amount.name and amount.unit
+        assert (amount.at(0), amount.at(1)) == pytest.approx((amount.at_zero, amount.at_one))
+        steps = np.diff([amount.at(severity) for severity in (0, 0.25, 0.5, 0.75, 1)])
+        assert np.all(steps > 0) or np.all(steps < 0)
+    assert distortion.amounts
+
+
+def test_a_geometric_amount_multiplies_and_a_whole_one_is_rounded():
+    assert Amount("factor", "", 1, 4, geometric=True).at(0.5) == pytest.approx(2)
+    assert Amount("factor", "", 1, 4).at(0.5) == pytest.approx(2.5)
+    quality = Amount("quality", "of 100", 100, 5, geometric=True, whole=True)
+    assert quality.text(0.5) == "quality 22 of 100"
+    assert quality.range == "quality 100 to 5 of 100 in equal ratios"
+    assert Amount("sigma", "px", 0, 3.2).range == "sigma 0 to 3.2 px"
 
 
 @every_distortion
@@ -63,14 +106,30 @@ def test_a_pair_is_applied_in_its_order(patch):
     assert np.abs(np.diff(blur_first, axis=0)).mean() > 2 * np.abs(np.diff(noise_first, axis=0)).mean()
 
 
-def test_draws_are_single_or_pairs_of_two_groups_within_the_severities():
+@pytest.mark.parametrize("pairs", [paper_pairs(), pairs_across_groups()])
+def test_draws_are_single_or_allowed_pairs_within_the_severities(pairs):
     rng = np.random.default_rng(0)
-    drawn = [draw_steps(rng, 0.2, 0.6) for _ in range(400)]
+    drawn = [draw_steps(rng, 0.2, 0.6, pairs) for _ in range(2500)]
     assert {len(steps) for steps in drawn} == {1, 2}
     assert {step.name for steps in drawn for step in steps} == set(DISTORTIONS)
     assert all(0.2 <= step.severity <= 0.6 for steps in drawn for step in steps)
-    pairs = [{DISTORTIONS[step.name].group for step in steps} for steps in drawn if len(steps) == 2]
-    assert all(len(groups) == 2 for groups in pairs)
+    found = {tuple(step.name for step in steps) for steps in drawn if len(steps) == 2}
+    assert found <= {*pairs}
+    assert len(found) > 0.95 * len(pairs)
+
+
+def test_a_seed_stands_for_its_generator(patch):
+    steps = [("gaussian_white_noise", 0.5), ("shift", 0.5)]
+    assert np.array_equal(distort(patch, steps, 7), distort(patch, steps, np.random.default_rng(7)))
+
+
+@every_distortion
+@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 300, 3), (201, 8, 3)])
+def test_small_and_thin_images_work_and_flat_ones(name, shape):
+    for image in (np.random.default_rng(0).random(shape), np.full(shape, 0.5), np.zeros(shape), np.ones(shape)):
+        result = distort(image, [(name, 1.0)], 3)
+        assert result.shape == shape and np.isfinite(result).all()
+        assert result.min() >= 0 and result.max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -80,7 +139,11 @@ def test_draws_are_single_or_pairs_of_two_groups_within_the_severities():
         (np.zeros((3, 8, 8)), Step("jpeg", 0.5), r"\(3, 8, 8\)"),
         (np.full((8, 8, 3), 200.0), Step("jpeg", 0.5), "200"),
         (np.full((8, 8, 3), np.nan), Step("jpeg", 0.5), "nan"),
-        (np.zeros((8, 8, 3)), Step("jpg", 0.5), "'jpg'"),
+        (np.zeros((8, 8, 3)), Step("jpg", 0.5), "'jpg': expected one of .*: did you mean jpeg"),
+        (np.zeros((7, 9, 3)), Step("jpeg", 0.5), "9 x 7 pixels: expected 8 to 32766 a side"),
+        (np.zeros((8, 32767, 3)), Step("shift", 0.5), "32767 x 8 pixels"),
+        (np.zeros((0, 0, 3)), Step("jpeg", 0.5), "0 x 0 pixels"),
+        (np.zeros((8, 8, 3)), Step("jpeg", np.nan), "severity nan"),
         (np.zeros((8, 8, 3)), Step("jpeg", 1.5), "1.5"),
     ],
 )

@@ -15,7 +15,7 @@ from lpips_repro.datasets.mos.images import load_image
 from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import open_image
-from lpips_repro.pretraining.images import crop_photograph
+from lpips_repro.photographs.crops import crop_photograph
 
 READERS = {
     "packing": lambda path: load_patch(path, PatchForm(64, "exact")),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
-from lpips_repro.pretraining.images import crop_photograph
+from lpips_repro.photographs.crops import crop_photograph
 from lpips_repro.pretraining.tasks.task import PretextTask
 
 Examples = tuple[Tensor, Tensor]

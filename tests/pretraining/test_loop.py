@@ -10,8 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lpips_repro.errors import UserError
+from lpips_repro.photographs.crops import Crops
 from lpips_repro.pretraining import loop
-from lpips_repro.pretraining.images import Crops
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run import make_task
 from lpips_repro.pretraining.tasks.task import Score

@@ -9,13 +9,14 @@ import torch
 from lpips_repro.config import PretrainConfig, parse
 from lpips_repro.config.choices import SETTINGS
 from lpips_repro.errors import UserError
-from lpips_repro.pretraining import images, loop
+from lpips_repro.photographs import crops
+from lpips_repro.pretraining import loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
 from lpips_repro.pretraining.tasks import TASKS, PretextTask, register_task
 from lpips_repro.provenance import own_code
 from tests.compose import CONFIGS, settings
-from tests.pretraining.photographs import write_photographs
+from tests.photographs.written import write_photographs
 
 ROTATION = '''
 """By how many quarter turns a picture was rotated (Gidaris, Singh, Komodakis, ICLR 2018)."""
@@ -80,7 +81,7 @@ beta1: 0.9
 def rotation(tmp_path, monkeypatch) -> list[str]:
     """Overrides that choose a task that is two files in a folder, to be learned from a few photographs."""
     monkeypatch.setattr(loop, "SCORED", 8)
-    monkeypatch.setattr(images, "LEAST_CROPS", {"train": 12, "held_out": 6})
+    monkeypatch.setattr(crops, "LEAST_CROPS", {"train": 12, "held_out": 6})
     (tmp_path / "mine/task").mkdir(parents=True)
     (tmp_path / "mine/rotation.py").write_text(ROTATION)
     (tmp_path / "mine/task/rotation.yaml").write_text(YAML.format(folder=tmp_path / "mine"))

@@ -11,13 +11,14 @@ from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import backbone_state
-from lpips_repro.pretraining import images, loop
+from lpips_repro.photographs import crops
+from lpips_repro.pretraining import loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
 from lpips_repro.quoting import quoted
 from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
-from tests.pretraining.photographs import write_photographs
+from tests.photographs.written import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
 from tests.processes import call, one_thread, torchrun
 
@@ -25,8 +26,8 @@ from tests.processes import call, one_thread, torchrun
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(loop, "SCORED", 8)
-    monkeypatch.setitem(images.LEAST_CROPS, "train", 12)
-    monkeypatch.setitem(images.LEAST_CROPS, "held_out", 6)
+    monkeypatch.setitem(crops.LEAST_CROPS, "train", 12)
+    monkeypatch.setitem(crops.LEAST_CROPS, "held_out", 6)
 
 
 def tiny_run(folder, task, *overrides):
@@ -208,7 +209,7 @@ def test_more_crops_a_step_than_there_are_are_refused(tmp_path):
 def test_each_task_beats_chance_on_held_out_photographs(task, tmp_path, monkeypatch):
     # As `make pretrain` comes, on the photographs of mini: 1 to 8 minutes.
     for phase, count in (("train", 1000), ("held_out", 200)):
-        monkeypatch.setitem(images.LEAST_CROPS, phase, count)
+        monkeypatch.setitem(crops.LEAST_CROPS, phase, count)
     monkeypatch.setattr(loop, "SCORED", 1000)
     with one_thread():
         pretrain(

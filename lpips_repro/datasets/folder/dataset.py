@@ -10,12 +10,12 @@ from lpips_repro.config.checks import check_at_least, check_workers
 from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PHASES, PackedSplit
 from lpips_repro.datasets.packing.folders import open_packed, pack_split, report
 from lpips_repro.datasets.packing.layout import SplitFolder, find_splits
+from lpips_repro.datasets.packing.observers import observers_of
 from lpips_repro.datasets.packing.patches import PatchForm
 from lpips_repro.datasets.registry import Dataset, register_dataset
 from lpips_repro.files.locks import clear_leftovers, exclusive
 
 PATCH_SIZE = 64  # of BAPPS, in pixels
-UNKNOWN = "unknown"  # observers that the settings do not state
 
 
 @dataclass
@@ -24,7 +24,7 @@ class FolderConfig(DataSettings):
 
     Attributes:
         size: pixels a side of its patches; resize: how images that are stored larger are shrunk to it.
-        observers: who judged; None: not stated.
+        observers: who judged; None: not stated, or by a label of the judgments.
         packed: folder of the packed splits.
         workers: processes that decode; None: one per core.
     """
@@ -85,7 +85,7 @@ class Folder(Dataset):
         # One name stands for any folder, so its path tells the packed splits apart.
         digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
         packed = Path(cfg.packed) / cfg.name / cfg.form_folder / digest
-        observers = cfg.observers.value if cfg.observers else UNKNOWN
+        observers = observers_of(root, cfg.observers)
         files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in splits}
         clear_leftovers(packed, LEFTOVER)
         found = {}

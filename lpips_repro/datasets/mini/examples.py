@@ -12,7 +12,7 @@ import numpy as np
 from lpips_repro.datasets.mini import color, deblur, frameinterp, superres
 from lpips_repro.datasets.mini.autoencoders import Autoencoder, reconstruct
 from lpips_repro.datasets.mini.photographs import PATCH_SIZE, crop_margin, draw_patch
-from lpips_repro.distortions import distort, draw_steps
+from lpips_repro.distortions import Step, distort, draw_steps, pairs_across_groups
 
 SEVERITY_2AFC = (0.2, 0.8)  # of the traditional distortions: visible, and the patch still to be recognised
 SEVERITY_JND = (0.0, 0.35)  # about the threshold of the simulated observers
@@ -77,11 +77,11 @@ def _triplet(split: Split, autoencoders: list[Autoencoder], rng: np.random.Gener
     if split.name in REAL_ALGORITHMS:
         return patch, *REAL_ALGORITHMS[split.name].draw_outputs(patch, rng)
     if split.name == "traditional":
-        return patch, *(distort(patch, draw_steps(rng, *SEVERITY_2AFC), rng) for _ in range(2))
+        return patch, *(distort(patch, _draw_steps(rng, SEVERITY_2AFC), rng) for _ in range(2))
     first, second = rng.choice(len(autoencoders), 2, replace=False)
     candidates = [
         reconstruct(autoencoders[first], patch, rng),
-        distort(patch, draw_steps(rng, *SEVERITY_2AFC), rng)
+        distort(patch, _draw_steps(rng, SEVERITY_2AFC), rng)
         if split.name == "mix"
         else reconstruct(autoencoders[second], patch, rng),
     ]
@@ -95,9 +95,13 @@ def _jnd_pair(
     if is_catch(index):
         return patch, patch
     if split.name == "traditional":
-        return patch, distort(patch, draw_steps(rng, *SEVERITY_JND), rng)
+        return patch, distort(patch, _draw_steps(rng, SEVERITY_JND), rng)
     network = autoencoders[rng.integers(len(autoencoders))]
     return patch, patch + rng.uniform(*BLEND_JND) * (reconstruct(network, patch, rng) - patch)
+
+
+def _draw_steps(rng: np.random.Generator, severities: tuple[float, float]) -> list[Step]:
+    return draw_steps(rng, *severities, pairs_across_groups())
 
 
 def _to_bytes(image: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from lpips_repro.parallel import process_pool
 
 
 @contextmanager
-def map_over_processes(workers: int, task: str = "") -> Iterator[Callable]:
+def map_over_processes(workers: int, task: str = "", setting: str = "data.workers") -> Iterator[Callable]:
     """Give a `map(function, items)` that keeps the order of the items and leaves no process behind.
 
     Sums over several threads can differ in their last bits, so every process computes with one. One worker is this
@@ -18,7 +18,7 @@ def map_over_processes(workers: int, task: str = "") -> Iterator[Callable]:
 
     Args:
         workers: number of processes.
-        task: what they do, for the message if one of them is killed.
+        task: what they do, for the message if one of them is killed; setting: of their number.
 
     Raises:
         UserError: if one of them is killed.
@@ -32,7 +32,7 @@ def map_over_processes(workers: int, task: str = "") -> Iterator[Callable]:
             cv2.setNumThreads(threads[0])
             torch.set_num_threads(threads[1])
         return
-    with process_pool(workers, _use_one_thread, task=task) as executor:
+    with process_pool(workers, _use_one_thread, task=task, setting=setting) as executor:
         yield executor.map
 
 

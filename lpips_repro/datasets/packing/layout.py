@@ -26,6 +26,7 @@ COLUMNS = {
     *("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run"),
     *("observers", "settings", "note"),
 }
+RECIPES = "recipes.parquet"  # how the examples of a split were made that this program has built
 SUFFIXES = ("_lo", "_hi", "_paper", "_diff", "_sd")
 
 
@@ -108,8 +109,12 @@ def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:
     return share
 
 
-def find_splits(root: Path, phase: str) -> list[SplitFolder]:
+def find_splits(root: Path, phase: str, judged: bool = True) -> list[SplitFolder]:
     """Every split of a phase under `root`, 2AFC first, in the paper's order.
+
+    Args:
+        root: folder of the dataset; phase: "train" or "val".
+        judged: whether they must have judgments; else these are not looked at.
 
     Raises:
         UserError: naming the folder or file, where there is no split, an empty one, or a file without counterpart.
@@ -125,7 +130,7 @@ def find_splits(root: Path, phase: str) -> list[SplitFolder]:
             raise UserError(f"{folder}: holds fields, not splits: move {', '.join(sorted(names))} into {folder}/SPLIT")
         for name in names:
             _check_name(folder / name)
-        splits += [read_split(folder / name, kind, phase) for name in sorted(names, key=split_order)]
+        splits += [read_split(folder / name, kind, phase, judged) for name in sorted(names, key=split_order)]
     if not splits:
         raise UserError(explain_missing(root, phase))
     return splits
@@ -153,13 +158,20 @@ def _fields(kind: str) -> dict[str, str]:
     return {**dict.fromkeys(IMAGE_FIELDS[kind], ".png"), VOTE_FIELD[kind]: ".npy"}
 
 
-def read_split(path: Path, kind: str, phase: str) -> SplitFolder:
-    """One split's folder; UserError as for `find_splits`."""
+def read_split(path: Path, kind: str, phase: str, judged: bool = True) -> SplitFolder:
+    """One split's folder; arguments and UserError as for `find_splits`."""
     fields = _fields(kind)
+    if not judged:
+        del fields[VOTE_FIELD[kind]]
     names = {}
     for field, suffix in fields.items():
         folder = path / field
         if not folder.is_dir():
+            if field == VOTE_FIELD[kind] and (path / RECIPES).is_file():
+                raise UserError(
+                    f"{path}: built without judgments: collect them into {folder}, or fill in simulated ones by"
+                    f" `make simulate OUT={path.parents[2]}`"
+                )
             raise UserError(f"{folder}: no such folder: a {kind} split has {', '.join(fields)}")
         names[field] = _regular_files(folder, suffix)
     every = set().union(*names.values())

@@ -53,7 +53,7 @@ def disagreement_grid(
     rows = [(text, part) for text, own in sections.items() for part in _rows(own, across)]
     side = width / across / (3 + 2 * GAP + BETWEEN)  # inches, of an image
     height = len(rows) * (side + TEXT) + TOP
-    figure = Picture(figsize=(width, height), layout="none")  # all lengths are known
+    figure = Picture(figsize=(width, height), layout=None)  # all lengths are known
     edges = {"left": EDGE / width, "right": 1 - EDGE / width, "bottom": BELOW / height, "top": 1 - TOP / height}
     grid = figure.subplots(
         len(rows), across, squeeze=False, gridspec_kw={**edges, "hspace": TEXT / side, "wspace": BETWEEN / 3}

@@ -55,11 +55,7 @@ def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
     """The files to learn from ("train") and those held out ("held_out"), in the order of their names."""
     if folder is None:
         return {"train": PHOTOGRAPHS["train"], "held_out": PHOTOGRAPHS["val"]}
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of photographs")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _is_shown(file, folder))
-    for file in files:
-        check_utf8(str(file))
+    files = photographs_in(folder)
     if len(files) < 2:
         raise UserError(
             f"{folder}: {len(files)} photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it: expected"
@@ -69,6 +65,16 @@ def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
     held_out = files[every - 1 :: every] or files[-1:]
     kept = set(held_out)
     return {"train": [file for file in files if file not in kept], "held_out": held_out}
+
+
+def photographs_in(folder: Path) -> list[Path]:
+    """The photographs in a folder and the folders in it, in the order of their names; UserError without the folder."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of photographs")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _is_shown(file, folder))
+    for file in files:
+        check_utf8(str(file))
+    return files
 
 
 def _is_shown(file: Path, folder: Path) -> bool:

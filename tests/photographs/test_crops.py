@@ -4,9 +4,9 @@ from PIL import Image
 
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.errors import UserError
-from lpips_repro.pretraining import images
-from lpips_repro.pretraining.images import HELD_OUT, crop_photograph, load_images, split_photographs
-from tests.pretraining.photographs import write_photographs
+from lpips_repro.photographs import crops as crops_module
+from lpips_repro.photographs.crops import HELD_OUT, crop_photograph, load_images, split_photographs
+from tests.photographs.written import write_photographs
 
 
 def test_without_a_folder_the_validation_photographs_of_mini_are_held_out():
@@ -55,7 +55,7 @@ def test_hidden_files_and_folders_are_no_photographs(tmp_path):
 
 
 def test_of_very_many_photographs_fewer_are_held_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MOST_HELD_OUT", 2)
+    monkeypatch.setattr(crops_module, "MOST_HELD_OUT", 2)
     files = write_photographs(tmp_path, 45)
     assert split_photographs(tmp_path)["held_out"] == [files[21], files[43]]
 

@@ -15,7 +15,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores, process_pool
-from lpips_repro.pretraining.images import Crops, crops_of_each, digest_of_all, fill_crops, split_photographs
+from lpips_repro.photographs.crops import Crops, crops_of_each, digest_of_all, fill_crops, split_photographs
 from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)

@@ -3,19 +3,19 @@ import pytest
 from PIL import Image
 
 from lpips_repro.errors import UserError
-from lpips_repro.pretraining import images
-from lpips_repro.pretraining import stored_crops as module
-from lpips_repro.pretraining.images import load_images
-from lpips_repro.pretraining.stored_crops import stored_crops
+from lpips_repro.photographs import crops as crops_module
+from lpips_repro.photographs import stored_crops as module
+from lpips_repro.photographs.crops import load_images
+from lpips_repro.photographs.stored_crops import stored_crops
 from tests.datasets.killed import die
-from tests.pretraining.photographs import write_photographs
+from tests.photographs.written import write_photographs
 
 
 @pytest.fixture
 def few(monkeypatch):
     """Of few photographs, few crops."""
-    monkeypatch.setitem(images.LEAST_CROPS, "train", 30)
-    monkeypatch.setitem(images.LEAST_CROPS, "held_out", 6)
+    monkeypatch.setitem(crops_module.LEAST_CROPS, "train", 30)
+    monkeypatch.setitem(crops_module.LEAST_CROPS, "held_out", 6)
 
 
 def same(left, right):

@@ -1,0 +1,51 @@
+"""How fast triplets are built from photographs: those of the mini dataset, with one process per core and with one."""
+
+import contextlib
+import io
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from lpips_repro.benchmark.rate_table import Row
+from lpips_repro.building.build import build_dataset
+from lpips_repro.config import BenchConfig
+from lpips_repro.config.paths import CONFIGS
+from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
+from lpips_repro.parallel import available_cores
+
+TASK = "build triplets"
+
+
+def bench_building(cfg: BenchConfig, device: torch.device) -> list[Row]:
+    """A row for each number of processes: `build_triplets` triplets, photographs decoded and files written."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        photographs = Path(folder) / "photographs"
+        photographs.mkdir()
+        for file in (file for files in PHOTOGRAPHS.values() for file in files):
+            shutil.copy(file, photographs)
+        for workers in sorted({1, min(available_cores(), 2)}):
+            seconds = _seconds(photographs, Path(folder) / f"{workers}", cfg.build_triplets, workers)
+            row = Row(TASK, mode=f"{workers} process{'es' * (workers > 1)}", unit="triplets/s", repeats=1)
+            row.rate, row.seconds = cfg.build_triplets / seconds, seconds
+            rows.append(row)
+    return rows
+
+
+def _seconds(photographs: Path, out: Path, count: int, workers: int) -> float:
+    settings: Any = OmegaConf.load(CONFIGS / "build_dataset.yaml")
+    for key in ("defaults", "hydra"):  # Hydra composes the settings of the benchmark, and nothing else meanwhile
+        del settings[key]
+    changed: dict[Any, Any] = {"images": str(photographs), "out": str(out)}
+    changed |= {"train": count, "val": 0, "jnd": 0, "workers": workers}
+    composed = OmegaConf.merge(settings, changed)
+    assert isinstance(composed, DictConfig)
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):  # what it says of its next step
+        build_dataset(composed)
+    return time.perf_counter() - start

@@ -1,0 +1,12 @@
+"""A dataset of one's own: from photographs to triplets and JND pairs with their recipes, and simulated judgments.
+
+from lpips_repro.building import read_recipes, rebuild
+
+recipes = read_recipes(Path("mine/2afc/train/traditional/recipes.parquet"))
+rebuild(recipes[0], Path("photographs"))  # the images of the example again, to the bit
+"""
+
+from lpips_repro.building.examples import rebuild
+from lpips_repro.building.recipes import Recipe, read_recipes
+
+__all__ = ["Recipe", "read_recipes", "rebuild"]

@@ -1,0 +1,126 @@
+"""What a built dataset depends on: `dataset.json` and `photographs.csv`, which are there before any example."""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from lpips_repro.building.examples import FAMILIES, open_families, splits_of
+from lpips_repro.building.photographs import Photograph, choose_photographs
+from lpips_repro.config.building import BuildConfig
+from lpips_repro.distortions import DISTORTIONS
+from lpips_repro.errors import UserError
+from lpips_repro.files import write_whole
+from lpips_repro.versions import installed_version
+
+log = logging.getLogger(__name__)
+
+CARD, PHOTOGRAPHS = "dataset.json", "photographs.csv"
+NAMED = 5  # photographs left out that the log names
+
+
+def begin(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photograph]:
+    """The photographs of the dataset: those in its file if it was begun, else they are chosen and the files are made.
+
+    Args:
+        cfg: settings; names: of all photographs; run: a `map` that keeps the order.
+
+    Raises:
+        UserError: if the folder holds something else or a dataset of other settings, or photographs are too few.
+    """
+    out, card = Path(cfg.out), _card(cfg, names)
+    if (out / CARD).is_file():
+        _check_same(cfg, card)
+        photographs = _read_photographs(out / PHOTOGRAPHS)
+    else:
+        _check_empty(out)
+        photographs = choose_photographs(cfg, names, run)
+        _write_photographs(out / PHOTOGRAPHS, photographs)
+        write_whole(out / CARD, json.dumps(card, indent=2) + "\n")
+    _report(out, photographs, len(names))
+    return photographs
+
+
+def is_complete(cfg: BuildConfig) -> bool:
+    """Whether all splits are there."""
+    return all((Path(cfg.out) / split.path).is_dir() for split in splits_of(cfg))
+
+
+def _card(cfg: BuildConfig, names: Sequence[str]) -> dict[str, Any]:
+    """No path is on it, so that the same dataset has the same card everywhere."""
+    settings = {key: value for key, value in vars(cfg).items() if key not in ("images", "out", "cnn", "workers")}
+    settings["splits"] = [split.value for split in cfg.splits]
+    families = open_families(cfg.cnn)
+    used = sorted({family for split in cfg.splits for family in FAMILIES[split.value]})
+    listed = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return {
+        "settings": settings,
+        "photographs": {"number of photographs": len(names), "SHA-256 of their names": listed},
+        "made_with": {
+            **{family: families[family].digest for family in used},
+            **{library: installed_version(library) for library in ("numpy", "pillow", *["torch"] * ("cnn" in used))},
+            "opencv": cv2.__version__,
+        },
+        "severity": {name: [amount._asdict() for amount in one.amounts] for name, one in DISTORTIONS.items()},
+    }
+
+
+def _check_same(cfg: BuildConfig, card: dict[str, Any]) -> None:
+    """UserError if the dataset was begun with something else, by name."""
+    path = Path(cfg.out) / CARD
+    try:
+        known = json.loads(path.read_text())
+        was = {**known["settings"], **known["photographs"], **known["made_with"]}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: not readable as the card of a dataset: restore it, or set out=NEW") from error
+    now = {**card["settings"], **card["photographs"]}
+    if not is_complete(cfg):  # what is complete may have been made by another version
+        now |= card["made_with"]
+    for key, value in now.items():
+        if was.get(key) != value:
+            raise UserError(
+                f"{cfg.out}: was begun with {key} {was.get(key)}, now it is {value}: restore that, or set out=NEW for"
+                " another dataset"
+            )
+
+
+def _check_empty(out: Path) -> None:
+    """UserError if something else is in the folder."""
+    names = sorted(path.name for path in out.iterdir() if path.name[0] != ".")
+    if set(names) - {PHOTOGRAPHS}:  # which a killed process leaves without a card
+        raise UserError(f"{out}: holds {names[0]} and no dataset built here: set out to an empty or a new folder")
+
+
+def _report(out: Path, photographs: Sequence[Photograph], found: int) -> None:
+    counts = Counter(one.phase for one in photographs)
+    log.info("%d photographs, %d looked at: train %d, val %d", found, len(photographs), counts["train"], counts["val"])
+    left_out = [one for one in photographs if one.why]
+    if left_out:
+        named = "; ".join(f"{one.name}: {one.why}" for one in left_out[:NAMED])
+        more = "; ..." if len(left_out) > NAMED else ""
+        log.warning("%d photographs left out (all of them in %s): %s%s", len(left_out), out / PHOTOGRAPHS, named, more)
+
+
+def _write_photographs(path: Path, photographs: Sequence[Photograph]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, photographs[0].line())
+    writer.writeheader()
+    writer.writerows(one.line() for one in photographs)
+    write_whole(path, text.getvalue())
+
+
+def _read_photographs(path: Path) -> list[Photograph]:
+    try:
+        with path.open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        sizes = [(int(line.pop("width")), int(line.pop("height"))) for line in lines]
+        return [Photograph(**line, width=w, height=h) for line, (w, h) in zip(lines, sizes, strict=True)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable ({error}): restore it, or set out=NEW") from error

@@ -1,0 +1,146 @@
+"""One example: its recipe is drawn, and its images follow from the recipe alone.
+
+Every example has a generator of its own, seeded by its split and its index, so that it is the same whatever process
+makes it.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lpips_repro.building.patches import cut, find_patch, without_margin
+from lpips_repro.building.photographs import Photograph
+from lpips_repro.building.recipes import Recipe
+from lpips_repro.config.building import BuildConfig, Distortions
+from lpips_repro.datasets.packed import IMAGE_FIELDS
+from lpips_repro.distortions.family import Application, Family
+from lpips_repro.distortions.traditional import Traditional
+from lpips_repro.errors import UserError
+from lpips_repro.images import read_rgb
+
+FAMILIES = {"traditional": ("traditional",), "cnn": ("cnn",), "mix": ("traditional", "cnn")}
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split that is built: its kind, phase and name, and how many examples it has."""
+
+    kind: str
+    phase: str
+    name: str
+    count: int
+
+    @property
+    def path(self) -> str:
+        """Its folder in the dataset."""
+        return f"{self.kind}/{self.phase}/{self.name}"
+
+
+def splits_of(cfg: BuildConfig) -> list[Split]:
+    """The splits that settings ask for: mix is learned from alone, as in BAPPS."""
+    splits = []
+    for kind, phase, count in (("2afc", "train", cfg.train), ("2afc", "val", cfg.val), ("jnd", "val", cfg.jnd)):
+        for name in cfg.splits:
+            if count and (phase == "train" or name is not Distortions.mix):
+                splits.append(Split(kind, phase, name.value, count))
+    return splits
+
+
+@functools.cache
+def open_families(cnn: str | None) -> dict[str, Family]:
+    """The families of distortions by name: the traditional ones, and the autoencoders of a folder if there is one."""
+    if cnn is None:
+        return {"traditional": Traditional()}
+    from lpips_repro.cnn_distortions import CnnFamily  # here: it imports the networks
+
+    return {"traditional": Traditional(), "cnn": CnnFamily(Path(cnn))}
+
+
+def draw_recipe(
+    cfg: BuildConfig, split: Split, index: int, of: Photograph, image: np.ndarray, families: Mapping[str, Family]
+) -> Recipe:
+    """Draw the recipe of the example at a place of a split.
+
+    Args:
+        cfg: settings; split, index: the place.
+        of: the photograph; image: its pixels, uint8 or uint16 (H, W, 3).
+        families: from `open_families`.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(cfg.seed, spawn_key=(zlib.crc32(split.path.encode()), index)))
+    crop = find_patch(image, cfg, rng)
+    assert crop is not None  # it draws until there is one
+    own = [families[name] for name in FAMILIES[split.name]]
+    if split.kind == "jnd":
+        p0, p1 = [], own[0].draw(rng, *cfg.severity_jnd)
+    else:
+        p0, p1 = (family.draw(rng, *cfg.severity_2afc) for family in (own[0], own[-1]))
+        if rng.random() < 0.5:
+            p0, p1 = p1, p0
+    place = (split.path, f"{index:06d}", of.name, of.sha256)
+    return Recipe(*place, crop, cfg.size, cfg.margin, tuple(p0), tuple(p1))
+
+
+def render(recipe: Recipe, image: np.ndarray, families: Mapping[str, Family]) -> dict[str, np.ndarray]:
+    """The images of an example, uint8 (size, size, 3), by field: ref, p0, p1 (2AFC) or p0, p1 (JND)."""
+    patch = cut(image, recipe.crop, recipe.size + 2 * recipe.margin)
+    applied: dict[str, tuple[Application, ...]] = {"ref": (), "p0": recipe.p0, "p1": recipe.p1}
+    found = {}
+    for field in IMAGE_FIELDS[recipe.kind]:
+        distorted = patch
+        for application in applied[field]:
+            if application.family not in families:
+                raise UserError(f"{recipe.split}/{recipe.name}: distorted by autoencoders: cnn=FOLDER names theirs")
+            distorted = families[application.family].apply(distorted, application)
+        middle = without_margin(distorted, recipe.margin)
+        found[field] = np.rint(np.clip(middle, 0, 1) * 255).astype(np.uint8)
+    return found
+
+
+def with_digest(recipe: Recipe, images: Mapping[str, np.ndarray]) -> Recipe:
+    """The recipe with the digest of its images."""
+    sha = hashlib.sha256()
+    for image in images.values():
+        sha.update(np.ascontiguousarray(image).data)
+    return dataclasses.replace(recipe, pixels_sha256=sha.hexdigest())
+
+
+def rebuild(recipe: Recipe, images: Path, cnn: str | None = None) -> dict[str, np.ndarray]:
+    """Make an example again from its recipe.
+
+        recipe = read_recipes(Path("mine/2afc/train/traditional/recipes.parquet"))[0]
+        rebuild(recipe, Path("photographs"))["p0"]
+
+    Args:
+        recipe: from `read_recipes`.
+        images: the folder of photographs that it was built from.
+        cnn: the folder of autoencoders, if it is distorted by one.
+
+    Returns:
+        Images uint8 (size, size, 3) by field: ref, p0, p1 (2AFC) or p0, p1 (JND).
+
+    Raises:
+        UserError: if the photograph is missing or another one, or the pixels are not those that were built.
+    """
+    found = render(recipe, read_photograph(images, recipe.image, recipe.image_sha256), open_families(cnn))
+    if recipe.pixels_sha256 and with_digest(recipe, found).pixels_sha256 != recipe.pixels_sha256:
+        raise UserError(
+            f"{recipe.split}/{recipe.name}: made again, it has other pixels: its file of recipes says with which"
+            " versions of this program and its libraries it was made"
+        )
+    return found
+
+
+def read_photograph(folder: Path, name: str, sha256: str) -> np.ndarray:
+    """The pixels of a photograph, (H, W, 3); UserError if it is not the one with this SHA-256."""
+    path = folder / name
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, but examples are made of it: restore it")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise UserError(f"{path}: has changed since it was looked at: restore it, or build into another folder")
+    return read_rgb(path)

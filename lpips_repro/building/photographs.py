@@ -1,0 +1,135 @@
+"""The photographs that examples are made of: which can be used, and which are for train and which for val.
+
+Photographs are looked at in an order that depends on the seed, until there is one for every example. Left out, with the
+reason, are those that cannot be decoded, that are too small for a patch with its margin, in which a hundred random
+patches have too little contrast, or that show the very pixels of another one. Of those that are left, a share is for
+val alone. Which ones depends on their pixels and the seed, not on their names.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lpips_repro.building.patches import TRIES, find_patch
+from lpips_repro.config.building import BuildConfig
+from lpips_repro.errors import UserError
+from lpips_repro.images import read_rgb
+from lpips_repro.photographs.crops import photographs_in
+from lpips_repro.progress import Progress
+
+BATCH = 64  # photographs looked at before it is asked whether they are enough
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph that was looked at: a line of `photographs.csv`.
+
+    Attributes:
+        name: path of the file in the folder of photographs.
+        phase: "train" or "val", or "" if it is left out; why: the reason for that.
+        width, height: in pixels, 0 if it cannot be decoded.
+        sha256: of the file; pixels: SHA-256 of the decoded pixels.
+    """
+
+    name: str
+    phase: str = ""
+    why: str = ""
+    width: int = 0
+    height: int = 0
+    sha256: str = ""
+    pixels: str = ""
+
+    def line(self) -> dict[str, str]:
+        """Its fields as text."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+def list_photographs(folder: Path) -> list[str]:
+    """The names of the photographs in a folder and the folders in it, sorted; UserError if there is none."""
+    names = [file.relative_to(folder).as_posix() for file in photographs_in(folder)]
+    if not names:
+        raise UserError(f"{folder}: no photographs in it and the folders in it")
+    return names
+
+
+def choose_photographs(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photograph]:
+    """Look at photographs until there are enough, and give each its phase.
+
+    Args:
+        cfg: settings; names: from `list_photographs`; run: a `map` that keeps the order.
+
+    Returns:
+        All that were looked at, in that order.
+
+    Raises:
+        UserError: if there are too few that can be used.
+    """
+    order = sorted(names, key=lambda name: _digest(f"{cfg.seed} {name}".encode()))
+    wanted = cfg.train + max(cfg.val, cfg.jnd)  # no example needs a second photograph
+    seen: list[Photograph] = []
+    known: dict[str, str] = {}
+    for photograph in _looked_at(cfg, order, run):
+        if not photograph.why and (first := known.setdefault(photograph.pixels, photograph.name)) != photograph.name:
+            photograph = replace(photograph, why=f"the same picture as {first}")
+        seen.append(photograph)
+        if len(known) >= wanted:
+            break
+    return _with_phases(cfg, seen)
+
+
+def examine(cfg: BuildConfig, name: str) -> Photograph:
+    """Look at one photograph."""
+    path = Path(cfg.images) / name
+    try:
+        content = path.read_bytes()
+        image = read_rgb(path)
+    except (UserError, OSError) as error:
+        text = str(error).removeprefix(f"{path}: ")
+        return Photograph(name, why=f"cannot be decoded: {text.partition(': ')[0]}")
+    height, width, _ = image.shape
+    found = Photograph(name, "", "", width, height, _digest(content), _digest(f"{image.shape}".encode(), image.data))
+    if min(width, height) < cfg.padded:
+        return replace(found, why=f"too small: less than {cfg.padded} pixels a side")
+    rng = np.random.default_rng(int(found.pixels[:16], 16))
+    if find_patch(image, cfg, rng, TRIES) is None:
+        return replace(found, why="too little contrast")
+    return found
+
+
+def _looked_at(cfg: BuildConfig, order: Sequence[str], run: Callable) -> Iterator[Photograph]:
+    with Progress(total=len(order), desc="looking at photographs", unit="photograph") as bar:
+        for start in range(0, len(order), BATCH):
+            for photograph in run(_examine, [(cfg, name) for name in order[start : start + BATCH]]):
+                bar.update()
+                yield photograph
+
+
+def _examine(task: tuple[BuildConfig, str]) -> Photograph:
+    return examine(*task)
+
+
+def _with_phases(cfg: BuildConfig, seen: Sequence[Photograph]) -> list[Photograph]:
+    usable = sorted((one for one in seen if not one.why), key=lambda one: _digest(f"{cfg.seed} {one.pixels}".encode()))
+    needed = bool(cfg.train) + bool(cfg.val + cfg.jnd)
+    if len(usable) < needed:
+        left_out = [f"{one.name} ({one.why})" for one in seen if one.why]
+        named = f": left out: {', '.join(left_out[:5])}{', ...' if len(left_out) > 5 else ''}" if left_out else ""
+        raise UserError(
+            f"{cfg.images}: {len(usable)} of {len(seen)} photographs can be used: expected at least {needed}, as train"
+            f" and val have none in common{named}"
+        )
+    for_val = min(max(round(cfg.val_share * len(usable)), 1), len(usable) - 1)
+    if needed == 1:
+        for_val = 0 if cfg.train else len(usable)
+    phases = {one.name: "val" if place < for_val else "train" for place, one in enumerate(usable)}
+    return [replace(one, phase=phases.get(one.name, "")) for one in seen]
+
+
+def _digest(*parts: bytes | memoryview) -> str:
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()

@@ -1,0 +1,119 @@
+"""The recipe of an example: all that it takes to make it again, as a row of a Parquet file."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from lpips_repro.building.patches import Crop
+from lpips_repro.distortions.family import Application
+from lpips_repro.errors import UserError
+from lpips_repro.files import new_file
+from lpips_repro.versions import OWN, installed_version, package_version
+
+try:
+    import pyarrow as pa
+    from pyarrow import parquet
+except ImportError:
+    pa = None
+
+LIBRARIES = ("numpy", "pillow", "torch")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an example is made of.
+
+    Attributes:
+        split: path of its split, such as "2afc/train/traditional"; name: of its files, without suffix.
+        image: the photograph's path in its folder; image_sha256: of that file.
+        crop: the square of it.
+        size, margin: pixels a side of the patch, and around it.
+        p0, p1: what is applied to the reference, in this order; nothing for the p0 of a JND pair, which is the
+            reference itself.
+        pixels_sha256: of the pixels of its images, in the order ref, p0, p1 (2AFC) or p0, p1 (JND).
+    """
+
+    split: str
+    name: str
+    image: str
+    image_sha256: str
+    crop: Crop
+    size: int
+    margin: int
+    p0: tuple[Application, ...]
+    p1: tuple[Application, ...]
+    pixels_sha256: str = ""
+
+    @property
+    def kind(self) -> str:
+        """ "2afc" or "jnd"."""
+        return self.split.partition("/")[0]
+
+
+def check_pyarrow() -> None:
+    """UserError without the package that reads and writes Parquet files."""
+    if pa is None:
+        raise UserError("recipes are Parquet files, which takes pyarrow: pip install 'lpips_repro[build]'")
+
+
+def write_recipes(path: Path, recipes: Sequence[Recipe]) -> None:
+    """Write recipes; the same ones give the same bytes."""
+    rows = [_row(recipe) for recipe in recipes]
+    made_with = {
+        OWN: package_version(OWN),
+        **{library: installed_version(library) or "" for library in LIBRARIES},
+        "opencv": cv2.__version__,
+        "machine": platform.machine(),
+    }
+    table = pa.Table.from_pylist(rows, schema=_schema().with_metadata(made_with))
+    with new_file(path) as file:
+        parquet.write_table(table, file, compression="zstd")
+
+
+def read_recipes(path: Path) -> list[Recipe]:
+    """The recipes in a file.
+
+    Raises:
+        UserError: if it cannot be read, or holds something else.
+    """
+    check_pyarrow()
+    try:
+        rows = parquet.read_table(path, schema=_schema()).to_pylist()
+        return [_recipe(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise UserError(f"{path}: no readable file of recipes ({str(error).splitlines()[0]})") from error
+
+
+def _schema() -> Any:
+    application = {"family": pa.string(), "name": pa.string(), "parameters": pa.string(), "seed": pa.int64()}
+    applications = pa.list_(pa.struct(list(application.items())))
+    return pa.schema(
+        {
+            **{"split": pa.string(), "name": pa.string(), "image": pa.string(), "image_sha256": pa.string()},
+            **{"left": pa.int32(), "top": pa.int32(), "side": pa.int32(), "mirrored": pa.bool_()},
+            **{"size": pa.int32(), "margin": pa.int32()},
+            **{"p0": applications, "p1": applications, "pixels_sha256": pa.string()},
+        }
+    )
+
+
+def _row(recipe: Recipe) -> dict[str, Any]:
+    row = {**vars(recipe), **recipe.crop._asdict()}
+    del row["crop"]
+    for candidate in ("p0", "p1"):
+        steps = [one._asdict() for one in row[candidate]]
+        row[candidate] = [{**step, "parameters": json.dumps(step["parameters"], sort_keys=True)} for step in steps]
+    return row
+
+
+def _recipe(row: dict[str, Any]) -> Recipe:
+    crop = Crop(**{key: row.pop(key) for key in Crop._fields})
+    for candidate in ("p0", "p1"):
+        steps = ({**step, "parameters": json.loads(step["parameters"])} for step in row[candidate])
+        row[candidate] = tuple(Application(**step) for step in steps)
+    return Recipe(crop=crop, **row)

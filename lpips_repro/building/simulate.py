@@ -1,0 +1,116 @@
+"""`make simulate`: simulated judgments for the splits of a folder that have none, labeled so.
+
+The judgments are those of the mini dataset's simulated observers and tell nothing about human vision. They are in the
+folders of votes of the BAPPS layout, with a file that labels them: see `lpips_repro.datasets.packing.observers`.
+"""
+
+import io
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from lpips_repro.config import parse
+from lpips_repro.config.building import SimulateConfig
+from lpips_repro.datasets.mini.build import NOTE
+from lpips_repro.datasets.mini.examples import make_generator
+from lpips_repro.datasets.mini.observers import choose_probability, perceptual_distance, same_probability, vote
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PHASES, VOTE_FIELD
+from lpips_repro.datasets.packing.layout import SplitFolder, find_splits
+from lpips_repro.datasets.packing.observers import LABEL
+from lpips_repro.errors import UserError
+from lpips_repro.files.locks import exclusive
+from lpips_repro.images import read_rgb
+from lpips_repro.progress import Progress
+
+log = logging.getLogger(__name__)
+
+BATCH = 100  # examples judged at once
+LEAST_SIZE = 16  # pixels a side, of which the observers' pyramid has a level left
+
+
+def simulate(composed: DictConfig) -> None:
+    """Write simulated judgments for all splits of a folder (`configs/simulate.yaml`).
+
+    Raises:
+        UserError: if there is no split, an image cannot be judged, or a split has judgments that are others than these.
+    """
+    cfg = parse(composed, SimulateConfig)
+    root = Path(cfg.out)
+    phases = [phase for phase in PHASES if any((root / kind / phase).is_dir() for kind in IMAGE_FIELDS)]
+    splits = [split for phase in phases or PHASES for split in find_splits(root, phase, judged=False)]
+    labels = {split.path: _label(cfg, split) for split in splits}
+    with exclusive(root):
+        missing = [split for split in splits if not _is_judged(split, labels[split.path])]
+        for split in missing:
+            _judge(cfg, split, labels[split.path])
+    print(f"{root}: {len(missing)} of {len(splits)} splits judged now. {NOTE}")
+
+
+def _label(cfg: SimulateConfig, split: SplitFolder) -> dict[str, Any]:
+    votes = cfg.jnd_votes if split.kind == "jnd" else cfg.train_votes if split.phase == "train" else cfg.val_votes
+    return {"observers": "simulated", "votes": votes, "seed": cfg.seed, "note": NOTE}
+
+
+def _is_judged(split: SplitFolder, label: dict[str, Any]) -> bool:
+    """Whether a split has these very judgments; UserError if it has others."""
+    votes = split.path / VOTE_FIELD[split.kind]
+    if not votes.exists():
+        return False
+    try:
+        found = json.loads((votes / LABEL).read_text())
+    except (OSError, ValueError):
+        found = None
+    if found != label:
+        raise UserError(
+            f"{votes}: holds judgments already, other than those of this command: move the folder elsewhere to"
+            " simulate others"
+        )
+    return True
+
+
+def _judge(cfg: SimulateConfig, split: SplitFolder, label: dict[str, Any]) -> None:
+    """Write the folder of votes of a split as a whole."""
+    field = VOTE_FIELD[split.kind]
+    partial = split.path / f".{field}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir()
+    name = f"{split.kind}-{split.phase}-{split.split}"
+    shares = vote(_probability(split), label["votes"], make_generator(cfg.seed, f"votes {name}"))
+    for example, share in zip(split.names, shares, strict=True):
+        content = io.BytesIO()
+        np.save(content, share[None], allow_pickle=False)
+        (partial / f"{example}.npy").write_bytes(content.getvalue())
+    (partial / LABEL).write_text(json.dumps(label, indent=2) + "\n")
+    partial.rename(split.path / field)
+    log.info("%s: %d simulated judgments", split.path, len(shares))
+
+
+def _probability(split: SplitFolder) -> np.ndarray:
+    """Of choosing p1 (2AFC) or answering "same" (JND), for each example."""
+    distances = []
+    with Progress(total=len(split.names), desc=f"judging {split.path}", unit="example") as bar:
+        for start in range(0, len(split.names), BATCH):
+            names = split.names[start : start + BATCH]
+            ref, *others = (_read(split, field, names) for field in IMAGE_FIELDS[split.kind])
+            distances.append([perceptual_distance(ref, other) for other in others])
+            bar.update(len(names))
+    columns = np.concatenate(distances, axis=1)
+    return same_probability(columns[0]) if split.kind == "jnd" else choose_probability(*columns)
+
+
+def _read(split: SplitFolder, field: str, names: tuple[str, ...]) -> np.ndarray:
+    """The images of a field, uint8 (N, H, W, 3)."""
+    images = [read_rgb(split.image(field, name)) for name in names]
+    for name, image in zip(names, images, strict=True):
+        if image.dtype != np.uint8 or image.shape != images[0].shape or min(image.shape[:2]) < LEAST_SIZE:
+            height, width, _ = image.shape
+            raise UserError(
+                f"{split.image(field, name)}: {image.dtype} {width} x {height}: expected 8 bits per channel, one size"
+                f" and at least {LEAST_SIZE} pixels a side"
+            )
+    return np.stack(images)

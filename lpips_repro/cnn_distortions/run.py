@@ -1,0 +1,178 @@
+"""One autoencoder from the settings to its folder (`make cnn-distortions` is a sweep over all of them)."""
+
+import functools
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from lpips_repro.backbones.registry import BACKBONES, check_backbone
+from lpips_repro.cnn_distortions.config import AutoencoderConfig
+from lpips_repro.cnn_distortions.judging import fault_of
+from lpips_repro.cnn_distortions.learning import Learner, examples, learn
+from lpips_repro.cnn_distortions.losses import PerceptualLoss, perceptual_loss
+from lpips_repro.cnn_distortions.space import draw_config
+from lpips_repro.cnn_distortions.stored import (
+    CARD,
+    WEIGHTS,
+    DamagedAutoencoder,
+    read_card,
+    read_generator,
+    write_autoencoder,
+)
+from lpips_repro.config import CnnDistortionsConfig, parse
+from lpips_repro.config.checks import check_writable
+from lpips_repro.devices import send
+from lpips_repro.errors import UserError
+from lpips_repro.files import keep_damaged
+from lpips_repro.files.locks import exclusive
+from lpips_repro.photographs.crops import Crops
+from lpips_repro.photographs.stored_crops import stored_crops
+from lpips_repro.quoting import literal
+from lpips_repro.runs.checkpoint import check_identity
+from lpips_repro.runs.example_order import mixed_seed
+from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
+from lpips_repro.runs.signals import ended_by_sigterm
+from lpips_repro.runs.step_mode import check_device
+from lpips_repro.versions import OWN, installed_version, package_version
+
+log = logging.getLogger(__name__)
+
+# What changes no autoencoder, is in the name as it is, or is seen in the photographs themselves.
+LEFT_OUT = {"seed", "count", "number", "device", "experiments", "store", "workers", "download"}
+JUDGED, AT_ONCE = 64, 16  # held-out crops that an autoencoder is judged by, at most; how many are computed at once
+HELD_OUT = 2**32  # the step whose noise these have
+VERSIONS = ("torch", "numpy", "pillow")
+
+
+def read_settings(composed: DictConfig) -> tuple[CnnDistortionsConfig, Path]:
+    """The settings, and the folder of all autoencoders that they describe."""
+    cfg = parse(composed, CnnDistortionsConfig)
+    if cfg.images is not None:  # one run, however the folder is spelt
+        cfg.images = str(Path(cfg.images).resolve())
+        composed.images = literal(cfg.images)
+    if cfg.perceptual is not None:
+        check_backbone(cfg.perceptual, "perceptual")
+        least = BACKBONES[cfg.perceptual].min_size
+        if cfg.size < least:
+            raise UserError(f"size={cfg.size}: perceptual={cfg.perceptual} takes images of {least} pixels at least")
+    settings, defaults = run_settings(composed, LEFT_OUT), default_settings("cnn_distortions")
+    return cfg, Path(cfg.experiments) / with_hash(f"cnn-distortions-seed{cfg.seed}", settings, defaults)
+
+
+def train_autoencoder(composed: DictConfig) -> None:
+    """Train the autoencoder `number` of the composed settings (`configs/cnn_distortions.yaml`), unless it is there.
+
+    Raises:
+        UserError: for a setting, photograph or device that cannot be used, or if the folder has another autoencoder.
+        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: it is begun again next time.
+    """
+    cfg, folder = read_settings(composed)
+    if cfg.number is None:
+        raise UserError("number=null: expected an integer: number=0 trains the first one, --multirun all of them")
+    check_writable("experiments", folder)
+    check_writable("store", Path(cfg.store))
+    device = choose_device(cfg.device)
+    check_device(cfg.precision, False, device)
+    crops = crops_of(cfg)
+    if len(crops.train) < cfg.batch_size:
+        raise UserError(f"batch_size={cfg.batch_size}: there are only {len(crops.train)} crops")
+    config = draw_config(cfg.seed, cfg.number, cfg.perceptual)
+    identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
+    identity |= {f"config.{name}": value for name, value in config.to_json().items()}
+    place = folder / f"{cfg.number:03d}"
+    with exclusive(place), ended_by_sigterm():
+        card, state = _known(place, identity), "finished already"
+        if card is None:
+            card, state = _train(cfg, place, config, crops, device, identity), "finished"
+        log.info("%s: %s: %s", place, state, _said(card))
+
+
+def _said(card: dict[str, Any]) -> str:
+    """What became of an autoencoder."""
+    if card["left_out"] is not None:
+        return f"left out: {card['left_out']}"
+    after, before = (card["held_out"][name] for name in ("l1", "l1_before"))
+    return f"mean absolute error {after:.4f} on held-out photographs, {before:.4f} at first"
+
+
+@functools.lru_cache(maxsize=1)
+def _stored_crops(images: str | None, size: int, store: str, workers: int | None) -> Crops:
+    return stored_crops(None if images is None else Path(images), size, Path(store), workers)
+
+
+def crops_of(cfg: CnnDistortionsConfig) -> Crops:
+    """The crops of all photographs; a process that trains several autoencoders opens them once."""
+    return _stored_crops(cfg.images, cfg.size, cfg.store, cfg.workers)
+
+
+@functools.lru_cache(maxsize=1)
+def _perceptual(net: str, download: bool, device: torch.device) -> PerceptualLoss:
+    return perceptual_loss(net, download=download).to(device).to(memory_format=torch.channels_last)
+
+
+def _known(place: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """The card of an autoencoder that is there already, or None. What is damaged is set aside."""
+    try:
+        card = read_card(place)
+        if card is not None and card["left_out"] is None:
+            read_generator(place, card)
+    except DamagedAutoencoder as error:
+        keep_damaged(place / WEIGHTS, place / CARD, said=str(error), then="trained again")
+        return None
+    if card is not None:
+        check_identity(place, card["identity"], identity)
+    return card
+
+
+def _train(
+    cfg: CnnDistortionsConfig,
+    place: Path,
+    config: AutoencoderConfig,
+    crops: Crops,
+    device: torch.device,
+    identity: dict[str, Any],
+) -> dict[str, Any]:
+    """Train and judge an autoencoder, and write it; its card."""
+    assert cfg.number is not None
+    seeds, begun = (cfg.seed, cfg.number), time.monotonic()
+    perceptual = _perceptual(cfg.perceptual, cfg.download, device) if cfg.perceptual and config.perceptual else None
+    learner = Learner(config, mixed_seed(*seeds), perceptual, device, cfg.precision)
+    before, _ = _held_out(learner, crops.held_out, seeds)
+    finite = learn(learner, crops.train, cfg.batch_size, seeds, place.name)
+    after, fault = _held_out(learner, crops.held_out, seeds) if finite else (None, "a loss was not finite")
+    state = {key: value.cpu().contiguous() for key, value in learner.generator.state_dict().items()}
+    card = {
+        "name": place.name,
+        "left_out": fault,
+        "config": config.to_json(),
+        "seed": cfg.seed,
+        "number": cfg.number,
+        "photographs": {"folder": cfg.images or "those of mini", "sha256": crops.digest},
+        "crops": {"train": len(crops.train), "held_out": len(crops.held_out), "size": cfg.size},
+        "steps": len(crops.train) // cfg.batch_size,
+        "held_out": {"l1_before": before, "l1": after},
+        "seconds": round(time.monotonic() - begun, 1),
+        "versions": {OWN: package_version(OWN)} | {name: installed_version(name) for name in VERSIONS},
+        "identity": identity,
+    }
+    return write_autoencoder(place, card, None if fault else state)
+
+
+@torch.inference_mode()
+def _held_out(learner: Learner, crops: np.ndarray, seeds: tuple[int, int]) -> tuple[float | None, str | None]:
+    """The mean absolute error of a generator on held-out crops if it is finite, and why it is of no use, or None."""
+    chosen = np.linspace(0, len(crops) - 1, min(JUDGED, len(crops))).astype(int)
+    pairs = examples(learner.config, crops, chosen, (*seeds, HELD_OUT))
+    given, wanted = (send(images, learner.device) for images in pairs)
+    learner.generator.eval()
+    made = torch.cat([learner.generator(some) for some in given.split(AT_ONCE)])
+    learner.generator.train()
+    error = (made - wanted).abs().mean().item()
+    return error if math.isfinite(error) else None, fault_of(made, given, wanted)

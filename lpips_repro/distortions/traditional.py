@@ -1,0 +1,37 @@
+"""The traditional distortions as a family: one of them, or one of the paper's 308 pairs."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from lpips_repro.distortions.compose import distort, draw_steps
+from lpips_repro.distortions.family import Application
+
+
+class Traditional:
+    """See `Family`. A parameter of an application is its severity."""
+
+    name = "traditional"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the files of this package."""
+        sha = hashlib.sha256()
+        for file in sorted(Path(__file__).parent.glob("*.py")):
+            sha.update(f"{file.name}\n".encode())
+            sha.update(file.read_bytes())
+        return sha.hexdigest()
+
+    def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
+        """See `Family`."""
+        steps = draw_steps(rng, low, high)
+        return [Application(self.name, name, {"severity": severity}, _seed(rng)) for name, severity in steps]
+
+    def apply(self, image: np.ndarray, application: Application) -> np.ndarray:
+        """See `Family`."""
+        return distort(image, [(application.name, float(application.parameters["severity"]))], application.seed)
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**63))

@@ -1,0 +1,19 @@
+"""Show what the trained autoencoders do.  python scripts/cnn_distortions_sheet.py count=96 images=FOLDER"""
+
+import hydra
+from omegaconf import DictConfig
+
+from lpips_repro.entry_point import run
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="cnn_distortions")
+def main(cfg: DictConfig) -> None:
+    """Show."""
+    # Imported here: the processes that decode images import this file too, and need no torch.
+    from lpips_repro.cnn_distortions.sheet import write_sheet
+
+    write_sheet(cfg)
+
+
+if __name__ == "__main__":
+    run(main)
