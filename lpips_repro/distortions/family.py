@@ -24,13 +24,11 @@ class Application(NamedTuple):
 
 
 class Family(Protocol):
-    """Distortions that can be drawn and applied.
+    """Distortions that can be drawn and applied."""
 
-    Attributes:
-        digest: what changes if an application may give other pixels.
-    """
-
-    digest: str
+    @property
+    def digest(self) -> str:
+        """What changes if an application may give other pixels."""
 
     def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
         """Draw one distortion or a sequence.
