@@ -15,7 +15,7 @@ from tests.processes import one_thread
 
 @pytest.mark.parametrize("number", range(5))
 def test_autoencoders_that_are_drawn_learn(number):
-    # As they are drawn but for the channels, which take a tenth of the time.
+    # As they are drawn but for the channels, which take a part of the time.
     config = dataclasses.replace(draw_config(0, number, "squeeze"), first_channels=8, most_channels=16)
     learner = tiny_learner(config)
     given, wanted = (torch.from_numpy(part) for part in examples(config, smooth_crops(4, 32), np.arange(4), (0, 0)))
