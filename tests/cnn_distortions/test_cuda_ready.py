@@ -1,5 +1,7 @@
 """A step of an autoencoder on a GPU, seen without one: see `tests.fake_cuda`."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -17,6 +19,7 @@ def given_and_wanted():
 
 def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing():
     learner, pair = tiny_learner(), given_and_wanted()
+    learner.perceptual = copy.deepcopy(learner.perceptual)  # others use it, too
     with fake_gpu():
         networks = learner.generator, learner.discriminator
         for network in (*networks, learner.perceptual):
