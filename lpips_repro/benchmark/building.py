@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -38,12 +37,12 @@ def bench_building(cfg: BenchConfig, device: torch.device) -> list[Row]:
 
 
 def _seconds(photographs: Path, out: Path, count: int, workers: int) -> float:
-    settings: Any = OmegaConf.load(CONFIGS / "build_dataset.yaml")
+    settings = OmegaConf.load(CONFIGS / "build_dataset.yaml")
+    assert isinstance(settings, DictConfig)
     for key in ("defaults", "hydra"):  # Hydra composes the settings of the benchmark, and nothing else meanwhile
         del settings[key]
-    changed: dict[Any, Any] = {"images": str(photographs), "out": str(out)}
-    changed |= {"train": count, "val": 0, "jnd": 0, "workers": workers}
-    composed = OmegaConf.merge(settings, changed)
+    places = {"images": str(photographs), "out": str(out)}
+    composed = OmegaConf.merge(settings, places, {"train": count, "val": 0, "jnd": 0, "workers": workers})
     assert isinstance(composed, DictConfig)
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # what it says of its next step

@@ -23,7 +23,7 @@ SHEET = "cnn_distortions.png"
 
 
 def write_sheet(composed: DictConfig) -> None:
-    """Write the picture and how the autoencoders were made, and print how many there are and are left out.
+    """Print how many autoencoders there are and are left out, and write the picture and how they were made.
 
     Raises:
         UserError: if no autoencoder of the settings distorts.
@@ -31,13 +31,13 @@ def write_sheet(composed: DictConfig) -> None:
     cfg, folder = read_settings(composed)
     found = {number: read_card(folder / f"{number:03d}") for number in range(cfg.count)}
     cards = {f"{number:03d}": card for number, card in found.items() if card is not None}
+    print(summary(cards, cfg.count))
     family = CnnFamily(folder)
     held_out = crops_of(cfg).held_out
     patches = held_out[np.linspace(0, len(held_out) - 1, PATCHES).astype(int)]
     with new_file(folder / SHEET) as file:
         contact_sheet(family, cards, patches).save(file, "PNG")
     record_run(folder, composed)
-    print(summary(cards, cfg.count))
     print(f"written: {folder / SHEET}")
 
 

@@ -19,7 +19,7 @@ SPACE: dict[str, tuple] = {
     "layers": (1, 2, 3, 4),
     "kernel": (3, 5),
     "first_stride": (1, 2),
-    "first_channels": (16, 32, 64),
+    "first_channels": (8, 16, 32),
     "most_channels": (64, 128, 256),
     "forced_skip": (False, True),
     "upsampling": tuple(UPSAMPLINGS),

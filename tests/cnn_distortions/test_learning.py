@@ -15,7 +15,7 @@ from tests.processes import one_thread
 
 @pytest.mark.parametrize("number", range(5))
 def test_autoencoders_that_are_drawn_learn(number):
-    # As they are drawn but for the channels, which take a tenth of the time.
+    # As they are drawn but for the channels, which take a part of the time.
     config = dataclasses.replace(draw_config(0, number, "squeeze"), first_channels=8, most_channels=16)
     learner = tiny_learner(config)
     given, wanted = (torch.from_numpy(part) for part in examples(config, smooth_crops(4, 32), np.arange(4), (0, 0)))
@@ -45,9 +45,9 @@ def test_the_loss_is_the_weighted_sum_of_its_parts():
 
 
 def test_a_discriminator_learns_to_tell_images_from_what_is_made():
-    learner = tiny_learner(tiny_config(learning_rate=2e-3, adversarial=1.0, l1=0.0, perceptual=1e-3))
+    learner = tiny_learner(tiny_config(learning_rate=2e-3, adversarial=1.0, l1=1e-3, perceptual=0.0))
     learner.optimizers[0].param_groups[0]["lr"] = 0.0  # the generator stays
-    given, wanted = torch.rand(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    given, wanted = torch.rand(2, 4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     for _ in range(40):
         learner.step(given, wanted)
     with torch.no_grad():

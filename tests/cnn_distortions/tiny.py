@@ -1,6 +1,7 @@
 """Autoencoders that are small, and runs that train them on a few small pictures."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def tiny_config(**changed: Any) -> AutoencoderConfig:
     return dataclasses.replace(CONFIG, **(fitting | changed))
 
 
+@functools.cache
 def squeeze_loss() -> PerceptualLoss:
     """A perceptual loss over a network with Gaussian weights."""
     return PerceptualLoss(Backbone("squeeze", gaussian_state("squeeze", 0)))
