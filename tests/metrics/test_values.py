@@ -54,9 +54,9 @@ def distances(metric: LPIPS) -> tuple[float, float]:
 
 @pytest.mark.parametrize("method", WITH_FORMULA_WEIGHTS, ids="-".join)
 def test_distances_with_weights_by_formula(method):
-    # 2e-6: float32 sums in another order than the recorded float64.
+    # 3e-6: float32 sums in another order than the recorded float64; measured 2.01e-6 in torch 2.6.
     expected = WITH_FORMULA_WEIGHTS[method]
-    assert distances(LPIPS(*method, weights=formula_state(method[0]))) == pytest.approx(expected, rel=2e-6)
+    assert distances(LPIPS(*method, weights=formula_state(method[0]))) == pytest.approx(expected, rel=3e-6)
 
 
 @pytest.mark.parametrize("method", WITH_IMAGENET_WEIGHTS, ids="-".join)

@@ -12,6 +12,7 @@ from lpips_repro.evaluation.distances.compute import Engine, batches_of, compute
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.features import card
 from lpips_repro.features.stored import means_of_training, stored_features
+from lpips_repro.metrics.lpips.optimized import OptimizedLPIPS
 from lpips_repro.metrics.lpips.released import lin_key
 from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
@@ -24,13 +25,13 @@ ROWS = ("off_the_shelf", "lin")
 
 def distances(split, features, monkeypatch, version="0.1", dtype=torch.float32):
     """The distances of two rows over AlexNet, and over how many examples a backbone ran for them."""
-    passes, right = [], LPIPS.channel_means
+    passes, right = [], OptimizedLPIPS.channel_means
 
     def counted(metric, ref, *others, **settings):
         passes.append(len(ref))
         return right(metric, ref, *others, **settings)
 
-    monkeypatch.setattr(LPIPS, "channel_means", counted)
+    monkeypatch.setattr(OptimizedLPIPS, "channel_means", counted)
     engine = Engine(CPU, dtype, features=features)
     generator = torch.Generator().manual_seed(0)
     channels = enumerate((64, 192, 384, 256, 256))
