@@ -83,7 +83,7 @@ def export(metric: LPIPS, path: Path) -> Exported:
         write_whole(path, content)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: nothing is written") from error
-    return Exported(path, difference, _smallest_side(program))
+    return Exported(path, difference, max(metric.backbone.spec.min_size, _smallest_side(program)))
 
 
 def _traced(metric: LPIPS) -> ExportedProgram:
@@ -147,7 +147,7 @@ def _images(shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def _smallest_side(program: ExportedProgram) -> int:
-    """The least height and width that the export allows, which can be more than the network's."""
+    """The least height and width that the program allows, which can be more or less than the network's."""
     return max(int(limits.lower) for limits in program.range_constraints.values())
 
 

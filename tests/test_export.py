@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lpips_repro import export as module
+from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
 from lpips_repro.export import CHECKED, TRACED, export
 from lpips_repro.metrics.lpips import LPIPS
@@ -19,8 +20,9 @@ SLOW = pytest.mark.slow
 
 
 def metric_of(net: str, variant: str = "lin", *, spatial: bool = False) -> LPIPS:
-    """A metric with weights by formula."""
-    return LPIPS(net, variant, weights=formula_state(net), spatial=spatial)
+    """A metric with weights by formula, or random ones of networks whose variances may not be negative."""
+    state = formula_state(net) if "resnet" not in net else gaussian_state(net, 0)
+    return LPIPS(net, variant, weights=state, spatial=spatial)
 
 
 def run(path: Path, x: Tensor, y: Tensor) -> Tensor:
@@ -44,6 +46,8 @@ def run(path: Path, x: Tensor, y: Tensor) -> Tensor:
         pytest.param("vgg", "lin", True, marks=SLOW),
         pytest.param("alex", "off_the_shelf", False, marks=SLOW),
         pytest.param("caffenet", "off_the_shelf", True, marks=SLOW),
+        pytest.param("resnet18", "off_the_shelf", False, marks=SLOW),
+        pytest.param("timm/test_resnet", "off_the_shelf", False, marks=SLOW),
     ],
 )
 def test_a_file_gives_the_distances_of_the_metric(net, variant, spatial, suffix, tmp_path, capfd, recwarn):
