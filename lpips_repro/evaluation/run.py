@@ -24,12 +24,11 @@ from lpips_repro.evaluation.methods.method import Method, check_labels, in_order
 from lpips_repro.evaluation.methods.published import list_methods, missing_weights
 from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap
 from lpips_repro.evaluation.tables.differences import FILE as DIFFERENCES
 from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, write_differences
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_later, read_paper
-from lpips_repro.evaluation.tables.table import Row, make_table
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, terminal_table, write_tables
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
@@ -168,7 +167,7 @@ def _write_all(
             caption = protocol.caption(own) or caption_of(own[0].card["observers"], bool(paper))
             table = make_table(methods, own, results, bootstrap, caption, paper, with_observers=True)
             tables.append(dataclasses.replace(table, later=_later(cfg, protocol)))
-            differences.append((tables[-1], differences_of(tables[-1], bootstrap, cfg.baseline)))
+            differences += differences_of(tables[-1], bootstrap, cfg.baseline)
         written = [*write_tables(new, tables), new / DIFFERENCES]
         write_differences(new / DIFFERENCES, differences)
     print("\n".join(map(terminal_table, tables)))

@@ -35,7 +35,7 @@ from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.named import find_method
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap
+from lpips_repro.evaluation.tables.table import Bootstrap
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS

@@ -18,8 +18,8 @@ from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.evaluation.methods.trained import method_of_run
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap, Scores
-from lpips_repro.evaluation.tables.table import Row, make_table
+from lpips_repro.evaluation.tables.differences import difference_of_rows
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, terminal_table, write_tables
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.files import written_together
@@ -68,7 +68,8 @@ def write_run_tables(
             bootstrap = Bootstrap(protocol, chosen, cfg.bootstrap, cfg.seed)
             caption = caption_of(chosen[0].card["observers"], with_paper=False)
             tables.append(make_table((before, after), chosen, results, bootstrap, caption))
-            difference = bootstrap.difference(*([results.on(method, chosen)] for method in (after, before)))
+            row_before, row_after = tables[-1].rows
+            difference = difference_of_rows(row_after, row_before)
             texts.append(terminal_table(tables[-1]) + _words_of(difference, protocol))
             found[protocol.name] = _with_ends(tables[-1].rows[-1])
     with written_together(run.folder) as new:

@@ -185,10 +185,17 @@ def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, ca
 
 
 def test_a_compilation_is_for_images_of_one_size_and_so_are_those_that_make_it_worth_while(tmp_path, monkeypatch):
-    counted = []
-    monkeypatch.setattr(run_module, "_compiled", lambda cfg, device, examples: counted.append(examples))
+    seen = []
+    monkeypatch.setattr(run_module, "compiled_for", lambda cfg, device, splits: seen.append((cfg, splits)))
     run(tmp_path, *CLASSIC, sizes="[24,48]")
-    assert counted == [18]
+    monkeypatch.undo()
+    ((cfg, splits),) = seen
+    monkeypatch.setattr(run_module, "why_not", lambda device: None)
+    compiled = []
+    for least in (18, 19):
+        monkeypatch.setattr(run_module, "COMPILE_FROM", least)
+        compiled.append(run_module.compiled_for(cfg, torch.device("cpu"), splits))
+    assert compiled == [True, False]
 
 
 def test_changed_scores_are_in_the_stored_file_from_then_on(tmp_path):

@@ -68,6 +68,11 @@ def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:
     return list(groups.values())
 
 
+def label_of(seeds: Sequence[Method]) -> str:
+    """The label of the row of methods that differ in the seed alone."""
+    return seeds[0].label if len(seeds) == 1 else seeds[0].seeds_of
+
+
 def paper_row(name: str | None, variant: str) -> tuple[str, str] | None:
     """The key of a row in the published tables, if the settings name one."""
     return (name, variant) if name else None

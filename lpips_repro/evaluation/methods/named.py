@@ -63,7 +63,12 @@ def _settings(*, metric: str | None = None, net: str | None = None, download: bo
     whole: Any = OmegaConf.load(CONFIGS / "evaluate.yaml")
     for key in ("defaults", "hydra"):
         del whole[key]
-    chosen = {"data": ["mini"], "variant": ["off_the_shelf", "lin"], "metric": [metric], "net": [net]}
+    chosen: dict[str, list[str | None]] = {
+        "data": ["mini"],
+        "variant": ["off_the_shelf", "lin"],
+        "metric": [metric],
+        "net": [net],
+    }
     for group, files in chosen.items():
         parts = [OmegaConf.load(CONFIGS / group / f"{file}.yaml") for file in files if file]
         if parts:

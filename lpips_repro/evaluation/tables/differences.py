@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from lpips_repro.errors import UserError, expected
-from lpips_repro.evaluation.methods.method import Method, by_seeds
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap, intervals_of
+from lpips_repro.evaluation.methods.method import Method, by_seeds, label_of
+from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.tables.sign_flip import flipped_means, holm, two_sided_p
-from lpips_repro.evaluation.tables.table import Row, Table, label_of
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, Table, intervals_of
 
 log = logging.getLogger(__name__)
 
@@ -85,27 +85,32 @@ def differences_of(table: Table, bootstrap: Bootstrap, baseline: str | None = No
     adjusted = {column: holm({label: p for label, (p, _) in found.items()}) for column, found in tests.items()}
     differences = []
     for row in others:
-        intervals = intervals_of(_replicates(row, base))
-        for column in (column for column in table.columns if column in row.scores and column in base.scores):
+        scores, intervals = difference_of_rows(row, base)
+        for column in (column for column in table.columns if column in scores):
             p, how = tests.get(column, {}).get(row.label, (None, ""))
             low, high = intervals.get(column, (None, None))
-            about = (table.protocol.name, row.label, base.label, column, row.scores[column] - base.scores[column])
+            about = (table.protocol.name, row.label, base.label, column, scores[column])
             p_holm = adjusted.get(column, {}).get(row.label)
             differences.append(Difference(*about, low, high, p, p_holm, how, table.counts[column], row.observers))
     return differences
 
 
-def write_differences(path: Path, found: Iterable[tuple[Table, Sequence[Difference]]]) -> None:
-    """Write the differences of several tables as a CSV."""
+def difference_of_rows(row: Row, base: Row) -> Scores:
+    """How much higher the scores of a row are, by column, and the 95 % intervals of the paired bootstrap."""
+    both = [column for column in row.scores if column in base.scores]
+    return {column: row.scores[column] - base.scores[column] for column in both}, intervals_of(_replicates(row, base))
+
+
+def write_differences(path: Path, differences: Iterable[Difference]) -> None:
+    """Write differences as a CSV: one more decimal than in the tables, and three digits of p."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Difference)])
         writer.writeheader()
-        for table, differences in found:
-            points = f".{table.protocol.decimals + 1}f"
+        for one in differences:
+            points = f".{PROTOCOLS[one.kind].decimals + 1}f"
             formats = dict.fromkeys(("difference", "low", "high"), points) | dict.fromkeys(("p", "p_holm"), ".3g")
-            for one in differences:
-                line = {key: value for key, value in dataclasses.asdict(one).items() if value is not None}
-                writer.writerow({key: format(value, formats.get(key, "")) for key, value in line.items()})
+            line = {key: value for key, value in dataclasses.asdict(one).items() if value is not None}
+            writer.writerow({key: format(value, formats.get(key, "")) for key, value in line.items()})
 
 
 def _baseline(table: Table, label: str | None) -> Row | None:

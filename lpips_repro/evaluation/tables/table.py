@@ -9,10 +9,16 @@ import numpy as np
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.results import Results
-from lpips_repro.evaluation.methods.method import Method, by_seeds, settings_of
+from lpips_repro.evaluation.methods.method import Method, by_seeds, label_of, settings_of
 from lpips_repro.evaluation.protocols import Distances, Protocol
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap, intervals_of
+from lpips_repro.evaluation.tables.notes import note_of
 from lpips_repro.progress import Progress
+
+# Ends of the 95 % percentile interval.
+QUANTILES = (0.025, 0.975)
+
+Scores = tuple[dict[str, float], dict[str, tuple[float, float]]]
+Replicates = dict[str, np.ndarray]  # by column, of each resample (B,)
 
 
 @dataclass
@@ -84,15 +90,88 @@ class Table:
     with_paper: bool = False
     later: Sequence[Row] = ()
 
-    @property
-    def shown(self) -> list[Row]:
-        """The rows in the forms for people."""
-        return [*self.rows, *self.later]
-
     def __post_init__(self) -> None:
         labels = [row.label for row in self.rows]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
             raise UserError(f"{self.protocol.file}: two rows are called {twice}: give one of them another name")
+
+
+class Bootstrap:
+    """The resamples of every split, the same for all rows.
+
+    Scores and intervals are those of the table, by column: `protocol.scale` times the protocol's. A column has none if
+    the score of a split that it takes is NaN, or the split is missing.
+
+    Args:
+        protocol: of the scores; splits: those that it scores.
+        replicates: number of resamples; seed: of their generator.
+
+    Attributes:
+        size: the number of resamples; resamples: by split.
+        votes: by split, the answers; names: of the splits, with kind and phase.
+    """
+
+    def __init__(self, protocol: Protocol, splits: Sequence[Split], replicates: int, seed: int):
+        self.protocol, self.size, self.seed = protocol, replicates, seed
+        self.votes = {split.card["split"]: split.votes for split in splits}
+        self.names = {split.card["split"]: split.name for split in splits}
+        by_name = protocol.resamples(splits, replicates, seed)
+        self.resamples = {split.card["split"]: by_name[split.name] for split in splits}
+
+    def scores(self, runs: Sequence[Mapping[str, Distances]]) -> Scores:
+        """Scores and 95 % intervals of distances by split, the mean over several runs."""
+        scores, replicates = self.replicated(runs)
+        return scores, intervals_of(replicates)
+
+    def replicated(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, float], Replicates]:
+        """Scores of distances by split, the mean over several runs, and those of every resample."""
+        return self._by_column(*self._by_split(runs))
+
+    def replicated_means(self, credits_: Mapping[str, np.ndarray]) -> tuple[dict[str, float], Replicates]:
+        """Scores that are the means of credits (N,), given by split, and those of every resample."""
+        scores = {split: values.mean() for split, values in credits_.items()}
+        return self._by_column(scores, {split: self.resamples[split].means(each) for split, each in credits_.items()})
+
+    def credits(self, runs: Sequence[Mapping[str, Distances]]) -> dict[str, np.ndarray]:
+        """What each example counts (N,), the mean over several runs, by split; empty if the score is no mean."""
+        found = {}
+        for split, votes in self.votes.items():
+            of_runs = [self.protocol.credits(run[split], votes) for run in runs if split in run]
+            known = [credits_ for credits_ in of_runs if credits_ is not None]
+            if len(known) == len(runs):
+                found[split] = np.mean(known, axis=0)
+        return found
+
+    def _by_split(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """By split the score, and that of every resample; of a protocol with several scores along the first axis."""
+        score = self.protocol.score
+        found, resampled = {}, {}
+        for split, votes in self.votes.items():
+            if all(split in run for run in runs):
+                found[split] = np.mean([score(run[split], votes) for run in runs], axis=0)
+                resampled[split] = np.mean([self.resamples[split].scores(run[split]) for run in runs], axis=0)
+        for split in self.votes if found else ():
+            for values in (found, resampled):
+                values.setdefault(split, np.full_like(next(iter(values.values())), np.nan))
+        return {split: found[split] for split in self.votes if found}, resampled
+
+    def _by_column(
+        self, scores: Mapping[str, Any], replicates: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, float], Replicates]:
+        if not scores:
+            return {}, {}
+        scale, add_averages = self.protocol.scale, self.protocol.add_averages
+        scaled = {column: scale * float(score) for column, score in add_averages(scores).items() if not np.isnan(score)}
+        resampled = {
+            column: scale * values for column, values in add_averages(replicates).items() if not np.isnan(values).all()
+        }
+        return scaled, resampled
+
+
+def intervals_of(replicates: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """The 95 % percentile intervals of replicates (B,) by column, of which some may be NaN."""
+    ends = {column: np.nanquantile(values, QUANTILES) for column, values in replicates.items()}
+    return {column: (float(low), float(high)) for column, (low, high) in ends.items()}
 
 
 def make_table(
@@ -143,20 +222,14 @@ def observer_rows(splits: Sequence[Split], bootstrap: Bootstrap, settings: Mappi
     of_split = {split: bootstrap.protocol.observers(shares) for split, shares in votes.items()}
     rows = []
     for name in dict.fromkeys(name for credits_ in of_split.values() for name in credits_):
-        none = {split: np.full(len(shares), np.nan) for split, shares in votes.items()}
         who = observers if observers == "human" else f"{observers}-observer"
         shown = who if name == "observer" else name
         row = Row("observers", shown, observers=observers, settings=dict(settings))
-        row.credits = {split: of_split[split].get(name, none[split]) for split in votes}
+        row.credits = {split: of_split[split].get(name, np.full(len(votes[split]), np.nan)) for split in votes}
         row.scores, row.replicates = bootstrap.replicated_means(row.credits)
         row.interval = intervals_of(row.replicates)
         rows.append(row)
     return rows
-
-
-def label_of(seeds: Sequence[Method]) -> str:
-    """The label of the row of methods that differ in the seed alone."""
-    return seeds[0].label if len(seeds) == 1 else seeds[0].seeds_of
 
 
 def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
@@ -185,21 +258,3 @@ def add_scores(row: Row, runs: Sequence[Mapping[str, Distances]], bootstrap: Boo
     if len(runs) > 1:
         singles = [bootstrap.scores([run])[0] for run in runs]
         row.spread = {column: float(np.std([single[column] for single in singles], ddof=1)) for column in row.scores}
-
-
-def note_of(
-    seeds: Sequence[Method],
-    splits: Sequence[Split],
-    results: Results,
-    scores: Mapping[str, float],
-    protocol: Protocol,
-) -> str:
-    """Why the row of some methods has no scores on some of the splits, each reason once; "" if it has them on all."""
-    reasons: dict[str, list[Split]] = {}
-    for split in splits:
-        faults = [results.failed.get(one.label, {}).get(split.name) for one in seeds]
-        fault = next((fault for fault in faults if fault), "")
-        is_scored = scores.keys() & protocol.columns([split.card["split"]])
-        if fault or not is_scored:
-            reasons.setdefault(fault or protocol.undefined, []).append(split)
-    return "; ".join(protocol.reason(where, fault) for fault, where in reasons.items())

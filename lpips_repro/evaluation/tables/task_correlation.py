@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.tables.bootstrap import QUANTILES
+from lpips_repro.evaluation.tables.table import QUANTILES
 
 # Two points lie on a line whatever they are.
 MIN_METHODS = 3

@@ -56,7 +56,7 @@ def terminal_table(table: Table) -> str:
     for heading, columns in table.protocol.blocks(table.columns).items():
         cells = _cells(table, columns, plain)
         *_, (shown, last) = columns.items()
-        for line, row in zip(cells, table.shown, strict=True):
+        for line, row in zip(cells, [*table.rows, *table.later], strict=True):
             line[f"{shown} 95 % CI"] = (
                 table.protocol.interval.format(*row.interval[last]) if last in row.interval else ""
             )
@@ -188,7 +188,7 @@ def _cells(
     """
     protocol, last = table.protocol, [*columns.values()][-1]
     cells = []
-    for row in table.shown:
+    for row in (*table.rows, *table.later):
         line = {"group": escape(row.group), "method": escape(row.shown)}
         for shown, column in columns.items():
             score = "–" if column not in row.scores else f"{row.scores[column]:.{protocol.shown}f}"

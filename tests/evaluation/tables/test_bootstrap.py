@@ -12,8 +12,8 @@ from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map
 from lpips_repro.evaluation.protocols.protocol import bootstrap_counts, redraw_without
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_twoafc, oracle_twoafc
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap
-from lpips_repro.evaluation.tables.table import make_table, observer_rows
+from lpips_repro.evaluation.tables.differences import difference_of_rows
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, add_scores, intervals_of, make_table, observer_rows
 
 
 def packed(tmp_path, split, protocol=TWOAFC, count=40, observers="human"):
@@ -73,18 +73,23 @@ def test_the_simulated_observer_is_never_called_human(tmp_path):
     ]
 
 
+def interval_of_means(bootstrap, credits_):
+    return intervals_of(bootstrap.replicated_means(credits_)[1])
+
+
 def test_intervals_are_paired_a_better_metric_everywhere_is_better_in_every_resample(tmp_path):
     splits = [packed(tmp_path, "one")]
     bootstrap = Bootstrap(TWOAFC, splits, 200, 0)
     judge = splits[0].votes.astype(float)
-    _, (low, high) = bootstrap.means({"one": judge})[1].popitem()
-    _, (better_low, better_high) = bootstrap.means({"one": judge + 0.01})[1].popitem()
+    low, high = interval_of_means(bootstrap, {"one": judge})["all"]
+    better_low, better_high = interval_of_means(bootstrap, {"one": judge + 0.01})["all"]
     np.testing.assert_allclose((better_low - low, better_high - high), 1.0)
 
 
 def test_average_interval_is_narrower_than_that_of_its_splits(tmp_path):
     splits = [packed(tmp_path, name, count=200) for name in ("one", "three", "fives")]
-    _, interval = Bootstrap(TWOAFC, splits, 500, 0).means({s.card["split"]: s.votes.astype(float) for s in splits})
+    credits_ = {s.card["split"]: s.votes.astype(float) for s in splits}
+    interval = interval_of_means(Bootstrap(TWOAFC, splits, 500, 0), credits_)
     widths = {name: high - low for name, (low, high) in interval.items()}
     assert widths["all"] < min(widths[name] for name in ("one", "three", "fives"))
 
@@ -142,7 +147,10 @@ def test_difference_is_paired(tmp_path):
     one = {"s": {"d0": d0, "d1": np.full(40, 0.5)}}
     worst = d0.argmin()
     other = {"s": {"d0": np.where(np.arange(40) == worst, 0.9, d0), "d1": np.full(40, 0.5)}}
-    scores, interval = Bootstrap(TWOAFC, [split], 500, 0).difference([other], [one])
+    rows = [Row("low-level", name) for name in ("one", "other")]
+    for row, distances in zip(rows, (one, other), strict=True):
+        add_scores(row, [distances], Bootstrap(TWOAFC, [split], 500, 0))
+    scores, interval = difference_of_rows(rows[1], rows[0])
     np.testing.assert_allclose(scores["s"], 100 / 40)
     assert interval["s"][0] >= 0
     assert interval["s"][1] < 10

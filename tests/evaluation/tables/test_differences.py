@@ -18,10 +18,9 @@ from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map, jnd_map_replicates
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_credits, twoafc_credits
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap
 from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, write_differences
 from lpips_repro.evaluation.tables.sign_flip import DRAWS
-from lpips_repro.evaluation.tables.table import make_table
+from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 
 
 def split_of(folder, name, votes, protocol=TWOAFC):
@@ -156,7 +155,7 @@ def test_one_row_or_none_gives_an_empty_file_with_its_columns(tmp_path):
     votes = np.random.default_rng(1).integers(0, 6, 30) / 5
     for name, distances in (("alone", random_methods("a", 30)), ("none", {"absent": {}})):
         made = table_of(tmp_path / name, [split_of(tmp_path / name, "one", votes)], distances)
-        write_differences(tmp_path / "differences.csv", [(made[0], differences_of(*made))])
+        write_differences(tmp_path / "differences.csv", differences_of(*made))
         (line,) = (tmp_path / "differences.csv").read_text().splitlines()
         assert line == "kind,label,baseline,split,difference,low,high,p,p_holm,p_from,n,observers"
 
@@ -165,7 +164,7 @@ def test_numbers_in_the_file(tmp_path):
     votes = np.random.default_rng(1).integers(0, 6, 300) / 5
     made = table_of(tmp_path, [split_of(tmp_path, "one", votes)], random_methods("ab", 300))
     found = differences_of(*made, "a")
-    write_differences(tmp_path / "differences.csv", [(made[0], found)])
+    write_differences(tmp_path / "differences.csv", found)
     with (tmp_path / "differences.csv").open(newline="") as file:
         first, _ = csv.DictReader(file)
     assert first["difference"] == f"{found[0].difference:.3f}"

@@ -4,8 +4,7 @@ import pytest
 
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.tables.bootstrap import Bootstrap
-from lpips_repro.evaluation.tables.table import Row, Table, observer_rows
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, observer_rows
 from lpips_repro.evaluation.tables.writer import terminal_table
 from tests.evaluation.tables.test_bootstrap import packed
 
