@@ -14,7 +14,7 @@ from lpips_repro.report.figures.style import PAGE, SIMULATED, Picture, in_style
 
 SHOWN = 6  # triplets under a heading
 NARROWEST = 2.0  # inches, of a triplet
-TEXT, BELOW = 0.72, 0.45  # inches, for the text of a triplet, and the part of it that is below
+TEXT, BELOW = 0.85, 0.45  # inches, for the text of a triplet, and the part of it that is below
 TOP, EDGE = 0.55, 0.06  # inches, above the first row, and left and right
 BETWEEN = 0.3  # of the side of an image, between two triplets
 GAP = 0.06  # of the side of an image, between two
@@ -53,7 +53,8 @@ def disagreement_grid(
     rows = [(text, part) for text, own in sections.items() for part in _rows(own, across)]
     side = width / across / (3 + 2 * GAP + BETWEEN)  # inches, of an image
     height = len(rows) * (side + TEXT) + TOP
-    figure = Picture(figsize=(width, height), layout=None)  # all lengths are known
+    figure = Picture(figsize=(width, height))
+    figure.set_layout_engine("none")  # all lengths are known
     edges = {"left": EDGE / width, "right": 1 - EDGE / width, "bottom": BELOW / height, "top": 1 - TOP / height}
     grid = figure.subplots(
         len(rows), across, squeeze=False, gridspec_kw={**edges, "hspace": TEXT / side, "wspace": BETWEEN / 3}
