@@ -111,7 +111,7 @@ def test_every_override_named_composes():
     targets = {"eval-tables": "evaluate", "data": "dataset", "data-stats": "dataset", "data-verify": "dataset"}
     targets |= {"train": "train", "sparsity": "sparsity", "weights": "weights", "bench": "bench"}
     targets |= {"correlation": "correlation", "init-kmeans": "init_kmeans", "pretrain": "pretrain"}
-    targets |= {"disagreements": "disagreements"}
+    targets |= {"disagreements": "disagreements", "report": "report", "paper": "paper"}
     found = set()
     for target, variables in re.findall(r"make ([a-z-]+)((?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`,:]+))+)", TEXT):
         overrides = []
