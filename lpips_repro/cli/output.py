@@ -112,13 +112,14 @@ def _numbers(record: Record) -> Record:
     return {key: number(value) if isinstance(value, float) else value for key, value in record.items()}
 
 
-def means_of(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """The mean value and distance of each method."""
+def means_of(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """The mean value and distance of each method, and of how many pairs."""
     by_label: dict[str, list[Record]] = {}
     for record in records:
         by_label.setdefault(record["metric"], []).append(record)
     return {
         label: {key: statistics.fmean(one[key] for one in found) for key in ("value", "distance")}
+        | {"pairs": len(found)}
         for label, found in by_label.items()
     }
 
@@ -142,6 +143,8 @@ def _pairs(records: Sequence[Record]) -> list[Sequence[Any]]:
         pairs.setdefault((record["ref"], record["image"]), {})[record["metric"]] = record["value"]
     rows: list[Sequence[Any]] = [[*pair, *map(found.get, means)] for pair, found in pairs.items()]
     if len(pairs) > 1:
-        rows.append([f"mean of {len(pairs)}", "", *(both["value"] for both in means.values())])
+        counts = [str(both["pairs"]) for both in means.values()]  # of some pairs a method may have none
+        label = f"mean of {counts[0] if len({*counts}) == 1 else ', '.join(counts)}"
+        rows.append([label, "", *(both["value"] for both in means.values())])
     similar = {record["metric"] for record in records if record["value"] != record["distance"]}
     return [("ref", "image", *(f"{label} (similarity)" if label in similar else label for label in means)), *rows]
