@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +80,16 @@ def draw_recipe(
         p0, p1 = [], own[0].draw(rng, *cfg.severity_jnd)
     else:
         p0, p1 = (family.draw(rng, *cfg.severity_2afc) for family in (own[0], own[-1]))
+        while _without_seeds(p0) == _without_seeds(p1):  # most autoencoders would make the very same image of both
+            p1 = own[-1].draw(rng, *cfg.severity_2afc)
         if rng.random() < 0.5:
             p0, p1 = p1, p0
     place = (split.path, f"{index:06d}", of.name, of.sha256)
     return Recipe(*place, crop, cfg.size, cfg.margin, tuple(p0), tuple(p1))
+
+
+def _without_seeds(applied: Sequence[Application]) -> list[Application]:
+    return [application._replace(seed=0) for application in applied]
 
 
 def render(recipe: Recipe, image: np.ndarray, families: Mapping[str, Family]) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from lpips_repro.distortions.compose import distort, draw_steps
 from lpips_repro.distortions.family import Application
+from lpips_repro.distortions.registry import DISTORTIONS
 
 
 class Traditional:
@@ -22,6 +23,11 @@ class Traditional:
             sha.update(f"{file.name}\n".encode())
             sha.update(file.read_bytes())
         return sha.hexdigest()
+
+    @property
+    def names(self) -> list[str]:
+        """See `Family`."""
+        return sorted(DISTORTIONS)
 
     def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
         """See `Family`."""

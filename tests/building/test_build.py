@@ -216,6 +216,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(photographs, tmp_path)
         (("val_share=1.0",), "val_share=1.0"),
         (("contrast=nan",), "contrast=nan"),
         (("train=0", "val=0", "jnd=0"), "nothing to build"),
+        (("train=0", "splits=[mix]", "cnn=any"), "nothing to build: mix is for train alone"),
         (("workers=0",), "workers=0"),
     ],
 )
@@ -308,11 +309,24 @@ def test_autoencoders_distort_alone_and_next_to_the_traditional_ones(photographs
         rebuild(first, photographs)
 
 
+def test_the_two_candidates_of_a_triplet_are_of_two_autoencoders(photographs, autoencoders, tmp_path):
+    """Of one that adds no noise, both would be the very same image."""
+    out = build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={autoencoders}", "jnd=0", "val=0")
+    recipes = read_recipes(out / "2afc/train/cnn/recipes.parquet")
+    assert all({step.name for step in recipe.p0 + recipe.p1} == {"one", "two"} for recipe in recipes)
+    write_tiny(tmp_path / "alone/one")
+    with pytest.raises(UserError, match=r"one autoencoder alone distorts, and a triplet of 2afc/train/cnn takes two"):
+        build(photographs, tmp_path / "other", "splits=[mix,cnn]", f"cnn={tmp_path}/alone")
+    assert not (tmp_path / "other").exists()
+    build(photographs, tmp_path / "other", "splits=[mix]", f"cnn={tmp_path}/alone", "val=0", "jnd=0")
+
+
 def test_a_dataset_that_was_begun_with_other_autoencoders_is_refused(photographs, autoencoders, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_make_split", lambda *_: None)
     build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={autoencoders}")
     others = tmp_path / "others"
-    write_tiny(others / "three", seed=3)
+    for seed, name in ((3, "three"), (4, "four")):
+        write_tiny(others / name, seed=seed)
     with pytest.raises(UserError, match="was begun with cnn "):
         build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={others}")
     with pytest.raises(UserError, match="no autoencoders that distort"):
