@@ -14,8 +14,10 @@ from PIL import Image
 from lpips_repro.building import build as module
 from lpips_repro.building.build import build_dataset
 from lpips_repro.building.examples import rebuild
+from lpips_repro.building.patches import Crop
 from lpips_repro.building.recipes import read_recipes
 from lpips_repro.distortions import DISTORTIONS, paper_pairs
+from lpips_repro.distortions.family import Application
 from lpips_repro.errors import UserError
 from tests.building.conftest import FEW, build, digests, pixels, write_photographs
 from tests.cnn_distortions.tiny import write_tiny
@@ -59,6 +61,25 @@ def test_a_recipe_of_another_photograph_or_other_pixels_is_refused(built, photog
         rebuild(recipe, tmp_path / "other")
     with pytest.raises(UserError, match="000000: made again, it has other pixels"):
         rebuild(dataclasses.replace(recipe, crop=recipe.crop._replace(mirrored=not recipe.crop.mirrored)), photographs)
+
+
+@pytest.mark.parametrize(
+    ("edited", "message"),
+    [
+        ({"crop": Crop(5000, 0, 96, False)}, r"Crop\(left=5000, .*\) is no square of"),
+        ({"crop": Crop(0, -1, 96, False)}, "is no square of"),
+        ({"crop": Crop(0, 0, 0, False)}, "is no square of"),
+        ({"margin": -40}, "is no square of"),
+        ({"p1": (Application("other", "jpeg", {"severity": 0.5}, 1),)}, "no family 'other' of distortions: expected"),
+        ({"p1": (Application("traditional", "jpg", {"severity": 0.5}, 1),)}, "no distortion 'jpg'"),
+        ({"p1": (Application("traditional", "jpeg", {}, 1),)}, "severity None of jpeg"),
+        ({"p1": (Application("traditional", "jpeg", {"severity": "x"}, 1),)}, "severity x of jpeg"),
+    ],
+)
+def test_an_edited_recipe_that_nothing_can_be_made_of_is_named(built, photographs, edited, message):
+    recipe = dataclasses.replace(read_recipes(built / "2afc/val/traditional/recipes.parquet")[0], **edited)
+    with pytest.raises(UserError, match=message):
+        rebuild(recipe, str(photographs))
 
 
 def test_train_and_val_are_of_different_photographs(built):
