@@ -221,7 +221,7 @@ def test_those_that_are_not_trained_yet_are_counted(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_sweep_over_processes_that_is_killed_goes_on_and_keeps_what_is_finished(tmp_path):
-    words = ["count=6", "size=64", "perceptual=null", "device=cpu", "workers=1", f"store={tmp_path}/store"]
+    words = ["count=6", "size=16", "perceptual=null", "device=cpu", "workers=1", f"store={tmp_path}/store"]
     words += [f"experiments={tmp_path}/experiments", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     command = [sys.executable, "scripts/cnn_distortions.py", "--multirun", *words]
     process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
