@@ -1,5 +1,6 @@
 """From a folder of photographs to a dataset without judgments."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -141,8 +142,20 @@ def test_the_card_says_what_severities_are_and_holds_no_path(built, photographs)
         assert str(photographs) not in file and str(built) not in file
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(built, photographs, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 100)
+@contextlib.contextmanager
+def backwards(*_):
+    """A map that makes the last item first."""
+    yield lambda function, items: [function(item) for item in [*items][::-1]][::-1]
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_order_of_chunks(built, photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(module, "map_over_processes", backwards)
+    assert digests(build(photographs, tmp_path / "again")) == digests(built)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(built, photographs, tmp_path):
     assert digests(build(photographs, tmp_path / "again", "workers=2")) == digests(built)
 
 
