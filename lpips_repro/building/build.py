@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from lpips_repro.building.card import begin
+from lpips_repro.building.card import PHOTOGRAPHS, begin
 from lpips_repro.building.examples import (
     FAMILIES,
     Split,
@@ -129,6 +129,8 @@ def _check_families(cfg: BuildConfig, splits: Sequence[Split]) -> None:
 
 def _make_split(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph], run: Callable) -> None:
     folder, target = workplace_of(cfg, split), Path(cfg.out) / split.path
+    if not photographs:
+        raise UserError(f"{Path(cfg.out) / PHOTOGRAPHS}: no photograph of {split.phase} in it: restore the file")
     if not (folder / RECIPES).is_file():
         for name in (*IMAGE_FIELDS[split.kind], FINISHED):
             (folder / name).mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from lpips_repro.building.patches import Crop
 from lpips_repro.building.recipes import read_recipes
 from lpips_repro.distortions import DISTORTIONS, paper_pairs
 from lpips_repro.distortions.family import Application
+from lpips_repro.distortions.traditional import Traditional
 from lpips_repro.errors import UserError
 from tests.building.conftest import FEW, build, digests, pixels, write_photographs
 from tests.cnn_distortions.tiny import write_tiny
@@ -219,6 +220,36 @@ def test_photographs_that_come_or_go_are_another_dataset(built, tmp_path):
         build(more, built)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("dataset.json", "[]", "dataset.json: not readable as the card of a dataset: restore it"),
+        ("dataset.json", '{"settings": []}', "dataset.json: not readable as the card of a dataset: restore it"),
+        ("photographs.csv", "name\n", "photographs.csv: no photograph of train in it: restore the file"),
+        ("photographs.csv", "name,width\na,b\n", "photographs.csv: not readable"),
+    ],
+)
+def test_a_damaged_file_of_the_dataset_is_named(photographs, tmp_path, monkeypatch, file, content, message):
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_make_split", lambda *_: None)
+        build(photographs, tmp_path)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=message):
+        build(photographs, tmp_path)
+
+
+def test_a_dataset_begun_by_another_version_says_so_until_it_is_complete(photographs, built, tmp_path, monkeypatch):
+    begun = tmp_path / "begun"
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_make_split", lambda *_: None)
+        build(photographs, begun)
+    monkeypatch.setattr(Traditional, "digest", "0" * 64)
+    wanted = r"was begun with other code of the traditional distortions \(digest \w{12}, now 000000000000\): finish it"
+    with pytest.raises(UserError, match=wanted):
+        build(photographs, begun)
+    build(photographs, built)
+
+
 def test_a_photograph_that_changes_during_the_build_is_named(photographs, tmp_path, monkeypatch):
     images = shutil.copytree(photographs, tmp_path / "images")
     monkeypatch.setattr(module, "_make_split", lambda *_: None)
@@ -361,7 +392,7 @@ def test_a_dataset_that_was_begun_with_other_autoencoders_is_refused(photographs
     others = tmp_path / "others"
     for seed, name in ((3, "three"), (4, "four")):
         write_tiny(others / name, seed=seed)
-    with pytest.raises(UserError, match="was begun with cnn "):
+    with pytest.raises(UserError, match=r"was begun with other autoencoders \(digest \w{12}, now \w{12}\): finish it"):
         build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={others}")
     with pytest.raises(UserError, match="no autoencoders that distort"):
         build(photographs, tmp_path / "new", "splits=[cnn]", f"cnn={tmp_path}/missing")
