@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from lpips_repro.building.card import begin
+from lpips_repro.building.card import PHOTOGRAPHS, begin
 from lpips_repro.building.examples import (
+    FAMILIES,
     Split,
     draw_recipe,
     open_families,
@@ -76,8 +77,9 @@ def build_dataset(composed: DictConfig) -> Path:
     names = list_photographs(images)
     if out.resolve().is_relative_to(images.resolve()):
         raise UserError(f"out={out}: is in the folder of photographs, where it would be taken for more of them")
-    check_writable("out", out)
     splits = splits_of(cfg)
+    _check_families(cfg, splits)
+    check_writable("out", out)
     workers = cfg.workers or min(available_cores(), MOST_WORKERS)
     with exclusive(out), map_over_processes(workers, str(out), "workers") as run:
         photographs = begin(cfg, names, run)
@@ -113,8 +115,22 @@ def make_chunk(chunk: Chunk) -> int:
     return len(recipes)
 
 
+def _check_families(cfg: BuildConfig, splits: Sequence[Split]) -> None:
+    """UserError if there is one autoencoder alone: the candidates of a triplet are of two."""
+    families = open_families(cfg.cnn)
+    for split in splits:
+        own = FAMILIES[split.name]
+        if split.kind == "2afc" and len(own) == 1 and len(families[own[0]].names) < 2:
+            raise UserError(
+                f"cnn={cfg.cnn}: one autoencoder alone distorts, and a triplet of {split.path} takes two: train more of"
+                " them: `make cnn-distortions COUNT=96 IMAGES=FOLDER`"
+            )
+
+
 def _make_split(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph], run: Callable) -> None:
     folder, target = workplace_of(cfg, split), Path(cfg.out) / split.path
+    if not photographs:
+        raise UserError(f"{Path(cfg.out) / PHOTOGRAPHS}: no photograph of {split.phase} in it: restore the file")
     if not (folder / RECIPES).is_file():
         for name in (*IMAGE_FIELDS[split.kind], FINISHED):
             (folder / name).mkdir(parents=True, exist_ok=True)

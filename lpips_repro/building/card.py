@@ -23,6 +23,7 @@ from lpips_repro.versions import installed_version
 log = logging.getLogger(__name__)
 
 CARD, PHOTOGRAPHS = "dataset.json", "photographs.csv"
+WHAT = {"traditional": "code of the traditional distortions", "cnn": "autoencoders"}  # of which a card has a digest
 NAMED = 5  # photographs left out that the log names
 
 
@@ -78,16 +79,21 @@ def _check_same(cfg: BuildConfig, card: dict[str, Any]) -> None:
     try:
         known = json.loads(path.read_text())
         was = {**known["settings"], **known["photographs"], **known["made_with"]}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{path}: not readable as the card of a dataset: restore it, or set out=NEW") from error
-    now = {**card["settings"], **card["photographs"]}
-    if not is_complete(cfg):  # what is complete may have been made by another version
-        now |= card["made_with"]
-    for key, value in now.items():
+    for key, value in {**card["settings"], **card["photographs"]}.items():
         if was.get(key) != value:
             raise UserError(
                 f"{cfg.out}: was begun with {key} {was.get(key)}, now it is {value}: restore that, or set out=NEW for"
                 " another dataset"
+            )
+    for key, value in card["made_with"].items():
+        # What is complete may have been made by another version.
+        if was.get(key) != value and not is_complete(cfg):
+            what = f"{WHAT[key]} (digest" if key in WHAT else f"{key} (version"
+            raise UserError(
+                f"{cfg.out}: was begun with other {what} {str(was.get(key))[:12]}, now {str(value)[:12]}): finish it"
+                " with those, or set out=NEW for another dataset"
             )
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from lpips_repro.config.building import BuildConfig, Distortions
 from lpips_repro.datasets.packed import IMAGE_FIELDS
 from lpips_repro.distortions.family import Application, Family
 from lpips_repro.distortions.traditional import Traditional
-from lpips_repro.errors import UserError
+from lpips_repro.errors import UserError, expected
 from lpips_repro.images import read_rgb
 
 FAMILIES = {"traditional": ("traditional",), "cnn": ("cnn",), "mix": ("traditional", "cnn")}
@@ -80,10 +80,16 @@ def draw_recipe(
         p0, p1 = [], own[0].draw(rng, *cfg.severity_jnd)
     else:
         p0, p1 = (family.draw(rng, *cfg.severity_2afc) for family in (own[0], own[-1]))
+        while _without_seeds(p0) == _without_seeds(p1):  # most autoencoders would make the very same image of both
+            p1 = own[-1].draw(rng, *cfg.severity_2afc)
         if rng.random() < 0.5:
             p0, p1 = p1, p0
     place = (split.path, f"{index:06d}", of.name, of.sha256)
     return Recipe(*place, crop, cfg.size, cfg.margin, tuple(p0), tuple(p1))
+
+
+def _without_seeds(applied: Sequence[Application]) -> list[Application]:
+    return [application._replace(seed=0) for application in applied]
 
 
 def render(recipe: Recipe, image: np.ndarray, families: Mapping[str, Family]) -> dict[str, np.ndarray]:
@@ -95,7 +101,10 @@ def render(recipe: Recipe, image: np.ndarray, families: Mapping[str, Family]) ->
         distorted = patch
         for application in applied[field]:
             if application.family not in families:
-                raise UserError(f"{recipe.split}/{recipe.name}: distorted by autoencoders: cnn=FOLDER names theirs")
+                why = f"no family {application.family!r} of distortions: {expected(application.family, families)}"
+                if application.family == "cnn":
+                    why = "distorted by autoencoders: cnn=FOLDER names theirs"
+                raise UserError(f"{recipe.split}/{recipe.name}: {why}")
             distorted = families[application.family].apply(distorted, application)
         middle = without_margin(distorted, recipe.margin)
         found[field] = np.rint(np.clip(middle, 0, 1) * 255).astype(np.uint8)
@@ -110,7 +119,7 @@ def with_digest(recipe: Recipe, images: Mapping[str, np.ndarray]) -> Recipe:
     return dataclasses.replace(recipe, pixels_sha256=sha.hexdigest())
 
 
-def rebuild(recipe: Recipe, images: Path, cnn: str | None = None) -> dict[str, np.ndarray]:
+def rebuild(recipe: Recipe, images: str | Path, cnn: str | None = None) -> dict[str, np.ndarray]:
     """Make an example again from its recipe.
 
         recipe = read_recipes(Path("mine/2afc/train/traditional/recipes.parquet"))[0]
@@ -125,9 +134,14 @@ def rebuild(recipe: Recipe, images: Path, cnn: str | None = None) -> dict[str, n
         Images uint8 (size, size, 3) by field: ref, p0, p1 (2AFC) or p0, p1 (JND).
 
     Raises:
-        UserError: if the photograph is missing or another one, or the pixels are not those that were built.
+        UserError: if the photograph is missing or another one, nothing can be made of the recipe, or the pixels are not
+            those that were built.
     """
-    found = render(recipe, read_photograph(images, recipe.image, recipe.image_sha256), open_families(cnn))
+    image = read_photograph(Path(images), recipe.image, recipe.image_sha256)
+    (height, width, _), (left, top, side, _) = image.shape, recipe.crop
+    if not (0 <= left <= width - side and 0 <= top <= height - side and side >= recipe.size + 2 * recipe.margin > 0):
+        raise UserError(f"{recipe.split}/{recipe.name}: {recipe.crop} is no square of {recipe.image}: restore the file")
+    found = render(recipe, image, open_families(cnn))
     if recipe.pixels_sha256 and with_digest(recipe, found).pixels_sha256 != recipe.pixels_sha256:
         raise UserError(
             f"{recipe.split}/{recipe.name}: made again, it has other pixels: its file of recipes says with which"

@@ -2,8 +2,8 @@
 
 Photographs are looked at in an order that depends on the seed, until there is one for every example. Left out, with the
 reason, are those that cannot be decoded, that are too small for a patch with its margin, in which a hundred random
-patches have too little contrast, or that show the very pixels of another one. Of those that are left, a share is for
-val alone. Which ones depends on their pixels and the seed, not on their names.
+patches have too little contrast, or that show the very pixels of another one, of whatever format and depth. Of those
+that are left, a share is for val alone. Which ones depends on their pixels and the seed, not on their names.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from lpips_repro.building.patches import TRIES, find_patch
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.errors import UserError
 from lpips_repro.images import read_rgb
-from lpips_repro.photographs.crops import photographs_in
+from lpips_repro.photographs.crops import SUFFIXES, photographs_in
 from lpips_repro.progress import Progress
 
 BATCH = 64  # photographs looked at before it is asked whether they are enough
@@ -31,7 +31,7 @@ class Photograph:
         name: path of the file in the folder of photographs.
         phase: "train" or "val", or "" if it is left out; why: the reason for that.
         width, height: in pixels, 0 if it cannot be decoded.
-        sha256: of the file; pixels: SHA-256 of the decoded pixels.
+        sha256: of the file; pixels: SHA-256 of the decoded pixels, in 8 bits.
     """
 
     name: str
@@ -51,7 +51,7 @@ def list_photographs(folder: Path) -> list[str]:
     """The names of the photographs in a folder and the folders in it, sorted; UserError if there is none."""
     names = [file.relative_to(folder).as_posix() for file in photographs_in(folder)]
     if not names:
-        raise UserError(f"{folder}: no photographs in it and the folders in it")
+        raise UserError(f"{folder}: no photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it")
     return names
 
 
@@ -90,7 +90,7 @@ def examine(cfg: BuildConfig, name: str) -> Photograph:
         text = str(error).removeprefix(f"{path}: ")
         return Photograph(name, why=f"cannot be decoded: {text.partition(': ')[0]}")
     height, width, _ = image.shape
-    found = Photograph(name, "", "", width, height, _digest(content), _digest(f"{image.shape}".encode(), image.data))
+    found = Photograph(name, "", "", width, height, _digest(content), _digest_of_pixels(image))
     if min(width, height) < cfg.padded:
         return replace(found, why=f"too small: less than {cfg.padded} pixels a side")
     rng = np.random.default_rng(int(found.pixels[:16], 16))
@@ -118,14 +118,21 @@ def _with_phases(cfg: BuildConfig, seen: Sequence[Photograph]) -> list[Photograp
         left_out = [f"{one.name} ({one.why})" for one in seen if one.why]
         named = f": left out: {', '.join(left_out[:5])}{', ...' if len(left_out) > 5 else ''}" if left_out else ""
         raise UserError(
-            f"{cfg.images}: {len(usable)} of {len(seen)} photographs can be used: expected at least {needed}, as train"
-            f" and val have none in common{named}"
+            f"{cfg.images}: {len(usable)} of {len(seen)} photographs can be used: expected at least {needed}"
+            f"{', as train and val have none in common' if needed > 1 else ''}{named}"
         )
     for_val = min(max(round(cfg.val_share * len(usable)), 1), len(usable) - 1)
     if needed == 1:
         for_val = 0 if cfg.train else len(usable)
     phases = {one.name: "val" if place < for_val else "train" for place, one in enumerate(usable)}
     return [replace(one, phase=phases.get(one.name, "")) for one in seen]
+
+
+def _digest_of_pixels(image: np.ndarray) -> str:
+    """Of pixels uint8 or uint16 (H, W, 3) in 8 bits: a picture is the same one if it is also kept in 16 bits."""
+    if image.dtype == np.uint16:
+        image = np.rint(image / np.float32(257)).astype(np.uint8)
+    return _digest(f"{image.shape}".encode(), image.data)
 
 
 def _digest(*parts: bytes | memoryview) -> str:

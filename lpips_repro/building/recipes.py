@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 
 from lpips_repro.building.patches import Crop
+from lpips_repro.datasets.packed import IMAGE_FIELDS
 from lpips_repro.distortions.family import Application
 from lpips_repro.errors import UserError
 from lpips_repro.files import new_file
@@ -112,8 +113,26 @@ def _row(recipe: Recipe) -> dict[str, Any]:
 
 
 def _recipe(row: dict[str, Any]) -> Recipe:
+    _check_values(row)
     crop = Crop(**{key: row.pop(key) for key in Crop._fields})
     for candidate in ("p0", "p1"):
-        steps = ({**step, "parameters": json.loads(step["parameters"])} for step in row[candidate])
-        row[candidate] = tuple(Application(**step) for step in steps)
-    return Recipe(crop=crop, **row)
+        row[candidate] = tuple(map(_application, row[candidate]))
+    recipe = Recipe(crop=crop, **row)
+    if recipe.kind not in IMAGE_FIELDS:
+        raise ValueError(f"split {recipe.split}: expected 2afc/... or jnd/...")
+    return recipe
+
+
+def _application(step: dict[str, Any]) -> Application:
+    _check_values(step)
+    parameters = json.loads(step["parameters"])
+    if not isinstance(parameters, dict) or step["seed"] < 0:
+        raise ValueError(f"{step['name']} with parameters {step['parameters']} and seed {step['seed']}")
+    return Application(**{**step, "parameters": parameters})
+
+
+def _check_values(row: dict[str, Any]) -> None:
+    """ValueError if a value is missing, which Parquet allows."""
+    for name, value in row.items():
+        if value is None:
+            raise ValueError(f"no {name}")

@@ -41,14 +41,19 @@ def simulate(composed: DictConfig) -> None:
     """
     cfg = parse(composed, SimulateConfig)
     root = Path(cfg.out)
-    phases = [phase for phase in PHASES if any((root / kind / phase).is_dir() for kind in IMAGE_FIELDS)]
-    splits = [split for phase in phases or PHASES for split in find_splits(root, phase, judged=False)]
-    labels = {split.path: _label(cfg, split) for split in splits}
+    _splits(root)  # what is no dataset is refused before a lock is put into it
     with exclusive(root):
+        splits = _splits(root)  # those, too, that another process was making
+        labels = {split.path: _label(cfg, split) for split in splits}
         missing = [split for split in splits if not _is_judged(split, labels[split.path])]
         for split in missing:
             _judge(cfg, split, labels[split.path])
     print(f"{root}: {len(missing)} of {len(splits)} splits judged now. {NOTE}")
+
+
+def _splits(root: Path) -> list[SplitFolder]:
+    phases = [phase for phase in PHASES if any((root / kind / phase).is_dir() for kind in IMAGE_FIELDS)]
+    return [split for phase in phases or PHASES for split in find_splits(root, phase, judged=False)]
 
 
 def _label(cfg: SimulateConfig, split: SplitFolder) -> dict[str, Any]:

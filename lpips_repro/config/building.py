@@ -59,6 +59,8 @@ class BuildConfig:
             )
         if not self.train + self.val + self.jnd:
             raise UserError("train=0 val=0 jnd=0: nothing to build: expected an example of at least one of them")
+        if names == ["mix"] and not self.train:
+            raise UserError("splits=[mix] train=0: nothing to build: mix is for train alone")
 
     @property
     def padded(self) -> int:

@@ -1,5 +1,6 @@
 """What a family of distortions gives, so that examples can be made with it and made again from their recipes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -29,6 +30,10 @@ class Family(Protocol):
     @property
     def digest(self) -> str:
         """What changes if an application may give other pixels."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of its distortions."""
 
     def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
         """Draw one distortion or a sequence.

@@ -13,7 +13,8 @@ from lpips_repro.distortions.registry import Amount, draw_sign, register_distort
 SHIFT = 7.0  # length of the shift at severity 1
 ROTATION, STRETCH, SHEAR = np.deg2rad(20), 0.25, 0.25  # angle, log of the factor, and slope of the affine at severity 1
 CORNER = 0.16  # largest displacement of a corner at severity 1, as a share of the shorter side
-WARP, WARP_GRID = 5.0, 16  # largest displacement of a grid node at severity 1, and the nodes' distance
+WARP = 5.0  # largest displacement of a grid node at severity 1
+WARP_GRID = 16  # a side of n pixels has n // 16 + 2 nodes: they are 12 pixels apart at 96, almost 16 in large images
 GHOST = 0.5  # weight of the second image at severity 1
 GHOST_DISTANCE = (2.0, 8.0)  # how far it lies
 ABERRATION = 3.5  # displacement of red against green, and of green against blue, at severity 1
@@ -68,13 +69,13 @@ def homography(image: np.ndarray, severity: float, rng: np.random.Generator) -> 
 
 @register_distortion("spatial", DISPLACEMENT)
 def linear_warp(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Displace the nodes of a 16-pixel grid by up to 5 pixels, linear between them: creases at the grid lines."""
+    """Displace the nodes of a grid of 10 to 16 pixels by up to 5 pixels, linear between them: creases at its lines."""
     return _warp(image, severity, rng, cv2.INTER_LINEAR)
 
 
 @register_distortion("spatial", DISPLACEMENT)
 def cubic_warp(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Displace the nodes of a 16-pixel grid by up to 5 pixels, cubic between them: smooth waves."""
+    """Displace the nodes of a grid of 10 to 16 pixels by up to 5 pixels, cubic between them: smooth waves."""
     return _warp(image, severity, rng, cv2.INTER_CUBIC)
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from lpips_repro.distortions.compose import distort, draw_steps
 from lpips_repro.distortions.family import Application
+from lpips_repro.distortions.registry import DISTORTIONS
+from lpips_repro.errors import UserError
 
 
 class Traditional:
@@ -23,14 +25,22 @@ class Traditional:
             sha.update(file.read_bytes())
         return sha.hexdigest()
 
+    @property
+    def names(self) -> list[str]:
+        """See `Family`."""
+        return sorted(DISTORTIONS)
+
     def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
         """See `Family`."""
         steps = draw_steps(rng, low, high)
         return [Application(self.name, name, {"severity": severity}, _seed(rng)) for name, severity in steps]
 
     def apply(self, image: np.ndarray, application: Application) -> np.ndarray:
-        """See `Family`."""
-        return distort(image, [(application.name, float(application.parameters["severity"]))], application.seed)
+        """See `Family`; UserError for a distortion that there is not, or a severity that is no number in [0, 1]."""
+        severity = application.parameters.get("severity")
+        if not isinstance(severity, float | int):
+            raise UserError(f"severity {severity} of {application.name}: expected a number in [0, 1]")
+        return distort(image, [(application.name, severity)], application.seed)
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -15,8 +15,11 @@ from PIL import Image
 from lpips_repro.building import build as module
 from lpips_repro.building.build import build_dataset
 from lpips_repro.building.examples import rebuild
+from lpips_repro.building.patches import Crop
 from lpips_repro.building.recipes import read_recipes
 from lpips_repro.distortions import DISTORTIONS, paper_pairs
+from lpips_repro.distortions.family import Application
+from lpips_repro.distortions.traditional import Traditional
 from lpips_repro.errors import UserError
 from tests.building.conftest import FEW, build, digests, pixels, write_photographs
 from tests.cnn_distortions.tiny import write_tiny
@@ -60,6 +63,25 @@ def test_a_recipe_of_another_photograph_or_other_pixels_is_refused(built, photog
         rebuild(recipe, tmp_path / "other")
     with pytest.raises(UserError, match="000000: made again, it has other pixels"):
         rebuild(dataclasses.replace(recipe, crop=recipe.crop._replace(mirrored=not recipe.crop.mirrored)), photographs)
+
+
+@pytest.mark.parametrize(
+    ("edited", "message"),
+    [
+        ({"crop": Crop(5000, 0, 96, False)}, r"Crop\(left=5000, .*\) is no square of"),
+        ({"crop": Crop(0, -1, 96, False)}, "is no square of"),
+        ({"crop": Crop(0, 0, 0, False)}, "is no square of"),
+        ({"margin": -40}, "is no square of"),
+        ({"p1": (Application("other", "jpeg", {"severity": 0.5}, 1),)}, "no family 'other' of distortions: expected"),
+        ({"p1": (Application("traditional", "jpg", {"severity": 0.5}, 1),)}, "no distortion 'jpg'"),
+        ({"p1": (Application("traditional", "jpeg", {}, 1),)}, "severity None of jpeg"),
+        ({"p1": (Application("traditional", "jpeg", {"severity": "x"}, 1),)}, "severity x of jpeg"),
+    ],
+)
+def test_an_edited_recipe_that_nothing_can_be_made_of_is_named(built, photographs, edited, message):
+    recipe = dataclasses.replace(read_recipes(built / "2afc/val/traditional/recipes.parquet")[0], **edited)
+    with pytest.raises(UserError, match=message):
+        rebuild(recipe, str(photographs))
 
 
 def test_train_and_val_are_of_different_photographs(built):
@@ -198,6 +220,36 @@ def test_photographs_that_come_or_go_are_another_dataset(built, tmp_path):
         build(more, built)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("dataset.json", "[]", "dataset.json: not readable as the card of a dataset: restore it"),
+        ("dataset.json", '{"settings": []}', "dataset.json: not readable as the card of a dataset: restore it"),
+        ("photographs.csv", "name\n", "photographs.csv: no photograph of train in it: restore the file"),
+        ("photographs.csv", "name,width\na,b\n", "photographs.csv: not readable"),
+    ],
+)
+def test_a_damaged_file_of_the_dataset_is_named(photographs, tmp_path, monkeypatch, file, content, message):
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_make_split", lambda *_: None)
+        build(photographs, tmp_path)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=message):
+        build(photographs, tmp_path)
+
+
+def test_a_dataset_begun_by_another_version_says_so_until_it_is_complete(photographs, built, tmp_path, monkeypatch):
+    begun = tmp_path / "begun"
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_make_split", lambda *_: None)
+        build(photographs, begun)
+    monkeypatch.setattr(Traditional, "digest", "0" * 64)
+    wanted = r"was begun with other code of the traditional distortions \(digest \w{12}, now 000000000000\): finish it"
+    with pytest.raises(UserError, match=wanted):
+        build(photographs, begun)
+    build(photographs, built)
+
+
 def test_a_photograph_that_changes_during_the_build_is_named(photographs, tmp_path, monkeypatch):
     images = shutil.copytree(photographs, tmp_path / "images")
     monkeypatch.setattr(module, "_make_split", lambda *_: None)
@@ -229,6 +281,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(photographs, tmp_path)
         (("val_share=1.0",), "val_share=1.0"),
         (("contrast=nan",), "contrast=nan"),
         (("train=0", "val=0", "jnd=0"), "nothing to build"),
+        (("train=0", "splits=[mix]", "cnn=any"), "nothing to build: mix is for train alone"),
         (("workers=0",), "workers=0"),
     ],
 )
@@ -321,12 +374,25 @@ def test_autoencoders_distort_alone_and_next_to_the_traditional_ones(photographs
         rebuild(first, photographs)
 
 
+def test_the_two_candidates_of_a_triplet_are_of_two_autoencoders(photographs, autoencoders, tmp_path):
+    """Of one that adds no noise, both would be the very same image."""
+    out = build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={autoencoders}", "jnd=0", "val=0")
+    recipes = read_recipes(out / "2afc/train/cnn/recipes.parquet")
+    assert all({step.name for step in recipe.p0 + recipe.p1} == {"one", "two"} for recipe in recipes)
+    write_tiny(tmp_path / "alone/one")
+    with pytest.raises(UserError, match=r"one autoencoder alone distorts, and a triplet of 2afc/train/cnn takes two"):
+        build(photographs, tmp_path / "other", "splits=[mix,cnn]", f"cnn={tmp_path}/alone")
+    assert not (tmp_path / "other").exists()
+    build(photographs, tmp_path / "other", "splits=[mix]", f"cnn={tmp_path}/alone", "val=0", "jnd=0")
+
+
 def test_a_dataset_that_was_begun_with_other_autoencoders_is_refused(photographs, autoencoders, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_make_split", lambda *_: None)
     build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={autoencoders}")
     others = tmp_path / "others"
-    write_tiny(others / "three", seed=3)
-    with pytest.raises(UserError, match="was begun with cnn "):
+    for seed, name in ((3, "three"), (4, "four")):
+        write_tiny(others / name, seed=seed)
+    with pytest.raises(UserError, match=r"was begun with other autoencoders \(digest \w{12}, now \w{12}\): finish it"):
         build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={others}")
     with pytest.raises(UserError, match="no autoencoders that distort"):
         build(photographs, tmp_path / "new", "splits=[cnn]", f"cnn={tmp_path}/missing")

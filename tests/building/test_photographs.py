@@ -3,6 +3,7 @@
 import csv
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -107,8 +108,17 @@ def test_too_few_photographs_are_one_error_that_names_those_left_out(tmp_path):
     with pytest.raises(UserError, match="no such folder of photographs"):
         choose(folder)
     folder.mkdir()
-    with pytest.raises(UserError, match="no photographs in it"):
+    with pytest.raises(UserError, match=r"no photographs \(.bmp, .jpeg, .*\) in it"):
         choose(folder)
+
+
+def test_a_picture_that_is_also_kept_in_16_bits_is_used_once(tmp_path):
+    folder = write_photographs(tmp_path / "twice", 3)
+    pixels = np.asarray(Image.open(folder / "0.png"))
+    cv2.imwrite(str(folder / "deep.png"), pixels[..., ::-1] * np.uint16(257))
+    left_out = {one.name: one.why for one in choose(folder) if one.why}
+    (used,) = {"0.png", "deep.png"} - {*left_out}
+    assert {*left_out.values()} == {f"the same picture as {used}"}
 
 
 def test_gray_deep_and_transparent_photographs_are_used(tmp_path):

@@ -55,6 +55,26 @@ def test_another_table_is_named(tmp_path):
         read_recipes(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize(
+    ("edited", "message"),
+    [
+        ({"left": None}, "no left"),
+        ({"split": "other/val/x"}, "split other/val/x"),
+        ({"p0": [{"family": "traditional", "name": "jpeg", "parameters": "[1]", "seed": 1}]}, "jpeg with parameters"),
+        ({"p0": [{"family": "traditional", "name": "jpeg", "parameters": "{}", "seed": -1}]}, "seed -1"),
+        ({"p0": [{"family": "traditional", "name": "jpeg", "parameters": None, "seed": 1}]}, "no parameters"),
+    ],
+)
+def test_an_edited_row_that_is_no_recipe_is_named(tmp_path, edited, message):
+    path = tmp_path / "a.parquet"
+    write_recipes(path, RECIPES)
+    table = parquet.read_table(path)
+    rows = [{**row, **edited} for row in table.to_pylist()]
+    parquet.write_table(table.from_pylist(rows, schema=table.schema), path)
+    with pytest.raises(UserError, match=f"a.parquet: no readable file of recipes .*{message}"):
+        read_recipes(path)
+
+
 def test_without_pyarrow_the_remedy_is_said(monkeypatch):
     monkeypatch.setattr(module, "pa", None)
     with pytest.raises(UserError, match=r"takes pyarrow: pip install 'lpips_repro\[build\]'"):

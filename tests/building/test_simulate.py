@@ -1,5 +1,6 @@
 """A dataset without judgments is refused, and simulated ones are labeled wherever they go."""
 
+import contextlib
 import csv
 import json
 import shutil
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lpips_repro.building import simulate as module
 from lpips_repro.building.simulate import simulate
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.datasets.mini.observers import choose_probability, perceptual_distance
@@ -47,6 +49,20 @@ def test_without_judgments_it_is_refused_with_the_command_that_simulates_them(bu
             ).data,
             *phases,
         )
+
+
+def test_splits_that_a_build_finishes_while_it_is_waited_for_are_judged_too(dataset, monkeypatch, capsys):
+    split = dataset / "jnd/val/traditional"
+    split.rename(dataset / "later")
+
+    @contextlib.contextmanager
+    def waited(root):
+        (dataset / "later").rename(split)
+        yield
+
+    monkeypatch.setattr(module, "exclusive", waited)
+    run(dataset)
+    assert "3 of 3 splits judged now" in capsys.readouterr().out
 
 
 def test_judgments_are_shares_of_votes_labeled_simulated(dataset, capsys):

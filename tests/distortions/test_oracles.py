@@ -189,6 +189,18 @@ def test_warps_move_pixels_by_their_stated_amount_at_most(name, severity):
     assert (np.median(bends) < 0.05 * bends.max()) == (name == "linear_warp")
 
 
+@pytest.mark.parametrize(("side", "apart"), [(96, 12), (512, 15.06)])
+def test_creases_of_the_linear_warp_are_as_far_apart_as_stated(side, apart):
+    y, x = np.mgrid[0:side, 0:side] / side
+    ramps = np.stack([x, y, x], axis=2).astype(np.float32)
+    moved = middle(distort(ramps, [("linear_warp", 0.1)], 1) - ramps, 24)[..., 0] * side
+    bends = np.abs(np.diff(moved, n=2, axis=1)).mean(axis=0)
+    places = np.flatnonzero(bends > 0.35 * bends.max()) + 24 + 1  # the middle one of three columns
+    node = (places + 0.5) / apart - 0.5
+    assert np.abs(node - np.round(node)).max() * apart <= 1
+    assert len({*np.round(node)}) >= 0.8 * (side - 48) / apart
+
+
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_lab_distortions_change_scikit_images_lab_by_their_stated_amount(smooth, severity):
     """On colors from the middle of the gamut. A unit is just visible."""
