@@ -7,6 +7,7 @@ from lpips_repro.config import (
     DatasetConfig,
     Device,
     EvaluateConfig,
+    PaperConfig,
     SparsityConfig,
     TrainConfig,
     WeightsConfig,
@@ -42,6 +43,7 @@ def test_every_experiment_composes_with_the_script_that_its_first_lines_name(exp
         "train": ("train", TrainConfig),
         "eval-tables": ("evaluate", EvaluateConfig),
         "demo": ("evaluate", EvaluateConfig),
+        "paper": ("paper", PaperConfig),
         "sparsity": ("sparsity", SparsityConfig),
     }[target]
     parse(settings(config, f"experiment={experiment}"), schema)

@@ -34,7 +34,7 @@ def ended(monkeypatch, config, *words):
         ("train", "variant=[lin]", "variant=[lin]: expected one name, as variant=lin"),
         ("train", "data=[mini,folder]", "data=[mini,folder]: expected one name, as data=mini"),
         ("evaluate", "data=null", "data=null: expected one of bapps"),
-        ("evaluate", "metric=null", "metric=null: expected one of fsimc"),
+        ("evaluate", "metric=null", "metric=null: expected one of dists"),
         ("pretrain", "task=null", "task=null: expected one of bigan"),
         ("dataset", "data=5", "data=5: expected one of bapps"),
         ("train", "net=vgg16", "net=vgg16: expected one of alex, "),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lpips_repro.config import EvaluateConfig, parse
-from lpips_repro.evaluation.run import COMPILE_FROM, _compiled, evaluate
+from lpips_repro.evaluation.run import COMPILE_FROM, compiled_for, evaluate
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.folders import make_split
@@ -67,11 +67,20 @@ def test_dtype_and_compilation_are_named_in_the_table_and_kept_apart(tmp_path, w
     assert len([*(tmp_path / "e/distances").rglob("ssim*.csv")]) == 2 * 2
 
 
+class Examples(list):
+    """A split of so many examples of one size."""
+
+    pixels = 64 * 64
+
+    def __init__(self, count):
+        super().__init__([None] * count)
+
+
 def test_compilation_waits_for_data_that_are_worth_it():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
 
     def compiled(examples, device=cpu, *overrides):
-        return _compiled(parse(settings("evaluate", *overrides), EvaluateConfig), device, examples)
+        return compiled_for(parse(settings("evaluate", *overrides), EvaluateConfig), device, [Examples(examples)])
 
     assert compiled(COMPILE_FROM)
     assert not compiled(COMPILE_FROM - 1)
@@ -83,7 +92,7 @@ def test_compilation_waits_for_data_that_are_worth_it():
 def test_without_a_compiler_the_automatic_choice_goes_on_and_says_so(monkeypatch, caplog):
     monkeypatch.setattr("lpips_repro.evaluation.run.why_not", lambda device: "no compiler")
     cfg = parse(settings("evaluate"), EvaluateConfig)
-    assert not _compiled(cfg, torch.device("cpu"), COMPILE_FROM)
+    assert not compiled_for(cfg, torch.device("cpu"), [Examples(COMPILE_FROM)])
     assert "not compiled, though with 20000 examples it would pay: no compiler" in caplog.text
 
 

@@ -66,6 +66,7 @@ def way(tmp_path, monkeypatch):
     """The way of the row of l2-rgb in twoafc.csv; its CSV is written."""
     monkeypatch.delitem(PROTOCOLS, "2afc-likelihood")  # a table of its own
     monkeypatch.setattr("lpips_repro.evaluation.run.differences_of", lambda *_: [])  # a file of its own
+    monkeypatch.setattr("lpips_repro.evaluation.run.shown_table", lambda *_: "")  # on the terminal
     monkeypatch.setattr("lpips_repro.evaluation.methods.metrics.TRIAL_SIZES", ())  # of random images, of no row
     make_split(tmp_path / "data", split="cnn", count=4)
     data = ("data=folder", f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "data.workers=1")

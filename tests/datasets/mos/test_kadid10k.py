@@ -148,7 +148,7 @@ def test_its_table_does_not_stay_next_to_those_of_another_dataset(tmp_path):
     where = (f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed")
     evaluate(settings("evaluate", "data=folder", *where, *shared))
     assert sorted((tmp_path / "experiments/shared").glob("*.csv")) == [
-        tmp_path / f"experiments/shared/{name}.csv" for name in ("scores", "twoafc", "twoafc_likelihood")
+        tmp_path / f"experiments/shared/{name}.csv" for name in ("differences", "scores", "twoafc", "twoafc_likelihood")
     ]
     (kept,) = (tmp_path / "experiments").glob("shared-*")
     assert {path.name for path in kept.iterdir()} >= {"kadid10k.csv", "kadid10k.md", "kadid10k.tex", "scores.csv"}
