@@ -266,5 +266,5 @@ def test_damaged_files_are_read_or_an_error_of_one_line(tmp_path, colors, kind):
 
 
 def test_a_background_that_is_no_color_is_an_error(tmp_path, colors):
-    with pytest.raises(UserError, match="background=whit: expected a color"):
-        read_rgb(save(tmp_path / "a.png", colors), "whit")
+    with pytest.raises(UserError, match="background=nocolor: expected a color"):
+        read_rgb(save(tmp_path / "a.png", colors), "nocolor")

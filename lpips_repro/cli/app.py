@@ -3,6 +3,7 @@
 What needs PyTorch is imported inside the commands: help and shell completion do without it.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,6 @@ app = typer.Typer(
     name="lpips-repro",
     help="Distances of images: LPIPS and the metrics that its paper compares with.",
     epilog=EXAMPLES,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,11 +35,17 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def program(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def program(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     """Distances of images: LPIPS and the metrics that its paper compares with."""
     if version:
         print(package_version(OWN))
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
 
 
 @app.command(

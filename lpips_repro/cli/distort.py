@@ -16,7 +16,6 @@ from lpips_repro.distortions import DISTORTIONS, Step
 from lpips_repro.distortions import distort as apply
 from lpips_repro.errors import UserError, check_utf8
 from lpips_repro.files import write_whole
-from lpips_repro.images import read_rgb
 
 EPILOG = "Example: lpips-repro distort photo.jpg --with gaussian_blur --with jpeg --severity 0.6 -o out.png"
 
@@ -50,6 +49,8 @@ def distort(
     steps = steps_of(names, severity or [0.5])
     options.check_output(output, (".png",))
     check_utf8(str(image))
+    from lpips_repro.images import read_rgb  # here, for it needs PyTorch: see `lpips_repro.cli.app`
+
     pixels = read_rgb(image, background)
     try:
         found = apply(pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max), steps, seed)

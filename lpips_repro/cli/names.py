@@ -1,22 +1,13 @@
-"""The names of methods, known without PyTorch, so that the shell completes them at once."""
+"""The names of methods: those that the shell completes, and the table of all."""
 
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
 
-from omegaconf import OmegaConf
 from tabulate import tabulate
 
+from lpips_repro.config.named import in_configs
 from lpips_repro.config.paths import CONFIGS
 
 DEFAULT = "alex"
-
-
-@cache
-def in_configs(group: str) -> dict[str, tuple[str, Any]]:
-    """The metrics or networks in `configs/` by name: {"l2-rgb": ("l2_rgb", settings), ...}, with the file of each."""
-    files = sorted((CONFIGS / group).glob("*.yaml"))
-    return {str(name): (file.stem, one) for file in files for name, one in OmegaConf.load(file).items()}
 
 
 def complete_name(incomplete: str) -> list[str]:

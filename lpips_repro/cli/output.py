@@ -113,13 +113,14 @@ def _numbers(record: Record) -> Record:
     return {key: number(value) if isinstance(value, float) else value for key, value in record.items()}
 
 
-def means_of(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """The mean value and distance of each method."""
+def means_of(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """The mean value and distance of each method, and of how many pairs."""
     by_label: dict[str, list[Record]] = {}
     for record in records:
         by_label.setdefault(record["metric"], []).append(record)
     return {
         label: {key: statistics.fmean(one[key] for one in found) for key in ("value", "distance")}
+        | {"pairs": len(found)}
         for label, found in by_label.items()
     }
 
@@ -146,6 +147,8 @@ def _pairs(records: Sequence[Record]) -> list[Sequence[Any]]:
         times[ref, image, label] += 1
     rows: list[Sequence[Any]] = [[ref, image, *map(found.get, means)] for (ref, image, _), found in pairs.items()]
     if len(pairs) > 1:
-        rows.append([f"mean of {len(pairs)}", "", *(both["value"] for both in means.values())])
+        counts = [str(both["pairs"]) for both in means.values()]  # of some pairs a method may have none
+        label = f"mean of {counts[0] if len({*counts}) == 1 else ', '.join(counts)}"
+        rows.append([label, "", *(both["value"] for both in means.values())])
     similar = {record["metric"] for record in records if record["value"] != record["distance"]}
     return [("ref", "image", *(f"{label} (similarity)" if label in similar else label for label in means)), *rows]

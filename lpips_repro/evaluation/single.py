@@ -111,7 +111,7 @@ def evaluate(
         method: a function (x, y) of two batches of RGB images, float32 (N, 3, H, W), that returns N distances (a tensor
             or array of N values in any shape, larger for less similar images); a module that is called so, such as
             `lpips_repro.LPIPS` or the released `lpips.LPIPS`; a function of `lpips_repro.metrics`, whose similarities
-            count as in the tables; or the label of a row of these, as in "ssim", "alex" or "alex-off_the_shelf-v0.0".
+            count as in the tables; or a name, such as "ssim", "alex-off_the_shelf-v0.0", "piq/mdsi" or "mine.py:mine".
         split: the folder of a split, a name such as "mini/val/traditional", or a split: see `find_split`.
         protocol: "2afc", "2afc-likelihood", "jnd" or "mos".
         input_range: least and largest value of the images that a function takes. Those of `lpips_repro.metrics` and
@@ -184,10 +184,16 @@ def _ready(
         raise UserError(f"input_range={input_range}: expected the least and the largest value, as in (0, 1)")
 
     def pair(x: Tensor, y: Tensor) -> Tensor:
-        values = torch.as_tensor(method(low + (high - low) * x, low + (high - low) * y))
+        found = method(low + (high - low) * x, low + (high - low) * y)
+        try:
+            values = torch.as_tensor(found)
+        except (TypeError, ValueError, RuntimeError) as error:
+            what = type(found).__name__
+            raise UserError(f"{label}: returned a {what}: expected a tensor or array of {len(x)} values") from error
         return values.reshape(-1) if values.numel() == len(x) else values  # as (N, 1, 1, 1) of the released package
 
-    return getattr(method, "__name__", type(method).__name__), Distance(of_pairs(pair), {})
+    label = getattr(method, "__name__", type(method).__name__)
+    return label, Distance(of_pairs(pair), {})
 
 
 def _run(

@@ -28,8 +28,12 @@ def register_metric(
         to_distance: turns the function's value into a distance, where a larger value means more similar.
 
     Raises:
-        UserError: for what is no function, such as a module or a partial: its file would not show what it computes.
+        UserError: for what is no function, such as a module or a partial: its file would not show what it computes; for
+            a `to_distance` that cannot be called.
     """
+    if not callable(to_distance):
+        what = f"to_distance={to_distance!r}"
+        raise UserError(f"register_metric: {what}: expected a function; a metric has the name of its own function")
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if not inspect.isfunction(function):

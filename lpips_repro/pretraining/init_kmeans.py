@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 SIZE = 227  # of the crops: Caffe's own
 HELD_OUT = 64  # crops of photographs that give nothing else, for the rates on them
-CODE = tuple(f"pretraining/{name}.py" for name in ("images", "init_kmeans", "kmeans", "rates_of_change"))
+CODE = (
+    "photographs/crops.py",
+    *(f"pretraining/{name}.py" for name in ("init_kmeans", "kmeans", "rates_of_change")),
+)
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")
 ZOOM = 4  # of the filters in their picture
 

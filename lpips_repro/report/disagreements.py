@@ -24,7 +24,7 @@ from lpips_repro.evaluation.distances.results import Results
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.methods.finished_runs import runs_asked_for
 from lpips_repro.evaluation.methods.method import Method
-from lpips_repro.evaluation.methods.named import find_method
+from lpips_repro.evaluation.methods.named import find_method, is_outside
 from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
@@ -91,6 +91,8 @@ def _methods(cfg: DisagreementsConfig) -> list[Method]:
         try:
             found.append(known[label] if label in known else find_method(label, download=cfg.download))
         except UserError as error:
+            if is_outside(label):
+                raise
             raise UserError(f"methods={cfg.methods}: {label}: no such method: {expected(label, known)}") from error
     if found[0].label == found[1].label:
         raise UserError(f"methods={cfg.methods}: both are {found[0].label}: expected two methods")

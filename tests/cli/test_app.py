@@ -93,6 +93,21 @@ def test_a_method_that_fails_leaves_the_others(command, tmp_path):
     assert len(ended.err.splitlines()) == 1
 
 
+def test_a_mean_says_of_how_many_pairs_it_is(command, folders):
+    for folder in folders:
+        write_image(folder / "0.png", 0, (20, 20))  # too small for a network
+    words = ("dirs", *folders, "-m", "l2-rgb", "-m", NET, "-q")
+    assert command(*words).out.splitlines()[-1].startswith("mean of 10, 9 ")
+    means = json.loads(command(*words, "--format", "json").out)["means"]
+    assert [mean["pairs"] for mean in means] == [10, 9]
+
+
+def test_without_a_word_there_is_the_help(command):
+    ended = command()
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("Usage: ") and "\n  matrix " in ended.err
+
+
 @pytest.mark.parametrize("style", ["table", "csv", "json", "jsonl"])
 def test_all_formats_have_the_same_numbers(command, folders, style):
     refs, images = folders

@@ -66,6 +66,15 @@ def test_a_function_that_is_not_there_is_an_error_with_those_that_are(command, p
     assert what.format(own=own) in line
 
 
+@pytest.mark.parametrize("decorator", ["", "@register_metric\n"])
+def test_a_file_that_registers_no_metric_is_an_error_with_the_remedy(command, pair, tmp_path, decorator):
+    file = tmp_path / "plain.py"
+    file.write_text(f"from lpips_repro.metrics import register_metric\n{decorator}def mine(x, y):\n    return x\n")
+    ended = command("distance", *pair, "-m", f"{file}:mine", "-q")
+    assert (ended.status, ended.out) == (2, "")
+    assert f"{file}: registers no metric: put @lpips_repro.metrics.register_metric() before" in ended.err
+
+
 def test_a_function_that_fails_is_one_line(command, pair, own):
     own.write_text(OWN.replace("return 1 -", "return 1 / 0 +"))
     ended = command("distance", *pair, "-m", f"{own}:alike", "-m", "l2-rgb", "-q", "--format", "json")

@@ -26,7 +26,7 @@ def test_channels_double_up_to_the_most():
     ("name", "value", "message"),
     [
         ("corruption", "blur", "corruption='blur': expected one of none, white_noise"),
-        ("upsampling", "nearset", "upsampling='nearset': expected one of .*did you mean nearest"),
+        ("upsampling", "nearestt", "upsampling='nearestt': expected one of .*did you mean nearest"),
         ("layers", 0, "layers=0: expected an integer of at least 1"),
         ("layers", 2.0, "layers=2.0: expected an integer"),
         ("layers", True, "layers=True: expected an integer"),

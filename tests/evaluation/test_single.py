@@ -135,6 +135,22 @@ def test_a_mean_over_the_batch_is_refused(triplets):
         evaluate(lambda x, y: (x - y).abs().mean(), triplets[0])
 
 
+def test_a_function_that_forgets_to_return_is_told(triplets):
+    with pytest.raises(UserError, match="forgetful: returned a NoneType: expected a tensor or array of 2 values"):
+
+        def forgetful(x, y):
+            (x - y).abs().mean(dim=(1, 2, 3))
+
+        evaluate(forgetful, triplets[0])
+
+
+def test_a_metric_of_another_library_is_its_row_in_the_tables(triplets):
+    pytest.importorskip("piq")
+    result, row = (evaluate(name, triplets[0]) for name in ("piq/haarpsi", "haarpsi"))
+    assert result.label == "piq/haarpsi"
+    np.testing.assert_array_equal(result.distances["d0"], row.distances["d0"])
+
+
 def test_an_error_of_the_function_is_raised_as_it_is(triplets):
     with pytest.raises(ZeroDivisionError):
         evaluate(lambda x, y: 1 / 0, triplets[0])

@@ -107,6 +107,7 @@ def test_distances_of_the_tables_are_used_and_those_that_are_missing_are_compute
         ("ssim,ssim", "expected the labels of two methods"),
         ("ssim,", "expected the labels of two methods"),
         ("ssim,sim", "methods=ssim,sim: sim: no such method: expected one of .*ssim.*did you mean ssim"),
+        ("ssim,piq/nonsense", "piq/nonsense: no such metric of piq"),
         ("alex,alex-lin-v0.1", "both are alex-lin-v0.1: expected two methods"),
     ],
 )

@@ -149,7 +149,7 @@ def test_rows_without_stored_distances_are_left_out_with_a_warning(data, caplog)
         ("name=", "name=: expected letters, digits"),
         ("version='0.2'", "version='0.2': expected one of 0.0, 0.1"),
         ("versions=['0.2']", "versions='0.2': expected one of 0.0, 0.1"),
-        ("+tabel=x", "tabel: unknown setting: expected one of data, net, tables, name"),
+        ("+tablez=x", "tablez: unknown setting: expected one of data, net, tables, name"),
     ],
 )
 def test_a_wrong_setting_is_refused(tmp_path, override, message):

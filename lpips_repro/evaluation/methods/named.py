@@ -1,61 +1,84 @@
-"""Methods by the labels of their rows, for those who have no settings: `find_method("alex-lin-v0.1")`."""
+"""Methods by name, for those who have no settings: `find_method("alex-lin-v0.1")`."""
 
 import re
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.config import EvaluateConfig, MetricConfig, parse
+from lpips_repro.config.named import in_configs
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.methods.method import Method
+from lpips_repro.evaluation.methods.metrics import metric_method
 from lpips_repro.evaluation.methods.published import list_methods
+from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.libraries import is_library_metric
+from lpips_repro.modules import import_file
+from lpips_repro.provenance import file_of
 
+# A metric of the user's own.
+OWN_METRIC = re.compile(r"(.+\.py)(?::(.*))?")
 # What may follow the name of a network.
 ENDING = re.compile(r"(?:-(off_the_shelf|lin))?(?:-v(0\.[01]))?")
 
 
-def find_method(label: str, *, download: bool = True) -> Method:
-    """The method of a row, as in "ssim" or "alex-off_the_shelf-v0.0".
+def find_method(name: str, *, download: bool = True) -> Method:
+    """The method of a name, as in "ssim", "alex-off_the_shelf-v0.0", "piq/mdsi" or "mine.py:my_metric".
 
     A network alone stands for its version 0.1, calibrated if the authors published weights for that.
 
     Args:
-        label: of a metric or network in `configs/`; download: whether weights that are not on this computer may be
-            downloaded when it is built.
+        name: of a metric or network in `configs/`, LIBRARY/METRIC, or FILE.py:FUNCTION of the user's own.
+        download: whether weights that are not on this computer may be downloaded when it is built.
 
     Raises:
-        UserError: for a label that does not exist, with those that do.
+        UserError: for a name that does not exist, with those that do.
     """
-    for group in ("metric", "net"):
-        for name in sorted(_names(group), key=len, reverse=True):
-            if label == name and group == "metric":
-                return list_methods(_settings(metric=_names(group)[name]))[0]
-            ending = ENDING.fullmatch(label.removeprefix(name)) if label.startswith(name) else None
-            if group == "net" and ending:
-                methods = list_methods(_settings(net=_names(group)[name], download=download))
-                return _chosen(label, methods, ending[1], ending[2] or "0.1")
-    raise UserError(f"{label}: no such method: {expected(label, [*_names('metric'), *_names('net')])}")
-
-
-def _chosen(label: str, methods: list[Method], variant: str | None, version: str) -> Method:
-    """The method of a network in a variant and version."""
+    if name in in_configs("metric"):
+        return list_methods(_settings(metric=in_configs("metric")[name][0], download=download))[0]
+    if own := OWN_METRIC.fullmatch(name):
+        return metric_method(name, _own_metric(name, own[1], own[2]))
+    if is_library_metric(name):
+        return metric_method(name, MetricConfig(function=name), download)
+    network = network_of(name)
+    if network is None:
+        raise UserError(f"{name}: no such method: {expected(name, (*in_configs('metric'), *in_configs('net')))}")
+    net, variant, version = network
+    methods = list_methods(_settings(net=in_configs("net")[net][0], download=download))
     variant = variant or ("lin" if any(method.variant == "lin" for method in methods) else "off_the_shelf")
     found = next((one for one in methods if (one.variant, one.version) == (variant, version)), None)
     if found is None:
-        raise UserError(f"{label}: no such method: {expected(label, dict.fromkeys(one.label for one in methods))}")
+        raise UserError(f"{name}: no such method: {expected(name, dict.fromkeys(one.label for one in methods))}")
     return found
 
 
-@cache
-def _names(group: str) -> dict[str, str]:
-    """The names of metrics or networks, with the file in `configs/` of each: {"l2-rgb": "l2_rgb", ...}."""
-    files = sorted((CONFIGS / group).glob("*.yaml"))
-    return {str(name): file.stem for file in files for name in OmegaConf.load(file)}
+def is_outside(name: str) -> bool:
+    """Whether a name is of a metric outside of this package: LIBRARY/METRIC or FILE.py:FUNCTION."""
+    return is_library_metric(name) or OWN_METRIC.fullmatch(name) is not None
 
 
-def _settings(*, metric: str | None = None, net: str | None = None, download: bool = True) -> EvaluateConfig:
+def network_of(name: str) -> tuple[str, str | None, str] | None:
+    """The network, variant (None if there is none in the name) and version of a name; None if it is no network's."""
+    for net in sorted(in_configs("net"), key=len, reverse=True):
+        if name.startswith(net) and (match := ENDING.fullmatch(name.removeprefix(net))):
+            return net, match[1], match[2] or "0.1"
+    return None
+
+
+def _own_metric(name: str, file: str, function: str | None) -> MetricConfig:
+    """The settings of a function that a file registers."""
+    import_file(Path(file), "metric")
+    functions = [key for key, one in METRICS.items() if file_of(one.function) == Path(file).absolute()]
+    if not functions:
+        raise UserError(f"{file}: registers no metric: put @lpips_repro.metrics.register_metric() before the function")
+    if function not in functions:
+        raise UserError(f"{name}: {expected(name, [f'{file}:{key}' for key in functions])}")
+    return MetricConfig(function=function, module=file)
+
+
+def _settings(*, metric: str | None = None, net: str | None = None, download: bool) -> EvaluateConfig:
     """The settings of tables with the rows of one metric or network, given their files.
 
     Not composed by Hydra, which may be in use by the program that asks.

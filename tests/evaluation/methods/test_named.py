@@ -20,6 +20,7 @@ from tests.compose import CONFIGS
         ("alex-off_the_shelf", "alex-off_the_shelf-v0.1"),
         ("alex-gaussian", "alex-gaussian-off_the_shelf-v0.1"),
         ("squeeze-lin-v0.1", "squeeze-lin-v0.1"),
+        ("piq/mdsi", "piq/mdsi"),
     ],
 )
 def test_a_label_or_the_beginning_of_one_is_a_method(name, label):
@@ -33,6 +34,8 @@ def test_a_label_or_the_beginning_of_one_is_a_method(name, label):
         ("alex-tune", "alex-tune: no such method: expected one of .*alex"),
         ("alex-gaussian-lin", "alex-gaussian-lin: no such method: expected one of alex-gaussian-off_the_shelf-v0.0"),
         ("", ": no such method"),
+        ("piq/nonsense", "piq/nonsense: no such metric of piq: expected one of"),
+        ("missing.py:mine", r"missing\.py: no such file"),
     ],
 )
 def test_any_other_is_refused_with_those_that_are_near(name, message):

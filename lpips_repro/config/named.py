@@ -1,0 +1,15 @@
+"""The metrics and networks that `configs/` names, known without PyTorch, so that the shell completes them at once."""
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lpips_repro.config.paths import CONFIGS
+
+
+@cache
+def in_configs(group: str) -> dict[str, tuple[str, Any]]:
+    """The metrics or networks in `configs/` by name: {"l2-rgb": ("l2_rgb", settings), ...}, with the file of each."""
+    files = sorted((CONFIGS / group).glob("*.yaml"))
+    return {str(name): (file.stem, one) for file in files for name, one in OmegaConf.load(file).items()}
