@@ -64,16 +64,17 @@ def export(metric: LPIPS, path: Path) -> Exported:
         UserError: for another suffix or a place that cannot be written to, if a package is missing, if the network
             cannot be exported, or if the distances differ by more than 1e-5. Nothing is written then.
     """
-    if path.suffix not in FORMATS:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
         raise UserError(f"{path}: expected a name that ends in {' or '.join(FORMATS)}")
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path}: {'is a folder' if path.is_dir() else f'{path.parent}: no such folder'}: name a file")
-    if path.suffix == ".onnx" and (missing := [name for name in PACKAGES if not importlib.util.find_spec(name)]):
+    if suffix == ".onnx" and (missing := [name for name in PACKAGES if not importlib.util.find_spec(name)]):
         raise UserError(f'{path}: ONNX needs {", ".join(missing)}: run pip install "lpips_repro[export]"')
     name = metric.backbone.name
     try:
         program = _traced(metric)
-        content, run = FORMATS[path.suffix](program)
+        content, run = FORMATS[suffix](program)
         difference = max(_difference(metric, run, shape) for shape in CHECKED)
     except Exception as error:  # of torch, onnxscript and onnxruntime, which have many types for it
         raise UserError(f"{path}: {name} cannot be exported for any batch and size: {_first_line(error)}") from error

@@ -158,3 +158,7 @@ def test_packages_that_onnx_needs_are_named_with_what_installs_them(quick, monke
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r'ONNX needs onnx, onnxruntime: run pip install "lpips_repro\[export\]"$'):
         export(quick, tmp_path / "metric.onnx")
+
+
+def test_a_suffix_may_be_in_upper_case(tmp_path):
+    assert export(metric_of("alex"), tmp_path / "METRIC.PT2").path.stat().st_size > 0

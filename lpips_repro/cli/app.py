@@ -58,8 +58,8 @@ def program(
 """
 )
 def distance(
-    ref: Annotated[Path | None, typer.Argument(metavar="REF", help="The reference image.")] = None,
-    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE...", help="The images.")] = None,
+    ref: Annotated[Path | None, options.AnyPath(metavar="REF", help="The reference image.")] = None,
+    images: Annotated[list[Path] | None, options.AnyPath(metavar="IMAGE...", help="The images.")] = None,
     ref_option: options.Ref = None,
     test_option: options.Tests = None,
     metric: options.Metrics = None,
@@ -203,8 +203,8 @@ def matrix(
 )
 def map_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="map.png or map.npy.")],
-    ref: Annotated[Path | None, typer.Argument(metavar="REF", help="The reference image.")] = None,
-    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="The image.")] = None,
+    ref: Annotated[Path | None, options.AnyPath(metavar="REF", help="The reference image.")] = None,
+    image: Annotated[Path | None, options.AnyPath(metavar="IMAGE", help="The image.")] = None,
     ref_option: options.Ref = None,
     test_option: options.Tests = None,
     metric: options.Network = DEFAULT,

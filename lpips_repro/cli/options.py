@@ -4,12 +4,14 @@ import enum
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lpips_repro.cli.names import DEFAULT, complete_name
+from lpips_repro.cli.printing import STREAMS
 from lpips_repro.config import Device
 from lpips_repro.errors import UserError
 
@@ -44,8 +46,15 @@ Metrics = Annotated[
 Network = Annotated[
     str, typer.Option("--metric", "-m", metavar="NAME", help="A network.", autocompletion=complete_name)
 ]
-Ref = Annotated[Path | None, typer.Option("--ref", "-r", metavar="REF", help="Another way to give REF.")]
-Tests = Annotated[list[Path] | None, typer.Option("--test", "-t", metavar="IMAGE", help="Another way to give images.")]
+# A file that may not be read is one that cannot be compared, as a missing one is: the others go on.
+AnyPath = partial(typer.Argument, readable=False)
+Ref = Annotated[
+    Path | None, typer.Option("--ref", "-r", metavar="REF", readable=False, help="Another way to give REF.")
+]
+Tests = Annotated[
+    list[Path] | None,
+    typer.Option("--test", "-t", metavar="IMAGE", readable=False, help="Another way to give images."),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the results to a file.")]
 Style = Annotated[
     Format | None,
@@ -110,12 +119,16 @@ def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
     Args:
         output: the file; suffixes: its name has to end in one of these, if there are any.
     """
-    if output is None:
+    if output is None or str(output) in STREAMS:
         return
     if suffixes and output.suffix.lower() not in suffixes:
         raise UserError(f"{output}: expected a name that ends in {' or '.join(suffixes)}")
     if output.is_dir():
         raise UserError(f"{output}: a folder: expected the name of a file")
+    if output.exists() and not output.is_file():  # such as /dev/null or a pipe, which is not replaced
+        if not os.access(output, os.W_OK):
+            raise UserError(f"{output}: cannot be written to")
+        return
     folder = output.resolve().parent
     if not folder.is_dir():
         raise UserError(f"{output}: no such folder as {output.parent}: make it first")

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -138,10 +139,13 @@ def _square(records: Sequence[Record]) -> list[Sequence[Any]]:
 def _pairs(records: Sequence[Record]) -> list[Sequence[Any]]:
     """Of the metrics' own values: a header, a row per pair with a column per method, and the mean of several."""
     means = means_of(records)
-    pairs: dict[tuple[str, str], dict[str, float]] = {}
+    pairs: dict[tuple[str, str, int], dict[str, float]] = {}
+    times: Counter[tuple[str, str, str]] = Counter()  # a pair may be given more than once
     for record in records:
-        pairs.setdefault((record["ref"], record["image"]), {})[record["metric"]] = record["value"]
-    rows: list[Sequence[Any]] = [[*pair, *map(found.get, means)] for pair, found in pairs.items()]
+        ref, image, label = record["ref"], record["image"], record["metric"]
+        pairs.setdefault((ref, image, times[ref, image, label]), {})[label] = record["value"]
+        times[ref, image, label] += 1
+    rows: list[Sequence[Any]] = [[ref, image, *map(found.get, means)] for (ref, image, _), found in pairs.items()]
     if len(pairs) > 1:
         counts = [str(both["pairs"]) for both in means.values()]  # of some pairs a method may have none
         label = f"mean of {counts[0] if len({*counts}) == 1 else ', '.join(counts)}"

@@ -1,7 +1,8 @@
 """Which images are compared: those of two folders, by name or in order, or the lines of a CSV file."""
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +24,11 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
     """The image files of a folder, sorted by name; hidden files and files of other formats are passed over.
 
     Raises:
-        UserError: if it is no folder, or has no image.
+        UserError: if it is no folder, or has no image; or for a folder in it that cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
-    found = sorted(
-        path
-        for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder)) and not path.is_dir()
-    )
+    found = sorted(path for path in _visible_files(folder, recursive) if path.suffix.lower() in SUFFIXES)
     if not found:
         deeper = "" if recursive else "; --recursive looks into its folders"
         raise UserError(f"{folder}: no image ({', '.join(SUFFIXES)}){deeper}")
@@ -115,5 +112,12 @@ def _listed(paths: Sequence[Path]) -> str:
     return ", ".join(map(str, paths[:SHOWN])) + more
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _visible_files(folder: Path, recursive: bool) -> Iterator[Path]:
+    """The files of a folder, and of those inside; a hidden one, or a link to another folder, is not entered."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        yield from (Path(where, name) for name in names if not name.startswith("."))
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]

@@ -8,6 +8,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
+STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # and their descriptors
 
 
 def one_line(text: str) -> str:
@@ -26,8 +27,15 @@ def print_output(text: str) -> None:
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Write a file as a whole; what is no regular file, such as /dev/null or a pipe, is written to directly."""
-    if path.exists() and not path.is_file():
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Write a file as a whole; what is no regular file, such as /dev/null or a pipe, is written to directly.
+
+    So is a stream of this process: it may lead to a file that others write into as well.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    if (stream := STREAMS.get(str(path))) is not None:
+        with open(stream, "wb", closefd=False) as file:
+            file.write(data)
+    elif path.exists() and not path.is_file():
+        path.write_bytes(data)
     else:
-        write_whole(path.resolve(), content)
+        write_whole(path.resolve(), data)

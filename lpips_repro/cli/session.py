@@ -49,7 +49,8 @@ class Session:
         color_of(background)  # raises an error now rather than for every image
         self.reading = Reading(background, options.size_of(resize))
         self.device = choose_device(device)
-        self.methods: list[ReadyMethod] = prepare(find_methods(names or [DEFAULT], weights), Engine(self.device))
+        with _only_results_on_stdout():
+            self.methods: list[ReadyMethod] = prepare(find_methods(names or [DEFAULT], weights), Engine(self.device))
 
     @property
     def metric(self) -> LPIPS:
@@ -131,7 +132,10 @@ class Session:
         """Progress of work that Ctrl-C interrupts: what is done stays."""
         disable = True if self.quiet else None
         try:
-            with Progress(total=total, desc="distances", unit=unit, leave=False, disable=disable) as progress:
+            with (
+                _only_results_on_stdout(),
+                Progress(total=total, desc="distances", unit=unit, leave=False, disable=disable) as progress,
+            ):
                 yield progress
         except KeyboardInterrupt:
             self.interrupted = True
@@ -142,3 +146,8 @@ class Session:
         for method in self.methods:
             groups.setdefault(method.distance.lpips[0] if method.distance.lpips else None, []).append(method)
         return groups
+
+
+def _only_results_on_stdout() -> contextlib.AbstractContextManager:
+    """What a metric of others prints goes to standard error, where it is no line of a CSV or JSON file."""
+    return contextlib.redirect_stdout(sys.stderr)

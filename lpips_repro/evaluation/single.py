@@ -9,6 +9,7 @@
 The score and its interval are those of the method's row in the tables.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from lpips_repro.config import Device
+from lpips_repro.config.checks import check_at_least, check_seed
 from lpips_repro.datasets.find import find_split
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, check_choice
@@ -42,6 +44,10 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import weighted_sum
 from lpips_repro.runs.record import choose_device
 
+log = logging.getLogger(__name__)
+
+# Layers whose values differ in training mode.
+DRAWING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 TRIED = 2  # images, before all of them: an error of a function is raised as it is
 
 
@@ -115,11 +121,15 @@ def evaluate(
         bootstrap: resamples for the interval; seed: of these.
 
     Raises:
-        UserError: for a split, protocol or label that does not exist; for a method that does not return N finite
-            numbers; for votes that leave the score undefined. What a function raises on the first images is raised as
-            it is.
+        UserError: for a split, protocol or label that does not exist; for a batch size, number of resamples or seed
+            that is too small; for a method that does not return N numbers, or NaN; for votes that leave the score
+            undefined. What a function raises on the first images is raised as it is.
     """
     check_choice("protocol", protocol, PROTOCOLS)
+    check_at_least("bootstrap", bootstrap, 1)
+    check_seed(seed)
+    if batch_size is not None:
+        check_at_least("batch_size", batch_size, 1)
     scoring = PROTOCOLS[protocol]
     found = find_split(split, scoring.kind)
     if found.card["kind"] != scoring.kind:
@@ -166,6 +176,9 @@ def _ready(
     for name, metric in METRICS.items():
         if metric.function is method:
             return name, Distance(of_pairs(metric.function, metric.to_distance, copied=True), {})
+    if isinstance(method, nn.Module) and any(isinstance(each, DRAWING) and each.training for each in method.modules()):
+        name = type(method).__name__
+        log.warning("%s: in training mode: dropout or batch normalization changes its distances: call .eval()", name)
     low, high = input_range
     if not low < high:
         raise UserError(f"input_range={input_range}: expected the least and the largest value, as in (0, 1)")

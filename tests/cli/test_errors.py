@@ -1,5 +1,6 @@
 """Whatever is wrong, `lpips-repro` says it in one line, and the rest of its work is done."""
 
+import errno
 import json
 import os
 import struct
@@ -130,6 +131,20 @@ def test_an_image_that_cannot_be_compared_is_one_line_and_status_1(
     (line,) = ended.err.splitlines()
     assert line.startswith("failed: ") and what in line and line.isprintable()
     assert not (tmp_path / "map.png").exists()
+
+
+@pytest.mark.parametrize("words", [["distance"], ["map", "-m", NET, "-o", "map.npy"]])
+def test_an_image_that_may_not_be_read_is_one_that_cannot_be_compared(command, tmp_path, monkeypatch, words):
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.chdir(tmp_path)
+    ref, image = (write_image(tmp_path / f"{k}.png", k) for k in range(2))
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.R_OK)
+    monkeypatch.setattr("lpips_repro.files.decoding.Image.open", refuse)
+    for images in ([ref, image], ["-r", ref, "-t", image]):
+        ended = command(words[0], *images, *words[1:], "-q")
+        assert (ended.status, ended.err) == (1, f"failed: {ref}: Permission denied\n")
 
 
 def test_an_image_that_is_too_small_is_one_line(command, tmp_path):

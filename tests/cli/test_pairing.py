@@ -1,5 +1,9 @@
 """Which images of two folders, or lines of a file, are a pair."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from lpips_repro.cli.pairing import images_in, pairs_by_name, pairs_in_csv, pairs_in_order
@@ -12,6 +16,17 @@ def touch(folder, *names):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     return folder
+
+
+scandir = os.scandir
+
+
+def refuse(path):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def names_in(paths):
+    return [path.name for path in paths]
 
 
 def names(pairs):
@@ -68,6 +83,14 @@ def test_hidden_files_are_passed_over_and_links_are_not(tmp_path):
     assert [path.name for path in images_in(folder, recursive=True)] == ["dangling.png", "link.png", "x.png"]
     (tmp_path / "b").symlink_to(folder)
     assert len(images_in(tmp_path / "b")) == 3
+
+
+def test_a_folder_inside_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    folder = touch(tmp_path / "a", "x.png", "locked/y.png", ".hidden/z.png")
+    monkeypatch.setattr("os.scandir", lambda path: refuse(path) if Path(path).name != "a" else scandir(path))
+    assert names_in(images_in(folder)) == ["x.png"]
+    with pytest.raises(UserError, match="a/locked: Permission denied"):
+        images_in(folder, recursive=True)
 
 
 def test_order_is_that_of_sorted_names(tmp_path):

@@ -1,5 +1,6 @@
 """`evaluate`: one method on one split, from Python."""
 
+import contextlib
 import csv
 import importlib.util
 import re
@@ -74,6 +75,38 @@ def test_images_are_given_in_the_range_that_is_asked_for(triplets, input_range):
 
     evaluate(watching, triplets[0], input_range=input_range)
     assert (min(seen), max(seen)) == pytest.approx(input_range)
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        ({"batch_size": 0}, "batch_size=0: expected an integer of at least 1"),
+        ({"batch_size": -3}, "batch_size=-3"),
+        ({"bootstrap": 0}, "bootstrap=0"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_a_number_that_is_too_small_is_refused(triplets, number, what):
+    with pytest.raises(UserError, match=what):
+        evaluate(mean_difference, triplets[0], **number)
+
+
+def test_a_module_in_training_mode_is_said_if_that_changes_its_distances(triplets, caplog):
+    class Noisy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.dropout = torch.nn.Dropout()
+
+        def forward(self, x, y):
+            return mean_difference(self.dropout(x), y)
+
+    for module in (Noisy().eval(), torch.nn.PairwiseDistance()):
+        with contextlib.suppress(UserError):  # the second is of vectors
+            evaluate(module, triplets[0])
+    assert not caplog.messages
+    evaluate(Noisy(), triplets[0])
+    (message,) = caplog.messages
+    assert message.startswith("Noisy: in training mode") and "call .eval()" in message
 
 
 def test_a_range_upside_down_is_refused(triplets):

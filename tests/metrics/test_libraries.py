@@ -73,6 +73,12 @@ def test_identity_direction_batches_and_least_size(name, request):
             metric(x[..., 1:], y[..., 1:])
 
 
+def test_information_weighted_ssim_has_the_same_value_in_a_batch():
+    metric = loaded("piq/information_weighted_ssim")
+    x, y, _ = images(161)
+    assert torch.equal(metric(x, y), torch.cat([metric(x[k : k + 1], y[k : k + 1]) for k in range(3)]))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_least_size_is_the_smallest_that_the_library_takes(name, request, monkeypatch):
     if name == "DISTS_pytorch/DISTS":

@@ -52,3 +52,10 @@ def test_rows_share_the_flips_and_a_split_has_its_own():
 def test_holm_by_hand():
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
     assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+def test_of_few_examples_p_is_at_most_what_the_draws_say():
+    # Only two of the 2^12 ways of signs have a sum as large; the normal tail would be .008.
+    p, how = p_of(np.array([1.0, *[0.2] * 11]))
+    assert how == "permutation"
+    assert p == pytest.approx(2 / 2**12, abs=8e-4)  # three standard errors of 10,000 draws

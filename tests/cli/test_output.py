@@ -1,0 +1,75 @@
+"""Where results go, and what a table says of them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lpips_repro.cli.options import check_output
+from lpips_repro.errors import UserError
+from lpips_repro.metrics import METRICS
+from tests.cli.conftest import write_image
+
+L2 = ("-m", "l2-rgb", "-q")
+LOUD = """
+from lpips_repro.metrics import register_metric
+
+print("import")
+
+
+@register_metric()
+def loud(x, y):
+    print("distance")
+    return (x - y).abs().mean(dim=(1, 2, 3))
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    return [write_image(tmp_path / f"{k}.png", k) for k in range(3)]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_as_output_keeps_what_others_write_there(images, tmp_path, stream):
+    words = ["distance", *map(str, images[:2]), *L2, "--format", "csv", "-o", f"/dev/{stream}"]
+    with (tmp_path / "log.txt").open("w") as file:
+        print("before", file=file, flush=True)
+        subprocess.run([sys.executable, "-m", "lpips_repro.cli", *words], check=True, **{stream: file})
+        print("after", file=file, flush=True)
+    before, header, line, after = (tmp_path / "log.txt").read_text().splitlines()
+    assert (before, after) == ("before", "after")
+    assert header.startswith("ref,image") and line.startswith(str(images[0]))
+
+
+def test_a_pipe_in_a_folder_that_cannot_be_written_to_is_an_output(tmp_path, monkeypatch):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr("os.access", lambda path, mode: path == pipe)
+    check_output(pipe)
+    with pytest.raises(UserError, match="the folder cannot be written to"):
+        check_output(tmp_path / "file.csv")
+    monkeypatch.setattr("os.access", lambda path, mode: path != pipe)
+    with pytest.raises(UserError, match="pipe: cannot be written to"):
+        check_output(pipe)
+
+
+def test_what_a_metric_prints_is_no_result(command, images, tmp_path):
+    (tmp_path / "own.py").write_text(LOUD)
+    try:
+        ended = command("distance", *images, "-m", f"{tmp_path}/own.py:loud", "-q", "--format", "json")
+    finally:
+        METRICS.pop("loud", None)
+    assert len(json.loads(ended.out)["results"]) == 2
+    assert ended.err.splitlines()[:2] == ["import", "distance"]
+
+
+def test_a_pair_that_is_given_twice_counts_twice_in_the_mean_and_has_two_lines(command, images):
+    ref, near, far = images
+    *lines, mean = command("distance", ref, near, near, far, *L2).out.splitlines()[2:]
+    values = [float(line.split()[-1]) for line in lines]
+    assert len(values) == 3 and values[0] == values[1]
+    assert mean.split()[:3] == ["mean", "of", "3"] and float(mean.split()[-1]) == pytest.approx(
+        sum(values) / 3, abs=1e-6
+    )
