@@ -10,6 +10,7 @@ and is moved to its place when it is complete. What is finished is not made agai
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,7 +89,7 @@ def build_dataset(composed: DictConfig) -> Path:
                 _make_split(cfg, split, [one for one in photographs if one.phase == split.phase], run)
         shutil.rmtree(out / WORKPLACE, ignore_errors=True)
     counts = ", ".join(f"{split.path} ({split.count})" for split in splits)
-    print(f"{out}: {counts}: without judgments: collect them, or run `make simulate OUT={out}`")
+    print(f"{out}: {counts}: without judgments: collect them, or run `make simulate OUT={shlex.quote(cfg.out)}`")
     return out
 
 
