@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from lpips_repro.building.card import PHOTOGRAPHS, begin
+from lpips_repro.building.card import PHOTOGRAPHS, WORKPLACE, begin
 from lpips_repro.building.examples import (
     FAMILIES,
     Split,
@@ -46,7 +46,7 @@ from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
 
 CHUNK = 100  # examples that are finished at a time
-WORKPLACE, FINISHED = ".building", "finished"
+FINISHED = "finished"
 
 
 class Chunk(NamedTuple):

@@ -203,6 +203,24 @@ def test_the_command_that_comes_next_can_be_pasted_whatever_the_folder_is_called
         find_splits(tmp_path / "my own", "train")
 
 
+def test_what_an_emptied_folder_still_hides_is_no_part_of_the_next_dataset(built, photographs, tmp_path, monkeypatch):
+    """As after `rm -r FOLDER/*`, which leaves hidden files."""
+
+    def killed():
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, "sync", killed)
+        with pytest.raises(Killed):
+            build(photographs, tmp_path, "seed=1")
+    assert [*tmp_path.glob(".building/*/p0/*.png")]
+    shutil.rmtree(tmp_path / "2afc")
+    for name in ("dataset.json", "photographs.csv"):
+        (tmp_path / name).unlink()
+    build(photographs, tmp_path)
+    assert digests(tmp_path) == digests(built)
+
+
 def test_the_same_command_makes_nothing_of_what_is_complete(photographs, tmp_path):
     out = build(photographs, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")}
