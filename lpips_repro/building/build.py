@@ -10,6 +10,7 @@ and is moved to its place when it is complete. What is finished is not made agai
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from lpips_repro.building.card import PHOTOGRAPHS, begin
+from lpips_repro.building.card import PHOTOGRAPHS, WORKPLACE, begin
 from lpips_repro.building.examples import (
     FAMILIES,
     Split,
@@ -45,7 +46,7 @@ from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
 
 CHUNK = 100  # examples that are finished at a time
-WORKPLACE, FINISHED = ".building", "finished"
+FINISHED = "finished"
 
 
 class Chunk(NamedTuple):
@@ -88,7 +89,7 @@ def build_dataset(composed: DictConfig) -> Path:
                 _make_split(cfg, split, [one for one in photographs if one.phase == split.phase], run)
         shutil.rmtree(out / WORKPLACE, ignore_errors=True)
     counts = ", ".join(f"{split.path} ({split.count})" for split in splits)
-    print(f"{out}: {counts}: without judgments: collect them, or run `make simulate OUT={out}`")
+    print(f"{out}: {counts}: without judgments: collect them, or run `make simulate OUT={shlex.quote(cfg.out)}`")
     return out
 
 

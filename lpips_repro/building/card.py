@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from lpips_repro.versions import installed_version
 log = logging.getLogger(__name__)
 
 CARD, PHOTOGRAPHS = "dataset.json", "photographs.csv"
+WORKPLACE = ".building"  # the folder that splits are made in
 WHAT = {"traditional": "code of the traditional distortions", "cnn": "autoencoders"}  # of which a card has a digest
 NAMED = 5  # photographs left out that the log names
 
@@ -42,6 +44,7 @@ def begin(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photogr
         photographs = _read_photographs(out / PHOTOGRAPHS)
     else:
         _check_empty(out)
+        shutil.rmtree(out / WORKPLACE, ignore_errors=True)  # of another dataset, from which its card was removed
         photographs = choose_photographs(cfg, names, run)
         _write_photographs(out / PHOTOGRAPHS, photographs)
         write_whole(out / CARD, json.dumps(card, indent=2) + "\n")

@@ -8,6 +8,7 @@ groups (`pairs_across_groups`): not the 12 of two photometric distortions and th
 
 import itertools
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ def distort(image: np.ndarray, steps: Sequence[Step | tuple[str, float]], rng: n
         float32 (H, W, 3) in [0, 1].
 
     Raises:
-        UserError: the image is not such, a name is unknown or a severity outside [0, 1].
+        UserError: the image is not such, a step is no pair, a name is unknown or a severity outside [0, 1].
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
         raise UserError(f"image is {image.dtype} {image.shape}: expected float (H, W, 3) in [0, 1]")
@@ -50,10 +51,13 @@ def distort(image: np.ndarray, steps: Sequence[Step | tuple[str, float]], rng: n
         raise UserError(f"image has {width} x {height} pixels: expected {LEAST_SIDE} to {LARGEST_SIDE} a side")
     if not (image.min() >= 0 and image.max() <= 1):
         raise UserError(f"image has values in [{image.min():.3g}, {image.max():.3g}]: expected [0, 1]")
-    for name, severity in steps:
+    for step in steps:
+        if not isinstance(step, tuple | list) or len(step) != 2:
+            raise UserError(f"steps have {step!r}: expected names with severities, as in [('jpeg', 0.5)]")
+        name, severity = step
         if name not in DISTORTIONS:
             raise UserError(f"no distortion {name!r}: {expected(name, DISTORTIONS)}")
-        if not 0 <= severity <= 1:
+        if not (isinstance(severity, Real) and 0 <= severity <= 1):
             raise UserError(f"severity {severity} of {name}: expected a number in [0, 1]")
     image, rng = np.array(image, dtype=np.float32, order="C"), np.random.default_rng(rng)
     for name, severity in steps:

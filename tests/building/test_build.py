@@ -17,6 +17,7 @@ from lpips_repro.building.build import build_dataset
 from lpips_repro.building.examples import rebuild
 from lpips_repro.building.patches import Crop
 from lpips_repro.building.recipes import read_recipes
+from lpips_repro.datasets.packing.layout import find_splits
 from lpips_repro.distortions import DISTORTIONS, paper_pairs
 from lpips_repro.distortions.family import Application
 from lpips_repro.distortions.traditional import Traditional
@@ -192,6 +193,32 @@ def test_what_is_finished_outlives_interruptions_and_the_result_is_the_same(buil
         assert not [*out.glob("2afc/val/*")]  # a split is there as a whole or not at all
     build(photographs, out)
     assert digests(out) == digests(built)
+
+
+def test_the_command_that_comes_next_can_be_pasted_whatever_the_folder_is_called(photographs, tmp_path, capsys):
+    build(photographs, tmp_path / "my own", "train=1", "val=0", "jnd=0")
+    command = f"make simulate OUT='{tmp_path}/my own'"
+    assert f"`{command}`" in capsys.readouterr().out
+    with pytest.raises(UserError, match=command):
+        find_splits(tmp_path / "my own", "train")
+
+
+def test_what_an_emptied_folder_still_hides_is_no_part_of_the_next_dataset(built, photographs, tmp_path, monkeypatch):
+    """As after `rm -r FOLDER/*`, which leaves hidden files."""
+
+    def killed():
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, "sync", killed)
+        with pytest.raises(Killed):
+            build(photographs, tmp_path, "seed=1")
+    assert [*tmp_path.glob(".building/*/p0/*.png")]
+    shutil.rmtree(tmp_path / "2afc")
+    for name in ("dataset.json", "photographs.csv"):
+        (tmp_path / name).unlink()
+    build(photographs, tmp_path)
+    assert digests(tmp_path) == digests(built)
 
 
 def test_the_same_command_makes_nothing_of_what_is_complete(photographs, tmp_path):

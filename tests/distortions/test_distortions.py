@@ -145,6 +145,8 @@ def test_small_and_thin_images_work_and_flat_ones(name, shape):
         (np.zeros((0, 0, 3)), Step("jpeg", 0.5), "0 x 0 pixels"),
         (np.zeros((8, 8, 3)), Step("jpeg", np.nan), "severity nan"),
         (np.zeros((8, 8, 3)), Step("jpeg", 1.5), "1.5"),
+        (np.zeros((8, 8, 3)), Step("jpeg", "0.5"), "severity 0.5 of jpeg: expected a number"),
+        (np.zeros((8, 8, 3)), "jpeg", r"steps have 'jpeg': expected .* as in \[\('jpeg', 0.5\)\]"),
     ],
 )
 def test_what_cannot_be_distorted_is_named(image, step, message):

@@ -7,6 +7,7 @@ ROOT/jnd/val/SPLIT/{p0,p1}/NAME.png                same/NAME.npy    share of jud
 import glob
 import hashlib
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -170,7 +171,7 @@ def read_split(path: Path, kind: str, phase: str, judged: bool = True) -> SplitF
             if field == VOTE_FIELD[kind] and (path / RECIPES).is_file():
                 raise UserError(
                     f"{path}: built without judgments: collect them into {folder}, or fill in simulated ones by"
-                    f" `make simulate OUT={path.parents[2]}`"
+                    f" `make simulate OUT={shlex.quote(str(path.parents[2]))}`"
                 )
             raise UserError(f"{folder}: no such folder: a {kind} split has {', '.join(fields)}")
         names[field] = _regular_files(folder, suffix)
