@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lpips_repro.cli import distort, exporting, options
+from lpips_repro.cli import distort, export, options
 from lpips_repro.cli.names import DEFAULT, table_of_names
 from lpips_repro.cli.pairing import Pair, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
 from lpips_repro.cli.printing import print_output
@@ -228,7 +228,7 @@ def map_(
     write_map_of(session, Pair(ref, image), output)
 
 
-app.command(epilog=exporting.EPILOG)(exporting.export)
+app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=distort.EPILOG)(distort.distort)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lpips_repro.cli import options
+from lpips_repro.cli.names import complete_name
 from lpips_repro.config import Device
 
 EPILOG = """Examples:
@@ -17,9 +18,7 @@ EPILOG = """Examples:
 
 
 def export(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A network, as for -m.", autocompletion=options.complete_name)
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A network, as for -m.", autocompletion=complete_name)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="NAME.onnx, or NAME.pt2.")],
     spatial: Annotated[bool, typer.Option("--spatial", help="Export the map of distances.")] = False,
     weights: options.Weights = None,
