@@ -77,7 +77,8 @@ def run_demo(composed: DictConfig, words: Sequence[str]) -> None:
     """Run every step, then print the scores and what to do next.
 
     Args:
-        composed: the settings of the tables, `configs/demo.yaml`; words: their overrides.
+        composed: the settings of the tables, `configs/demo.yaml`; words: their overrides. `experiments` is that of all
+            steps: the tables have rows of what the others make.
 
     Raises:
         UserError: for a setting that is refused, before the first step; or if a step fails.
@@ -88,12 +89,13 @@ def run_demo(composed: DictConfig, words: Sequence[str]) -> None:
     every_row = cfg.show is Show.all
     print(f"The whole pipeline once; three to five minutes the first time. Log of all steps: {folder / LOG}")
     count = len(WORK) + 2
+    where = tuple(word for word in words if word.startswith("experiments="))
     with (folder / LOG).open("w+") as log:
         began = _begin(1, count, FETCH)
         _end(began, squeezenet_weights(cfg.download))
         for number, step in enumerate(WORK, 2):
             began = _begin(number, count, step)
-            _end(began, _run(step, log))
+            _end(began, _run(replace(step, words=(*step.words, *where)), log))
         began = _begin(count, count, TABLES)
         tables = replace(TABLES, words=(*TABLES.words, *words, "download=false"))
         _end(began, _run(tables, log, to_terminal=every_row))

@@ -57,6 +57,13 @@ def test_the_tables_themselves_download_nothing(bare, one_step, tmp_path):
     assert tables == "download=true download=false"
 
 
+def test_all_steps_share_the_folder_of_experiments(bare, one_step, tmp_path):
+    one_step("import sys; print('the', *sys.argv[1:])", f"experiments={tmp_path}/mine", "download=false")
+    step, tables = (tmp_path / "mine/demo/demo.log").read_text().splitlines()
+    assert step == f"the experiments={tmp_path}/mine"
+    assert tables == f"the experiments={tmp_path}/mine download=false download=false"
+
+
 def test_every_step_composes():
     schemas = {"data.py": ("dataset", DatasetConfig), "train.py": ("train", TrainConfig)}
     schemas["init_kmeans.py"] = ("init_kmeans", KmeansConfig)

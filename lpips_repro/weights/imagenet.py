@@ -4,8 +4,10 @@ In this order: an explicit path; the folder in LPIPS_REPRO_WEIGHTS; the torch hu
 Of timm's networks: an explicit path, or timm's own download.
 """
 
+import contextlib
 import hashlib
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -56,9 +58,10 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
     try:
-        downloaded: dict[str, Tensor] = weights.get_state_dict(
-            progress=True, check_hash=True, weights_only=True, map_location="cpu"
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints there, between the results of a command
+            downloaded: dict[str, Tensor] = weights.get_state_dict(
+                progress=True, check_hash=True, weights_only=True, map_location="cpu"
+            )
         return downloaded
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsNotFoundError(f"no ImageNet weights of {name}: {weights.url}: {error}: {remedy}") from None

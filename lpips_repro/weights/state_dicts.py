@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import pickle
 from pathlib import Path
 
 import torch
@@ -33,6 +34,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state: dict[str, Tensor] = encoder_state(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # the unpickler can raise nearly anything on a file of another kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # which advises to run the code in the file
+            reason = "no file of torch.save, or one that holds code"
         raise UserError(f"{path}: not a readable weights file ({reason}): move it away and fetch it again") from None
     is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
     if not is_state:

@@ -52,6 +52,6 @@ def test_the_shell_completes_commands_and_formats():
     assert completed("lpips-repro matrix --format js").stdout.split() == ["json", "jsonl"]
 
 
-def test_completion_and_help_do_without_pytorch():
-    code = "import sys; import lpips_repro.cli.main; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+def test_completion_and_help_do_without_pytorch_and_opencv():
+    code = "import sys; import lpips_repro.cli.main; print({'torch', 'cv2'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

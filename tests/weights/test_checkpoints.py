@@ -103,8 +103,9 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
             return (print, ("code in the file was run",))
 
     torch.save({"model": vit(), "args": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(UserError, match=r"evil.pth: not a readable weights file"):
+    with pytest.raises(UserError, match=r"evil.pth: not a readable weights file") as told:
         read_state(tmp_path / "evil.pth")
+    assert "weights_only" not in str(told.value)  # torch advises to run the code
 
 
 @pytest.mark.parametrize(

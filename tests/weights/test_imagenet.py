@@ -45,6 +45,17 @@ def test_weights_are_looked_for_in_the_documented_order(bare, unchecked, tmp_pat
     assert digest_state(imagenet_state("squeeze", explicit, download=False)) == digests[explicit]
 
 
+def test_a_download_leaves_standard_output_to_results(bare, tmp_path, monkeypatch, capsys):
+    def unreachable(*args, **settings):
+        raise URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    with pytest.raises(WeightsNotFoundError, match="no route"):
+        imagenet_state("vgg")
+    assert capsys.readouterr().out == ""
+
+
 def test_missing_weights_are_reported_with_the_remedy(bare):
     with pytest.raises(WeightsNotFoundError, match=r"weights of vgg at hand: run `make weights`"):
         imagenet_state("vgg", download=False)
