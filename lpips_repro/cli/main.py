@@ -4,6 +4,7 @@ Exit status: 0; 1 if something failed, which is named at the end, after the resu
 after Ctrl-C, with the results that are complete.
 """
 
+import io
 import os
 import sys
 import warnings
@@ -17,6 +18,8 @@ from lpips_repro.errors import UserError
 
 def main() -> None:
     """Run the command; every error is one line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the encoding has not would lose all results
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata: what cannot be read is an error
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # likewise

@@ -30,8 +30,17 @@ def write_output(path: Path, content: str | bytes) -> None:
     """Write a file as a whole; what is no regular file, such as /dev/null or a pipe, is written to directly.
 
     So is a stream of this process: it may lead to a file that others write into as well.
+
+    Raises:
+        UserError: if it cannot be written, such as on a full disk.
     """
-    data = content.encode() if isinstance(content, str) else content
+    try:
+        _write(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
     if (stream := STREAMS.get(str(path))) is not None:
         with open(stream, "wb", closefd=False) as file:
             file.write(data)

@@ -73,3 +73,16 @@ def test_a_pair_that_is_given_twice_counts_twice_in_the_mean_and_has_two_lines(c
     assert mean.split()[:3] == ["mean", "of", "3"] and float(mean.split()[-1]) == pytest.approx(
         sum(values) / 3, abs=1e-6
     )
+
+
+def test_a_name_that_the_encoding_of_the_output_has_not_is_escaped(images, tmp_path):
+    other = write_image(tmp_path / "\u00fc.png", 1)
+    words = [sys.executable, "-m", "lpips_repro.cli", "distance", images[0], other, *L2]
+    ended = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert r"\xfc.png" in ended.stdout
+
+
+def test_an_output_that_is_full_is_named(command, images):
+    ended = command("distance", *images[:2], *L2, "-o", "/dev/full")
+    assert (ended.status, ended.err) == (2, "error: /dev/full: No space left on device\n")
