@@ -98,24 +98,25 @@ def _judge(cfg: SimulateConfig, split: SplitFolder, label: dict[str, Any]) -> No
 def _probability(split: SplitFolder) -> np.ndarray:
     """Of choosing p1 (2AFC) or answering "same" (JND), for each example."""
     distances = []
+    shape = read_rgb(split.image(IMAGE_FIELDS[split.kind][0], split.names[0])).shape
     with Progress(total=len(split.names), desc=f"judging {split.path}", unit="example") as bar:
         for start in range(0, len(split.names), BATCH):
             names = split.names[start : start + BATCH]
-            ref, *others = (_read(split, field, names) for field in IMAGE_FIELDS[split.kind])
+            ref, *others = (_read(split, field, names, shape) for field in IMAGE_FIELDS[split.kind])
             distances.append([perceptual_distance(ref, other) for other in others])
             bar.update(len(names))
     columns = np.concatenate(distances, axis=1)
     return same_probability(columns[0]) if split.kind == "jnd" else choose_probability(*columns)
 
 
-def _read(split: SplitFolder, field: str, names: tuple[str, ...]) -> np.ndarray:
-    """The images of a field, uint8 (N, H, W, 3)."""
+def _read(split: SplitFolder, field: str, names: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The images of a field, uint8 (N, H, W, 3); UserError if one has another shape (H, W, 3) than all are to have."""
     images = [read_rgb(split.image(field, name)) for name in names]
     for name, image in zip(names, images, strict=True):
-        if image.dtype != np.uint8 or image.shape != images[0].shape or min(image.shape[:2]) < LEAST_SIZE:
+        if image.dtype != np.uint8 or image.shape != shape or min(image.shape[:2]) < LEAST_SIZE:
             height, width, _ = image.shape
             raise UserError(
                 f"{split.image(field, name)}: {image.dtype} {width} x {height}: expected 8 bits per channel, one size"
-                f" and at least {LEAST_SIZE} pixels a side"
+                f" in a split (its first image is {shape[1]} x {shape[0]}) and at least {LEAST_SIZE} pixels a side"
             )
     return np.stack(images)

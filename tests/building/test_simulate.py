@@ -157,6 +157,13 @@ def test_images_that_cannot_be_judged_are_named(dataset, tmp_path):
         run(tmp_path / "missing")
 
 
+def test_candidates_of_another_size_than_their_reference_are_named(dataset):
+    for file in (dataset / "2afc/val/traditional/p1").iterdir():
+        Image.open(file).resize((32, 32)).save(file)
+    with pytest.raises(UserError, match=r"traditional/p1/000000.png: uint8 32 x 32: expected .* one size .*64 x 64"):
+        run(dataset)
+
+
 def test_other_sizes_can_be_judged(photographs, tmp_path):
     out = build(photographs, tmp_path / "out", "size=37", "train=0", "jnd=0")
     run(out)
