@@ -66,7 +66,8 @@ def _table(cells: Sequence[Cell]) -> str:
         lines.append([name, "paper", *_in_order(columns, {cell.column: f"{cell.paper:g}" for cell in first})])
         for label, own in by_label.items():
             if all(cell.ours is None for cell in own):
-                lines.append(["", markdown(f"{NOT_RUN}: {own[0].note}"), *[""] * len(columns)])
+                reason = own[0].note.removeprefix(f"{NOT_RUN}: ")
+                lines.append(["", markdown(f"{NOT_RUN}: {reason}"), *[""] * len(columns)])
                 continue
             ours = {cell.column: _figure(cell) for cell in own if cell.ours is not None}
             verdicts = {cell.column: _verdict(cell) for cell in own}
