@@ -181,7 +181,7 @@ def test_paths_are_expanded(monkeypatch):
 
 
 def shown(home, *overrides):
-    """Make the picture of what is there; it as an array."""
+    """The picture of the autoencoders in the folder, as an array."""
     write_sheet(settings("cnn_distortions", *tiny_words(home, *overrides)))
     with Image.open(folder_of(home, *overrides) / "cnn_distortions.png") as image:
         return np.asarray(image.convert("RGB"))
