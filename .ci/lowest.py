@@ -1,10 +1,11 @@
-"""Print the lower bounds of pyproject.toml as exact versions, one requirement per line: linters are left out."""
+"""Print the lower bounds of pyproject.toml as exact versions, one requirement per line: tools are left out."""
 
 import re
 import tomllib
 from pathlib import Path
 
-LINTERS = ("codespell", "mypy", "ruff", "types-")
+# They check or show the project; nothing of it imports them.
+TOOLS = ("codespell", "mkdocs", "mypy", "playwright", "ruff", "types-")
 
 
 def lowest(requirement: str) -> str:
@@ -17,7 +18,7 @@ def main() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     own = re.compile(rf"{project['name']}\b")
-    found = {lowest(line) for group in groups for line in group if not own.match(line) and not line.startswith(LINTERS)}
+    found = {lowest(line) for group in groups for line in group if not own.match(line) and not line.startswith(TOOLS)}
     print(*sorted(found), sep="\n")
 
 
