@@ -45,9 +45,11 @@ class ShortConv2d(nn.Module):
         if self._weights is None:
             self._weights = _weights_of_products(weight)
         # Sum by sum would take a pass over memory each; so a matrix product has them all.
-        values = (self.factors @ x.permute(2, 3, 0, 1).reshape(9, -1)).view(25, *x.shape[:2])
-        values = (self.results @ torch.bmm(values, self._weights).flatten(1)).view(3, 3, len(x), -1)
-        return (values if bias is None else values + bias).permute(2, 3, 0, 1)
+        factors = (self.factors @ x.permute(2, 3, 0, 1).reshape(9, -1)).view(25, *x.shape[:2])
+        products = torch.bmm(factors, self._weights).flatten(1)
+        # addmm adds the bias while the results are in the cache.
+        added = weight.new_zeros(()) if bias is None else bias.repeat(len(x))
+        return torch.addmm(added, self.results, products).view(3, 3, len(x), -1).permute(2, 3, 0, 1)
 
 
 def shorten(network: nn.Module) -> None:
