@@ -1,5 +1,6 @@
 """Versions of packages and of this code, also if it runs from its source tree and is not installed."""
 
+import functools
 import hashlib
 import importlib.metadata
 import tomllib
@@ -9,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 OWN = "lpips_repro"
 
 
+@functools.cache  # Python reads the metadata again at every call
 def package_version(package: str) -> str:
     """The version of a package; of this one, if it is not installed, that of its source tree.
 
@@ -23,6 +25,7 @@ def package_version(package: str) -> str:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
+@functools.cache
 def installed_version(package: str) -> str | None:
     """The version of a package, or None if it is not installed, or under another name (`opencv-python`)."""
     try:

@@ -1,8 +1,9 @@
 """The name of a run: the same settings, the same name; another setting, another name."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -39,7 +40,8 @@ def run_settings(
     }
 
 
-def default_settings(script: str, **groups: str) -> dict[str, Any]:
+@functools.cache
+def default_settings(script: str, **groups: str) -> Mapping[str, Any]:
     """What `configs/` says if nothing is overridden, by full names.
 
     Args:
@@ -54,7 +56,7 @@ def default_settings(script: str, **groups: str) -> dict[str, Any]:
     return flat_settings(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(*parts), resolve=False)))
 
 
-def with_hash(name: str, settings: dict[str, Any], defaults: dict[str, Any]) -> str:
+def with_hash(name: str, settings: dict[str, Any], defaults: Mapping[str, Any]) -> str:
     """A name, and a short hash of the settings that differ from the defaults if there are any."""
     whole = {key: value for key, value in ADDED_LATER.items() if key in defaults} | settings
     other = {key: value for key, value in whole.items() if key not in defaults or defaults[key] != value}

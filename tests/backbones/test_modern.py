@@ -12,6 +12,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.backbones.vit import ViTMaps
+from tests.slow import slow_but
 
 STAGES = ("1", "3", "5", "7")
 # Nodes of torchvision's own extractor that are the feature maps, and the image it is given.
@@ -23,6 +24,8 @@ NODES = {
     "vit_b_16": ([f"encoder.layers.encoder_layer_{n}.add_1" for n in (2, 5, 8, 11)], 224),
     "swin_t": ([f"features.{n}" for n in STAGES], 64),
 }
+# Residual blocks, blocks with squeeze and excitation, and channels last: the larger ones are of such layers too.
+QUICK = ("resnet18", "efficientnet_b0", "swin_t")
 # Of images of 64 x 64, by hand from the strides.
 SIDES = {"resnet18": (32, 16, 8, 4, 2), "resnet50": (32, 16, 8, 4, 2), "efficientnet_b0": (32, 16, 8, 4, 2)}
 SIDES |= {"convnext_tiny": (16, 8, 4, 2), "vit_b_16": (4, 4, 4, 4), "swin_t": (16, 8, 4, 2)}
@@ -65,14 +68,14 @@ def test_maps_are_those_of_torchvisions_network(net):
         torch.testing.assert_close(feature_map, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
-@pytest.mark.parametrize("net", NODES)
+@pytest.mark.parametrize("net", slow_but(QUICK, NODES))
 def test_maps_have_the_documented_shapes(net):
     with torch.no_grad():
         shapes = [tuple(m.shape[1:]) for m in metric(net).backbone(images(1)[0])]
     assert shapes == [(c, side, side) for c, side in zip(BACKBONES[net].channels, SIDES[net], strict=True)]
 
 
-@pytest.mark.parametrize("net", NODES)
+@pytest.mark.parametrize("net", slow_but(QUICK, NODES))
 def test_the_smallest_size_is_the_smallest(net):
     size = BACKBONES[net].min_size
     with torch.no_grad():
@@ -81,7 +84,7 @@ def test_the_smallest_size_is_the_smallest(net):
             metric(net).backbone(images(1, size - 1)[0])
 
 
-@pytest.mark.parametrize("net", NODES)
+@pytest.mark.parametrize("net", slow_but(QUICK, NODES))
 def test_every_parameter_is_of_some_map_and_gradients_reach_the_image(net):
     backbone, x = metric(net).backbone, images(1)[0].requires_grad_()
     try:
@@ -94,7 +97,7 @@ def test_every_parameter_is_of_some_map_and_gradients_reach_the_image(net):
     assert x.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("net", NODES)
+@pytest.mark.parametrize("net", slow_but(QUICK, NODES))
 def test_a_distance_grows_with_the_difference_and_has_a_gradient(net):
     ref, noise, _ = images()
     near, far = ref.lerp(noise, 0.05).requires_grad_(), ref.lerp(noise, 0.5)
@@ -107,7 +110,7 @@ def test_a_distance_grows_with_the_difference_and_has_a_gradient(net):
     assert near.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("net", NODES)
+@pytest.mark.parametrize("net", slow_but(QUICK, NODES))
 def test_the_evaluator_gives_the_same_distances(net):
     ref, p0, p1 = images()
     wanted = torch.stack(metric(net).triplet(ref, p0, p1))
@@ -117,7 +120,7 @@ def test_the_evaluator_gives_the_same_distances(net):
     torch.testing.assert_close(lower, wanted, rtol=0.05, atol=0)
 
 
-@pytest.mark.parametrize("net", NODES)
+@pytest.mark.parametrize("net", slow_but(QUICK, NODES))
 def test_the_released_form_of_a_metric_gives_it_back(net):
     channels = BACKBONES[net].channels
     lin = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1) for k, c in enumerate(channels)}

@@ -18,6 +18,7 @@ from lpips_repro.training.loop import fit
 from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.validation import Validation
 from lpips_repro.training.watch import TrainingWatch
+from tests.slow import slow_but
 from tests.training.tiny import (
     BATCH,
     EPOCHS,
@@ -52,6 +53,14 @@ class After:
         return flag
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """Half of a run's time here: `test_watch` and `test_pictures` look at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingWatch, "disagreements", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def undisturbed(splits, tmp_path_factory):
     """By kind: the folder and the scores of a run that nothing disturbed."""
@@ -77,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(splits, tmp_path, undis
     assert_same_run(tmp_path, folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("lin on features", "tune"), KINDS))
 def test_another_seed_gives_other_weights(splits, tmp_path, undisturbed, kind):
     fit(make_run(tmp_path, splits, kind, seed=1))
     assert not torch.equal(checkpoint(tmp_path)["model"]["lin"], checkpoint(undisturbed[kind][0])["model"]["lin"])
@@ -122,7 +131,6 @@ def test_the_order_depends_on_the_seed(splits, tmp_path):
 def test_best_pt_has_the_best_mean_and_last_pt_the_last(splits, tmp_path, monkeypatch, means, best):
     left = list(means)
     monkeypatch.setattr(loop, "validate", lambda *_: Validation({"color": 0.5, "deblur": 0.5, "mean": left.pop(0)}, []))
-    monkeypatch.setattr(TrainingWatch, "disagreements", lambda *_: None)
     scores = fit(make_run(tmp_path, splits))
     found, last = checkpoint(tmp_path, "best.pt"), checkpoint(tmp_path)
     assert (found["step"], found["scores"]["mean"]) == (best, max(means))
@@ -232,7 +240,11 @@ def test_the_time_of_all_starts_is_counted(splits, tmp_path):
     assert 1000 < torch.load(tmp_path / "last.pt", weights_only=True)["seconds"] < 1100
 
 
-@pytest.mark.parametrize(("kind", "damage"), [*((kind, "cut") for kind in KINDS), ("lin on features", "missing")])
+DAMAGED = [*((kind, "cut") for kind in KINDS), ("lin on features", "missing")]
+SHOWN = [("lin on features", "missing"), ("tune", "cut")]
+
+
+@pytest.mark.parametrize(("kind", "damage"), slow_but(SHOWN, DAMAGED))
 def test_from_the_best_checkpoint_a_run_whose_last_one_is_not_whole_ends_the_same(
     splits, tmp_path, undisturbed, kind, damage
 ):
@@ -251,7 +263,11 @@ def test_from_the_best_checkpoint_a_run_whose_last_one_is_not_whole_ends_the_sam
     assert (tmp_path / "last.pt.damaged").is_file() == (damage == "cut")
 
 
-@pytest.mark.parametrize("n", range(1, CALLS + 1))
+# Before and after the first validation, the first step, in and after an epoch, in its validation, and at the end.
+MOMENTS = (1, 2, 3, 6, 9, 10, 11, 15, CALLS)
+
+
+@pytest.mark.parametrize("n", slow_but(MOMENTS, range(1, CALLS + 1)))
 def test_stopped_at_any_moment_a_run_goes_on_as_if_nothing_had_been(splits, tmp_path, undisturbed, n):
     with pytest.raises(Stopped):
         fit(make_run(tmp_path, splits, check_stop=After(n, Stopped())))
@@ -260,7 +276,7 @@ def test_stopped_at_any_moment_a_run_goes_on_as_if_nothing_had_been(splits, tmp_
     assert_same_run(tmp_path, folder)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("lin on features", "tune"), KINDS))
 def test_stopped_again_and_again(splits, tmp_path, undisturbed, kind):
     moments, stops, scores = random.Random(kind), 0, None
     for _ in range(CALLS):
@@ -275,8 +291,13 @@ def test_stopped_again_and_again(splits, tmp_path, undisturbed, kind):
     assert_same_run(tmp_path, folder)
 
 
-@pytest.mark.parametrize("minutes", ["5", "1e-9"])  # no checkpoint within an epoch, and one after every step
-@pytest.mark.parametrize("kind", KINDS)
+# No checkpoint within an epoch, and one after every step.
+KILLED = [(kind, minutes) for kind in KINDS for minutes in ("5", "1e-9")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "minutes"), slow_but([("lin on features", "5"), ("lin on features", "1e-9"), ("tune", "5")], KILLED)
+)
 def test_killed_again_and_again(splits, tmp_path, undisturbed, kind, minutes):
     moments, override = random.Random(f"{kind} {minutes}"), f"checkpoint_minutes={minutes}"
     for _ in range(4):
@@ -301,7 +322,7 @@ WRITES = EPOCHS + 1 + 3  # last.pt at each validation, and best.pt at most as of
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("n", range(1, WRITES + 1))
+@pytest.mark.parametrize("n", slow_but((1, 2, 4, WRITES), range(1, WRITES + 1)))
 def test_killed_before_or_after_any_write_of_a_checkpoint(splits, tmp_path, undisturbed, monkeypatch, n, after):
     save, kill = loop.save_checkpoint, After(n, Killed())
 
@@ -339,9 +360,12 @@ def poison(run, step, what, before=lambda: None):
     run.model.distances = distances
 
 
-@pytest.mark.parametrize("minutes", ["5", "1e-9"])
-@pytest.mark.parametrize("what", ["NaN", "infinity", "gradient"])
-@pytest.mark.parametrize("step", [0, 9, 13])  # the first of all, in the middle of the second epoch, its last
+# The first step of all, one in the middle of the second epoch, its last.
+NOT_FINITE = list(itertools.product((0, 9, 13), ("NaN", "infinity", "gradient"), ("5", "1e-9")))
+FEW_NOT_FINITE = [(0, "NaN", "5"), (9, "infinity", "5"), (9, "gradient", "1e-9"), (13, "NaN", "1e-9")]
+
+
+@pytest.mark.parametrize(("step", "what", "minutes"), slow_but(FEW_NOT_FINITE, NOT_FINITE))
 def test_what_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(splits, tmp_path, what, minutes, step):
     good = {}  # the checkpoints at the last moment before the poison
     run = make_run(tmp_path, splits, "lin on features", f"checkpoint_minutes={minutes}")

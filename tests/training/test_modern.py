@@ -15,9 +15,10 @@ from lpips_repro.training.run import train
 from lpips_repro.training.step import update
 from tests.compose import settings
 from tests.datasets.folders import make_split
+from tests.slow import slow_but
 
 NETS = ("resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16")
-SLOW_LAST = (*NETS[:-1], pytest.param(NETS[-1], marks=pytest.mark.slow))
+TIMM = ("timm/test_vit", "timm/test_mambaout")  # the maps of the second have channels last
 
 
 def model_and_triplet(net, variant):
@@ -27,7 +28,7 @@ def model_and_triplet(net, variant):
     return RankingModel(net, variant, "0.1", gaussian_state(net, 0)), (ref, ref.lerp(noise, 0.1), ref.lerp(noise, 0.5))
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", slow_but(("resnet18", "efficientnet_b0"), NETS))
 def test_a_step_of_lin_changes_the_lin_weights_of_every_map_and_no_backbone(net):
     model, triplet = model_and_triplet(net, "lin")
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -53,7 +54,7 @@ def test_tune_leaves_the_statistics_of_batch_normalisation_as_they_are(net):
     assert changed == {key for key, _ in model.named_parameters()}  # the statistics are buffers
 
 
-@pytest.mark.parametrize("net", [*SLOW_LAST, "timm/test_vit", "timm/test_mambaout"])
+@pytest.mark.parametrize("net", slow_but(("resnet18", *TIMM), (*NETS, *TIMM)))
 def test_lin_is_trained_on_a_small_folder(net, tmp_path):
     make_split(tmp_path / "data", phase="train", split="cnn", count=6)
     make_split(tmp_path / "data", split="cnn", count=4)
@@ -74,7 +75,7 @@ def test_lin_is_trained_on_a_small_folder(net, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("net", [*NETS, "timm/test_vit", "timm/test_mambaout"])
+@pytest.mark.parametrize("net", [*NETS, *TIMM])
 def test_it_can_be_compiled(net):
     metric = LPIPS(net, "off_the_shelf", weights=gaussian_state(net, 0))
     x, y = torch.rand(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
