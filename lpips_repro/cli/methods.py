@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.config.named import in_configs
+from lpips_repro.config.named import computed_metrics, in_configs
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine
 from lpips_repro.evaluation.methods.method import Method
@@ -35,8 +35,11 @@ def find_methods(names: Sequence[str], weights: Path | None = None, download: bo
         download: whether weights that are not on this computer may be downloaded.
 
     Raises:
-        UserError: for a name that does not exist, with those that do.
+        UserError: for a name that does not exist, with those that do, and for one of which distances can only be read.
     """
+    for name in names:
+        if name in in_configs("metric") and name not in computed_metrics():
+            raise UserError(f"{name}: distances of another program: `lpips-repro metrics` lists what runs here")
     if weights is None:
         methods = [find_method(name, download=download) for name in names]
     else:
@@ -44,18 +47,23 @@ def find_methods(names: Sequence[str], weights: Path | None = None, download: bo
     return list({method.label: method for method in methods}.values())
 
 
-def prepare(methods: Sequence[Method], engine: Engine) -> list[ReadyMethod]:
-    """Load what the methods need; UserError if it is missing, such as weights."""
-    ready = []
+def prepare(methods: Sequence[Method], engine: Engine) -> tuple[list[ReadyMethod], dict[str, str]]:
+    """Load what the methods need.
+
+    Returns:
+        Those that are ready; and by label why the others are not, such as weights or a library that is missing.
+    """
+    ready: list[ReadyMethod] = []
+    missing: dict[str, str] = {}
     for method in methods:
         try:
             distance = method.build(engine)
         except UserError as error:
-            raise UserError(f"{method.label}: {error}") from error
-        if not isinstance(distance, Distance):
-            raise UserError(f"{method.label}: distances of another program: choose a method that runs here")
-        ready.append(ReadyMethod(method.label, distance, settings_of(distance)))
-    return ready
+            missing[method.label] = str(error)
+        else:
+            assert isinstance(distance, Distance)  # `find_methods` refuses the others
+            ready.append(ReadyMethod(method.label, distance, settings_of(distance)))
+    return ready, missing
 
 
 def settings_of(distance: Distance) -> dict[str, Any]:

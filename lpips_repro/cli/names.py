@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from lpips_repro.config.named import in_configs
+from lpips_repro.config.library_table import LIBRARY_METRICS, library_metrics
+from lpips_repro.config.named import computed_metrics, in_configs
 from lpips_repro.config.paths import CONFIGS
 
 DEFAULT = "alex"
@@ -12,7 +13,7 @@ DEFAULT = "alex"
 
 def complete_name(incomplete: str) -> list[str]:
     """The names that begin so; of a network the variants and versions once its own name is complete."""
-    metrics = [name for name, (_, metric) in in_configs("metric").items() if "function" in metric]
+    metrics = [*computed_metrics(), *library_metrics()]
     endings = [name for net in in_configs("net") if incomplete.startswith(f"{net}-") for name in _endings(net)]
     return sorted(name for name in [*metrics, *in_configs("net"), *endings] if name.startswith(incomplete))
 
@@ -20,16 +21,17 @@ def complete_name(incomplete: str) -> list[str]:
 def table_of_names() -> str:
     """The names that -m takes, with what each is."""
     rows = [
-        (name, _first_comment(group, file))
-        for group in ("metric", "net")
-        for name, (file, settings) in in_configs(group).items()
-        if "distances" not in settings  # of another program
+        (name, _first_comment(group, in_configs(group)[name][0]))
+        for group, names in (("metric", computed_metrics()), ("net", in_configs("net")))
+        for name in names
     ]
+    libraries = "\n".join(f"  {library}: {', '.join(metrics)}" for library, metrics in LIBRARY_METRICS.items())
     endings = (
         "A network may be followed by its variant and version, as in alex-lin-v0.0 or alex-off_the_shelf-v0.1. By"
         " default it is calibrated (lin) if the authors published weights for that, and v0.1.\n\nA metric of another"
-        " library is LIBRARY/METRIC, as in piq/mdsi. One of your own is FILE.py:FUNCTION: a function of two batches of"
-        " images (N, 3, H, W) in [0, 1] that returns N values, under the decorator lpips_repro.metrics.register_metric."
+        f" library is LIBRARY/METRIC, as in piq/mdsi:\n\n{libraries}\n\nOne of your own is FILE.py:FUNCTION: a function"
+        " of two batches of images (N, 3, H, W) in [0, 1] that returns N values, under the decorator"
+        " lpips_repro.metrics.register_metric."
     )
     return f"{tabulate(rows, ('name', 'method'))}\n\n{endings}\n"
 

@@ -6,11 +6,12 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tabulate import tabulate
 
+from lpips_repro.cli.failures import Failure
 from lpips_repro.cli.methods import ReadyMethod
 from lpips_repro.cli.options import Format
 from lpips_repro.cli.printing import one_line
@@ -44,22 +45,6 @@ def records_of(scored: Sequence[Scored], methods: Sequence[ReadyMethod], reading
     ]
 
 
-def failures_of(scored: Sequence[Scored]) -> list[dict[str, str]]:
-    """What failed: a record per pair, or per pair and method if the others have a distance."""
-    return [
-        {"ref": str(one.pair.ref), "image": str(one.pair.image), "metric": label, "reason": reason}
-        for one in scored
-        for label, reason in one.faults.items()
-    ]
-
-
-def described(failure: Mapping[str, str]) -> str:
-    """One line on a failure: the file and the reason, with the method if it is the only one that failed."""
-    reason, image = failure["reason"], failure["image"]
-    named = reason if reason.startswith((image, failure["ref"])) else f"{image}: {reason}"
-    return f"{failure['metric']}: {named}" if failure["metric"] else named
-
-
 def settings_text(method: ReadyMethod, size: tuple[int, int], reading: Reading) -> str:
     """All that a distance depends on, in one line: `key=value` with spaces between."""
     image = {"size": f"{size[0]}x{size[1]}", **reading.described}
@@ -72,7 +57,7 @@ def _one_word(value: Any) -> str:
 
 def formatted(
     records: Sequence[Record],
-    failures: Sequence[Mapping[str, str]],
+    failures: Sequence[Failure],
     style: Format,
     *,
     square: bool = False,
@@ -81,7 +66,7 @@ def formatted(
     """The results as text.
 
     Args:
-        records, failures: of `records_of` and `failures_of`.
+        records: of `records_of`; failures: see `lpips_repro.cli.failures`.
         style: how they are written.
         square: whether tables and CSV have a row per reference and a column per image, instead of a row per pair.
         complete: whether all pairs were compared, or tried.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +41,7 @@ class Scored:
 
 
 OUT_OF_MEMORY = "too large for the memory"
+UNDEFINED = "the {} is {}: the metric is not defined for these two images"
 
 Group = list[tuple[Scored, Images]]
 Key = tuple[str, str]  # "distance" or "value", and the label of a method
@@ -125,13 +127,13 @@ class Scorer:
             return
         # As the shortest text of a float32: 0.721881, not 0.72188103199005127.
         rows = {key: [float(str(value)) for value in values.cpu().numpy()] for key, values in found.items()}
-        for k, (one, _) in enumerate(group):
+        for k, (one, images) in enumerate(group):
             one.faults |= {label: fault for (_, label), fault in faults.items()}
             for (kind, label), values in rows.items():
-                if math.isnan(values[k]):
-                    one.faults[label] = f"the {kind} is NaN"
-                else:
+                if _is_defined(values[k], images, self.distances["distance", label].of_equal):
                     (one.distances if kind == "distance" else one.values)[label] = values[k]
+                else:
+                    one.faults[label] = UNDEFINED.format(kind, "NaN" if math.isnan(values[k]) else "infinite")
         progress.update(len(group))
 
     def _distances_of(self, refs: Tensor, others: Tensor) -> tuple[dict[Key, Tensor], dict[Key, str]]:
@@ -151,6 +153,13 @@ class Scorer:
             if all(key in values for values, _ in done):
                 found[key] = torch.cat([values[key] for values, _ in done])
         return found, faults | {key: fault for _, failed in done for key, fault in failed.items()}
+
+
+def _is_defined(value: float, images: Images, of_equal: float | None) -> bool:
+    """Whether a value or distance is a number; or infinite as PSNR is, of equal images alone."""
+    if math.isinf(value):
+        return of_equal in (None, -math.inf) and np.array_equal(*images)
+    return not math.isnan(value)
 
 
 @torch.inference_mode()

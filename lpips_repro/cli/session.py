@@ -9,10 +9,11 @@ from pathlib import Path
 import typer
 
 from lpips_repro.cli import options
+from lpips_repro.cli.failures import failures_of, lines_of
 from lpips_repro.cli.matrix import LPIPSMatrix
 from lpips_repro.cli.methods import ReadyMethod, find_methods, prepare
 from lpips_repro.cli.names import DEFAULT
-from lpips_repro.cli.output import described, failures_of, formatted, records_of
+from lpips_repro.cli.output import formatted, records_of
 from lpips_repro.cli.pairing import Pair
 from lpips_repro.cli.printing import INTERRUPTED, one_line, print_output, write_output
 from lpips_repro.cli.reading import Reading
@@ -31,6 +32,12 @@ class Session:
     """What a command runs with: methods that are ready, the device, and how files are read.
 
     Args: as the options of the command.
+
+    Attributes:
+        missing: why a method could not be loaded, by label; the others go on.
+
+    Raises:
+        UserError: for a name or an option that there is not, or `weights` that are not the network's.
     """
 
     def __init__(
@@ -50,15 +57,21 @@ class Session:
         self.reading = Reading(background, options.size_of(resize))
         self.device = choose_device(device)
         with _only_results_on_stdout():
-            self.methods: list[ReadyMethod] = prepare(find_methods(names or [DEFAULT], weights), Engine(self.device))
+            chosen = find_methods(names or [DEFAULT], weights)
+            self.methods, self.missing = prepare(chosen, Engine(self.device))
+        if weights is not None and self.missing:
+            raise UserError("; ".join(f"{label}: {why}" for label, why in self.missing.items()))
 
     @property
     def metric(self) -> LPIPS:
-        """The network that the only method is.
+        """The network that the only method is; the command ends with status 1 if it could not be loaded.
 
         Raises:
             UserError: if it is none.
         """
+        for label, why in self.missing.items():
+            self.failed(f"{label}: {why}")
+            raise typer.Exit(1)
         (method,) = self.methods
         if method.distance.lpips is None:
             raise UserError(f"{method.label}: not a network: choose one, such as alex")
@@ -66,7 +79,7 @@ class Session:
 
     def score(self, pairs: Sequence[Pair]) -> list[Scored]:
         """The distances of pairs, with progress; those that are done if Ctrl-C interrupts the work."""
-        scored = [Scored(pair) for pair in pairs]
+        scored = [Scored(pair) for pair in pairs] if self.methods else []
         with self._progress(len(pairs), "pair") as progress:
             Scorer(self.methods, self.device, self.reading, self.batch_size).fill(scored, progress)
         return scored
@@ -101,7 +114,7 @@ class Session:
         self, scored: Sequence[Scored], output: Path | None, style: options.Format | None, *, square: bool = False
     ) -> None:
         """Write the results and name what failed. The exit status is 1 if anything did, and 130 after Ctrl-C."""
-        records, failures = records_of(scored, self.methods, self.reading), failures_of(scored)
+        records, failures = records_of(scored, self.methods, self.reading), failures_of(scored, self.missing)
         style = options.style_of(style, output)
         text = formatted(records, failures, style, square=square, complete=not self.interrupted)
         if output is None:
@@ -109,7 +122,7 @@ class Session:
         else:
             write_output(output, text)
             self.note(f"written: {output}")
-        for line in dict.fromkeys(map(described, failures)):  # each file once
+        for line in lines_of(scored, self.missing):
             self.failed(line)
         if self.interrupted:
             done = sum(bool(one.distances or one.faults) for one in scored)

@@ -13,3 +13,8 @@ def in_configs(group: str) -> dict[str, tuple[str, Any]]:
     """The metrics or networks in `configs/` by name: {"l2-rgb": ("l2_rgb", settings), ...}, with the file of each."""
     files = sorted((CONFIGS / group).glob("*.yaml"))
     return {str(name): (file.stem, one) for file in files for name, one in OmegaConf.load(file).items()}
+
+
+def computed_metrics() -> list[str]:
+    """The metrics in `configs/` that this package computes; of the others it reads distances of another program."""
+    return [name for name, (_, metric) in in_configs("metric").items() if "function" in metric]

@@ -7,6 +7,7 @@ import pytest
 
 from lpips_repro.cli.methods import find_methods
 from lpips_repro.cli.names import complete_name
+from lpips_repro.config.library_table import library_metrics
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,9 @@ from lpips_repro.cli.names import complete_name
         ("vgg-lin", ["vgg-lin-v0.0", "vgg-lin-v0.1"]),
         ("alex-kmeans-", ["alex-kmeans-off_the_shelf-v0.1"]),
         ("hdr", []),
+        ("piq/ms", []),
+        ("piq/md", ["piq/mdsi"]),
+        ("torchmetrics/peak", ["torchmetrics/peak_signal_noise_ratio"]),
         ("nonsense", []),
     ],
 )
@@ -28,6 +32,21 @@ def test_every_name_that_is_completed_is_a_method():
     names = {name for begin in ("", *(f"{net}-" for net in complete_name(""))) for name in complete_name(begin)}
     assert len(names) > 30
     assert len(find_methods(sorted(names), download=False)) > 30
+
+
+def test_what_is_offered_can_be_computed(command, tmp_path):
+    error = command("distance", "a.png", "b.png", "-m", "hdr-vd", "-q")
+    assert error.status == 2 and "fsimc" in error.err and "hdr-vdp" not in error.err
+    assert "hdr-vdp" not in command("metrics").out
+    refused = command("distance", "a.png", "b.png", "-m", "hdr-vdp", "-q")
+    assert refused.status == 2 and "hdr-vdp: distances of another program" in refused.err
+
+
+def test_the_list_has_the_metrics_of_other_libraries(command):
+    listed = command("metrics").out
+    for name in library_metrics():
+        library, _, metric = name.partition("/")
+        assert f"{library}: " in listed and metric in listed
 
 
 def completed(words, shell="bash"):
@@ -45,6 +64,7 @@ def completed(words, shell="bash"):
 def test_the_shell_completes_metrics(shell):
     ended = completed("lpips-repro dirs a b -m ssim-g", shell)
     assert "ssim-gaussian" in ended.stdout and ended.stderr == ""
+    assert "piq/mdsi" in completed("lpips-repro dirs a b -m piq/md", shell).stdout
 
 
 def test_the_shell_completes_commands_and_formats():

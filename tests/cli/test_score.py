@@ -33,7 +33,8 @@ def pairs(tmp_path):
 
 
 def scorer(batch_size, name="l2-rgb"):
-    return Scorer(prepare(find_methods([name]), Engine(CPU)), CPU, Reading(), batch_size)
+    methods, _ = prepare(find_methods([name]), Engine(CPU))
+    return Scorer(methods, CPU, Reading(), batch_size)
 
 
 def score_all(scorer, pairs):
@@ -96,7 +97,7 @@ def test_a_distance_that_is_not_a_number_fails_alone(pairs):
     session.distances[key] = type(distance)(measure, {})
     found = score_all(session, pairs[:8:2])
     assert [bool(one.distances) for one in found] == [True, False, True, True]
-    assert found[1].faults == {"l2-rgb": "the distance is NaN"}
+    assert found[1].faults == {"l2-rgb": "the distance is NaN: the metric is not defined for these two images"}
 
 
 def test_a_metric_that_fails_with_one_pair_leaves_the_others_of_its_batch(pairs):

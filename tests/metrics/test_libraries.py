@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from lpips_repro import load_image
+from lpips_repro.config.library_table import library_metrics
 from lpips_repro.errors import UserError
-from lpips_repro.metrics.libraries import LibraryFunction, library_metric, library_metrics
+from lpips_repro.metrics.libraries import LibraryFunction, library_metric
 from lpips_repro.metrics.library_networks import shift_tolerant_lpips
 from tests.generated import formula_images, formula_state
 

@@ -57,6 +57,7 @@ class Distance:
         stored: what `measure` would give for a split, (items, len(others), ...), if it is stored, else None.
         lpips: of an LPIPS, for what else it can do: the first metric with the same pass, and its own head (C,).
         measures_value: whether `measure` gives the metric's own values, such as SSIM, and `finish` the distances.
+        of_equal: the distance of equal images, if it is known: minus infinity of a PSNR.
     """
 
     measure: Callable[..., Tensor]
@@ -65,6 +66,7 @@ class Distance:
     stored: Callable[[Split], np.ndarray | None] | None = None
     lpips: tuple[LPIPS, Tensor] | None = None
     measures_value: bool = False
+    of_equal: float | None = None
 
 
 def batches_of(split: Split, device: torch.device, size: int | None = None, start: int = 0) -> list[range]:

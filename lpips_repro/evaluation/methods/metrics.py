@@ -59,8 +59,9 @@ def _of_library(name: str, metric: MetricConfig, chosen: str, download: bool) ->
     def build(engine: Engine) -> Distance:
         function = LibraryFunction(chosen, engine.device, metric.settings, download)
         where = circumstances(Engine(engine.device), libraries=(*LIBRARIES, library))
-        finish = distances_of(spec.to_distance)
-        return Distance(of_pairs(function, copied=True), {**function.identity, **where}, finish, measures_value=True)
+        measure, finish = of_pairs(function, copied=True), distances_of(spec.to_distance)
+        identity = {**function.identity, **where}
+        return Distance(measure, identity, finish, measures_value=True, of_equal=spec.of_equal)
 
     return Method("low-level", name, build, paper=paper_row(metric.paper, ""))
 

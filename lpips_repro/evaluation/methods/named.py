@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lpips_repro.config import EvaluateConfig, MetricConfig, parse
-from lpips_repro.config.named import in_configs
+from lpips_repro.config.named import computed_metrics, in_configs
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.methods.method import Method
@@ -44,7 +44,7 @@ def find_method(name: str, *, download: bool = True) -> Method:
         return metric_method(name, MetricConfig(function=name), download)
     network = network_of(name)
     if network is None:
-        raise UserError(f"{name}: no such method: {expected(name, (*in_configs('metric'), *in_configs('net')))}")
+        raise UserError(f"{name}: no such method: {expected(name, (*computed_metrics(), *in_configs('net')))}")
     net, variant, version = network
     methods = list_methods(_settings(net=in_configs("net")[net][0], download=download))
     variant = variant or ("lin" if any(method.variant == "lin" for method in methods) else "off_the_shelf")
