@@ -39,7 +39,7 @@ SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
-WITHOUT_ARGS := help setup lint
+WITHOUT_ARGS := help setup lint docs-figures
 
 VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS RUNS TASK IMAGES COUNT OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
@@ -83,7 +83,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup docs-figures data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
 
 ##@ Start
 help:  ## This list
@@ -180,6 +180,9 @@ gpu-bench: setup  ## Rates of NET=alex|squeeze|vgg on a GPU; the same command go
 	@$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
 
 ##@ Development
+docs-figures: setup  ## Draw the figures of README and the manual again, into docs/figures
+	$(RUN) scripts/docs_figures.py
+
 test: setup  ## All tests but the slow ones [ARGS="-k lpips"]
 	$(PYTEST) $(ARGS)
 

@@ -24,7 +24,7 @@ from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.differences import differences_of
-from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, add_scores
+from lpips_repro.evaluation.tables.table import Row, Table, add_scores
 from lpips_repro.evaluation.tables.writer import judged_by
 from lpips_repro.files import written_together
 from lpips_repro.report.compared_runs import ComparedRun, runs_to_compare
@@ -37,7 +37,7 @@ from lpips_repro.report.compared_scores import (
     write_scores,
     write_settings,
 )
-from lpips_repro.report.stored_tables import splits_of_tables
+from lpips_repro.report.stored_tables import bootstrap_of, splits_of_tables
 from lpips_repro.report.triplet_sheet import triplet_sheet
 from lpips_repro.report.triplet_table import write_triplets
 from lpips_repro.runs.record import record_run
@@ -86,8 +86,7 @@ def _scores(
     runs: Sequence[ComparedRun], stored: Sequence[Row], protocol: Protocol, splits: Sequence[Split]
 ) -> ComparedScores:
     """The scores of the runs, and how far each is from the first one."""
-    drawn = stored[0].settings["bootstrap"]
-    bootstrap = Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
+    bootstrap = bootstrap_of(stored[0], protocol, splits)
     rows = []
     for run, of in zip(runs, stored, strict=True):
         row = Row(of.group, of.method, of.variant, of.version, observers=of.observers, label=run.label)

@@ -82,6 +82,14 @@ def stored_table(
     return Table(protocol, made, protocol.columns(tuple(counts)), protocol.counts(counts), ""), bootstrap, left_out
 
 
+def bootstrap_of(row: Row, protocol: Protocol, splits: Sequence[Split]) -> Bootstrap:
+    """The resamples of the table of a row, given its splits; UserError if the row does not say which they are."""
+    drawn = row.settings.get("bootstrap")
+    if not isinstance(drawn, dict):
+        raise UserError(f"{row.label}: its table does not say which resamples it has: run `make eval-tables` again")
+    return Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
+
+
 def _data_of(folder: Path) -> dict[str, str]:
     try:
         return cast(dict[str, str], json.loads((folder / DATA_FILE).read_text())["data"])
