@@ -17,7 +17,6 @@ from lpips_repro.config.evaluate import (
     MetricConfig,
     NetConfig,
     Paper,
-    ReportConfig,
     Show,
     SparsityConfig,
     VariantConfig,
@@ -28,6 +27,7 @@ from lpips_repro.config.optimizer import Optimizer, OptimizerConfig, Precision, 
 from lpips_repro.config.paper import PaperConfig
 from lpips_repro.config.parse import explain, parse
 from lpips_repro.config.pretrain import PretrainConfig, TaskConfig
+from lpips_repro.config.report import Images, PageConfig, ReportConfig
 from lpips_repro.config.train import (
     Activation,
     FeaturesDtype,
@@ -49,6 +49,7 @@ __all__ = [
     "Dtype",
     "EvaluateConfig",
     "FeaturesDtype",
+    "Images",
     "Init",
     "KmeansConfig",
     "Measure",
@@ -57,6 +58,7 @@ __all__ = [
     "Observers",
     "Optimizer",
     "OptimizerConfig",
+    "PageConfig",
     "Paper",
     "PaperConfig",
     "Precision",

@@ -38,9 +38,9 @@ class Entry:
     draw: Callable[[], Picture]
 
 
-def figures_of(cfg: ReportConfig) -> list[Entry]:
+def figures_of(inputs: Inputs) -> list[Entry]:
     """All figures that a report may have."""
-    inputs, reference = Inputs(cfg), Path(cfg.reference)
+    cfg, reference = inputs.cfg, Path(inputs.cfg.reference)
     return [
         Entry("2afc", "2AFC scores (paper, Figure 4)", lambda: twoafc_bars(inputs.scores)),
         Entry("2afc-splits", "2AFC scores by split (paper, Figures 7 to 9)", lambda: split_bars(inputs.scores)),
