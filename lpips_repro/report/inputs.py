@@ -14,12 +14,14 @@ from yaml import YAMLError
 from lpips_repro.config import ReportConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
-from lpips_repro.datasets.split import content_of
+from lpips_repro.datasets.split import Split, content_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
 from lpips_repro.report.stored import distances_of
@@ -43,26 +45,43 @@ class Inputs:
     def __init__(self, cfg: ReportConfig):
         self.cfg = cfg
         self.experiments = Path(cfg.experiments)
+        self.splits_of = functools.cache(self._splits_of)
 
     @functools.cached_property
     def scores(self) -> Scores:
         """The scores of the tables."""
-        return read_scores(self.experiments / self.cfg.tables)
+        return read_scores(self.tables)
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the tables."""
+        return self.experiments / self.cfg.tables
 
     @functools.cached_property
     def splits(self) -> dict[str, PackedSplit]:
         """The packed 2AFC splits by name; UserError if they are not those of the tables."""
-        tables = self.experiments / self.cfg.tables
-        known = _data_of(tables)
+        return {split.name: cast(PackedSplit, split) for split in self.splits_of(TWOAFC.kind)}
+
+    def _splits_of(self, kind: str) -> list[Split]:
+        """The splits of a kind that have a score; UserError if they are not those of the tables."""
+        known = _data_of(self.tables)
         if not known:
-            raise UserError(f"{tables / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
-        found = [split for split in dataset_of(self.cfg.data).find(["val"]) if split.card["kind"] == TWOAFC.kind]
+            raise UserError(
+                f"{self.tables / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`"
+            )
+        own = [split for split in dataset_of(self.cfg.data).find(["val"]) if split.card["kind"] == kind]
+        found = usable_splits(own) if own else []
         content = content_of(found)
         if different := sorted(name for name in content if content[name] != known.get(name)):
             raise UserError(
-                f"{tables}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
+                f"{self.tables}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
             )
-        return {split.name: split for split in found}
+        return found
+
+    @functools.cached_property
+    def pairs(self) -> AllPairs:
+        """The differences between all pairs of methods that have stored distances, from the tables."""
+        return all_pairs(self.tables, self.splits_of, self.experiments)
 
     @functools.cached_property
     def stored(self) -> list[tuple[Row, Pairs]]:
@@ -85,6 +104,13 @@ class Inputs:
             Judged(row.shown, row.group, {name: (*pair, self.splits[name].votes) for name, pair in pairs.items()})
             for row, pairs in self.stored
         ]
+
+    def pairs_on(self, kind: str) -> Column:
+        """All pairs in the column that sums up the table of a protocol; UserError if it has none."""
+        found = [column for column in self.pairs.columns if column.kind == kind]
+        if not found:
+            raise UserError(f"{self.tables}: no row of its {kind} table has stored distances")
+        return found[-1]
 
     def disagreements(self, average: str) -> list[Disagreement]:
         """The triplets that a metric and a network disagree on most, of the splits of an average of the 2AFC table."""

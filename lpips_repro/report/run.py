@@ -10,6 +10,7 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.report.all_pairs import PAIRS, RANKS, write_all_pairs
 from lpips_repro.report.figure_list import figures_of
 from lpips_repro.report.figures import save_figure
 from lpips_repro.report.figures.style import FORMATS
@@ -36,6 +37,7 @@ def write_report(composed: DictConfig) -> None:
     check_writable("experiments", folder / "figures")
     record_run(folder, composed)
     inputs = Inputs(cfg)
+    _write_pairs(folder, inputs)
     made, left_out = _write_figures(inputs, folder / "figures")
     if not made:
         raise UserError(f"{folder / 'figures'}: no figure can be made: run `make eval-tables` or `make train` first")
@@ -61,6 +63,19 @@ def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[s
                 (new / f"{name}.{suffix}").touch()  # removed: see `written_together`
         (new / RECORD).write_text(json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
     return made, left_out
+
+
+def _write_pairs(folder: Path, inputs: Inputs) -> None:
+    """Write the differences between all pairs of methods; without any, none of an earlier report stay."""
+    try:
+        files = write_all_pairs(folder, inputs.pairs)
+    except UserError as error:
+        with written_together(folder) as new:
+            for name in (PAIRS, RANKS):
+                (new / name).touch()  # removed: see `written_together`
+        print(f"left out: differences between all pairs of methods: {error}")
+    else:
+        print(f"differences between all pairs of methods: {', '.join(map(str, files))}")
 
 
 def _earlier(folder: Path) -> set[str]:

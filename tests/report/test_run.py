@@ -22,7 +22,7 @@ from tests.makefile import script
 from tests.report.figures.test_curves import make_run
 
 OF_TABLES = {"2afc", "2afc-splits", "jnd-2afc"}
-OF_DISTANCES = {"unanimity", "binomial-fit", "disagreements"}
+OF_DISTANCES = {"unanimity", "binomial-fit", "disagreements", "pairs-2afc", "pairs-jnd"}
 ALWAYS = {"jnd-2afc-paper", "lin-alex-v0.0", "lin-alex-v0.1"}
 
 
@@ -81,7 +81,7 @@ def test_everything_is_drawn_that_tables_distances_and_runs_allow(data, capsys):
     assert made == OF_TABLES | OF_DISTANCES | ALWAYS | {"training"}
     assert left_out == {}
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(made) + 1
+    assert len(printed) == len(made) + 2  # and the pairs, and a last line
     folder = data / "e/report-folder"
     assert f"2AFC scores (paper, Figure 4): {folder}/figures/2afc.{{png,svg,pdf}}" in printed
     assert (folder / "config.yaml").is_file() and (folder / "run.json").is_file()

@@ -8,6 +8,7 @@ from lpips_repro.report.inputs import Inputs
 from lpips_repro.report.page.built_from import built_from
 from lpips_repro.report.page.examples import Examples
 from lpips_repro.report.page.explorer import Explorer, make_explorer
+from lpips_repro.report.page.pairs import PairColumn, pair_columns
 from lpips_repro.report.page.summary import Summary, read_summaries
 from lpips_repro.report.page.write import Page, write_page
 
@@ -23,8 +24,8 @@ def make_page(inputs: Inputs, folder: Path, figures: Mapping[str, str], left_out
         UserError: for an example that does not exist, or if the page cannot be written.
     """
     cfg = inputs.cfg
-    tables = inputs.experiments / cfg.tables
-    summaries, no_summaries = _summaries(inputs, tables)
+    summaries, no_summaries = _summaries(inputs)
+    pairs, no_pairs = _pairs(inputs)
     explorer, no_explorer = _explorer(inputs)
     if explorer:
         print(explorer.statement(), flush=True)
@@ -36,17 +37,27 @@ def make_page(inputs: Inputs, folder: Path, figures: Mapping[str, str], left_out
         explorer=explorer,
         no_explorer=no_explorer,
         compared=_compared(inputs) if explorer else (0, 0),
+        pairs=pairs,
+        no_pairs=no_pairs,
         figures=figures,
         left_out=left_out,
-        built=built_from(tables, folder, summaries, inputs.runs),
+        built=built_from(inputs.tables, folder, summaries, inputs.runs),
     )
     return write_page(folder, page)
 
 
-def _summaries(inputs: Inputs, tables: Path) -> tuple[list[Summary], str]:
+def _summaries(inputs: Inputs) -> tuple[list[Summary], str]:
     """The tables, or why there are none."""
     try:
-        return read_summaries(tables, inputs.scores.counts), ""
+        return read_summaries(inputs.tables, inputs.scores.counts), ""
+    except UserError as error:
+        return [], str(error)
+
+
+def _pairs(inputs: Inputs) -> tuple[list[PairColumn], str]:
+    """The differences, or why there are none."""
+    try:
+        return pair_columns(inputs.pairs), ""
     except UserError as error:
         return [], str(error)
 

@@ -40,7 +40,7 @@ class Cell:
 
     Attributes:
         text: the score; value: the same as the CSV has it, by which the column is sorted; "" if there is none.
-        below: what is written below it: interval, spread over seeds, the paper's figure with the difference.
+        below: what is written below it: interval, spread over seeds, the paper's figure, the difference from it.
         is_tie: whether the data do not carry its difference from the baseline; why: the numbers of that.
     """
 
@@ -177,7 +177,8 @@ def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, st
     if column in row.spread:
         below["seeds"] = f"±{row.spread[column]:.{protocol.shown}f}"
     if column in row.paper:
-        below["paper"] = f"paper {_paper(row, column)}, {_difference(row, column, protocol)}"
+        below["paper"] = f"paper {_paper(row, column)}"
+        below["difference"] = _difference(row, column, protocol)
     score = row.scores[column]
     is_tie, why = _chance(difference)
     return Cell(f"{score:.{protocol.shown}f}", f"{score:.{protocol.decimals}f}", below, is_tie, why)

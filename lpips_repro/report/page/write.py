@@ -26,6 +26,7 @@ from lpips_repro.report.figures.style import SIMULATED
 from lpips_repro.report.page.built_from import BuiltFrom
 from lpips_repro.report.page.bundle import INSTALL, datatables_script, license_text
 from lpips_repro.report.page.explorer import FOLDER, Explorer, as_script
+from lpips_repro.report.page.pairs import PairColumn
 from lpips_repro.report.page.summary import Summary
 
 ASSETS = re.compile(r"page-[0-9a-f]{12}")
@@ -47,7 +48,16 @@ SHOWS = {
     "all": "all examples",
 }
 ORDERS = {"strength": "clearest first", "margin": "largest margin first", "index": "by index"}
-SCRIPTS = ("report", "page", "dt_bundle", "filter", "summary", "explorer", "start")  # in the order in which they run
+SCRIPTS = (
+    "report",
+    "page",
+    "dt_bundle",
+    "filter",
+    "summary",
+    "differences",
+    "explorer",
+    "start",
+)  # in the order in which they run
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Page:
         data: name of the data; observers: who judged: "human", "simulated" or "unknown".
         summaries: the tables; no_summaries: why there are none.
         explorer: None if there are no examples; no_explorer: why; compared: places of the methods that it begins with.
+        pairs: the differences by column; no_pairs: why there are none.
         figures: title by name of the files; left_out: reason by name.
     """
 
@@ -68,6 +79,8 @@ class Page:
     explorer: Explorer | None
     no_explorer: str
     compared: tuple[int, int]
+    pairs: list[PairColumn]
+    no_pairs: str
     figures: Mapping[str, str]
     left_out: Mapping[str, str]
     built: BuiltFrom
@@ -142,6 +155,8 @@ def _assets(folder: Path, page: Page, datatables: str) -> dict[str, str]:
     tables = {one.name: {"csv": one.csv, "records": one.records} for one in page.summaries}
     content = {"tables": tables, "explorer": page.explorer.settings(folder) if page.explorer else None}
     files["page.js"] = as_script("page", content)
+    matrices = {column.key: column.matrix for column in page.pairs}
+    files["pairs.js"] = as_script("pairs", {"columns": matrices})
     for name, numbers in (page.explorer.numbers() if page.explorer else {}).items():
         files[f"{name}.js"] = as_script(name, numbers)
     return {**files, "dt_bundle.js": datatables, "LICENSE-itables.txt": license_text()}
