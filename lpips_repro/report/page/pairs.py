@@ -52,9 +52,7 @@ def _column(column: Column, is_first: bool) -> PairColumn:
     scores = [f"{score:.{protocol.shown}f}" for score in column.scores]
     ranks = [(shown, score, *ends) for shown, score, ends in zip(column.shown, scores, column.ranks, strict=True)]
     numbers = {"difference": column.difference, "low": column.low, "high": column.high}
-    rounded = {
-        key: [[_rounded(value, protocol.decimals) for value in line] for line in of] for key, of in numbers.items()
-    }
+    rounded = {key: _rounded(matrix, protocol.decimals) for key, matrix in numbers.items()}
     p = [[value if value is None else float(f"{value:.3g}") for value in line] for line in column.p_holm]
     return PairColumn(
         key=f"{column.kind}.{column.name}",
