@@ -29,7 +29,7 @@ from tests.compose import settings
 
 SIZE = 16  # pixels a side of the images
 
-# By the label of a method, then by split: the distances, (columns, N).
+# By the label of a method, then by the name of a split, as in "2afc/val/cnn": the distances, (columns, N).
 Distances = Mapping[str, Mapping[str, Sequence[np.ndarray]]]
 
 
@@ -44,10 +44,17 @@ class Report:
     inputs: Inputs
 
 
-def noise(folder: Path, name: str, votes: np.ndarray, observers: str = "simulated", protocol: Protocol = TWOAFC):
+def noise(
+    folder: Path,
+    name: str,
+    votes: np.ndarray,
+    observers: str = "simulated",
+    protocol: Protocol = TWOAFC,
+    size: int = SIZE,
+):
     """A packed split of random images with these votes."""
     rng = np.random.default_rng(len(name))
-    arrays = {field: rng.integers(0, 256, (len(votes), SIZE, SIZE, 3), np.uint8) for field in protocol.images}
+    arrays = {field: rng.integers(0, 256, (len(votes), size, size, 3), np.uint8) for field in protocol.images}
     card = {"kind": protocol.kind, "phase": "val", "split": name, "dataset": "t", "resize": "exact"}
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"{protocol.kind}-{len([*folder.iterdir()])}"
@@ -61,7 +68,7 @@ def write_distances(folder: Path, splits: Sequence[PackedSplit], distances: Dist
         own = folder / f"distances-{place}"
         own.mkdir(parents=True, exist_ok=True)
         for split in splits:
-            columns = of_splits[split.card["split"]]
+            columns = of_splits[split.name]
             with (own / f"{split.name.replace('/', '-')}.csv").open("w", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(("index", *(("d0", "d1") if len(columns) == 2 else ("d",))))
@@ -79,10 +86,10 @@ def make_tables(
     *,
     bootstrap: int = 50,
     paper: bool = False,
-    name: str = "tables-t",
+    with_differences: bool = True,
 ) -> Path:
     """The tables of methods on splits, as `make eval-tables` writes them."""
-    folder = experiments / name
+    folder = experiments / "tables-t"
     results = Results(Engine(torch.device("cpu")), DistanceStore(experiments / "distances"), splits)
     results.add(methods)
     tables, differences = [], []
@@ -93,7 +100,7 @@ def make_tables(
         caption = caption_of(own[0].card["observers"], paper)
         table = make_table(methods, own, results, drawn, caption, published, with_observers=True)
         tables.append(table)
-        differences += differences_of(table, drawn)
+        differences += differences_of(table, drawn) if with_differences else []
     keep_other_tables(folder, content_of(splits), *(table.protocol.file for table in tables))
     write_tables(folder, tables)
     write_differences(folder / "differences.csv", differences)
@@ -132,5 +139,5 @@ def random_distances(labels: Sequence[str], splits: Sequence[PackedSplit]) -> Di
         for split in splits:
             pull = place * (split.votes - 0.5)
             columns = (rng.random(len(split)) + pull, rng.random(len(split)) - pull)
-            found[label][split.card["split"]] = columns[: len(protocol_of(split).distances)]
+            found[label][split.name] = columns[: len(protocol_of(split).distances)]
     return found

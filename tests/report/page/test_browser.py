@@ -112,7 +112,7 @@ def test_examples_come_in_the_order_of_make_disagreements(opened, report):
     tab = opened("examples?a=l2&b=net")
     wanted = []
     for split in (one for one in report.splits.values() if one.card["kind"] == "2afc"):
-        of_split = {name: report.distances[name][split.card["split"]] for name in ("l2", "net")}
+        of_split = {name: report.distances[name][split.name] for name in ("l2", "net")}
         columns = {name: dict(zip(TWOAFC.distances, pair, strict=True)) for name, pair in of_split.items()}
         wanted += disagreements_on(split, columns)
     wanted = [one for one in wanted if one.answers[0].verdict != one.answers[1].verdict]
@@ -134,8 +134,7 @@ def test_a_filter_finds_what_the_votes_and_distances_say(opened, report, unanimo
     tab.set_checked("[name=unanimous]", unanimous)
     count = 0
     for split in (one for one in report.splits.values() if one.card["kind"] == "2afc"):
-        own = split.card["split"]
-        a, b = (twoafc_credits(*report.distances[name][own], split.votes) for name in ("l2", "net"))
+        a, b = (twoafc_credits(*report.distances[name][split.name], split.votes) for name in ("l2", "net"))
         asked = np.isin(split.votes, (0, 1)) if unanimous else True
         count += int(((a < 0.5) & (b > 0.5) & asked).sum())
     tab.wait_for_function(f"document.querySelector('[data-view=examples]').dataset.matches === '{count}'")
@@ -165,7 +164,7 @@ def test_every_method_says_its_distances_and_verdict(opened, report):
     )
     assert {row[0] for row in rows} == {*report.distances}
     for label, d0, d1, verdict, _ in rows:
-        one, two = (float(values[5]) for values in report.distances[label]["plain"])
+        one, two = (float(values[5]) for values in report.distances[label]["2afc/val/plain"])
         assert (float(d0), float(d1)) == pytest.approx((one, two), rel=1e-3)
         assert verdict == ("p0" if one < two else "p1")
 
