@@ -56,6 +56,11 @@ class Explorer:
         return sum(map(len, self.chosen.images.values()))
 
     @property
+    def has_some_images(self) -> bool:
+        """Whether some examples have images, and others have none."""
+        return 0 < self.with_images < len(self.examples)
+
+    @property
     def said(self) -> str:
         """Which examples have images, in words."""
         if self.images is Images.none:

@@ -58,7 +58,10 @@ def lines_of(report, table="twoafc"):
 
 
 def example(tab):
-    tab.wait_for_function("document.querySelector('[data-part=methods] tr') !== null")
+    tab.wait_for_function(
+        "document.querySelector('[data-view=examples]').dataset.shown"
+        " === document.querySelector('[data-part=name]').textContent"
+    )
     return tab.text_content("[data-part=name]")
 
 

@@ -7,10 +7,11 @@
   if (!form) return; // no examples
   const SHOWN = 10; // lines of the list of matches
   const FIELDS = ["split", "a", "b", "show", "order"];
+  const CHECKS = ["unanimous", "pictured"];
   const part = (name) => view.querySelector(`[data-part="${name}"]`);
 
   let settings; // of the page's data
-  let votes;
+  let data; // votes, splits, and which examples have images
   let matches = new Uint32Array(0);
   let current = 0; // of all examples
   let request = 0; // the newest one: what an older one has loaded is not shown
@@ -32,13 +33,16 @@
   }
 
   async function prepare() {
-    if (settings) return;
+    if (data) return;
     settings = lpipsReport.received("page").explorer;
-    votes = lpipsFilter.numbers((await lpipsReport.load("votes")).judge);
+    const votes = lpipsFilter.numbers((await lpipsReport.load("votes")).judge);
+    data = { votes, splits: settings.splits, hasImage: new Uint8Array(votes.length) };
     for (const split of settings.splits) {
       for (const sheet of [split.images, split.maps]) {
         if (sheet?.ids) sheet.places = new Map([...lpipsFilter.numbers(sheet.ids, Int32Array)].map((id, k) => [id, k]));
       }
+      if (split.images && !split.images.ids) data.hasImage.fill(1, split.start, split.start + split.count);
+      for (const id of split.images?.places?.keys() ?? []) data.hasImage[split.start + id] = 1;
     }
   }
 
@@ -67,11 +71,18 @@
       const option = [...box.options].find((one) => one.dataset.key === wanted) ?? box.options[Number(box.dataset.first)];
       option.selected = true;
     }
-    form.elements.unanimous.checked = params.get("unanimous") === "yes";
+    for (const name of CHECKS) {
+      const box = form.elements[name];
+      box.checked = params.has(name) ? params.get(name) === "yes" : box.defaultChecked;
+    }
   }
 
   function remember() {
-    const params = { unanimous: form.elements.unanimous.checked ? "yes" : "" };
+    const params = {};
+    for (const name of CHECKS) {
+      const { checked, defaultChecked } = form.elements[name];
+      params[name] = checked === defaultChecked ? "" : checked ? "yes" : "no";
+    }
     for (const name of FIELDS) {
       const box = form.elements[name];
       const isFirst = box.selectedIndex === Number(box.dataset.first);
@@ -92,10 +103,11 @@
     const [a, b] = await Promise.all(["a", "b"].map((name) => decided(Number(form.elements[name].value))));
     if (own !== request) return;
     const split = form.elements.split.value === "" ? null : Number(form.elements.split.value);
-    matches = lpipsFilter.search({ votes, splits: settings.splits }, a, b, {
+    matches = lpipsFilter.search(data, a, b, {
       show: form.elements.show.value,
       split,
       unanimous: form.elements.unanimous.checked,
+      pictured: form.elements.pictured.checked,
       order: form.elements.order.value,
     });
     view.dataset.matches = matches.length;
@@ -114,7 +126,7 @@
   }
 
   function step(by) {
-    if (!settings || matches.length === 0) return;
+    if (matches.length === 0) return;
     const place = matches.indexOf(current);
     const next = place < 0 ? 0 : Math.min(matches.length - 1, Math.max(0, place + by));
     show(matches[next], (request += 1)).catch((error) => say(error.message));
@@ -132,10 +144,11 @@
     part("position").textContent = place < 0
       ? `not among the ${matches.length.toLocaleString("en")} matches`
       : `${(place + 1).toLocaleString("en")} of ${matches.length.toLocaleString("en")}`;
-    showVotes(votes[example]);
+    showVotes(data.votes[example]);
     showList(place);
     showTable(example);
     await Promise.all([showImages(split, index, own), showMaps(split, index, own)]);
+    if (own === request) view.dataset.shown = `${split.name}/${index}`;
     const all = await Promise.all(settings.methods.map((_, k) => method(k)));
     if (own === request && all) showTable(example);
   }
@@ -154,7 +167,7 @@
       row.classList.toggle("chosen", chosen.includes(place));
       if (!found) return cells(row, about.shown, "…", "…", "", "");
       const verdict = lpipsFilter.verdict(found, example);
-      const credit = lpipsFilter.credit(found, votes, example);
+      const credit = lpipsFilter.credit(found, data.votes, example);
       const agree = verdict === "tie" ? "tie: counts ½" : `${Math.round(100 * credit)} %`;
       row.dataset.against = credit < 0.5;
       return cells(row, about.shown, number(found.d0[example]), number(found.d1[example]), verdict, agree);
@@ -186,7 +199,7 @@
       link.href = `#${encodeURIComponent(split.name)}/${index}`;
       link.textContent = `${split.name}/${index}`;
       link.dataset.example = example;
-      cells(row, "", `${Math.round(100 * votes[example])} %`, lpipsFilter.verdict(a, example), lpipsFilter.verdict(b, example));
+      cells(row, "", `${Math.round(100 * data.votes[example])} %`, lpipsFilter.verdict(a, example), lpipsFilter.verdict(b, example));
       row.firstChild.append(link);
       if (first + k === place) row.setAttribute("aria-current", "true");
       return row;

@@ -74,11 +74,12 @@ const lpipsFilter = (() => {
   /**
    * The examples that a filter finds, in order.
    *
-   * data: votes, splits; a, b: the methods, with d0, d1 and decisions.
-   * show: a key of TESTS, or "differ"; split: the place of one, or null for all; unanimous: whether all judges agree;
+   * data: votes, splits, and hasImage, 1 for each example that has one; a, b: the methods, with d0, d1 and decisions.
+   * show: a key of TESTS, or "differ"; split: the place of one, or null for all; unanimous: those that all judges agree
+   * on; pictured: those that have images;
    * order: "index", "margin" (how decided both methods are) or "strength" (that, times how clear the votes are).
    */
-  function search({ votes, splits }, a, b, { show, split, unanimous, order }) {
+  function search({ votes, splits, hasImage }, a, b, { show, split, unanimous, pictured, order }) {
     const from = split === null ? 0 : splits[split].start;
     const to = split === null ? votes.length : from + splits[split].count;
     const test = TESTS[show];
@@ -86,6 +87,7 @@ const lpipsFilter = (() => {
     let size = 0;
     for (let k = from; k < to; k += 1) {
       if (unanimous && votes[k] !== 0 && votes[k] !== 1) continue;
+      if (pictured && !hasImage[k]) continue;
       const isShown = test ? test(credit(a, votes, k), credit(b, votes, k)) : verdict(a, k) !== verdict(b, k);
       if (isShown) {
         found[size] = k;
