@@ -10,6 +10,7 @@ setup(
     package_data={
         "lpips_repro": ["py.typed"],
         "lpips_repro.report.figures": ["*.mplstyle"],
+        "lpips_repro.report.page": ["static/*", "templates/*"],
         **{name: ["*.yaml"] for name in CONFIGS},
     },
 )

@@ -15,6 +15,7 @@ from lpips_repro.benchmark.files import bench_files
 from lpips_repro.benchmark.lin import bench_lin
 from lpips_repro.benchmark.machine import describe, slug
 from lpips_repro.benchmark.packed_split import bench_split
+from lpips_repro.benchmark.page import bench_page
 from lpips_repro.benchmark.projection import NETS, projections
 from lpips_repro.benchmark.rate_table import Row, render, write_csv
 from lpips_repro.benchmark.rates_of_commits import Change
@@ -86,6 +87,8 @@ def _parts(cfg: BenchConfig, device: torch.device) -> Iterator[list[Row]]:
                 torch.compiler.reset()
     if Measure.building in cfg.measure:
         yield bench_building(cfg, device)
+    if Measure.page in cfg.measure:
+        yield bench_page()
     if Measure.split in cfg.measure:
         for net in nets if device.type == "cuda" else nets[:1]:  # on a CPU minutes each
             yield bench_split(net, cfg, device)

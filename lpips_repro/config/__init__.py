@@ -19,7 +19,6 @@ from lpips_repro.config.evaluate import (
     MetricConfig,
     NetConfig,
     Paper,
-    ReportConfig,
     Show,
     SparsityConfig,
     VariantConfig,
@@ -30,6 +29,7 @@ from lpips_repro.config.optimizer import Optimizer, OptimizerConfig, Precision, 
 from lpips_repro.config.paper import PaperConfig
 from lpips_repro.config.parse import explain, parse
 from lpips_repro.config.pretrain import PretrainConfig, TaskConfig
+from lpips_repro.config.report import Images, PageConfig, ReportConfig
 from lpips_repro.config.train import (
     Activation,
     FeaturesDtype,
@@ -53,6 +53,7 @@ __all__ = [
     "Dtype",
     "EvaluateConfig",
     "FeaturesDtype",
+    "Images",
     "Init",
     "KmeansConfig",
     "Measure",
@@ -61,6 +62,7 @@ __all__ = [
     "Observers",
     "Optimizer",
     "OptimizerConfig",
+    "PageConfig",
     "Paper",
     "PaperConfig",
     "Precision",

@@ -1,5 +1,5 @@
 """Settings of tables, their rows and figures: `configs/evaluate.yaml`, `sparsity.yaml`, `correlation.yaml`,
-`report.yaml`, `weights.yaml`.
+`weights.yaml`.
 """
 
 import enum
@@ -217,25 +217,6 @@ class CorrelationConfig:
         check_name("name", self.name)
         check_at_least("bootstrap", self.bootstrap, 1)
         check_seed(self.seed)
-
-
-@dataclass(kw_only=True)
-class ReportConfig:
-    """`configs/report.yaml`; `data` as in `config.choices`."""
-
-    data: Any
-    net: dict[str, NetConfig] = field(default_factory=dict)
-    tables: str
-    name: str
-    experiments: str
-    reference: str
-    version: str
-    versions: list[str]
-    download: bool
-
-    def __post_init__(self):
-        check_name("tables", self.tables)
-        check_name("name", self.name)
 
 
 @dataclass

@@ -3,8 +3,9 @@
 import functools
 import logging
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -15,6 +16,8 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 # The paper's Figures 6 and 11 compare these; without them, the first metric and the best network.
 COMPARED = ("ssim", "alex-bigan")
 LOW_LEVEL = "low-level"
+
+Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # d0 and d1 of all examples (N,), by split
 
 
 class Inputs:
@@ -65,8 +70,8 @@ class Inputs:
         return all_pairs(self.tables, self.splits_of, self.experiments)
 
     @functools.cached_property
-    def judged(self) -> list[Judged]:
-        """The stored distances of the rows on 2AFC splits; rows without are left out with a warning."""
+    def stored(self) -> list[tuple[Row, Pairs]]:
+        """The rows of methods with their stored distances on 2AFC splits; those without are left out with a warning."""
         rows, splits = self.scores.methods(TWOAFC.name), [*self.splits.values()]
         found = []
         for row in (row for row in rows if row.scores):
@@ -75,9 +80,16 @@ class Inputs:
             except UserError as error:
                 log.warning("%s", error)
                 continue
-            by_split = {split.name: (*_pair(distances[split.name]), split.votes) for split in splits}
-            found.append(Judged(row.shown, row.group, by_split))
+            found.append((row, {split.name: _pair(distances[split.name]) for split in splits}))
         return found
+
+    @property
+    def judged(self) -> list[Judged]:
+        """The stored distances with the votes."""
+        return [
+            Judged(row.shown, row.group, {name: (*pair, self.splits[name].votes) for name, pair in pairs.items()})
+            for row, pairs in self.stored
+        ]
 
     def pairs_on(self, kind: str) -> Column:
         """All pairs in the column that sums up the table of a protocol; UserError if it has none."""
@@ -88,7 +100,7 @@ class Inputs:
 
     def disagreements(self, average: str) -> list[Disagreement]:
         """The triplets that a metric and a network disagree on most, of the splits of an average of the 2AFC table."""
-        one, other = self._compared()
+        one, other = self.compared()
         chosen = TWOAFC.averages.get(average, ()) if average != "all" else [*self.splits]
         splits = [split for name, split in self.splits.items() if {name, split.card["split"]} & {*chosen}]
         found = [
@@ -104,7 +116,8 @@ class Inputs:
         ]
         return sorted(found, key=lambda triplet: -triplet.strength)
 
-    def _compared(self) -> tuple[Judged, Judged]:
+    def compared(self) -> tuple[Judged, Judged]:
+        """A metric and a network: those that the paper compares, or the first metric and the best network."""
         score = {row.shown: row.scores.get("all", 0.0) for row in self.scores.methods(TWOAFC.name)}
         metrics = [one for one in self.judged if one.group == LOW_LEVEL]
         networks = [one for one in self.judged if one.group != LOW_LEVEL]
@@ -117,7 +130,7 @@ class Inputs:
     def curves(self) -> list[Curves]:
         """What the runs on these data have logged, finished or not."""
         found = []
-        for folder in self._runs():
+        for folder in self.runs:
             try:
                 found.append(read_curves(folder))
             except UserError as error:  # such as a run that was stopped before its first entry
@@ -128,9 +141,11 @@ class Inputs:
     def observers_of_runs(self) -> str:
         """Who judged what the runs learned from, if it is known to be a model."""
         name = self.cfg.data.name
-        return "simulated" if any(is_simulated(folder, name) for folder in self._runs()) else ""
+        return "simulated" if any(is_simulated(folder, name) for folder in self.runs) else ""
 
-    def _runs(self) -> list[Path]:
+    @property
+    def runs(self) -> list[Path]:
+        """The folders of the runs on these data, finished or not."""
         files = [file for name in ("metrics.csv", "validation.csv") for file in self.experiments.glob(f"*/{name}")]
         return [folder for folder in sorted({file.parent for file in files}) if self._is_on_these_data(folder)]
 
@@ -141,6 +156,6 @@ class Inputs:
             return folder.name.startswith(f"{self.cfg.data.name}-")
 
 
-def _pair(distances: dict[str, Any]) -> tuple[Any, Any]:
+def _pair(distances: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     d0, d1 = (distances[name] for name in TWOAFC.distances)
     return d0, d1

@@ -1,4 +1,4 @@
-"""The report on some data: figures of whatever tables, stored distances, runs and weights exist (`make report`)."""
+"""The report on some data: figures and a page of whatever tables, distances, runs and weights exist (`make report`)."""
 
 import json
 from pathlib import Path
@@ -15,13 +15,14 @@ from lpips_repro.report.figure_list import figures_of
 from lpips_repro.report.figures import save_figure
 from lpips_repro.report.figures.style import FORMATS
 from lpips_repro.report.inputs import Inputs
+from lpips_repro.report.page.make import make_page
 from lpips_repro.runs.record import record_run
 
 RECORD = "figures.json"  # which figures there are, and why others are not
 
 
 def write_report(composed: DictConfig) -> None:
-    """Write the figures that the composed settings (`configs/report.yaml`) ask for; print a line on each.
+    """Write the figures and the page that the composed settings (`configs/report.yaml`) ask for; print a line on each.
 
     What cannot be made is left out with the reason; figures of an earlier report that are not made again are removed.
 
@@ -32,11 +33,20 @@ def write_report(composed: DictConfig) -> None:
     check_choice("version", cfg.version, VERSIONS)
     for version in cfg.versions:
         check_choice("versions", version, VERSIONS)
-    folder = Path(cfg.experiments) / cfg.name / "figures"
-    check_writable("experiments", folder)
-    record_run(folder.parent, composed)
+    folder = Path(cfg.experiments) / cfg.name
+    check_writable("experiments", folder / "figures")
+    record_run(folder, composed)
     inputs = Inputs(cfg)
-    _write_pairs(folder.parent, inputs)
+    _write_pairs(folder, inputs)
+    made, left_out = _write_figures(inputs, folder / "figures")
+    if not made:
+        raise UserError(f"{folder / 'figures'}: no figure can be made: run `make eval-tables` or `make train` first")
+    print(f"written: {len(made)} figures in {folder / 'figures'}")
+    print(f"the page: {make_page(inputs, folder, made, left_out)}")
+
+
+def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Write the figures; returns the titles of those that were made, and why the others were not, by name."""
     made, left_out = {}, {}
     with written_together(folder) as new:
         for entry in figures_of(inputs):
@@ -52,9 +62,7 @@ def write_report(composed: DictConfig) -> None:
             for suffix in FORMATS:
                 (new / f"{name}.{suffix}").touch()  # removed: see `written_together`
         (new / RECORD).write_text(json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
-    if not made:
-        raise UserError(f"{folder}: no figure can be made: run `make eval-tables` or `make train` first")
-    print(f"written: {len(made)} figures in {folder}")
+    return made, left_out
 
 
 def _write_pairs(folder: Path, inputs: Inputs) -> None:

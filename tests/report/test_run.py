@@ -47,7 +47,7 @@ def where(tmp_path):
 
 def report(tmp_path, *overrides):
     """What was made, and the reasons for what was left out."""
-    write_report(settings("report", *where(tmp_path), "net=[alex]", "download=false", *overrides))
+    write_report(settings("report", *where(tmp_path), "net=[alex]", "download=false", "report.maps=0", *overrides))
     figures = tmp_path / "e/report-folder/figures"
     record = json.loads((figures / "figures.json").read_text())
     files = {f"{name}.{suffix}" for name in record["made"] for suffix in FORMATS}

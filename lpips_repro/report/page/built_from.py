@@ -1,0 +1,69 @@
+"""What a page was built from: the data, the tables, runs and versions, and the commands."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
+from lpips_repro.report.page.summary import Summary
+
+
+@dataclass(frozen=True)
+class Record:
+    """What wrote some files: the command, the commit of this program, the seed, and versions by name."""
+
+    what: str
+    folder: str
+    command: str
+    commit: str
+    seed: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BuiltFrom:
+    """The sources of a page.
+
+    Attributes:
+        data: by split, how many examples and the begin of their digest; runs: folders of training runs.
+    """
+
+    data: Mapping[str, str]
+    runs: Sequence[str]
+    records: Sequence[Record]
+
+
+def built_from(tables: Path, report: Path, summaries: Sequence[Summary], runs: Sequence[Path]) -> BuiltFrom:
+    """What the tables in a folder and the report in another were made from.
+
+    Args:
+        runs: those of the figures; those of the rows of the tables are added.
+    """
+    of_rows = [name for summary in summaries for line in summary.lines for name in line.row.run.split()]
+    names = sorted({*of_rows, *(run.name for run in runs)})
+    data = _read(tables / DATA_FILE).get("data", {})
+    records = [_record("tables", tables), _record("this report", report)]
+    return BuiltFrom(data if isinstance(data, dict) else {}, names, [record for record in records if record])
+
+
+def _record(what: str, folder: Path) -> Record | None:
+    found = _read(folder / "run.json")
+    if not found:
+        return None
+    packages = {name: version for name, version in (found.get("packages") or {}).items() if version}
+    changed = ", with changes" * bool(found.get("git_changes"))
+    commit = f"{found.get('git_commit') or 'not in a git repository'}{changed}"
+    versions = {"Python": str(found.get("python", "")), **packages, "platform": str(found.get("platform", ""))}
+    command = shlex.join(map(str, found.get("command") or ()))
+    return Record(what, str(folder), command, commit, "" if found.get("seed") is None else str(found["seed"]), versions)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,132 @@
+"""Where a network sees two images differ: maps of chosen examples, made beforehand."""
+
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.distances.compute import Distance, Engine
+from lpips_repro.evaluation.methods.finished_runs import find_runs
+from lpips_repro.evaluation.methods.method import Method
+from lpips_repro.evaluation.methods.named import find_method
+from lpips_repro.evaluation.methods.trained import method_of_run
+from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.report.page.examples import Examples
+from lpips_repro.report.page.sprites import Sheet, layout_of, sheets_of
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-3  # relative, of the mean of a map from the stored distance: of another dtype or device, not of weights
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of a network: the row of the table, and the files by split."""
+
+    row: Row
+    sheets: Mapping[str, Sequence[Sheet]]
+
+
+def maps_of(examples: Examples, indices: Mapping[str, np.ndarray], experiments: Path, download: bool) -> Maps | None:
+    """The maps of some examples, by the network with the best score that can be run here; None if there is none.
+
+    Args:
+        indices: of the examples, by split; experiments: the folder of the runs.
+        download: whether weights that are not available here may be downloaded.
+    """
+    if not any(map(len, indices.values())):
+        return None
+    for place in _best_first(examples):
+        row, _ = examples.methods[place]
+        try:
+            metric = _network(row, experiments, download)
+            _check(metric, examples, indices, place)
+        except UserError as error:
+            log.info("no maps of %s: %s", row.label, error)
+            continue
+        identity = {"maps of": hashlib.sha256(json.dumps(row.settings, default=str).encode()).hexdigest()}
+        sheets = {
+            split.name: sheets_of(
+                *(split, indices[split.name], layout_of(split.size[0], 2 * split.size[1])),
+                *(functools.partial(_render, metric, split), identity),
+            )
+            for split in examples.splits
+        }
+        return Maps(row, sheets)
+    return None
+
+
+def _best_first(examples: Examples) -> Iterator[int]:
+    """The places of the networks among the methods."""
+    rows = [row for row, _ in examples.methods]
+    networks = [place for place, row in enumerate(rows) if "backbone" in row.settings]
+    yield from sorted(networks, key=lambda place: -rows[place].scores.get("all", 0.0))
+
+
+def _network(row: Row, experiments: Path, download: bool) -> LPIPS:
+    """The network of a row; UserError if it cannot be run here."""
+    distance = _method(row, experiments, download).build(Engine(torch.device("cpu")))
+    if not isinstance(distance, Distance) or distance.lpips is None:
+        raise UserError("not a network")
+    if distance.identity["weights"] != row.settings.get("weights") or distance.identity["lin"] != row.settings.get(
+        "lin"
+    ):
+        raise UserError("its weights are other ones than those of the table")
+    metric = distance.lpips[0]
+    metric.spatial = True
+    return metric
+
+
+def _method(row: Row, experiments: Path, download: bool) -> Method:
+    if not row.run:
+        return find_method(row.label, download=download)
+    for run in find_runs(experiments):
+        if run.folder.name == row.run:
+            return method_of_run(run, row.supervision)
+    raise UserError(f"{experiments / row.run}: no finished run")
+
+
+def _check(metric: LPIPS, examples: Examples, indices: Mapping[str, np.ndarray], place: int) -> None:
+    """UserError if the mean of a map is not the stored distance: the map would show something else."""
+    split = next(split for split in examples.splits if len(indices[split.name]))
+    index = indices[split.name][:1]
+    found = _distances(metric, split, index)[0].mean(axis=(1, 2))
+    stored = [float(values[index[0]]) for values in examples.methods[place][1][split.name]]
+    if not np.allclose(found, stored, rtol=TOLERANCE, atol=1e-6):
+        raise UserError(f"the means of its maps are {found.tolist()}, the stored distances {stored}")
+
+
+def _render(metric: LPIPS, split: PackedSplit, indices: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Both maps of each example side by side, in colors from 0 to the larger of both; and that number."""
+    cells, largest = [], []
+    for start in range(0, len(indices), BATCH):
+        for pair in _distances(metric, split, indices[start : start + BATCH]):
+            top = float(pair.max())
+            pixels = np.round(255 * pair / top) if top > 0 else pair
+            colors = cv2.applyColorMap(np.concatenate([*pixels], axis=1).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+            cells.append(colors[..., ::-1])
+            largest.append(top)
+    return np.stack(cells), largest
+
+
+@torch.inference_mode()
+def _distances(metric: LPIPS, split: PackedSplit, indices: np.ndarray) -> np.ndarray:
+    """The distances of p0 and p1 from the reference at every place, float32 (n, 2, H, W)."""
+    ref, *others = (_batch(split.arrays[name][indices]) for name in ("ref", "p0", "p1"))
+    return torch.cat([metric(ref, other, normalize=True) for other in others], dim=1).numpy()
+
+
+def _batch(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255

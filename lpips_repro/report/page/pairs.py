@@ -1,0 +1,72 @@
+"""The differences of the page: all pairs of methods by column, in words, as ranks and as a matrix."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lpips_repro.evaluation.protocols import PROTOCOLS
+from lpips_repro.report.all_pairs import AllPairs, Column, Matrix, is_decided
+
+
+@dataclass(frozen=True)
+class PairColumn:
+    """A column of a table.
+
+    Attributes:
+        key: of its address; kind, title, name, n: see `Column`; is_first: whether the view begins with it.
+        sentences: which differences the data carry; ranks: method, score, best and worst rank, the best score first.
+        matrix: what the page draws all pairs from.
+    """
+
+    key: str
+    kind: str
+    title: str
+    name: str
+    n: int
+    is_first: bool
+    sentences: Sequence[str]
+    ranks: Sequence[tuple[str, str, int, int]]
+    matrix: dict[str, Any] = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many pairs there are."""
+        return len(self.ranks) * (len(self.ranks) - 1) // 2
+
+    @property
+    def decided(self) -> int:
+        """How many of them the data decide."""
+        return sum(map(is_decided, itertools.chain(*self.matrix["p"]))) // 2
+
+
+def pair_columns(found: AllPairs) -> list[PairColumn]:
+    """The columns of all tables; the view begins with the one that sums up the first table."""
+    kind = found.columns[0].kind
+    first = [column for column in found.columns if column.kind == kind][-1]
+    return [_column(column, column is first) for column in found.columns]
+
+
+def _column(column: Column, is_first: bool) -> PairColumn:
+    protocol = PROTOCOLS[column.kind]
+    scores = [f"{score:.{protocol.shown}f}" for score in column.scores]
+    ranks = [(shown, score, *ends) for shown, score, ends in zip(column.shown, scores, column.ranks, strict=True)]
+    numbers = {"difference": column.difference, "low": column.low, "high": column.high}
+    rounded = {key: _rounded(matrix, protocol.decimals) for key, matrix in numbers.items()}
+    p = [[value if value is None else float(f"{value:.3g}") for value in line] for line in column.p_holm]
+    return PairColumn(
+        key=f"{column.kind}.{column.name}",
+        kind=column.kind,
+        title=column.title,
+        name=column.name,
+        n=column.n,
+        is_first=is_first,
+        # Who judged, if no people did, is on every view.
+        sentences=column.sentences if column.observers == "human" else column.sentences[1:],
+        ranks=ranks,
+        matrix={"shown": column.shown, "decimals": protocol.shown, "p": p, **rounded},
+    )
+
+
+def _rounded(matrix: Matrix, decimals: int) -> Matrix:
+    return [[None if value is None else round(value, decimals) for value in line] for line in matrix]

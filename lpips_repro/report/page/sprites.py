@@ -1,0 +1,137 @@
+"""Images of many examples in one file: lossless WebP, written once and reused if nothing that it shows has changed."""
+
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.files import write_whole
+from lpips_repro.parallel import available_cores
+from lpips_repro.progress import Progress
+
+EACH = 64  # examples in a file, fewer of large images
+ACROSS = 8  # of them
+LARGEST = 16383  # pixels a side that WebP has
+PIXELS = 1 << 24  # in a file
+FORMAT = 1  # another way to write the same images has another number
+SAMPLE = 8  # examples that the size of all is estimated from
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Cells of a file: how many there are side by side, and at the most in all; height and width of each in pixels."""
+
+    across: int
+    each: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A file of images: its name, the split, and the indices of its examples in their order.
+
+    Attributes:
+        render: gives the cells of some examples, uint8 (n, height, width, 3), with numbers that belong to each or none.
+    """
+
+    name: str
+    indices: np.ndarray = field(repr=False)
+    layout: Layout
+    render: Callable[[np.ndarray], tuple[np.ndarray, list[float]]] = field(repr=False)
+
+
+def layout_of(height: int, width: int) -> Layout:
+    """The layout of cells of a size."""
+    across = max(1, min(ACROSS, LARGEST // width))
+    each = min(EACH, max(1, PIXELS // (height * width)), across * max(1, LARGEST // height))
+    return Layout(min(across, each), each, height, width)
+
+
+def triplet_sheets(split: PackedSplit, indices: np.ndarray) -> list[Sheet]:
+    """The files of triplets of a split: reference, p0 and p1 side by side."""
+    height, width = split.size
+    return sheets_of(split, indices, layout_of(height, 3 * width), functools.partial(_triplets, split), {})
+
+
+def sheets_of(
+    split: PackedSplit,
+    indices: np.ndarray,
+    layout: Layout,
+    render: Callable[[np.ndarray], tuple[np.ndarray, list[float]]],
+    identity: Mapping[str, Any],
+) -> list[Sheet]:
+    """The files of some examples; their names depend on all that they show.
+
+    Args:
+        identity: what they show besides the images of the split.
+    """
+    found = []
+    for start in range(0, len(indices), layout.each):
+        own = indices[start : start + layout.each]
+        content = {"digest": split.card["digest"], "own": own.tolist(), "format": FORMAT, **identity}
+        name = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        found.append(Sheet(name, own, layout, render))
+    return found
+
+
+def _triplets(split: PackedSplit, indices: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    return np.concatenate([split.arrays[name][indices] for name in TWOAFC.images], axis=2), []
+
+
+def estimated_size(split: PackedSplit, indices: np.ndarray) -> int:
+    """About how many bytes the files of some triplets have, from a few of them."""
+    if not len(indices):
+        return 0
+    few = indices[np.linspace(0, len(indices) - 1, min(SAMPLE, len(indices))).astype(int)]
+    (sheet, *_) = triplet_sheets(split, few)
+    return len(_encoded(sheet)[0]) * len(indices) // len(sheet.indices)
+
+
+def write_sheets(folder: Path, sheets: Sequence[Sheet], what: str) -> int:
+    """Write the files that do not exist yet, each whole or not at all; returns how many there were.
+
+    Args:
+        folder: of the files; what: they show, for the progress bar.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [sheet for sheet in sheets if not (folder / f"{sheet.name}.webp").is_file()]
+    with ThreadPoolExecutor(available_cores()) as pool, Progress(total=len(missing), desc=what, unit="file") as bar:
+        for _ in pool.map(functools.partial(_write, folder), missing):
+            bar.update()
+    return len(missing)
+
+
+def numbers_of(folder: Path, sheet: Sheet) -> list[float]:
+    """The numbers that belong to the examples of a file."""
+    return list(json.loads((folder / f"{sheet.name}.json").read_text()))
+
+
+def _write(folder: Path, sheet: Sheet) -> None:
+    content, numbers = _encoded(sheet)
+    if numbers:
+        write_whole(folder / f"{sheet.name}.json", json.dumps(numbers))
+    write_whole(folder / f"{sheet.name}.webp", content)  # last: it says that all is there
+
+
+def _encoded(sheet: Sheet) -> tuple[bytes, list[float]]:
+    cells, numbers = sheet.render(sheet.indices)
+    layout, count = sheet.layout, len(cells)
+    rows = -(-count // layout.across)
+    canvas = np.zeros((rows * layout.across, *cells.shape[1:]), np.uint8)
+    canvas[:count] = cells
+    grid = canvas.reshape(rows, layout.across, layout.height, layout.width, 3).swapaxes(1, 2)
+    file = io.BytesIO()
+    pixels = grid.reshape(rows * layout.height, layout.across * layout.width, 3)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "WEBP", lossless=True)
+    return file.getvalue(), numbers
