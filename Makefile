@@ -37,7 +37,7 @@ SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
-WITHOUT_ARGS := help setup lint
+WITHOUT_ARGS := help setup lint docs
 
 VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES COUNT OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
@@ -81,7 +81,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint docs
 
 ##@ Start
 help:  ## This list
@@ -186,3 +186,6 @@ lint: setup  ## Style, spelling and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m codespell_lib
 	$(RUN) -m mypy
+
+docs: setup  ## The manual as a site, in site/, with all links checked
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
