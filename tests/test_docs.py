@@ -18,6 +18,8 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 # A block of Python that a test below runs, by a word in it; those that begin with a file's name: test_extending.py.
 RUN = ("from lpips_repro import LPIPS", "per_layer=True", "BAPPS2AFC", "# mine/", "# lpips_repro/evaluation/protocols/")
 
+# Files that a user makes, and one of another repository.
+ELSEWHERE = {"configs/data/mine.yaml", "lpips_repro/metrics/mae.py", "tests/FR_benchmark_results.csv"}
 PACKED = "data/packed/bapps/pil_bilinear/2afc-val-cnn"  # in docs/data.md
 
 
@@ -71,6 +73,13 @@ def test_links_lead_to_files_and_headings_that_exist(page):
             headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
             assert anchor in anchors, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_repository_that_a_page_names_exist(page):
+    tops = "lpips_repro|tests|configs|scripts|examples|docs|experiments/reference|.github|.ci"
+    for name in re.findall(rf"`((?:{tops})/[\w./-]*)`", page.read_text()):
+        assert (ROOT / name).exists() or name in ELSEWHERE, name
 
 
 def test_readme_is_short():
