@@ -39,7 +39,7 @@ SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
-WITHOUT_ARGS := help setup lint docs-figures
+WITHOUT_ARGS := help setup lint docs docs-figures
 
 VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS RUNS TASK IMAGES COUNT OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
@@ -83,7 +83,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docs-figures data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint docs docs-figures
 
 ##@ Start
 help:  ## This list
@@ -194,3 +194,6 @@ lint: setup  ## Style, spelling and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m codespell_lib
 	$(RUN) -m mypy
+
+docs: setup  ## The manual as a site, in site/, with all links checked
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-__all__ = ["LPIPS", "load_image"]
+from lpips_repro.versions import VERSION as __version__
+
+__all__ = ["LPIPS", "__version__", "load_image"]
 
 
 def __getattr__(name: str) -> Any:

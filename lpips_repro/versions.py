@@ -1,28 +1,24 @@
-"""Versions of packages and of this code, also if it runs from its source tree and is not installed."""
+"""Versions of packages and of this code."""
 
 import functools
 import hashlib
 import importlib.metadata
-import tomllib
 from pathlib import Path
 
+# The one place of the version: pyproject.toml reads it here.
+VERSION = "0.2.0"
 ROOT = Path(__file__).parents[1]
 OWN = "lpips_repro"
 
 
 @functools.cache  # Python reads the metadata again at every call
 def package_version(package: str) -> str:
-    """The version of a package; of this one, if it is not installed, that of its source tree.
+    """The version of a package; of this one, that of the code that runs, installed or not.
 
     Raises:
         importlib.metadata.PackageNotFoundError: if another package is not installed.
     """
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        if package != OWN:
-            raise
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return VERSION if package == OWN else importlib.metadata.version(package)
 
 
 @functools.cache

@@ -1,28 +1,32 @@
 import importlib.metadata
+import re
 import shutil
 import tomllib
 
 import pytest
+import yaml
+from setuptools.config.expand import read_attr
 
+import lpips_repro
 from lpips_repro import versions
 from lpips_repro.versions import code_digest, package_version
 
 
-def test_the_version_of_a_source_tree_that_is_not_installed_is_that_of_its_project_file(monkeypatch):
-    def not_installed(package):
-        raise importlib.metadata.PackageNotFoundError(package)
-
-    package_version.cache_clear()
-    monkeypatch.setattr(importlib.metadata, "version", not_installed)
-    written = tomllib.loads((versions.ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert package_version("lpips_repro") == written
-    with pytest.raises(importlib.metadata.PackageNotFoundError):
-        package_version("torch")
-    package_version.cache_clear()
+def test_the_version_is_written_in_one_place_and_the_citation_and_the_changelog_agree():
+    project = tomllib.loads((versions.ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    attribute = project["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert read_attr(attribute, root_dir=versions.ROOT) == package_version("lpips_repro") == lpips_repro.__version__
+    citation = yaml.safe_load((versions.ROOT / "CITATION.cff").read_text())
+    assert str(citation["version"]) == lpips_repro.__version__
+    released = re.findall(r"^## \[([\d.]+)\]", (versions.ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert released[0] == lpips_repro.__version__
 
 
 def test_the_version_of_an_installed_package_is_its_own():
     assert package_version("torch") == importlib.metadata.version("torch")
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        package_version("no-such-package")
 
 
 def test_the_digest_of_the_code_follows_the_package_and_the_settings_alone(tmp_path, monkeypatch):

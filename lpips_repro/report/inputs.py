@@ -17,7 +17,6 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.table import Row
-from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
