@@ -146,7 +146,8 @@ def draw_crops(
     Returns:
         The crops, and the photographs that cannot be used: their reasons by name.
     """
-    crops, unusable = {}, {}
+    crops: dict[str, np.ndarray] = {}
+    unusable: dict[str, str] = {}
     for (phase, files), wanted in zip(split_photographs(folder, left_out).items(), (count, HELD_OUT), strict=True):
         if len(files) > wanted:
             files = [files[place] for place in np.linspace(0, len(files) - 1, wanted).astype(int)]
