@@ -80,6 +80,20 @@ def workers() -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(count)  # for threads that begin later
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread inside the block, so that the same arguments give the same bits everywhere.
+
+    Sums over several threads can differ in their last bits.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @functools.cache
 def keep_freed_memory() -> None:
     """Let the C library keep up to 64 MB that tensors on the CPU have freed.

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from tests.compose import CONFIGS
 
 REPOSITORY = CONFIGS.parent
@@ -61,17 +59,6 @@ def children(parent: int, word: str) -> list[int]:
             if child and word in (folder / "cmdline").read_text():
                 found.append(int(folder.name))
     return sorted(found)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """As the processes above: sums in the same order give the same weights to the bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def torchrun(processes: int, *words: str) -> list[str]:

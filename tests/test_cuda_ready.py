@@ -13,11 +13,10 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.backbones import BACKBONES, Backbone, check_backbone, registry
-from lpips_repro.devices import send
+from lpips_repro.devices import one_thread, send
 from lpips_repro.metrics import METRICS
 from tests.backbones.test_timm_models import NETS as TIMM
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
-from tests.processes import one_thread
 from tests.slow import slow_but
 
 NETS = (*BACKBONES, *(f"timm/{net}" for net in TIMM))

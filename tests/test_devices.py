@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpips_repro.devices import fixed_shapes, read_ahead, send
+from lpips_repro.devices import fixed_shapes, one_thread, read_ahead, send
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu
 
 CPU = torch.device("cpu")
@@ -79,3 +79,15 @@ def test_algorithms_are_timed_inside_the_block_alone(benchmark):
 def test_on_a_cpu_nothing_is_set(benchmark):
     with fixed_shapes(CPU):
         assert torch.backends.cudnn.benchmark == benchmark
+
+
+def test_one_thread_computes_inside_the_block_alone():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with pytest.raises(KeyError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise KeyError
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lpips_repro.devices import one_thread
 from lpips_repro.training.run import train
 from tests.compose import CONFIGS, settings
 from tests.datasets.folders import make_split
-from tests.processes import PATIENCE, REPOSITORY, children, one_thread, run_words
+from tests.processes import PATIENCE, REPOSITORY, children, run_words
 from tests.training.tiny import assert_same, checkpoint
 
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

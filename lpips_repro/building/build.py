@@ -9,7 +9,6 @@ A split is made in chunks in the hidden folder `.building`, where a chunk that i
 and is moved to its place when it is complete. What is finished is not made again after an interruption.
 """
 
-import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -20,7 +19,8 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from lpips_repro.building.card import PHOTOGRAPHS, WORKPLACE, begin
+from lpips_repro.building.card import PHOTOGRAPHS, WORKPLACE, begin, is_complete, reopen
+from lpips_repro.building.durable import flush
 from lpips_repro.building.examples import (
     FAMILIES,
     Split,
@@ -37,7 +37,7 @@ from lpips_repro.config import parse
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.mini.workers import map_over_processes
-from lpips_repro.datasets.packed import IMAGE_FIELDS
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.packing.layout import RECIPES
 from lpips_repro.datasets.registry import MOST_WORKERS
 from lpips_repro.errors import UserError
@@ -80,17 +80,34 @@ def build_dataset(composed: DictConfig) -> Path:
         raise UserError(f"out={out}: is in the folder of photographs, where it would be taken for more of them")
     splits = splits_of(cfg)
     _check_families(cfg, splits)
+    if is_complete(cfg):  # it may be on a disk that can only be read
+        reopen(cfg, names)
+    else:
+        _complete(cfg, names, splits)
+    shutil.rmtree(out / WORKPLACE, ignore_errors=True)
+    _report(cfg, splits)
+    return out
+
+
+def _complete(cfg: BuildConfig, names: Sequence[str], splits: Sequence[Split]) -> None:
+    """Make the splits that are missing."""
+    out, workers = Path(cfg.out), cfg.workers or min(available_cores(), MOST_WORKERS)
     check_writable("out", out)
-    workers = cfg.workers or min(available_cores(), MOST_WORKERS)
     with exclusive(out), map_over_processes(workers, str(out), "workers") as run:
         photographs = begin(cfg, names, run)
         for split in splits:
             if not (out / split.path).is_dir():
                 _make_split(cfg, split, [one for one in photographs if one.phase == split.phase], run)
-        shutil.rmtree(out / WORKPLACE, ignore_errors=True)
+
+
+def _report(cfg: BuildConfig, splits: Sequence[Split]) -> None:
+    """Say what there is, and what comes next for splits without judgments."""
     counts = ", ".join(f"{split.path} ({split.count})" for split in splits)
-    print(f"{out}: {counts}: without judgments: collect them, or run `make simulate OUT={shlex.quote(cfg.out)}`")
-    return out
+    judged = all((Path(cfg.out) / split.path / VOTE_FIELD[split.kind]).is_dir() for split in splits)
+    state = "with judgments"
+    if not judged:
+        state = f"without judgments: collect them, or run `make simulate OUT={shlex.quote(cfg.out)}`"
+    print(f"{cfg.out}: complete: {counts}: {state}")
 
 
 def workplace_of(cfg: BuildConfig, split: Split) -> Path:
@@ -102,6 +119,7 @@ def make_chunk(chunk: Chunk) -> int:
     """Make some examples, then the file of their recipes; returns how many."""
     folder, families = workplace_of(chunk.cfg, chunk.split), open_families(chunk.cfg.cnn)
     recipes: list[Recipe] = []
+    files: list[Path] = []
     last, image = None, np.empty(0)
     for index, photograph in zip(chunk.indices, chunk.photographs, strict=True):
         if photograph != last:
@@ -111,7 +129,9 @@ def make_chunk(chunk: Chunk) -> int:
         recipes.append(with_digest(recipe, images))
         for field, pixels in images.items():
             _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
-            (folder / field / f"{recipe.name}.png").write_bytes(encoded.tobytes())
+            files.append(folder / field / f"{recipe.name}.png")
+            files[-1].write_bytes(encoded.tobytes())
+    flush(files)  # or a power cut could leave a chunk that counts as finished on images that were never written
     write_recipes(chunk.recipes, recipes)
     return len(recipes)
 
@@ -144,8 +164,9 @@ def _make_split(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph
         write_recipes(folder / RECIPES, [recipe for chunk in chunks for recipe in read_recipes(chunk.recipes)])
     shutil.rmtree(folder / FINISHED, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.sync()  # or a power cut could leave the new name on images that were never written
+    flush([folder / RECIPES])  # the images were with their chunks
     folder.rename(target)
+    flush([target, target.parent, target.parent.parent])
 
 
 def _chunks(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph]) -> list[Chunk]:

@@ -13,12 +13,14 @@ from typing import Any
 
 import cv2
 
+from lpips_repro.building.durable import flush
 from lpips_repro.building.examples import FAMILIES, open_families, splits_of
-from lpips_repro.building.photographs import Photograph, choose_photographs
+from lpips_repro.building.photographs import Photograph, choose_photographs, left_out_of
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.distortions import DISTORTIONS
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
+from lpips_repro.photographs.left_out import warn_of
 from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,6 @@ log = logging.getLogger(__name__)
 CARD, PHOTOGRAPHS = "dataset.json", "photographs.csv"
 WORKPLACE = ".building"  # the folder that splits are made in
 WHAT = {"traditional": "code of the traditional distortions", "cnn": "autoencoders"}  # of which a card has a digest
-NAMED = 5  # photographs left out that the log names
 
 
 def begin(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photograph]:
@@ -38,23 +39,32 @@ def begin(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photogr
     Raises:
         UserError: if the folder holds something else or a dataset of other settings, or photographs are too few.
     """
-    out, card = Path(cfg.out), _card(cfg, names)
+    out = Path(cfg.out)
     if (out / CARD).is_file():
-        _check_same(cfg, card)
-        photographs = _read_photographs(out / PHOTOGRAPHS)
-    else:
-        _check_empty(out)
-        shutil.rmtree(out / WORKPLACE, ignore_errors=True)  # of another dataset, from which its card was removed
-        photographs = choose_photographs(cfg, names, run)
-        _write_photographs(out / PHOTOGRAPHS, photographs)
-        write_whole(out / CARD, json.dumps(card, indent=2) + "\n")
+        return reopen(cfg, names)
+    _check_empty(out)
+    shutil.rmtree(out / WORKPLACE, ignore_errors=True)  # of another dataset, from which its card was removed
+    photographs = choose_photographs(cfg, names, run)
+    _write_photographs(out / PHOTOGRAPHS, photographs)
+    write_whole(out / CARD, json.dumps(_card(cfg, names), indent=2) + "\n")
+    flush([out / PHOTOGRAPHS, out / CARD])
+    _report(out, photographs, len(names))
+    return photographs
+
+
+def reopen(cfg: BuildConfig, names: Sequence[str]) -> list[Photograph]:
+    """The photographs of a dataset that was begun; errors as of `begin`."""
+    out = Path(cfg.out)
+    _check_same(cfg, _card(cfg, names))
+    photographs = _read_photographs(out / PHOTOGRAPHS)
     _report(out, photographs, len(names))
     return photographs
 
 
 def is_complete(cfg: BuildConfig) -> bool:
-    """Whether all splits are there."""
-    return all((Path(cfg.out) / split.path).is_dir() for split in splits_of(cfg))
+    """Whether the card and all splits are there."""
+    out = Path(cfg.out)
+    return (out / CARD).is_file() and all((out / split.path).is_dir() for split in splits_of(cfg))
 
 
 def _card(cfg: BuildConfig, names: Sequence[str]) -> dict[str, Any]:
@@ -110,11 +120,7 @@ def _check_empty(out: Path) -> None:
 def _report(out: Path, photographs: Sequence[Photograph], found: int) -> None:
     counts = Counter(one.phase for one in photographs)
     log.info("%d photographs, %d looked at: train %d, val %d", found, len(photographs), counts["train"], counts["val"])
-    left_out = [one for one in photographs if one.why]
-    if left_out:
-        named = "; ".join(f"{one.name}: {one.why}" for one in left_out[:NAMED])
-        more = "; ..." if len(left_out) > NAMED else ""
-        log.warning("%d photographs left out (all of them in %s): %s%s", len(left_out), out / PHOTOGRAPHS, named, more)
+    warn_of(left_out_of(photographs), out / PHOTOGRAPHS)
 
 
 def _write_photographs(path: Path, photographs: Sequence[Photograph]) -> None:

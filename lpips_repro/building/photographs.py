@@ -17,7 +17,8 @@ from lpips_repro.building.patches import TRIES, find_patch
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.errors import UserError
 from lpips_repro.images import read_rgb
-from lpips_repro.photographs.crops import SUFFIXES, photographs_in
+from lpips_repro.photographs.crops import SUFFIXES, name_of, photographs_in
+from lpips_repro.photographs.left_out import named, reason
 from lpips_repro.progress import Progress
 
 BATCH = 64  # photographs looked at before it is asked whether they are enough
@@ -49,7 +50,7 @@ class Photograph:
 
 def list_photographs(folder: Path) -> list[str]:
     """The names of the photographs in a folder and the folders in it, sorted; UserError if there is none."""
-    names = [file.relative_to(folder).as_posix() for file in photographs_in(folder)]
+    names = [name_of(file, folder) for file in photographs_in(folder)]
     if not names:
         raise UserError(f"{folder}: no photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it")
     return names
@@ -80,6 +81,11 @@ def choose_photographs(cfg: BuildConfig, names: Sequence[str], run: Callable) ->
     return _with_phases(cfg, seen)
 
 
+def left_out_of(photographs: Sequence[Photograph]) -> dict[str, str]:
+    """The reasons of those that are left out, by name."""
+    return {one.name: one.why for one in photographs if one.why}
+
+
 def examine(cfg: BuildConfig, name: str) -> Photograph:
     """Look at one photograph."""
     path = Path(cfg.images) / name
@@ -87,8 +93,7 @@ def examine(cfg: BuildConfig, name: str) -> Photograph:
         content = path.read_bytes()
         image = read_rgb(path)
     except (UserError, OSError) as error:
-        text = str(error).removeprefix(f"{path}: ")
-        return Photograph(name, why=f"cannot be decoded: {text.partition(': ')[0]}")
+        return Photograph(name, why=f"cannot be decoded: {reason(path, error)}")
     height, width, _ = image.shape
     found = Photograph(name, "", "", width, height, _digest(content), _digest_of_pixels(image))
     if min(width, height) < cfg.padded:
@@ -115,11 +120,11 @@ def _with_phases(cfg: BuildConfig, seen: Sequence[Photograph]) -> list[Photograp
     usable = sorted((one for one in seen if not one.why), key=lambda one: _digest(f"{cfg.seed} {one.pixels}".encode()))
     needed = bool(cfg.train) + bool(cfg.val + cfg.jnd)
     if len(usable) < needed:
-        left_out = [f"{one.name} ({one.why})" for one in seen if one.why]
-        named = f": left out: {', '.join(left_out[:5])}{', ...' if len(left_out) > 5 else ''}" if left_out else ""
+        left_out = left_out_of(seen)
         raise UserError(
             f"{cfg.images}: {len(usable)} of {len(seen)} photographs can be used: expected at least {needed}"
-            f"{', as train and val have none in common' if needed > 1 else ''}{named}"
+            f"{', as train and val have none in common' if needed > 1 else ''}"
+            f"{f': left out: {named(left_out)}' if left_out else ''}"
         )
     for_val = min(max(round(cfg.val_share * len(usable)), 1), len(usable) - 1)
     if needed == 1:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from lpips_repro.building.durable import flush
 from lpips_repro.config import parse
 from lpips_repro.config.building import SimulateConfig
 from lpips_repro.datasets.mini.build import NOTE
@@ -41,19 +42,24 @@ def simulate(composed: DictConfig) -> None:
     """
     cfg = parse(composed, SimulateConfig)
     root = Path(cfg.out)
-    _splits(root)  # what is no dataset is refused before a lock is put into it
-    with exclusive(root):
-        splits = _splits(root)  # those, too, that another process was making
-        labels = {split.path: _label(cfg, split) for split in splits}
-        missing = [split for split in splits if not _is_judged(split, labels[split.path])]
-        for split in missing:
-            _judge(cfg, split, labels[split.path])
+    splits = _splits(root)
+    missing = _without_judgments(cfg, splits)
+    if missing:  # else it may be on a disk that can only be read
+        with exclusive(root):
+            splits = _splits(root)  # those, too, that another process was making
+            missing = _without_judgments(cfg, splits)
+            for split in missing:
+                _judge(cfg, split)
     print(f"{root}: {len(missing)} of {len(splits)} splits judged now. {NOTE}")
 
 
 def _splits(root: Path) -> list[SplitFolder]:
     phases = [phase for phase in PHASES if any((root / kind / phase).is_dir() for kind in IMAGE_FIELDS)]
     return [split for phase in phases or PHASES for split in find_splits(root, phase, judged=False)]
+
+
+def _without_judgments(cfg: SimulateConfig, splits: list[SplitFolder]) -> list[SplitFolder]:
+    return [split for split in splits if not _is_judged(split, _label(cfg, split))]
 
 
 def _label(cfg: SimulateConfig, split: SplitFolder) -> dict[str, Any]:
@@ -78,8 +84,9 @@ def _is_judged(split: SplitFolder, label: dict[str, Any]) -> bool:
     return True
 
 
-def _judge(cfg: SimulateConfig, split: SplitFolder, label: dict[str, Any]) -> None:
+def _judge(cfg: SimulateConfig, split: SplitFolder) -> None:
     """Write the folder of votes of a split as a whole."""
+    label = _label(cfg, split)
     field = VOTE_FIELD[split.kind]
     partial = split.path / f".{field}.partial"
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
@@ -91,7 +98,9 @@ def _judge(cfg: SimulateConfig, split: SplitFolder, label: dict[str, Any]) -> No
         np.save(content, share[None], allow_pickle=False)
         (partial / f"{example}.npy").write_bytes(content.getvalue())
     (partial / LABEL).write_text(json.dumps(label, indent=2) + "\n")
+    flush([*partial.iterdir()])  # or a power cut could leave the new name on votes that were never written
     partial.rename(split.path / field)
+    flush([split.path / field])
     log.info("%s: %d simulated judgments", split.path, len(shares))
 
 

@@ -1,9 +1,7 @@
 """The trained autoencoders of a folder as distortions: an image in, a distorted one out."""
 
-import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 from lpips_repro.cnn_distortions.corruptions import corrupt
 from lpips_repro.cnn_distortions.networks import Generator
 from lpips_repro.cnn_distortions.stored import CARD, COMMAND, read_card, read_generator
+from lpips_repro.devices import one_thread
 from lpips_repro.distortions.family import Application
 from lpips_repro.errors import UserError, expected
 
@@ -81,7 +80,7 @@ class CnnFamily:
         config = generator.config
         rng = np.random.default_rng(application.seed)
         given = corrupt(image, config.corruption, config.amount, rng).transpose(2, 0, 1)[None]
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), one_thread():
             made = generator(torch.from_numpy(np.ascontiguousarray(given)))
         return np.ascontiguousarray(made[0].permute(1, 2, 0).numpy())
 
@@ -101,13 +100,3 @@ class CnnFamily:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(name)
         return self._loaded[name]
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

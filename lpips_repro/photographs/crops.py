@@ -2,11 +2,15 @@
 
 The photographs are those of a folder and the folders in it, or, without a folder, those of the mini dataset, whose
 validation photographs are then held out here too.
+
+The first crop of a photograph is the largest square in its middle; others are squares at random places, from the crops'
+size to the largest. All are scaled to that size (if they are smaller, up).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -15,51 +19,48 @@ from PIL import Image, ImageOps
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.errors import UserError, check_utf8
 from lpips_repro.files.decoding import open_image
+from lpips_repro.photographs.left_out import named, reason
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 HELD_OUT = 10  # of so many photographs of a folder, in the order of their names, the last one is held out
 MOST_HELD_OUT = 1000  # about: of a large folder fewer are
+LEAST_SIDE = 16  # pixels: a smaller photograph shows nothing to learn from
 LEAST_CROPS = {"train": 1000, "held_out": 200}  # of fewer photographs, each gives several
+
+NONE: Mapping[str, str] = MappingProxyType({})  # photographs left out
 
 
 class Crops(NamedTuple):
-    """Crops, uint8 (N, size, size, 3), in the order of their photographs, and the SHA-256 of the photographs."""
+    """Crops, uint8 (N, size, size, 3), in the order of their photographs, and the SHA-256 of the photographs.
+
+    `left_out` are the photographs that could not be used: their reasons by name.
+    """
 
     train: np.ndarray
     held_out: np.ndarray
     digest: str
+    left_out: Mapping[str, str] = NONE
 
 
-def load_images(folder: Path | None, size: int) -> Crops:
-    """Crops of all photographs, the same ones every time, in memory (`stored_crops` keeps them on disk).
-
-    The first crop of a photograph is the largest square in its middle; others are squares at random places, from `size`
-    pixels a side to the largest. All are scaled to `size` (where they are smaller, up).
+def split_photographs(folder: Path | None, left_out: Mapping[str, str] = NONE) -> dict[str, Sequence[Path]]:
+    """The files to learn from ("train") and those held out ("held_out"), in the order of their names.
 
     Args:
         folder: of photographs; None for those of the mini dataset.
-        size: side of the crops in pixels.
+        left_out: photographs of the folder that are not among them: their reasons by name.
 
     Raises:
-        UserError: where there are not two photographs, or one cannot be decoded, which is named.
+        UserError: if there are not two.
     """
-    crops, digests = {}, []
-    for phase, files in split_photographs(folder).items():
-        crops[phase] = np.empty((len(files) * crops_of_each(phase, files), size, size, 3), np.uint8)
-        digests += fill_crops(crops[phase], files, 0, crops_of_each(phase, files))
-    return Crops(crops["train"], crops["held_out"], digest_of_all(digests))
-
-
-def split_photographs(folder: Path | None) -> dict[str, Sequence[Path]]:
-    """The files to learn from ("train") and those held out ("held_out"), in the order of their names."""
     if folder is None:
         return {"train": PHOTOGRAPHS["train"], "held_out": PHOTOGRAPHS["val"]}
-    files = photographs_in(folder)
+    files = [file for file in photographs_in(folder) if name_of(file, folder) not in left_out]
     if len(files) < 2:
+        found = f"{len(files)} photographs ({', '.join(sorted(SUFFIXES))})"
         raise UserError(
-            f"{folder}: {len(files)} photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it: expected"
-            " at least two, one of them to hold out"
+            f"{folder}: {found} {'can be used' if left_out else 'in it and the folders in it'}: expected at least two,"
+            f" one of them to hold out{f': left out: {named(left_out)}' if left_out else ''}"
         )
     every = max(HELD_OUT, len(files) // MOST_HELD_OUT)
     held_out = files[every - 1 :: every] or files[-1:]
@@ -77,6 +78,11 @@ def photographs_in(folder: Path) -> list[Path]:
     return files
 
 
+def name_of(file: Path, folder: Path) -> str:
+    """The name of a photograph: its path in the folder."""
+    return file.relative_to(folder).as_posix()
+
+
 def _is_shown(file: Path, folder: Path) -> bool:
     """Whether it is a file that is not hidden: other systems put such beside photographs, under their names."""
     return file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
@@ -87,22 +93,32 @@ def crops_of_each(phase: str, files: Sequence[Path]) -> int:
     return -(-LEAST_CROPS[phase] // len(files))
 
 
-def fill_crops(crops: np.ndarray, files: Sequence[Path], first: int, each: int) -> list[str]:
+def fill_crops(
+    crops: np.ndarray, files: Sequence[Path], first: int, each: int, folder: Path | None
+) -> tuple[list[str], dict[str, str]]:
     """Write the crops of some photographs of a phase in their places.
 
     Args:
         crops: uint8 (N, size, size, 3) of the whole phase.
         files: the photographs; first: number of the first one in the phase.
         each: crops of each.
+        folder: of all photographs; None: one that cannot be used is an error.
 
     Returns:
-        The SHA-256 of each file.
+        The SHA-256 of each file, and the photographs that cannot be used: their reasons by name.
     """
-    digests = []
+    digests, unusable = [], {}
     for number, file in enumerate(files, first):
-        crops[number * each : (number + 1) * each] = crop_photograph(file, crops.shape[1], each, number)
-        digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
-    return digests
+        try:
+            found = crop_photograph(file, crops.shape[1], each, number)
+            digests.append(hashlib.sha256(file.read_bytes()).hexdigest())
+        except (UserError, OSError) as error:
+            if folder is None:
+                raise
+            unusable[name_of(file, folder)] = reason(file, error)
+        else:
+            crops[number * each : (number + 1) * each] = found
+    return digests, unusable
 
 
 def digest_of_all(digests: Sequence[str]) -> str:
@@ -111,13 +127,15 @@ def digest_of_all(digests: Sequence[str]) -> str:
 
 
 def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
-    """So many crops of a photograph, uint8 (count, size, size, 3)."""
+    """So many crops of a photograph, uint8 (count, size, size, 3); UserError, naming it, if it cannot be used."""
     if not file.exists():
         raise UserError(f"{file}: not there: restore it, or run `make setup` if it is of an installed package")
     with open_image(file, FORMATS, remedy="restore, convert or remove it") as image:
         photograph = ImageOps.exif_transpose(image).convert("RGB")
     width, height = photograph.size
     largest = min(width, height)
+    if largest < LEAST_SIDE:
+        raise UserError(f"{file}: less than {LEAST_SIDE} pixels a side: remove it")
     rng = np.random.default_rng(seed)
     crops = np.empty((count, size, size, 3), np.uint8)
     for number in range(count):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import keep_damaged
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.photographs.crops import crop_photograph, split_photographs
+from lpips_repro.photographs.crops import fill_crops, split_photographs
+from lpips_repro.photographs.left_out import warn_of, without_unusable
 from lpips_repro.pretraining.kmeans import check_row, stack_kmeans
 from lpips_repro.pretraining.rates_of_change import equalise_rates, rates_of_change, relative
 from lpips_repro.progress import Progress
@@ -62,7 +64,8 @@ def init_kmeans(composed: DictConfig) -> None:
         raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
     check_writable(f"net.{name}.weights", path.parent)
     folder = Path(cfg.images) if cfg.images else None
-    crops = {"train": draw_crops(folder, "train", cfg.crops), "held_out": draw_crops(folder, "held_out", HELD_OUT)}
+    crops, left_out = without_unusable(lambda left_out: draw_crops(folder, left_out, cfg.crops))
+    warn_of(left_out, recipe_file(path))
     identity = {
         "backbone": net.backbone,
         "crops": {phase: f"{len(of)} {hashlib.sha256(in_order(of).data).hexdigest()}" for phase, of in crops.items()},
@@ -78,6 +81,7 @@ def init_kmeans(composed: DictConfig) -> None:
     record = fill_backbone(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
+    record["left_out"] = left_out
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
     save_whole(path, state)
     write_recipe(path, f"made here of {len(crops['train'])} crops", {**identity, **record})
@@ -129,13 +133,28 @@ def fill_backbone(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> 
     return {"layers": filters, "rates_before": rates[0], "rounds": rates[1:]}
 
 
-def draw_crops(folder: Path | None, phase: str, count: int) -> np.ndarray:
-    """Crops (count or some more, SIZE, SIZE, 3) of the photographs of a phase, of as many of them as can be."""
-    files = split_photographs(folder)[phase]
-    if len(files) > count:
-        files = [files[place] for place in np.linspace(0, len(files) - 1, count).astype(int)]
-    each = -(-count // len(files))
-    return np.concatenate([crop_photograph(file, SIZE, each, number) for number, file in enumerate(files)])
+def draw_crops(
+    folder: Path | None, left_out: Mapping[str, str], count: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Crops, uint8 (N, SIZE, SIZE, 3), to learn from ("train") and of other photographs ("held_out").
+
+    Args:
+        folder: of photographs; None for those of the mini dataset.
+        left_out: photographs of it that are not used.
+        count: crops to learn from, at least; of as many photographs as can be.
+
+    Returns:
+        The crops, and the photographs that cannot be used: their reasons by name.
+    """
+    crops: dict[str, np.ndarray] = {}
+    unusable: dict[str, str] = {}
+    for (phase, files), wanted in zip(split_photographs(folder, left_out).items(), (count, HELD_OUT), strict=True):
+        if len(files) > wanted:
+            files = [files[place] for place in np.linspace(0, len(files) - 1, wanted).astype(int)]
+        each = -(-wanted // len(files))
+        crops[phase] = np.empty((each * len(files), SIZE, SIZE, 3), np.uint8)
+        unusable |= fill_crops(crops[phase], files, 0, each, folder)[1]
+    return crops, unusable
 
 
 def in_order(crops: np.ndarray) -> np.ndarray:

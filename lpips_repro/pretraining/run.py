@@ -47,9 +47,7 @@ def pretrain(composed: DictConfig) -> None:
         composed.images = literal(cfg.images)
     images = None if cfg.images is None else Path(cfg.images)
     photographs = split_photographs(images)["train"]
-    count = len(photographs) * crops_of_each("train", photographs)
-    if count < cfg.task.batch_size:
-        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {count} crops")
+    _check_count(cfg, len(photographs) * crops_of_each("train", photographs))
     check_writable("experiments", Path(cfg.experiments) / "weights")
     check_writable("store", Path(cfg.store))
     device = choose_device(cfg.device)
@@ -58,6 +56,8 @@ def pretrain(composed: DictConfig) -> None:
     with reported_in(folder), ended_by_sigterm():
         log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
         crops = stored_crops(images, cfg.task.size, Path(cfg.store), cfg.workers)
+        _check_count(cfg, len(crops.train))  # fewer, if photographs cannot be used
+        photographs = split_photographs(images, crops.left_out)["train"]
         identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
         if code := own_code(TASKS[cfg.task.name]):
             identity["code of the task"] = code
@@ -67,6 +67,12 @@ def pretrain(composed: DictConfig) -> None:
             recipe = _learn(cfg, composed, folder, device, crops, photographs, identity)
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
+
+
+def _check_count(cfg: PretrainConfig, crops: int) -> None:
+    """UserError if the crops fill no batch."""
+    if crops < cfg.task.batch_size:
+        raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {crops} crops")
 
 
 def _check_alone() -> None:

@@ -10,6 +10,7 @@ from lpips_repro.benchmark.commit_checkout import ROOT
 from lpips_repro.benchmark.commit_processes import measure, processes
 from lpips_repro.benchmark.commit_worker import TASKS
 from lpips_repro.benchmark.rates_of_commits import Change, Sample, change_of
+from lpips_repro.devices import one_thread
 from lpips_repro.errors import UserError
 from tests.benchmark.small import small_config
 
@@ -30,12 +31,10 @@ def compared(folder, other, tasks=tuple(TASKS), compiled="false") -> list[Change
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Quicker where other tests use the cores too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def few_threads():
+    """Quicker if other tests use the cores too."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture

@@ -7,21 +7,25 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lpips_repro.building import build as module
+from lpips_repro.building import durable
 from lpips_repro.building.build import build_dataset
 from lpips_repro.building.examples import rebuild
 from lpips_repro.building.patches import Crop
 from lpips_repro.building.recipes import read_recipes
+from lpips_repro.config import checks
 from lpips_repro.datasets.packing.layout import find_splits
 from lpips_repro.distortions import DISTORTIONS, paper_pairs
 from lpips_repro.distortions.family import Application
 from lpips_repro.distortions.traditional import Traditional
 from lpips_repro.errors import UserError
+from lpips_repro.files import locks
 from tests.building.conftest import FEW, build, digests, pixels, write_photographs
 from tests.cnn_distortions.tiny import write_tiny
 from tests.compose import CONFIGS, settings
@@ -206,11 +210,11 @@ def test_the_command_that_comes_next_can_be_pasted_whatever_the_folder_is_called
 def test_what_an_emptied_folder_still_hides_is_no_part_of_the_next_dataset(built, photographs, tmp_path, monkeypatch):
     """As after `rm -r FOLDER/*`, which leaves hidden files."""
 
-    def killed():
+    def killed(*_):
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(module.os, "sync", killed)
+        patched.setattr(module.Path, "rename", killed)
         with pytest.raises(Killed):
             build(photographs, tmp_path, "seed=1")
     assert [*tmp_path.glob(".building/*/p0/*.png")]
@@ -226,6 +230,41 @@ def test_the_same_command_makes_nothing_of_what_is_complete(photographs, tmp_pat
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")}
     build(photographs, out, "workers=2")
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")} == before
+
+
+def test_what_is_complete_needs_no_permission_to_write(built, photographs, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(locks.FileLock, "acquire", refuse)
+    monkeypatch.setattr(checks.tempfile, "TemporaryFile", refuse)
+    build(photographs, built)
+    assert f"{built}: complete: 2afc/train/traditional (12), " in capsys.readouterr().out
+    with pytest.raises(UserError, match="was begun with seed 0, now it is 1"):
+        build(photographs, built, "seed=1")
+
+
+def test_a_chunk_is_on_the_disk_before_it_counts_as_finished(photographs, tmp_path, monkeypatch):
+    """Or a power cut could leave it without its images."""
+    written, sync, write = [], durable.sync, module.write_recipes
+
+    def synced(path):
+        sync(path)
+        written.append(path.relative_to(tmp_path / "out"))
+
+    def recipes_written(path, recipes):
+        written.append(path.relative_to(tmp_path / "out"))
+        write(path, recipes)
+
+    monkeypatch.setattr(durable, "sync", synced)
+    monkeypatch.setattr(module, "write_recipes", recipes_written)
+    build(photographs, tmp_path / "out", "val=0", "jnd=0", "train=3")
+    folder = Path(".building/2afc-train-traditional")
+    finished = written.index(folder / "finished/000000.parquet")
+    images = {folder / field / f"{number:06d}.png" for field in ("ref", "p0", "p1") for number in range(3)}
+    assert images | {image.parent for image in images} <= {*written[:finished]}
+    assert {folder, folder / "recipes.parquet"} <= {*written[finished:]}
+    assert {Path(name) for name in ("2afc/train/traditional", "2afc/train", "2afc", ".")} <= {*written[finished:]}
 
 
 @pytest.mark.parametrize(

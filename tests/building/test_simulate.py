@@ -111,6 +111,24 @@ def test_the_same_command_judges_nothing_again_and_gives_the_same_bytes(dataset,
     assert digests(other) != digests(dataset)
 
 
+def test_judgments_that_are_complete_are_checked_without_a_lock(dataset, monkeypatch, capsys):
+    run(dataset)
+    monkeypatch.setattr(module, "exclusive", None)
+    run(dataset)
+    assert "0 of 3 splits judged now" in capsys.readouterr().out
+    with pytest.raises(UserError, match="judge: holds judgments already"):
+        run(dataset, "seed=1")
+
+
+def test_votes_are_on_the_disk_before_they_count(dataset, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(module, "flush", lambda files: flushed.append([*files]))
+    run(dataset)
+    votes, folder = flushed[:2]
+    assert len(votes) == 12 + 1 and folder == [dataset / "2afc/train/traditional/judge"]
+    assert all(file.parent.name == ".judge.partial" for file in votes)
+
+
 @pytest.mark.parametrize("label", [None, '{"observers": "human"}', "broken"])
 def test_judgments_of_others_are_never_replaced(dataset, label):
     judge = dataset / "2afc/train/traditional/judge"

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 
 from lpips_repro.cnn_distortions.learning import examples
-from lpips_repro.devices import send
+from lpips_repro.devices import one_thread, send
 from lpips_repro.runs.optimizer import make_optimizer
 from tests.cnn_distortions.tiny import CONFIG, smooth_crops, tiny_learner
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
-from tests.processes import one_thread
 
 
 def given_and_wanted():

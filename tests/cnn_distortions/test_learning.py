@@ -9,8 +9,8 @@ from lpips_repro.cnn_distortions import learning
 from lpips_repro.cnn_distortions.learning import examples, learn
 from lpips_repro.cnn_distortions.space import draw_config
 from lpips_repro.config import Precision
+from lpips_repro.devices import one_thread
 from tests.cnn_distortions.tiny import CONFIG, smooth_crops, tiny_config, tiny_learner
-from tests.processes import one_thread
 
 
 @pytest.mark.parametrize("number", range(5))

@@ -18,11 +18,12 @@ from lpips_repro.cnn_distortions.run import read_settings
 from lpips_repro.cnn_distortions.sheet import GAP, LABEL, PATCHES, write_sheet
 from lpips_repro.cnn_distortions.space import SPACE, draw_config
 from lpips_repro.config import CnnDistortionsConfig, parse
+from lpips_repro.devices import one_thread
 from lpips_repro.errors import UserError
 from lpips_repro.photographs import crops as crops_module
 from tests.cnn_distortions.tiny import tiny_run, tiny_words
 from tests.compose import settings
-from tests.processes import PATIENCE, REPOSITORY, one_thread
+from tests.processes import PATIENCE, REPOSITORY
 
 
 @pytest.fixture(autouse=True)

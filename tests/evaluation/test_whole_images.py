@@ -17,6 +17,7 @@ from scipy import stats
 
 from lpips_repro.datasets.mos.images import load_image
 from lpips_repro.datasets.mos.tid2013 import read_tid2013
+from lpips_repro.devices import one_thread
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances.compute import Distance, of_pairs
@@ -27,7 +28,7 @@ from lpips_repro.evaluation.tables.writer import KEYS
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.tid import make_tid2013
-from tests.processes import REPOSITORY, one_thread
+from tests.processes import REPOSITORY
 
 NATIVE = 48  # the smaller side of the small set
 WORDS = ("data=tid2013", "bootstrap=50", "download=false", "device=cpu")

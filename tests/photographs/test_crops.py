@@ -5,8 +5,8 @@ from PIL import Image
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.errors import UserError
 from lpips_repro.photographs import crops as crops_module
-from lpips_repro.photographs.crops import HELD_OUT, crop_photograph, load_images, split_photographs
-from tests.photographs.written import write_photographs
+from lpips_repro.photographs.crops import HELD_OUT, crop_photograph, split_photographs
+from tests.photographs.written import load_crops, write_photographs
 
 
 def test_without_a_folder_the_validation_photographs_of_mini_are_held_out():
@@ -35,15 +35,14 @@ def test_one_photograph_is_not_enough(tmp_path, count):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match="absent: no such folder"):
-        load_images(tmp_path / "absent", 32)
+        split_photographs(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_more_than_8_bits_a_channel_are_refused(tmp_path, dtype):
-    write_photographs(tmp_path, 2)
     Image.fromarray(np.full((40, 40), 1000, dtype)).save(tmp_path / "deep.tiff")
     with pytest.raises(UserError, match=r"deep\.tiff: more than 8 bits per channel.*convert or remove it"):
-        load_images(tmp_path, 32)
+        crop_photograph(tmp_path / "deep.tiff", 32, 1, 0)
 
 
 def test_hidden_files_and_folders_are_no_photographs(tmp_path):
@@ -62,9 +61,8 @@ def test_of_very_many_photographs_fewer_are_held_out(tmp_path, monkeypatch):
 
 def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
-    write_photographs(tmp_path, 2)
     with pytest.raises(UserError, match=r"a\.png: not a readable image .*restore, convert or remove it"):
-        load_images(tmp_path, 32)
+        crop_photograph(tmp_path / "a.png", 32, 1, 0)
 
 
 def test_the_first_crop_is_the_middle_and_all_are_squares_of_the_photograph(tmp_path):
@@ -101,7 +99,7 @@ def test_a_photograph_that_lies_on_its_side_is_set_upright(tmp_path):
 
 def test_the_same_crops_every_time_and_as_many_as_are_needed(tmp_path):
     write_photographs(tmp_path, 11)
-    first, again = load_images(tmp_path, 16), load_images(tmp_path, 16)
+    first, again = load_crops(tmp_path, 16), load_crops(tmp_path, 16)
     assert first.train.shape == (1000, 16, 16, 3)
     assert first.held_out.shape == (200, 16, 16, 3)
     assert all(np.array_equal(*pair) for pair in zip(first[:2], again[:2], strict=True))
@@ -110,9 +108,9 @@ def test_the_same_crops_every_time_and_as_many_as_are_needed(tmp_path):
 
 def test_the_digest_tells_other_photographs(tmp_path):
     files = write_photographs(tmp_path, 3)
-    before = load_images(tmp_path, 16).digest
+    before = load_crops(tmp_path, 16).digest
     Image.new("RGB", (90, 70)).save(files[1])
-    assert load_images(tmp_path, 16).digest != before
+    assert load_crops(tmp_path, 16).digest != before
 
 
 def test_a_photograph_whose_name_is_not_utf8_is_named(tmp_path):

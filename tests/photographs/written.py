@@ -1,10 +1,13 @@
 """A small folder of pictures to learn from."""
 
+import hashlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
+
+from lpips_repro.photographs.crops import Crops, crop_photograph, crops_of_each, split_photographs
 
 
 def write_photographs(folder: Path, count: int, size: tuple[int, int] = (90, 70)) -> list[Path]:
@@ -18,3 +21,13 @@ def write_photographs(folder: Path, count: int, size: tuple[int, int] = (90, 70)
         Image.fromarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)).save(file)
         files.append(file)
     return sorted(files)
+
+
+def load_crops(folder: Path, size: int) -> Crops:
+    """The crops of a folder in memory, of photographs that can all be used."""
+    crops, digests = {}, []
+    for phase, files in split_photographs(folder).items():
+        each = crops_of_each(phase, files)
+        crops[phase] = np.concatenate([crop_photograph(file, size, each, at) for at, file in enumerate(files)])
+        digests += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return Crops(crops["train"], crops["held_out"], hashlib.sha256("\n".join(digests).encode()).hexdigest())

@@ -6,14 +6,13 @@ import functools
 import pytest
 import torch
 
-from lpips_repro.devices import send
+from lpips_repro.devices import one_thread, send
 from lpips_repro.pretraining.loop import take_step
 from lpips_repro.pretraining.run import make_task
 from lpips_repro.runs.optimizer import make_optimizer
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
 from tests.pretraining.learning import draws, patches
 from tests.pretraining.tiny import TINY, tiny_config
-from tests.processes import one_thread
 
 COUNT = 4
 

@@ -11,6 +11,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.photographs.left_out import without_unusable
 from lpips_repro.pretraining import init_kmeans as module
 from lpips_repro.pretraining.init_kmeans import draw_crops, fill_backbone, init_kmeans, picture_filters
 from lpips_repro.pretraining.rates_of_change import rates_of_change, relative
@@ -113,13 +114,30 @@ def test_weights_that_were_not_made_by_it_are_left_alone(folder, tmp_path, monke
     assert (tmp_path / name).read_text() == "precious"
 
 
+def crops_of(folder, count):
+    crops, unusable = draw_crops(folder, {}, count)
+    assert unusable == {}
+    return crops
+
+
 def test_of_many_photographs_each_gives_a_crop_at_most(folder, monkeypatch):
     monkeypatch.setattr(module, "SIZE", 32)
-    assert draw_crops(folder, "train", 12).shape == (12, 32, 32, 3)
-    assert len(draw_crops(folder, "train", 200)) == 3 * 90
-    assert len(draw_crops(None, "train", 10)) == 3 * 4
-    held_out, train = ({crop.tobytes() for crop in draw_crops(folder, phase, 90)} for phase in ("held_out", "train"))
+    assert crops_of(folder, 12)["train"].shape == (12, 32, 32, 3)
+    assert len(crops_of(folder, 200)["train"]) == 3 * 90
+    assert len(crops_of(None, 10)["train"]) == 3 * 4
+    held_out, train = ({crop.tobytes() for crop in crops} for crops in crops_of(folder, 90).values())
     assert not held_out & train
+
+
+def test_photographs_that_cannot_be_used_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SIZE", 32)
+    for number, image in enumerate(dead_leaves(5, 40, seed=3)):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    whole = crops_of(tmp_path, 8)
+    (tmp_path / "0.jpg").write_bytes(b"no image")
+    found, left_out = without_unusable(lambda left_out: draw_crops(tmp_path, left_out, 8))
+    assert [*left_out] == ["0.jpg"]
+    assert all(np.array_equal(found[phase], whole[phase]) for phase in ("train", "held_out"))
 
 
 @pytest.mark.parametrize("net", ["caffenet", "alex"])
@@ -157,7 +175,7 @@ def test_what_cannot_be_used_is_refused(overrides, message, tmp_path):
 def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
     cfg = parse(settings("init_kmeans"), KmeansConfig)
     metric = LPIPS("caffenet", "off_the_shelf", weights=gaussian_state("caffenet", 0))
-    crops = draw_crops(None, "train", 2 * cfg.crops)
+    crops = crops_of(None, 2 * cfg.crops)["train"]
     number = np.arange(len(crops)) % 2 == 0
     fill_backbone(metric, crops[number], cfg.patches, cfg.seed)
     others = torch.from_numpy(crops[~number]).permute(0, 3, 1, 2) / 127.5 - 1

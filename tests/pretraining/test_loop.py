@@ -9,6 +9,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lpips_repro.devices import one_thread
 from lpips_repro.errors import UserError
 from lpips_repro.photographs.crops import Crops
 from lpips_repro.pretraining import loop
@@ -18,7 +19,6 @@ from lpips_repro.pretraining.tasks.task import Score
 from lpips_repro.runs.signals import Stopped
 from tests.pretraining.learning import patches
 from tests.pretraining.tiny import TINY, tiny_config
-from tests.processes import one_thread
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import torch
 
 from lpips_repro import LPIPS
 from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.devices import one_thread
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import backbone_state
@@ -21,7 +22,7 @@ from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
 from tests.photographs.written import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
-from tests.processes import call, one_thread, torchrun
+from tests.processes import call, torchrun
 
 
 @pytest.fixture(autouse=True)

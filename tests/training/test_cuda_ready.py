@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state
+from lpips_repro.devices import one_thread
 from lpips_repro.features.patches import to_images
 from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.training import validation
@@ -19,7 +20,6 @@ from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.step_sums import StepSums
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets, SplitFeatures
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read, note_host_reads
-from tests.processes import one_thread
 from tests.training.tiny import trainer
 
 NETS = ("alex", "squeeze", "caffenet", "timm/test_resnet")

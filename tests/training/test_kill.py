@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lpips_repro.devices import one_thread
 from lpips_repro.training.run import train
 from tests.compose import settings
 from tests.datasets.folders import make_split
-from tests.processes import PATIENCE, REPOSITORY, one_thread, run_words, started
+from tests.processes import PATIENCE, REPOSITORY, run_words, started
 from tests.training.tiny import assert_same, checkpoint, metrics
 
 SPLITS = {("train", "cnn"): 60, ("train", "mix"): 43, ("val", "color"): 20, ("val", "deblur"): 20}

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lpips_repro.devices import one_thread
 from lpips_repro.training import validation
 from tests.datasets.folders import make_split
-from tests.processes import NETWORK, PATIENCE, call, children, one_thread, run_words, started, torchrun
+from tests.processes import NETWORK, PATIENCE, call, children, run_words, started, torchrun
 from tests.training.tiny import assert_same, checkpoint
 from tests.training.torchrun_worker import work
 

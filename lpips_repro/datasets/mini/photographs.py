@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import skimage
 import sklearn
-from PIL import Image
 
 from lpips_repro.errors import UserError
+from lpips_repro.files.decoding import open_image
 
 SKIMAGE = Path(skimage.__file__).parent / "data"
 SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
@@ -32,13 +32,12 @@ LEAST_CONTRAST = 0.07  # standard deviation of the luma below which a patch coun
 
 @cache
 def load(path: Path) -> np.ndarray:
-    """A photograph as float32 RGB (H, W, 3) in [0, 1]; UserError where the installed wheel has no such file."""
-    try:
-        return np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) / 255
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path}: not there: install scikit-image and scikit-learn again from their wheels (`make setup`)"
-        ) from error
+    """A photograph as float32 RGB (H, W, 3) in [0, 1]; UserError if the installed file is missing or damaged."""
+    remedy = "install scikit-image and scikit-learn again from their wheels (`make setup`)"
+    if not path.exists():
+        raise UserError(f"{path}: not there: {remedy}")
+    with open_image(path, ("PNG", "JPEG"), remedy=remedy) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
 
 
 def draw_patch(phase: str, rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import cv2
 import torch
 
+from lpips_repro.devices import one_thread
 from lpips_repro.parallel import process_pool
 
 
@@ -24,13 +25,13 @@ def map_over_processes(workers: int, task: str = "", setting: str = "data.worker
         UserError: if one of them is killed.
     """
     if workers == 1:
-        threads = cv2.getNumThreads(), torch.get_num_threads()
-        _use_one_thread()
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
         try:
-            yield map
+            with one_thread():
+                yield map
         finally:
-            cv2.setNumThreads(threads[0])
-            torch.set_num_threads(threads[1])
+            cv2.setNumThreads(threads)
         return
     with process_pool(workers, _use_one_thread, task=task, setting=setting) as executor:
         yield executor.map

@@ -1,5 +1,7 @@
 """Files of the user count: rows and stored features that were made by another state of them are not used again."""
 
+import sys
+
 import pytest
 import torch
 
@@ -42,6 +44,8 @@ def own(tmp_path, monkeypatch):
     yield tmp_path
     BACKBONES.pop("own-code", None)
     METRICS.pop("own_code", None)
+    for name in ("mine.py", "metric.py"):  # the next test's folder may have the same name
+        sys.modules.pop(f"file:{tmp_path / name}", None)
 
 
 def identity_of(*overrides):

@@ -68,7 +68,7 @@ def test_scores_intervals_and_p_of_one_split(tmp_path):
     low, high = 100 * np.quantile(made[1].resamples["one"].counts @ difference / 300, (0.025, 0.975))
     assert (one.low, one.high) == pytest.approx((low, high))
     wanted = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(1)
+        (difference,), np.mean, permutation_type="samples", n_resamples=20_000, random_state=np.random.default_rng(1)
     )
     assert one.p == pytest.approx(wanted.pvalue, abs=0.01)  # three standard errors of 10,000 draws at p = .5
     assert (one.p_from, one.p_holm) == ("permutation", one.p)  # of one row

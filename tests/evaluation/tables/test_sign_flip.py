@@ -16,7 +16,7 @@ def p_of(differences, seed=0):
 def test_it_is_scipys_test():
     differences = np.random.default_rng(0).choice([-0.6, -0.2, 0.0, 0.2, 0.6], 400) + 0.02
     found = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(1)
+        (differences,), np.mean, permutation_type="samples", n_resamples=20_000, random_state=np.random.default_rng(1)
     )
     p, how = p_of(differences)
     assert how == "permutation"
