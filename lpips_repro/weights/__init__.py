@@ -1,1 +1,1 @@
-"""Where parameters come from: found, downloaded, read and checked, for the networks of `backbones`."""
+"""Parameters of networks: finding, downloading, reading and checking them."""

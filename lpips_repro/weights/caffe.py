@@ -1,10 +1,10 @@
 """Published weights of Caffe's networks, from `.caffemodel` files and `.npy` dictionaries, for the CaffeNet backbones.
 
-Layers are found by name, conv1 to conv5; networks with several columns that share their weights name the first one's
-conv1_1 or conv1_s1, and so on. A convolution without a bias has none: zero. BatchNorm and Scale between a convolution
-and its ReLU are the batch normalisation of `caffenet-bn` and `caffenet-split`. The halves of the latter's conv1 are two
-layers whose names begin with conv1, the smaller one for grey, or one conv1 whose other weights are zero. What a `.npy`
-dictionary holds in TensorFlow's order (height, width, in, out) is turned round.
+Layers are found by name, conv1 to conv5. Networks with several columns that share weights call those of the first
+column conv1_1 or conv1_s1, and so on. A missing bias is zero. BatchNorm and Scale between a convolution and its ReLU
+are the batch normalization of `caffenet-bn` and `caffenet-split`. The halves of conv1 of `caffenet-split` are two
+layers whose names begin with conv1, the smaller one for gray, or one conv1 whose other weights are zero. Weights of a
+`.npy` dictionary in TensorFlow's order (height, width, in, out) are transposed.
 """
 
 import re
@@ -24,7 +24,7 @@ from lpips_repro.weights.caffemodel import Layer, read_caffemodel
 READERS = {".caffemodel": read_caffemodel, ".npy": read_caffe_npy}
 NAME = re.compile(r"conv([1-5])(_s?1)?")
 
-# A convolution and what follows it before the next, by kind.
+# A convolution and the layers between it and the next, by kind.
 Block = dict[str, list[Layer]]
 Arrays = dict[str, np.ndarray]
 
@@ -37,12 +37,12 @@ def read_caffe(path: Path, net: str) -> dict[str, Tensor]:
         net: a CaffeNet backbone.
 
     Raises:
-        UserError: if the file cannot be read, or a layer is missing, misshapen or of another kind of network: it
-            names the file, the layer, what is found and what is expected.
+        UserError: if the file cannot be read, or if a layer is missing, wrong-shaped or of another kind of network. The
+            message names the file, the layer, what was found and what is expected.
     """
     if BACKBONES[net].channels != CHANNELS:
         nets = ", ".join(name for name, spec in BACKBONES.items() if spec.channels == CHANNELS)
-        raise UserError(f"{path}: layers of a network of Caffe's, not of {net}: expected one of {nets}")
+        raise UserError(f"{path}: a file of a Caffe network, which {net} is not: expected one of {nets}")
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
     backbone = Backbone(net)
@@ -60,9 +60,9 @@ def read_caffe(path: Path, net: str) -> dict[str, Tensor]:
         if isinstance(features[index + 1], nn.BatchNorm2d):
             arrays |= _prefixed(index + 1, _batch_norm(where, block, features[index + 1]))
         elif "BatchNorm" in block or "Scale" in block:
-            raise UserError(f"{where}: a BatchNorm or Scale follows it: {net} has none: expected a network without")
+            raise UserError(f"{where}: a BatchNorm or Scale follows it: expected neither for {net}")
         if any(layer.slope for layer in block.get("ReLU", ())):
-            raise UserError(f"{where}: a ReLU of slope {block['ReLU'][0].slope:g} follows it: {net} has slope 0")
+            raise UserError(f"{where}: a ReLU of slope {block['ReLU'][0].slope:g} follows it: {net} expects slope 0")
     read = {key: torch.from_numpy(np.array(value, dtype=np.float32)) for key, value in arrays.items()}
     return {**backbone.state_dict(), **read}
 
@@ -96,7 +96,7 @@ def _convolutions(where: str, layers: list[Layer], module: nn.Conv2d | GreyAndCh
         whole = _convolution(where, layers[0].blobs, (grey[0] + chroma[0], grey[1] + chroma[1], *grey[2:]))
         weights, biases = np.split(whole["weight"], 2), np.split(whole["bias"], 2)
         if weights[0][:, grey[1] :].any() or weights[1][:, : grey[1]].any():
-            raise UserError(f"{where}: its halves see all of Lab: expected one to see L alone, the other a and b alone")
+            raise UserError(f"{where}: its halves use all of Lab: expected one that uses L, and one that uses a and b")
         halves = {"grey": [weights[0][:, : grey[1]], biases[0]], "chroma": [weights[1][:, grey[1] :], biases[1]]}
     else:
         one, other = sorted((layer.blobs for layer in layers[:2]), key=lambda blobs: blobs[0].size if blobs else 0)
@@ -115,7 +115,7 @@ def _convolution(where: str, blobs: list[np.ndarray], shape: tuple[int, ...]) ->
 
 
 def _batch_norm(where: str, block: Block, module: nn.BatchNorm2d) -> Arrays:
-    """Caffe stores sums of means and of variances, and what to divide both by; Scale holds factors and offsets."""
+    """The parameters of a batch normalization. Caffe stores summed means and variances, and the divisor of both."""
     if "BatchNorm" not in block or len(block["BatchNorm"][0].blobs) != 3:
         raise UserError(f"{where}: no BatchNorm between it and its ReLU: expected one with mean, variance and divisor")
     shape = (module.num_features,)
@@ -132,7 +132,7 @@ def _batch_norm(where: str, block: Block, module: nn.BatchNorm2d) -> Arrays:
 
 
 def _shaped(what: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """An array in this shape, turned round from TensorFlow's order, or from Caffe's older form of vectors."""
+    """The array in this shape, converted from TensorFlow's order or from Caffe's older form of vectors."""
     if array.shape == (1, 1, 1, *shape):
         return array.reshape(shape)
     if len(shape) == 4 and array.shape == (*shape[2:], shape[1], shape[0]):

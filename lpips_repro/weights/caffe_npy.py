@@ -1,8 +1,9 @@
-"""The layers of a `.npy` dictionary, as converters of Caffe's models write it: {layer: {"weights": w, "biases": b}} or
+"""The layers of a `.npy` dictionary, as written by converters of Caffe models: {layer: {"weights": w, "biases": b}} or
 {layer: [w, b]}.
 
-NumPy stores a dictionary as a pickle, and unpickling can run any code. Here it cannot: the pickle may hold numbers,
-strings, lists, dictionaries and arrays, and the few names that arrays are stored with stand for classes of this file.
+NumPy stores a dictionary as a pickle, and unpickling can run any code. This reader runs none: it accepts numbers,
+strings, lists, dictionaries and arrays, and replaces the few classes that arrays are stored with by classes of this
+file.
 """
 
 import pickle
@@ -15,18 +16,18 @@ import numpy as np
 from lpips_repro.errors import UserError
 from lpips_repro.weights.caffemodel import Layer
 
-EXPECTED = 'expected a dictionary {layer: {"weights": w, "biases": b}} or {layer: [w, b]}, of strings and arrays alone'
+EXPECTED = 'expected a dictionary {layer: {"weights": w, "biases": b}} or {layer: [w, b]} of strings and arrays'
 
 
 def read_caffe_npy(path: Path) -> list[Layer]:
-    """The layers of a file, in its order, without running code of it; UserError if it is no such dictionary."""
+    """The layers of a file in its order, without running code in it; UserError if it is not such a dictionary."""
     try:
         with path.open("rb") as file:
             content = _plain(_load(file))
         if not isinstance(content, dict):
             raise ValueError(f"holds a {type(content).__name__}")
         return [_layer(name, value) for name, value in content.items()]
-    # What the unpickler raises on a file of another kind can be any of these.
+    # The unpickler can raise any of these for another kind of file.
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable dictionary of weights ({reason}): {EXPECTED}") from None
@@ -38,7 +39,7 @@ def _layer(name: Any, value: Any) -> Layer:
         value = [value["weights"], *([value["biases"]] if "biases" in value else [])] if not unknown else None
     is_layer = isinstance(name, str) and isinstance(value, list) and value
     if not (is_layer and all(isinstance(array, np.ndarray) for array in value)):
-        raise ValueError(f"entry {name!r} is no layer")
+        raise ValueError(f"entry {name!r} is not a layer")
     kind = "Convolution" if value[0].ndim == 4 else ""
     return Layer(name, kind, [np.asarray(array, dtype=np.float32) for array in value])
 
@@ -49,19 +50,19 @@ def _load(file: BinaryIO) -> Any:
     shape, _, dtype = header(file)
     if not dtype.hasobject:
         raise ValueError(f"holds an array {shape} of {dtype}")
-    return _Unpickler(file, encoding="latin1").load()  # as Python 2 wrote arrays
+    return _Unpickler(file, encoding="latin1").load()  # the encoding of arrays from Python 2
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         stand_in = STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if stand_in is None:
-            raise pickle.UnpicklingError(f"{module}.{name} is neither an array nor plain")
+            raise pickle.UnpicklingError(f"{module}.{name} is neither an array nor plain data")
         return stand_in
 
 
 class _Dtype:
-    """In place of numpy.dtype."""
+    """Replaces numpy.dtype."""
 
     def __init__(self, name: str, *_: Any):
         self.name, self.order = name, "="
@@ -78,7 +79,7 @@ class _Dtype:
 
 
 class _Array:
-    """In place of numpy.ndarray; value: the array, or a list of what an array of objects holds."""
+    """Replaces numpy.ndarray; value: the array, or the list of elements of an array of objects."""
 
     value: np.ndarray | list[Any]
 
@@ -90,7 +91,7 @@ class _Array:
 
 
 def _to_bytes(text: str, encoding: str) -> bytes:
-    """In place of codecs.encode, with which older pickles hold bytes."""
+    """Replaces codecs.encode, which older pickles use for bytes."""
     if encoding != "latin1":
         raise ValueError(f"bytes as {encoding}")
     return text.encode("latin1")
@@ -105,7 +106,7 @@ STAND_INS = {
 
 
 def _plain(value: Any) -> Any:
-    """With arrays in place of their stand-ins."""
+    """The value, with arrays instead of their stand-ins."""
     if isinstance(value, _Array):
         return _plain(value.value)
     if isinstance(value, dict):

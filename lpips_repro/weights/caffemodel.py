@@ -1,7 +1,7 @@
-"""The layers of a `.caffemodel` file, which holds a network of Caffe's as a protocol buffer.
+"""The layers of a `.caffemodel` file, a Caffe network as a protocol buffer.
 
-Of Caffe's `caffe.proto` only the messages and fields that parameters need are described here, by their numbers there;
-whatever else is in a file is passed over. Both its forms are read: `layer`, and the older `layers`.
+`FIELDS` describes only the messages and fields of Caffe's `caffe.proto` that parameters need, with their numbers. All
+else in a file is ignored. Both forms of layers are read: `layer`, and the older `layers`.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from lpips_repro.errors import UserError
 
-# By message: each field's number and type, and "*" if it is repeated; types in capitals are messages.
+# Number and type of each field of a message, with "*" if it is repeated. Capitalized types are messages.
 FIELDS = {
     "Net": {"layers": (2, "V1Layer*"), "layer": (100, "Layer*")},
     "Layer": {
@@ -34,22 +34,22 @@ FIELDS = {
     },
     "Shape": {"dim": (1, "int64*")},
 }
-# Of the older form's numbers for kinds of layers, those that matter.
+# The needed numbers of kinds of layers in the older form.
 V1_KINDS = {4: "Convolution", 18: "ReLU"}
-# Whose parameters are read: those of the fully connected layers are many times as large.
+# Kinds of layers whose parameters are read. Fully connected layers, which are many times as large, are not.
 READ = ("Convolution", "BatchNorm", "Scale")
-# What Caffe adds to a variance if a file does not say.
+# Caffe's default for the constant added to a variance.
 EPSILON = 1e-5
 
 
 class Layer(NamedTuple):
-    """A layer that a file holds.
+    """A layer of a file.
 
     Attributes:
-        name: as in the file.
-        kind: as Caffe names it, such as "Convolution"; "" if it does not matter.
-        blobs: its parameters, of the kinds in `READ`.
-        slope: of a ReLU, for negative values; epsilon: of a BatchNorm, added to the variance.
+        name: its name in the file.
+        kind: Caffe's name of its type, such as "Convolution"; "" if it is not needed.
+        blobs: its parameters, for the kinds in `READ`.
+        slope: slope of a ReLU for negative values; epsilon: constant that a BatchNorm adds to the variance.
     """
 
     name: str
@@ -60,16 +60,16 @@ class Layer(NamedTuple):
 
 
 def read_caffemodel(path: Path) -> list[Layer]:
-    """The layers of a file, in its order; UserError if it cannot be read or holds none."""
+    """The layers of a file in its order; UserError if it cannot be read or has none."""
     net = _message_class("Net")()
     try:
         net.ParseFromString(path.read_bytes())
         layers = [_read_layer(layer, layer.type) for layer in net.layer]
         layers += [_read_layer(layer, V1_KINDS.get(layer.type, "")) for layer in net.layers]
     except (DecodeError, ValueError) as error:
-        raise UserError(f"{path}: not a readable Caffe model ({error}): fetch it again") from None
+        raise UserError(f"{path}: not a readable Caffe model ({error}): download it again") from None
     if not layers:
-        raise UserError(f"{path}: no layers in it: expected a Caffe model with its weights")
+        raise UserError(f"{path}: no layers found: expected a Caffe model with its weights")
     return layers
 
 

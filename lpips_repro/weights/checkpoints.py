@@ -1,6 +1,6 @@
-"""What is in the files that networks are published as: the encoder of a checkpoint of self-supervised learning.
+"""The encoder's state dict in checkpoints of self-supervised learning.
 
-Its parameters lie deeper there than in a plain state dict, beside other networks and the state of the training:
+Such checkpoints are nested, and also hold other networks and the state of the training:
 
 | | in | their keys begin with |
 | --- | --- | --- |
@@ -9,7 +9,7 @@ Its parameters lie deeper there than in a plain state dict, beside other network
 | DINO | the file itself, or `teacher`, or `student` alone | nothing, or `backbone.` |
 | MAE | `model` | nothing |
 
-Heads that stand among them are named in each network's `left_out`; everything else must be the network's.
+Heads among these parameters are listed in each network's `left_out`. All other keys must be the network's.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ PREFIXES = ("module.", "base_encoder.", "encoder_q.", "backbone.")
 
 
 def encoder_state(content: Any) -> Any:
-    """What a file holds, or the encoder's state dict if it is a checkpoint of one of these shapes."""
+    """The encoder's state dict if `content` is one of these checkpoints, else `content`."""
     while isinstance(content, dict) and (key := next((k for k in NESTED if isinstance(content.get(k), dict)), None)):
         content = content[key]
     if not isinstance(content, dict):
@@ -35,7 +35,7 @@ def encoder_state(content: Any) -> Any:
 
 
 def without_wrappers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict without what DataParallel, DistributedDataParallel or torch.compile put before all of its keys."""
+    """A state dict without the key prefixes of DataParallel, DistributedDataParallel and torch.compile."""
     state = dict(state)
     while prefix := next((p for p in WRAPPERS if state and all(key.startswith(p) for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}

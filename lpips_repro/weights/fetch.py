@@ -1,4 +1,4 @@
-"""Fetching and checking every weights file that the tables use (`make weights`)."""
+"""Downloading and checking all weights that the tables use (`make weights`)."""
 
 import functools
 import logging
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def fetch_weights(composed: DictConfig) -> None:
-    """Fetch what is missing of the networks named in `configs/weights.yaml`, check all, and log where each lies.
+    """Download the missing weights of the networks in `configs/weights.yaml`, check all weights, and log their files.
 
     Raises:
-        UserError: listing what could not be fetched, after everything else was fetched.
+        UserError: if some cannot be downloaded, with their names, after all others were.
     """
     cfg = parse(composed, WeightsConfig)
     failures = []
@@ -46,10 +46,10 @@ def fetch_weights(composed: DictConfig) -> None:
 def _imagenet(backbone: str) -> str:
     Backbone(backbone, imagenet_state(backbone))
     if BACKBONES[backbone].fetch is not None:
-        return "in the cache of the package that has them"
+        return "in the cache of the package that provides them"
     file = find_imagenet_file(backbone)
-    assert file is not None  # where the state was read from
-    check_imagenet(backbone, file, read_state(file))  # also what was downloaded just now
+    assert file is not None  # the state was read from it
+    check_imagenet(backbone, file, read_state(file))  # also a file that was downloaded just now
     return f"{file}, checked"
 
 

@@ -1,4 +1,4 @@
-"""The folder of weights that the user names, and the error for weights that are nowhere."""
+"""The user's folder of weights, and the error if weights are not found."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ FOLDER_VARIABLE = "LPIPS_REPRO_WEIGHTS"
 
 
 class WeightsNotFoundError(UserError):
-    """No weights were found: the message says where they were looked for and how to get them."""
+    """Weights were not found. The message says where they were looked for and how to get them."""
 
 
 def weights_folder() -> Path | None:

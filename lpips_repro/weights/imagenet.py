@@ -1,7 +1,7 @@
-"""Where ImageNet weights come from.
+"""Finding and downloading ImageNet weights.
 
-In this order: an explicit path; the folder in LPIPS_REPRO_WEIGHTS; the torch hub cache; torchvision's own download.
-Of timm's networks: an explicit path, or timm's own download.
+Sources, in this order: an explicit path; the folder in LPIPS_REPRO_WEIGHTS; the torch hub cache; torchvision's
+download. For timm's networks: an explicit path, or timm's download.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from lpips_repro.weights.state_dicts import digest_state, read_state, read_weigh
 
 log = logging.getLogger(__name__)
 
-# `digest_state` of torchvision's ImageNet weights, convolutional part. VGG16's is not known.
+# `digest_state` of the convolutional part of torchvision's ImageNet weights. VGG16's is not known.
 FEATURES_SHA256 = {
     "alex": "dad556f11d2a50ed4dc90e8eebf7ef8d3494e51dc5dda06d7972984533778242",
     "squeeze": "4d2481f018a87b39d4c15b1436f14e1da1b231d14a04a29e0f866a8c2055c0be",
@@ -31,16 +31,16 @@ FEATURES_SHA256 = {
 
 
 def imagenet_state(name: str, path: str | Path | None = None, download: bool = True) -> dict[str, Tensor]:
-    """The ImageNet weights of a network, under torchvision's keys, on the CPU.
+    """The ImageNet weights of a network with torchvision's keys, on the CPU.
 
     Args:
         name: a key of `BACKBONES`.
-        path: an explicit file, taken for what it is; nothing else is tried then.
-        download: whether torchvision may download what is not found.
+        path: an explicit file, which is not compared with torchvision's; no other source is tried then.
+        download: whether to download weights that are not found.
 
     Raises:
         WeightsNotFoundError: if no source has them.
-        UserError: if a file is there and cannot be read, or does not hold the ImageNet weights.
+        UserError: if a file cannot be read or does not hold the ImageNet weights.
     """
     if path is not None:
         return read_weights(Path(path), name)
@@ -52,13 +52,13 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         state = read_state(found)
         check_imagenet(name, found, state)
         return state
-    # The second way needs no checkout.
+    # The second remedy works without a checkout of the repository.
     remedy = f"run `{_fetching(name)}`, or download {weights.url} and set {FOLDER_VARIABLE} to the folder it is in"
     if not download:
-        raise WeightsNotFoundError(f"no ImageNet weights of {name} at hand: {remedy}")
+        raise WeightsNotFoundError(f"no ImageNet weights of {name} on this computer: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints there, between the results of a command
+        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints to stdout, which a command's results go to
             downloaded: dict[str, Tensor] = weights.get_state_dict(
                 progress=True, check_hash=True, weights_only=True, map_location="cpu"
             )
@@ -68,23 +68,21 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
 
 
 def _published(name: str) -> WeightsEnum:
-    """Torchvision's ImageNet weights of a network."""
+    """torchvision's ImageNet weights of a network."""
     weights = BACKBONES[name].imagenet
     if weights is None:
-        raise WeightsNotFoundError(
-            f"no ImageNet weights of {name} are published where torchvision has them: give a file"
-        )
+        raise WeightsNotFoundError(f"torchvision has no ImageNet weights of {name}: give a file")
     return weights
 
 
 def _fetched(name: str, fetch: Callable[[], dict[str, Tensor]], allowed: bool) -> dict[str, Tensor]:
-    """What the network's own package downloads."""
+    """The weights that the network's own package downloads."""
     remedy = "give a file (init=file weights=FILE)"
     if not allowed:
         raise WeightsNotFoundError(f"weights of {name} may not be downloaded (download=false): allow it, or {remedy}")
     try:
         return fetch()
-    except Exception as error:  # of many kinds: no network, no such weights
+    except Exception as error:  # of many types: no network, no such weights
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise WeightsNotFoundError(f"no weights of {name} could be downloaded: {reason}: {remedy}") from None
 
@@ -101,7 +99,7 @@ def find_imagenet_file(name: str) -> Path | None:
 
 
 def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
-    """Raise UserError if a file does not hold torchvision's ImageNet weights; warn if that cannot be told."""
+    """Raise UserError if a file does not hold torchvision's ImageNet weights; warn if that is not known."""
     published = Path(_published(name).url)
     if name in FEATURES_SHA256:
         wanted = FEATURES_SHA256[name]
@@ -111,12 +109,12 @@ def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
     else:
-        log.warning("%s: taken for the ImageNet weights of %s unchecked: no digest of them is known", file, name)
+        log.warning("%s: used as the ImageNet weights of %s without a check: their digest is not known", file, name)
         return
     if not found.startswith(wanted):
         raise UserError(
             f"{file}: not torchvision's ImageNet weights of {name} (digest {found[:12]}, expected {wanted[:12]}):"
-            f" move it away and run `{_fetching(name)}`"
+            f" move the file away and run `{_fetching(name)}`"
         )
 
 

@@ -1,8 +1,7 @@
-"""The official calibrated weights ("lin") of the paper's authors, checked against their SHA-256.
+"""The official lin weights of the paper's authors, checked against their SHA-256.
 
-They are looked for in an installed `lpips` package, then in the folder in LPIPS_REPRO_WEIGHTS (as v0.1/alex.pth and
-so on), then in the torch hub cache. If none of these has them, they are downloaded from the authors' repository into
-that cache.
+Sources, in this order: an installed package `lpips`; the folder in LPIPS_REPRO_WEIGHTS (v0.1/alex.pth and so on); the
+torch hub cache; a download from the authors' repository into that cache.
 """
 
 import hashlib
@@ -36,11 +35,11 @@ def official_lin_state(net: str, version: str, download: bool = True) -> dict[st
 
     Args:
         net, version: one of the pairs in `SHA256`.
-        download: whether they may be downloaded if they are not found.
+        download: whether to download weights that are not found.
 
     Raises:
-        WeightsNotFoundError: if no source has them, or there are none for this net and version.
-        UserError: if a file is there and is not the official one.
+        WeightsNotFoundError: if no source has them, or if there are none for this net and version.
+        UserError: if a file is not the official one.
     """
     if (net, version) not in SHA256:
         known = ", ".join(f"{n} v{v}" for n, v in SHA256)
@@ -51,14 +50,14 @@ def official_lin_state(net: str, version: str, download: bool = True) -> dict[st
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != SHA256[net, version]:
         raise UserError(
-            f"{file}: SHA-256 {found}: the official weights have {SHA256[net, version]}: move the file away, and it is"
-            " fetched again"
+            f"{file}: SHA-256 {found}: expected {SHA256[net, version]} of the official weights: move the file away to"
+            " download it again"
         )
     return read_state(file)
 
 
 def find_lin_file(net: str, version: str) -> Path | None:
-    """The file on this computer that should hold the official lin weights, or None."""
+    """The file on this computer with the official lin weights, not yet checked, or None."""
     candidates = []
     package = importlib.util.find_spec("lpips")
     if package is not None and package.origin is not None:
@@ -78,7 +77,7 @@ def _download(net: str, version: str, allowed: bool) -> Path:
     url = URL.format(net=net, version=version)
     remedy = f"run `make weights` or `pip install --no-deps lpips`, or put v{version}/{net}.pth into {FOLDER_VARIABLE}"
     if not allowed:
-        raise WeightsNotFoundError(f"no official lin weights of {net} v{version} at hand: {remedy}")
+        raise WeightsNotFoundError(f"no official lin weights of {net} v{version} on this computer: {remedy}")
     file = _cached(net, version)
     file.parent.mkdir(parents=True, exist_ok=True)
     log.info("downloading %s", url)

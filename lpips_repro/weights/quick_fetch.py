@@ -1,4 +1,4 @@
-"""ImageNet weights that a command tries to fetch and goes on without, whatever the network does."""
+"""Downloading ImageNet weights within a time limit, for commands that can run without them."""
 
 import hashlib
 import queue
@@ -15,18 +15,18 @@ from lpips_repro.weights.imagenet import find_imagenet_file
 
 CONNECT = 10.0  # seconds
 TOTAL = 60.0
-MOST = 1 << 26  # bytes: a server that sends more has another file
+MOST = 1 << 26  # bytes: more than any published file
 
 
 def fetch_quickly(name: str, connect: float = CONNECT, total: float = TOTAL) -> Path:
-    """The file with torchvision's ImageNet weights of a network, downloaded into the torch hub cache if it is missing.
+    """The file with torchvision's ImageNet weights of a network, downloaded into the torch hub cache if missing.
 
     Args:
         name: a key of `BACKBONES` whose weights torchvision publishes.
-        connect: seconds until the server must answer, and between two bytes at most; total: seconds for the file.
+        connect: most seconds until the server answers, and between two bytes; total: most seconds for the file.
 
     Raises:
-        WeightsNotFoundError: one line, if it is not there within that time, is another file, or cannot be stored.
+        WeightsNotFoundError: in one line, if the file does not arrive in time, is another file, or cannot be stored.
         UserError: if LPIPS_REPRO_WEIGHTS is not a folder.
     """
     if (found := find_imagenet_file(name)) is not None:
@@ -38,20 +38,20 @@ def fetch_quickly(name: str, connect: float = CONNECT, total: float = TOTAL) -> 
     try:
         content = _download(url, connect, total)
         if not hashlib.sha256(content).hexdigest().startswith(file.stem.rpartition("-")[2]):
-            raise OSError(f"the {len(content)} bytes that came are not the file published")
+            raise OSError(f"the {len(content)} bytes received are not the published file")
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, content)
-    except Exception as error:  # of many kinds: of sockets, HTTP, TLS, the disk
+    except Exception as error:  # of many types: from sockets, HTTP, TLS, the disk
         reason = " ".join(str(error).split()).removeprefix("<urlopen error ").removesuffix(">")
         raise WeightsNotFoundError(f"{url}: {reason or type(error).__name__}") from None
     return file
 
 
 def _download(url: str, connect: float, total: float) -> bytes:
-    """What a server sends, or the exception for what went wrong.
+    """The content that a server sends. A failure raises its exception.
 
-    In a thread of its own, which is left behind when time is up: neither the look-up of a name nor the tries of all
-    addresses of a host have a timeout.
+    A thread downloads, and is abandoned when time is up: neither resolving a name nor trying all addresses of a host
+    has a timeout.
     """
     said: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
 
@@ -60,7 +60,7 @@ def _download(url: str, connect: float, total: float) -> bytes:
             with urllib.request.urlopen(url, timeout=connect) as response:
                 said.put(b"")
                 said.put(response.read(MOST))
-        except Exception as error:  # raised again where the thread is waited for
+        except Exception as error:  # raised again in the waiting thread
             said.put(error)
 
     threading.Thread(target=work, daemon=True).start()

@@ -1,4 +1,4 @@
-"""How weights that were made here were made: a JSON file beside theirs."""
+"""The recipe of weights that this project made: a JSON file next to theirs."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,17 @@ from lpips_repro.weights.state_dicts import digest_state, read_state
 
 
 def recipe_file(weights: Path) -> Path:
-    """Where the recipe of a file of weights is."""
+    """The file of the recipe of a file of weights."""
     return weights.with_suffix(".json")
 
 
 def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Write the recipe of weights, in place of an older one; returns it.
+    """Write the recipe of weights, over an older one, and return it.
 
     Args:
-        weights: their file, which is written already.
-        made: what the tables call them by, as in "trained here: 900 steps".
-        content: all else there is to say.
+        weights: the file of weights, which must exist.
+        made: their origin as the tables show it, such as "trained here: 900 steps".
+        content: further entries.
     """
     recipe = {"made": made, "weights": digest_state(read_state(weights)), **content}
     write_whole(recipe_file(weights), json.dumps(recipe, indent=2) + "\n")
@@ -28,9 +28,9 @@ def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> dict[str,
 
 
 def read_recipe(weights: Path) -> dict[str, Any] | None:
-    """The recipe of a file of weights; None where there is none of what is in the file."""
+    """The recipe of a file of weights; None if there is none, or if it is of other weights."""
     try:
         recipe = json.loads(recipe_file(weights).read_text())
         return recipe if recipe["weights"] == digest_state(read_state(weights)) and recipe["made"] else None
-    except (OSError, UserError, ValueError, LookupError, TypeError):  # some other JSON, or weights of another form
+    except (OSError, UserError, ValueError, LookupError, TypeError):  # another JSON file, or weights in another format
         return None

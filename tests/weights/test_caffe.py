@@ -232,8 +232,8 @@ def changed(layers, name, blobs):
         ),
         (lambda x: changed(x, "conv5", []), "caffenet", "layer conv5: weights: shape (0,): expected (256, 192, 3, 3)"),
         (lambda x: x, "caffenet-bn", "layer conv1: no BatchNorm between it and its ReLU"),
-        (lambda x: x, "caffenet-split", "layer conv1: its halves see all of Lab"),
-        (lambda x: x, "alex", "not of alex: expected one of caffenet, caffenet-bn, caffenet-split"),
+        (lambda x: x, "caffenet-split", "layer conv1: its halves use all of Lab"),
+        (lambda x: x, "alex", "which alex is not: expected one of caffenet, caffenet-bn, caffenet-split"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_layer_named(state, tmp_path, change, net, message):
@@ -248,7 +248,7 @@ def test_what_does_not_fit_is_refused_and_the_layer_named(state, tmp_path, chang
     ("after_conv1", "message"),
     [
         (layer("relu1", "ReLU", more=message(123, real(1, 0.2))), "conv1: a ReLU of slope 0.2 follows it"),
-        (layer("bn1", "BatchNorm"), "conv1: a BatchNorm or Scale follows it: caffenet has none"),
+        (layer("bn1", "BatchNorm"), "conv1: a BatchNorm or Scale follows it: expected neither for caffenet"),
         (layer("relu1", "ReLU") + layer("bn1", "BatchNorm"), "layer bn1: a BatchNorm after a ReLU"),
     ],
 )
@@ -270,7 +270,7 @@ def test_an_older_file_tells_the_slope_of_its_relus(state, tmp_path):
     ("name", "content", "message"),
     [
         ("net.caffemodel", b"garbage", "not a readable Caffe model"),
-        ("net.caffemodel", b"", "no layers in it"),
+        ("net.caffemodel", b"", "no layers found"),
         ("net.caffemodel", layer("conv1", "Convolution")[:-3], "not a readable Caffe model"),
         (
             "net.caffemodel",
@@ -292,11 +292,11 @@ def test_an_unreadable_file_is_named(tmp_path, name, content, message):
     [
         (np.ones(3), r"holds an array \(3,\) of float64"),
         ([np.ones(3)], r"holds a list"),
-        ({"conv1": {"weights": np.ones((1, 1, 1, 1)), "mean": np.ones(1)}}, "entry 'conv1' is no layer"),
+        ({"conv1": {"weights": np.ones((1, 1, 1, 1)), "mean": np.ones(1)}}, "entry 'conv1' is not a layer"),
         ({"conv1": {"biases": np.ones(1)}}, "weights"),
-        ({"conv1": "weights"}, "entry 'conv1' is no layer"),
-        ({"conv1": []}, "entry 'conv1' is no layer"),
-        ({1: [np.ones(1)]}, "entry 1 is no layer"),
+        ({"conv1": "weights"}, "entry 'conv1' is not a layer"),
+        ({"conv1": []}, "entry 'conv1' is not a layer"),
+        ({1: [np.ones(1)]}, "entry 1 is not a layer"),
         ({"conv1": [np.array(["a"])]}, "array of type U1"),
     ],
 )

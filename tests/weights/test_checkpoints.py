@@ -33,26 +33,26 @@ def begin(prefix, state):
 
 
 HEAD = {"fc.0.weight": torch.ones(8, 8), "fc.1.running_mean": torch.ones(8)}
-OPTIMISER = {"state": {0: {"step": 3, "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+OPTIMIZER = {"state": {0: {"step": 3, "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
 ARGS = argparse.Namespace(arch="vit", lr=0.1, betas=(0.9, 0.95))
 
 
 def mocov3():
     others = begin("module.momentum_encoder.", resnet(1)) | begin("module.predictor.", HEAD)
     state = begin("module.base_encoder.", resnet() | HEAD) | others
-    return {"epoch": 1000, "arch": "resnet50", "state_dict": state, "optimizer": OPTIMISER, "scaler": {"scale": 2.0}}
+    return {"epoch": 1000, "arch": "resnet50", "state_dict": state, "optimizer": OPTIMIZER, "scaler": {"scale": 2.0}}
 
 
 def mocov2():
     others = begin("module.encoder_k.", resnet(1)) | {"module.queue": torch.ones(2, 2)}
-    return {"epoch": 800, "state_dict": begin("module.encoder_q.", resnet() | HEAD) | others, "optimizer": OPTIMISER}
+    return {"epoch": 800, "state_dict": begin("module.encoder_q.", resnet() | HEAD) | others, "optimizer": OPTIMIZER}
 
 
 def dino():
     head = begin("head.", {"mlp.0.weight": torch.ones(2, 2), "last_layer.weight_g": torch.ones(2, 1)})
     student = begin("module.", begin("backbone.", resnet(1)) | head)
     teacher = begin("backbone.", resnet()) | head
-    return {"student": student, "teacher": teacher, "epoch": 100, "args": ARGS, "optimizer": OPTIMISER}
+    return {"student": student, "teacher": teacher, "epoch": 100, "args": ARGS, "optimizer": OPTIMIZER}
 
 
 def mae():

@@ -57,7 +57,7 @@ def test_a_download_leaves_standard_output_to_results(bare, tmp_path, monkeypatc
 
 
 def test_missing_weights_are_reported_with_the_remedy(bare):
-    with pytest.raises(WeightsNotFoundError, match=r"weights of vgg at hand: run `make weights`"):
+    with pytest.raises(WeightsNotFoundError, match=r"weights of vgg on this computer: run `make weights`"):
         imagenet_state("vgg", download=False)
 
 
@@ -119,7 +119,7 @@ def test_vgg_features_that_cannot_be_checked_are_a_warning(bare, tmp_path, monke
     monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
     with caplog.at_level("WARNING"):
         imagenet_state("vgg")
-    assert "taken for the ImageNet weights of vgg unchecked" in caplog.text
+    assert "used as the ImageNet weights of vgg without a check" in caplog.text
 
 
 def test_code_in_a_weights_file_is_not_run(tmp_path):

@@ -86,9 +86,9 @@ def test_a_server_that_refuses_is_named_with_the_reason(published, tmp_path):
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (Step(content=b"<html>Log in to this network</html>"), "the 35 bytes that came are not the file published"),
-        (Step(content=b""), "the 0 bytes that came are not the file published"),
-        (Step(cut=9000), "the 9000 bytes that came are not the file published"),
+        (Step(content=b"<html>Log in to this network</html>"), "the 35 bytes received are not the published file"),
+        (Step(content=b""), "the 0 bytes received are not the published file"),
+        (Step(cut=9000), "the 9000 bytes received are not the published file"),
         (Step(status=404), "HTTP Error 404: Not Found"),
         (Step(status=503), "HTTP Error 503: Service Unavailable"),
         (Step(stall=9000), "timed out"),
