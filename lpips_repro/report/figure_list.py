@@ -17,6 +17,7 @@ from lpips_repro.report.figures import (
     draw_methods,
     jnd_against_twoafc,
     lin_weights,
+    pairs_matrix,
     paper_methods,
     split_bars,
     training_curves,
@@ -38,9 +39,10 @@ class Entry:
     draw: Callable[[], Picture]
 
 
-def figures_of(cfg: ReportConfig) -> list[Entry]:
+def figures_of(inputs: Inputs) -> list[Entry]:
     """All figures that a report may have."""
-    inputs, reference = Inputs(cfg), Path(cfg.reference)
+    cfg = inputs.cfg
+    reference = Path(cfg.reference)
     return [
         Entry("2afc", "2AFC scores (paper, Figure 4)", lambda: twoafc_bars(inputs.scores)),
         Entry("2afc-splits", "2AFC scores by split (paper, Figures 7 to 9)", lambda: split_bars(inputs.scores)),
@@ -56,6 +58,8 @@ def figures_of(cfg: ReportConfig) -> list[Entry]:
             "fit of the binomial model of the votes",
             lambda: binomial_fit(inputs.judged, inputs.scores.observers),
         ),
+        Entry("pairs-2afc", "differences between all pairs, 2AFC", lambda: pairs_matrix(inputs.pairs_on("2afc"))),
+        Entry("pairs-jnd", "differences between all pairs, JND", lambda: pairs_matrix(inputs.pairs_on("jnd"))),
         *_disagreements(inputs),
         Entry("training", "training curves", lambda: training_curves(inputs.curves, inputs.observers_of_runs)),
         *_lin_weights(cfg),

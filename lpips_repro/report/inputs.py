@@ -1,7 +1,6 @@
 """What the figures of a report are drawn from: each read once, when a figure needs it."""
 
 import functools
-import json
 import logging
 from pathlib import Path
 from typing import Any, cast
@@ -12,15 +11,15 @@ from yaml import YAMLError
 
 from lpips_repro.config import ReportConfig
 from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.datasets.registry import dataset_of
-from lpips_repro.datasets.split import content_of
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
+from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
 from lpips_repro.report.stored import distances_of
+from lpips_repro.report.stored_tables import splits_of_tables
 
 log = logging.getLogger(__name__)
 
@@ -39,26 +38,31 @@ class Inputs:
     def __init__(self, cfg: ReportConfig):
         self.cfg = cfg
         self.experiments = Path(cfg.experiments)
+        self.splits_of = functools.cache(self._splits_of)
 
     @functools.cached_property
     def scores(self) -> Scores:
         """The scores of the tables."""
-        return read_scores(self.experiments / self.cfg.tables)
+        return read_scores(self.tables)
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the tables."""
+        return self.experiments / self.cfg.tables
 
     @functools.cached_property
     def splits(self) -> dict[str, PackedSplit]:
         """The packed 2AFC splits by name; UserError if they are not those of the tables."""
-        tables = self.experiments / self.cfg.tables
-        known = _data_of(tables)
-        if not known:
-            raise UserError(f"{tables / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
-        found = [split for split in dataset_of(self.cfg.data).find(["val"]) if split.card["kind"] == TWOAFC.kind]
-        content = content_of(found)
-        if different := sorted(name for name in content if content[name] != known.get(name)):
-            raise UserError(
-                f"{tables}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
-            )
-        return {split.name: split for split in found}
+        return {split.name: cast(PackedSplit, split) for split in self.splits_of(TWOAFC.kind)}
+
+    def _splits_of(self, kind: str) -> list[Split]:
+        """The splits of a kind that have a score; UserError if they are not those of the tables."""
+        return splits_of_tables(self.tables, self.cfg.data, kind)
+
+    @functools.cached_property
+    def pairs(self) -> AllPairs:
+        """The differences between all pairs of methods that have stored distances, from the tables."""
+        return all_pairs(self.tables, self.splits_of, self.experiments)
 
     @functools.cached_property
     def judged(self) -> list[Judged]:
@@ -74,6 +78,13 @@ class Inputs:
             by_split = {split.name: (*_pair(distances[split.name]), split.votes) for split in splits}
             found.append(Judged(row.shown, row.group, by_split))
         return found
+
+    def pairs_on(self, kind: str) -> Column:
+        """All pairs in the column that sums up the table of a protocol; UserError if it has none."""
+        found = [column for column in self.pairs.columns if column.kind == kind]
+        if not found:
+            raise UserError(f"{self.tables}: no row of its {kind} table has stored distances")
+        return found[-1]
 
     def disagreements(self, average: str) -> list[Disagreement]:
         """The triplets that a metric and a network disagree on most, of the splits of an average of the 2AFC table."""
@@ -133,10 +144,3 @@ class Inputs:
 def _pair(distances: dict[str, Any]) -> tuple[Any, Any]:
     d0, d1 = (distances[name] for name in TWOAFC.distances)
     return d0, d1
-
-
-def _data_of(tables: Path) -> dict[str, str]:
-    try:
-        return cast(dict[str, str], json.loads((tables / DATA_FILE).read_text())["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}

@@ -10,9 +10,11 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import VERSIONS
+from lpips_repro.report.all_pairs import PAIRS, RANKS, write_all_pairs
 from lpips_repro.report.figure_list import figures_of
 from lpips_repro.report.figures import save_figure
 from lpips_repro.report.figures.style import FORMATS
+from lpips_repro.report.inputs import Inputs
 from lpips_repro.runs.record import record_run
 
 RECORD = "figures.json"  # which figures there are, and why others are not
@@ -33,9 +35,11 @@ def write_report(composed: DictConfig) -> None:
     folder = Path(cfg.experiments) / cfg.name / "figures"
     check_writable("experiments", folder)
     record_run(folder.parent, composed)
+    inputs = Inputs(cfg)
+    _write_pairs(folder.parent, inputs)
     made, left_out = {}, {}
     with written_together(folder) as new:
-        for entry in figures_of(cfg):
+        for entry in figures_of(inputs):
             try:
                 save_figure(entry.draw(), new, entry.name)
             except UserError as error:
@@ -51,6 +55,19 @@ def write_report(composed: DictConfig) -> None:
     if not made:
         raise UserError(f"{folder}: no figure can be made: run `make eval-tables` or `make train` first")
     print(f"written: {len(made)} figures in {folder}")
+
+
+def _write_pairs(folder: Path, inputs: Inputs) -> None:
+    """Write the differences between all pairs of methods; without any, none of an earlier report stay."""
+    try:
+        files = write_all_pairs(folder, inputs.pairs)
+    except UserError as error:
+        with written_together(folder) as new:
+            for name in (PAIRS, RANKS):
+                (new / name).touch()  # removed: see `written_together`
+        print(f"left out: differences between all pairs of methods: {error}")
+    else:
+        print(f"differences between all pairs of methods: {', '.join(map(str, files))}")
 
 
 def _earlier(folder: Path) -> set[str]:

@@ -13,16 +13,18 @@ from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.tables.table import Row
 
+Distances = dict[str, np.ndarray]  # by column
 OF_THE_SPLIT = {"split", "split_digest", "resize"}
 # What a card says of its file alone.
 OF_THE_FILE = {"observers", "method", "count", "values", "sha256"}
 
 
-def distances_of(row: Row, splits: Sequence[Split], experiments: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The distances of a row by split, then by column; those of its first seed if it is the mean of several.
+def distances_of(row: Row, splits: Sequence[Split], experiments: Path, seed: int = 0) -> dict[str, Distances]:
+    """The distances of a row by split, then by column; those of one of its seeds if it is the mean of several.
 
     Args:
         row: of a table of these splits, with its settings; experiments: the folder that has `distances/`.
+        seed: the place of the seed among those of the row: see `number_of_seeds`.
 
     Raises:
         UserError: if those of a split are not stored, or damaged.
@@ -31,14 +33,19 @@ def distances_of(row: Row, splits: Sequence[Split], experiments: Path) -> dict[s
         precomputed = PrecomputedDistances(Path(row.settings["distances"]))
         return {split.name: precomputed.read(split) for split in splits}
     store = DistanceStore(experiments / "distances")
-    return {split.name: _stored(row, split, store) for split in splits}
+    return {split.name: _stored(row, seed, split, store) for split in splits}
 
 
-def _stored(row: Row, split: Split, store: DistanceStore) -> dict[str, np.ndarray]:
-    label = _first_label(row)
+def number_of_seeds(row: Row) -> int:
+    """How many methods a row is the mean of."""
+    return max(1, len(row.seed.split()))
+
+
+def _stored(row: Row, seed: int, split: Split, store: DistanceStore) -> Distances:
+    label = _label(row, seed)
     for card in _cards(store.root / str(split.card["dataset"]) / split.name.replace("/", "-"), label):
         identity = {key: card[key] for key in card.keys() - OF_THE_SPLIT - OF_THE_FILE}
-        if card.get("method") == label and _made(row.settings, identity):
+        if card.get("method") == label and _made(row.settings, seed, identity):
             found = store.load(label, identity, split)
             if found is not None:
                 return found
@@ -47,12 +54,12 @@ def _stored(row: Row, split: Split, store: DistanceStore) -> dict[str, np.ndarra
     )
 
 
-def _first_label(row: Row) -> str:
-    """What the distances of a row, or of its first seed, are stored under."""
+def _label(row: Row, seed: int) -> str:
+    """What the distances of a row, or of one of its seeds, are stored under."""
     if row.run:
-        return row.run.split()[0]
+        return row.run.split()[seed]
     seeds = row.seed.split()
-    return f"{row.label}-seed{seeds[0]}" if len(seeds) > 1 else row.label
+    return f"{row.label}-seed{seeds[seed]}" if len(seeds) > 1 else row.label
 
 
 def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
@@ -67,10 +74,10 @@ def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
     return cards
 
 
-def _made(settings: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    """Whether settings of a row say the same as an identity; those of several seeds are lists."""
-    return all(_says(settings.get(key), value) for key, value in identity.items())
+def _made(settings: Mapping[str, Any], seed: int, identity: Mapping[str, Any]) -> bool:
+    """Whether settings of a row say the same as an identity; what differs between its seeds is a list there."""
+    return all(_says(settings.get(key), seed, value) for key, value in identity.items())
 
 
-def _says(setting: Any, value: Any) -> bool:
-    return setting == value or (isinstance(setting, list) and bool(setting) and setting[0] == value)
+def _says(setting: Any, seed: int, value: Any) -> bool:
+    return setting == value or (isinstance(setting, list) and seed < len(setting) and setting[seed] == value)

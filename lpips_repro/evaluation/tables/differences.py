@@ -1,16 +1,18 @@
-"""How far the rows of a table are from a baseline, and whether by more than chance: `differences.csv`.
+"""How far the rows of a table are from a baseline or from each other, and whether by more than chance.
 
 Rows are compared on the same examples. If a score is the mean of what each example counts (2AFC and its likelihood), p
 comes from a permutation test: see `sign_flip`. The signs are flipped within each split, and the means of the splits are
 averaged as the score's are. A JND mAP or a rank correlation is no such mean: p is the share of bootstrap resamples
 whose difference is at least as far from the observed one as that is from 0.
 
-p is adjusted for the number of rows, within a column (Holm). A best row is chosen from the same scores, which the
+p is adjusted for the number of pairs that are compared, within a column (Holm): in `differences.csv` all rows with one
+baseline, in `all_pairs.csv` of a report all pairs of methods. A best row is chosen from the same scores, which the
 adjustment does not count: name the baseline in advance for a test to rely on.
 """
 
 import csv
 import dataclasses
+import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,8 +30,9 @@ log = logging.getLogger(__name__)
 
 FILE = "differences.csv"
 
-# p, and how it was found, by column, then by the label of the row.
-Tests = dict[str, dict[str, tuple[float, str]]]
+Pair = tuple[Row, Row]  # a row, and the one that it is compared with
+# p, and how it was found, by column, then by the labels of a pair.
+Tests = dict[str, dict[tuple[str, str], tuple[float, str]]]
 
 
 @dataclass(frozen=True)
@@ -80,17 +83,28 @@ def differences_of(table: Table, bootstrap: Bootstrap, baseline: str | None = No
         if baseline is not None:
             log.warning("baseline=%s: no scores in the %s table: no differences there", baseline, table.protocol.name)
         return []
-    others = [row for row in table.rows if row.scores and row is not base]
-    tests = _permuted(others, base, bootstrap) if base.credits and others else _resampled(others, base)
-    adjusted = {column: holm({label: p for label, (p, _) in found.items()}) for column, found in tests.items()}
+    return _compared([(row, base) for row in table.rows if row.scores and row is not base], table, bootstrap)
+
+
+def pairs_of(table: Table, bootstrap: Bootstrap) -> list[Difference]:
+    """The differences of all pairs of methods with scores, each pair once; arguments as for `differences_of`."""
+    methods = [row for row in table.rows if row.scores and row.group != "observers"]
+    return _compared([*itertools.combinations(methods, 2)], table, bootstrap)
+
+
+def _compared(pairs: Sequence[Pair], table: Table, bootstrap: Bootstrap) -> list[Difference]:
+    is_mean = any(row.credits for pair in pairs for row in pair)
+    tests = _permuted(pairs, bootstrap) if is_mean else _resampled(pairs)
+    adjusted = {column: holm({labels: p for labels, (p, _) in found.items()}) for column, found in tests.items()}
     differences = []
-    for row in others:
+    for row, base in pairs:
+        labels = row.label, base.label
         scores, intervals = difference_of_rows(row, base)
         for column in (column for column in table.columns if column in scores):
-            p, how = tests.get(column, {}).get(row.label, (None, ""))
+            p, how = tests.get(column, {}).get(labels, (None, ""))
             low, high = intervals.get(column, (None, None))
-            about = (table.protocol.name, row.label, base.label, column, scores[column])
-            p_holm = adjusted.get(column, {}).get(row.label)
+            about = (table.protocol.name, *labels, column, scores[column])
+            p_holm = adjusted.get(column, {}).get(labels)
             differences.append(Difference(*about, low, high, p, p_holm, how, table.counts[column], row.observers))
     return differences
 
@@ -131,34 +145,40 @@ def _replicates(row: Row, base: Row) -> dict[str, np.ndarray]:
     return {column: values for column, values in found.items() if not np.isnan(values).all()}
 
 
-def _permuted(rows: Sequence[Row], base: Row, bootstrap: Bootstrap) -> Tests:
-    """p of each row by column, from the credits of the examples, with random signs of their differences."""
+def _permuted(pairs: Sequence[Pair], bootstrap: Bootstrap) -> Tests:
+    """p of each pair by column, from the credits of the examples, with random signs of their differences.
+
+    One draw has the same signs for all rows, so the flipped mean of a difference is the difference of flipped means.
+    """
+    rows = {row.label: row for pair in pairs for row in pair}
+    places = {label: place for place, label in enumerate(rows)}
     draws, variance = {}, {}
     for split, votes in bootstrap.votes.items():
         none = np.full(len(votes), np.nan)
-        own = base.credits.get(split, none)
-        credits_ = np.stack([row.credits.get(split, none) - own for row in rows]) * bootstrap.protocol.scale
+        credits_ = np.stack([row.credits.get(split, none) for row in rows.values()]) * bootstrap.protocol.scale
         draws[split] = flipped_means(credits_, bootstrap.seed, bootstrap.names[split])
-        variance[split] = np.square(credits_).sum(axis=1) / len(own) ** 2
+        apart = (credits_[places[row.label]] - credits_[places[base.label]] for row, base in pairs)
+        variance[split] = np.array([each @ each for each in apart]) / len(votes) ** 2
     add_averages = bootstrap.protocol.add_averages
     deviation = add_averages(variance, lambda of: sum(of) / len(of) ** 2)
     tests: Tests = {}
     for column, of_rows in add_averages(draws).items():
-        for place, row in enumerate(rows):
+        for of_pair, (row, base) in zip(deviation[column], pairs, strict=True):
             if column in row.scores and column in base.scores:
-                observed = row.scores[column] - base.scores[column]
-                p = two_sided_p(observed, of_rows[place], float(np.sqrt(deviation[column][place])))
-                tests.setdefault(column, {})[row.label] = p
+                drawn = of_rows[places[row.label]] - of_rows[places[base.label]]
+                p = two_sided_p(row.scores[column] - base.scores[column], drawn, float(np.sqrt(of_pair)))
+                tests.setdefault(column, {})[row.label, base.label] = p
     return tests
 
 
-def _resampled(rows: Sequence[Row], base: Row) -> Tests:
-    """p of each row by column, from how far the resamples are from the score itself."""
+def _resampled(pairs: Sequence[Pair]) -> Tests:
+    """p of each pair by column, from how far the resamples are from the score itself."""
     tests: Tests = {}
-    for row in rows:
+    for row, base in pairs:
         for column, replicates in _replicates(row, base).items():
             if column in row.scores and column in base.scores:
                 observed = row.scores[column] - base.scores[column]
                 away = replicates[~np.isnan(replicates)] - observed
-                tests.setdefault(column, {})[row.label] = two_sided_p(observed, away, float(away.std()), "bootstrap")
+                p = two_sided_p(observed, away, float(away.std()), "bootstrap")
+                tests.setdefault(column, {})[row.label, base.label] = p
     return tests

@@ -5,10 +5,13 @@ flipped at random, many times; p is the share of draws whose mean is at least as
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import ndtr
+
+Name = TypeVar("Name", bound=Hashable)
 
 DRAWS = 10_000
 # A smaller standard deviation is rounding: scores are of the order of 1 or 100.
@@ -21,8 +24,10 @@ BLOCK = 500  # draws at once, which bounds the memory
 def flipped_means(differences: np.ndarray, seed: int, split: str) -> np.ndarray:
     """The means of differences whose signs are flipped at random, (rows, DRAWS).
 
+    The means are linear: those of a difference of two rows are the difference of theirs.
+
     Args:
-        differences: of the credits in each example of a split, (rows, N).
+        differences: of the credits in each example of a split, (rows, N); or the credits themselves.
         seed, split: one seed and split give the same flips each time, so that all rows are compared on the same ones.
     """
     rows, count = differences.shape
@@ -54,7 +59,7 @@ def two_sided_p(observed: float, draws: np.ndarray, deviation: float, how: str =
     return (normal, "normal") if extreme < RESOLVED and normal < counted else (counted, how)
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[Name, float]) -> dict[Name, float]:
     """Holm's adjusted p of several tests, by name."""
     adjusted, largest = {}, 0.0
     for rank, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):

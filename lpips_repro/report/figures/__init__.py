@@ -12,6 +12,7 @@ from lpips_repro.report.figures.calibration import Judged, binomial_fit, unanimi
 from lpips_repro.report.figures.curves import Curves, read_curves, training_curves
 from lpips_repro.report.figures.disagreement_grid import disagreement_grid
 from lpips_repro.report.figures.lin_weights import lin_weights
+from lpips_repro.report.figures.pairs import pairs_matrix
 from lpips_repro.report.figures.scores import Scores, read_scores
 from lpips_repro.report.figures.style import save_figure
 from lpips_repro.report.figures.task_scatter import draw_methods, jnd_against_twoafc, paper_methods
@@ -25,6 +26,7 @@ __all__ = [
     "draw_methods",
     "jnd_against_twoafc",
     "lin_weights",
+    "pairs_matrix",
     "paper_methods",
     "read_curves",
     "read_scores",

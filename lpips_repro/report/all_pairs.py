@@ -1,0 +1,183 @@
+"""Which differences between methods the data carry: all pairs of rows, by column of each table, and intervals of ranks.
+
+Differences, intervals and p are those of `differences.csv`, from the same draws and resamples; p is adjusted for all
+pairs of a column (Holm). A pair is decided if its adjusted p is at most .05. The best rank that a method may have is 1
+and the number of methods that are better by a decided difference; its worst is the number of all methods less those
+that are worse by one. Holm's adjustment bounds the chance of any false decision in a column, so 95 % is the level of
+all the intervals of ranks together (al Mohamad, Goeman and van Zwet, "Simultaneous confidence intervals for ranks with
+application to ranking institutions", Biometrics 2022, who take Tukey's test for the pairs).
+"""
+
+import csv
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpips_repro.datasets.split import Split
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import PROTOCOLS
+from lpips_repro.evaluation.tables.differences import Difference, pairs_of, write_differences
+from lpips_repro.evaluation.tables.table import Table
+from lpips_repro.files import written_together
+from lpips_repro.report.pairs_in_words import sentences_of
+from lpips_repro.report.stored_tables import stored_table
+
+log = logging.getLogger(__name__)
+
+LEVEL = 0.05
+PAIRS, RANKS = "all_pairs.csv", "ranks.csv"
+Matrix = list[list[float | None]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """All pairs of methods in one column of a table, as plain data.
+
+    Attributes:
+        kind: the protocol; title: of its table; name: of the column; n: its examples; observers: who judged.
+        methods: the labels of the rows, the best score first; shown: as people read them; scores: in the table's unit.
+        difference: of the pairs, (methods, methods): how much higher the score of the first is than that of the
+            second; low, high: its 95 % interval; p, p_holm: unadjusted, and adjusted for all pairs of the column. None
+            for a method with itself, and if there is no interval.
+        ranks: the best and worst rank of each method that the decided pairs allow.
+        sentences: which differences the data carry, in words.
+    """
+
+    kind: str
+    title: str
+    name: str
+    n: int
+    observers: str
+    methods: list[str]
+    shown: list[str]
+    scores: list[float]
+    difference: Matrix
+    low: Matrix
+    high: Matrix
+    p: Matrix
+    p_holm: Matrix
+    ranks: list[tuple[int, int]]
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class AllPairs:
+    """All pairs of methods of some tables.
+
+    Attributes:
+        columns: of all tables, in their order; differences: of all pairs, as in `all_pairs.csv`.
+        left_out: the reason for each row that is in no pair, by the protocol, then by the label.
+    """
+
+    columns: list[Column]
+    differences: list[Difference]
+    left_out: dict[str, dict[str, str]]
+
+
+def all_pairs(folder: Path, splits_of: Callable[[str], Sequence[Split]], experiments: Path) -> AllPairs:
+    """All pairs of the methods of all tables in a folder.
+
+    Args:
+        folder: of the tables; splits_of: the splits of a kind; experiments: the folder that has `distances/`.
+
+    Raises:
+        UserError: if no table has methods with stored distances.
+    """
+    columns: list[Column] = []
+    differences: list[Difference] = []
+    left_out, reasons = {}, []
+    for protocol in PROTOCOLS.values():
+        try:
+            if not (splits := splits_of(protocol.kind)):
+                continue
+            table, bootstrap, left_out[protocol.name] = stored_table(
+                folder, protocol.of_splits(splits), splits, experiments
+            )
+        except UserError as error:
+            reasons.append(str(error))
+            continue
+        found = pairs_of(table, bootstrap)
+        differences += found
+        columns += columns_of(table, found)
+    if not columns:
+        raise UserError(next(iter(reasons), f"{folder}: no row of its tables has stored distances"))
+    for reason in dict.fromkeys(reasons):
+        log.warning("differences between all pairs: %s", reason)
+    return AllPairs(columns, differences, left_out)
+
+
+def columns_of(table: Table, pairs: Sequence[Difference]) -> list[Column]:
+    """The columns of a table that a method has a score in, given the differences of all pairs: see `pairs_of`."""
+    return [
+        _column(table, name, [one for one in pairs if one.split == name])
+        for name in table.columns
+        if any(name in row.scores for row in table.rows)
+    ]
+
+
+def write_all_pairs(folder: Path, found: AllPairs) -> list[Path]:
+    """Write `all_pairs.csv` and `ranks.csv` into a folder; returns the files."""
+    with written_together(folder) as new:
+        write_differences(new / PAIRS, found.differences)
+        with (new / RANKS).open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("kind", "split", "label", "score", "best_rank", "worst_rank", "of", "n", "observers"))
+            for column in found.columns:
+                decimals = PROTOCOLS[column.kind].decimals
+                for label, score, ranks in zip(column.methods, column.scores, column.ranks, strict=True):
+                    of, about = len(column.methods), (column.n, column.observers)
+                    writer.writerow((column.kind, column.name, label, f"{score:.{decimals}f}", *ranks, of, *about))
+    return [folder / PAIRS, folder / RANKS]
+
+
+def is_decided(p_holm: float | None) -> bool:
+    """Whether the data say which method of a pair is better, given the adjusted p."""
+    return p_holm is not None and p_holm <= LEVEL
+
+
+def ranks_of(better: Sequence[Sequence[bool]]) -> list[tuple[int, int]]:
+    """The best and worst rank of each method; better: whether the first of a pair is, by a decided difference."""
+    return [(1 + sum(each[place] for each in better), len(better) - sum(better[place])) for place in range(len(better))]
+
+
+def _column(table: Table, name: str, pairs: Sequence[Difference]) -> Column:
+    protocol = table.protocol
+    sign = 1 if protocol.best is max else -1
+    rows = sorted((row for row in table.rows if name in row.scores), key=lambda row: -sign * row.scores[name])
+    known = {(one.label, one.baseline): one for one in pairs}
+    numbers = [[_of_pair(row.label, other.label, known) for other in rows] for row in rows]
+    difference, low, high, p, p_holm = ([[cell[place] for cell in line] for line in numbers] for place in range(5))
+    better = [
+        [is_decided(adjusted) and sign * (apart or 0) > 0 for apart, adjusted in zip(*lines, strict=True)]
+        for lines in zip(difference, p_holm, strict=True)
+    ]
+    shown, observers = [row.shown for row in rows], rows[0].observers
+    words = sentences_of(protocol, name, observers, shown, difference, p_holm, better)
+    return Column(
+        kind=protocol.name,
+        title=protocol.title,
+        name=name,
+        n=table.counts[name],
+        observers=observers,
+        methods=[row.label for row in rows],
+        shown=shown,
+        scores=[row.scores[name] for row in rows],
+        difference=difference,
+        low=low,
+        high=high,
+        p=p,
+        p_holm=p_holm,
+        ranks=ranks_of(better),
+        sentences=words,
+    )
+
+
+def _of_pair(label: str, other: str, known: Mapping[tuple[str, str], Difference]) -> tuple[float | None, ...]:
+    """Difference, low, high, p and adjusted p of a row from another one, whichever way round the pair is known."""
+    if (one := known.get((label, other))) is not None:
+        return one.difference, one.low, one.high, one.p, one.p_holm
+    if (one := known.get((other, label))) is not None:
+        difference, low, high = (None if end is None else -end for end in (one.difference, one.high, one.low))
+        return difference, low, high, one.p, one.p_holm
+    return (None,) * 5

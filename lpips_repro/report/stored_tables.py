@@ -1,0 +1,112 @@
+"""Tables with what each example counts, from the distances behind the rows of tables that were written."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.datasets.split import Split, content_of
+from lpips_repro.errors import UserError
+from lpips_repro.evaluation.protocols import Protocol
+from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
+from lpips_repro.evaluation.tables.reader import read_rows
+from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, add_scores
+from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.progress import Progress
+from lpips_repro.report.stored import distances_of, number_of_seeds
+
+log = logging.getLogger(__name__)
+
+
+def splits_of_tables(folder: Path, data: Any, kind: str) -> list[Split]:
+    """The packed validation splits of a kind that have a score, none if there are none; nothing is downloaded.
+
+    Args:
+        folder: of the tables; data: settings of the dataset.
+
+    Raises:
+        UserError: if they are not those of the tables.
+    """
+    known = _data_of(folder)
+    if not known:
+        raise UserError(f"{folder / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
+    own = [split for split in dataset_of(data).find(["val"]) if split.card["kind"] == kind]
+    found = usable_splits(own) if own else []
+    content = content_of(found)
+    if different := sorted(name for name in content if content[name] != known.get(name)):
+        raise UserError(
+            f"{folder}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
+        )
+    return found
+
+
+def stored_table(
+    folder: Path, protocol: Protocol, splits: Sequence[Split], experiments: Path
+) -> tuple[Table, Bootstrap, dict[str, str]]:
+    """The methods of a table with their credits and resamples, which the files of a table do not have.
+
+    Args:
+        folder: of the tables; splits: those of the table.
+        experiments: the folder that has `distances/`.
+
+    Returns:
+        The table; the resamples, the same as when it was written; and the reason of each row that is left out, by its
+        label: it was not run, or its distances are not stored, or no longer those of its scores.
+
+    Raises:
+        UserError: if there is no such table, or no row of it has scores.
+    """
+    every = [row for row in read_rows(folder, protocol) if row.group != "observers"]
+    rows = [row for row in every if row.scores]
+    if not rows:
+        raise UserError(f"{folder / protocol.file}.csv: no method has a score")
+    drawn = rows[0].settings.get("bootstrap")
+    if drawn is None:
+        raise UserError(
+            f"{folder / protocol.file}.csv: does not say which resamples it has: run `make eval-tables` again"
+        )
+    bootstrap = Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
+    left_out = {row.label: row.note for row in every if not row.scores}
+    made = []
+    for row in Progress(rows, f"stored distances of the {protocol.name} table", unit="row", leave=False):
+        try:
+            _read(row, splits, experiments, bootstrap)
+        except UserError as error:
+            log.warning("%s", error)
+            left_out[row.label] = str(error)
+        else:
+            made.append(row)
+    counts = {split.card["split"]: len(split) for split in splits}
+    return Table(protocol, made, protocol.columns(tuple(counts)), protocol.counts(counts), ""), bootstrap, left_out
+
+
+def bootstrap_of(row: Row, protocol: Protocol, splits: Sequence[Split]) -> Bootstrap:
+    """The resamples of the table of a row, given its splits; UserError if the row does not say which they are."""
+    drawn = row.settings.get("bootstrap")
+    if not isinstance(drawn, dict):
+        raise UserError(f"{row.label}: its table does not say which resamples it has: run `make eval-tables` again")
+    return Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
+
+
+def _data_of(folder: Path) -> dict[str, str]:
+    try:
+        return cast(dict[str, str], json.loads((folder / DATA_FILE).read_text())["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _read(row: Row, splits: Sequence[Split], experiments: Path, bootstrap: Bootstrap) -> None:
+    """Give a row the scores, credits and resamples of its stored distances."""
+    written = row.scores
+    runs = []
+    for seed in range(number_of_seeds(row)):
+        found = distances_of(row, splits, experiments, seed)
+        runs.append({split.card["split"]: found[split.name] for split in splits})
+    add_scores(row, runs, bootstrap)
+    rounding = 0.51 * 10**-bootstrap.protocol.decimals
+    if changed := [name for name, score in written.items() if not abs(row.scores.get(name, 0) - score) <= rounding]:
+        raise UserError(
+            f"{row.label}: its distances are no longer those of its score on {changed[0]}: run `make eval-tables` again"
+        )
