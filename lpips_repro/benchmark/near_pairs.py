@@ -3,7 +3,7 @@
     python -m lpips_repro.benchmark.near_pairs FOLDER [--nets alex squeeze]
 
 FOLDER holds PNGs, such as `2afc/val/cnn/ref` of BAPPS. Each patch is compared with two copies of it that have Gaussian
-noise of one level, rounded to grey levels, in float32 and with the backbone in bfloat16. Printed per level, over five
+noise of one level, rounded to gray levels, in float32 and with the backbone in bfloat16. Printed per level, over five
 draws: the shift of the distance (median, and 5 to 95 % of the pairs), and the share of patches for which bfloat16 takes
 the other copy for the nearer one.
 """
@@ -19,7 +19,7 @@ from lpips_repro.datasets.folder import PATCH_SIZE
 from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.metrics.lpips import LPIPS
 
-LEVELS = (0.5, 1, 2, 4, 8, 16)  # standard deviations, in grey levels
+LEVELS = (0.5, 1, 2, 4, 8, 16)  # standard deviations, in gray levels
 DRAWS = 5
 
 
@@ -30,7 +30,7 @@ def shift_and_changes(
 
     Args:
         metric: in float32; patches: uint8 (N, 64, 64, 3).
-        level: standard deviation of the noise, in grey levels.
+        level: standard deviation of the noise, in gray levels.
     """
     rough, shifts, changed = metric.optimized(torch.bfloat16, compiled=False), [], []
     for _ in range(DRAWS):

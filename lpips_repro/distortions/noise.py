@@ -1,7 +1,7 @@
-"""Noise: white, coloured, and the checkerboard that transposed convolutions leave.
+"""Noise: white, colored, and the checkerboard that transposed convolutions leave.
 
-A noise of colour `slope` has a power spectrum falling as 1 / frequency^slope: -2 violet, -1 blue, 0 white, 1 pink,
-2 brown. The paper names the colours without amplitudes; those here are ours, in units of the [0, 1] range. Channels
+A noise of color `slope` has a power spectrum falling as 1 / frequency^slope: -2 violet, -1 blue, 0 white, 1 pink,
+2 brown. The paper names the colors without amplitudes; those here are ours, in units of the [0, 1] range. Channels
 are independent.
 """
 
@@ -42,7 +42,7 @@ def gaussian_blue_noise(image: np.ndarray, severity: float, rng: np.random.Gener
 
 @register_distortion("noise", SIGMA)
 def gaussian_colored_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add Gaussian noise of a random colour between violet and brown, of standard deviation up to 0.17."""
+    """Add Gaussian noise of a random color between violet and brown, of standard deviation up to 0.17."""
     return _add(image, colored_noise(image.shape, rng.uniform(-2, 2), rng) * GAUSSIAN * severity)
 
 

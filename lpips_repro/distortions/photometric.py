@@ -1,6 +1,6 @@
-"""Photometric distortions: every pixel's colour changes, its place does not.
+"""Photometric distortions: every pixel's color changes, its place does not.
 
-The paper names them without ranges; those here are ours. Lightness, colour and saturation change in CIE Lab, so that
+The paper names them without ranges; those here are ours. Lightness, color and saturation change in CIE Lab, so that
 each leaves the other two alone until the result leaves the RGB gamut and is clipped. The way to Lab and back alone
 changes values by 0.1 % of the range (OpenCV interpolates its curves), so that severity 0 is no exact identity.
 """
@@ -15,7 +15,7 @@ from lpips_repro.distortions.registry import Amount, draw_sign, register_distort
 LIGHTNESS = 35.0  # CIE L* (of 100) added or taken away at severity 1
 COLOR = 40.0  # distance in the a*b* plane at severity 1
 CONTRAST = 2.8  # factor, or its inverse, at severity 1
-SATURATION = 2.5  # factor on the chroma at severity 1 when it is raised; lowered, severity 1 is grey
+SATURATION = 2.5  # factor on the chroma at severity 1 when it is raised; lowered, severity 1 is gray
 
 
 @register_distortion("photometric", Amount("L*", "of 100, up or down", 0, LIGHTNESS))
@@ -27,7 +27,7 @@ def lightness_shift(image: np.ndarray, severity: float, rng: np.random.Generator
 
 @register_distortion("photometric", Amount("shift in a*b*", "units", 0, COLOR))
 def color_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Move every colour in one random direction of the a*b* plane, up to 40 units."""
+    """Move every color in one random direction of the a*b* plane, up to 40 units."""
     angle = rng.uniform(0, 2 * np.pi)
     shift = COLOR * severity * np.array([0, np.cos(angle), np.sin(angle)])
     return _in_lab(image, lambda lab: lab + shift.astype(np.float32))

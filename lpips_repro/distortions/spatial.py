@@ -1,4 +1,4 @@
-"""Spatial distortions: the colours stay, their places change.
+"""Spatial distortions: the colors stay, their places change.
 
 The paper names them without amplitudes; those here are ours, in pixels where not said otherwise. Its "linear" and
 "cubic warp" are taken to be random displacements at the nodes of a coarse grid, interpolated linearly and cubically.
@@ -37,7 +37,7 @@ def shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
     Amount("slope", "of the shear", 0, SHEAR),
 )
 def affine(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn, scale and shear about the centre, up to 20 degrees, a factor of 1.28 and a slope of 0.25 together.
+    """Turn, scale and shear about the center, up to 20 degrees, a factor of 1.28 and a slope of 0.25 together.
 
     Each of the three is 30 to 100 % of its most at the severity, in a random direction.
     """

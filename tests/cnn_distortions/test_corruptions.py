@@ -6,7 +6,7 @@ from tests.cnn_distortions.tiny import smooth_crops
 
 AMOUNTS = [(name, amount) for name, corruption in CORRUPTIONS.items() for amount in corruption.amounts]
 # A picture that no noise of the amounts below leaves [0, 1] from.
-GREY = np.full((64, 64, 3), 0.5, np.float32)
+GRAY = np.full((64, 64, 3), 0.5, np.float32)
 
 
 @pytest.mark.parametrize(("name", "amount"), AMOUNTS)
@@ -24,7 +24,7 @@ def test_a_corruption_gives_the_same_for_the_same_seed_and_leaves_the_image_as_i
 @pytest.mark.parametrize("name", ["white_noise", "pink_noise"])
 @pytest.mark.parametrize("amount", [0.03, 0.2])
 def test_the_amount_of_noise_is_its_standard_deviation(name, amount):
-    noise = corrupt(GREY, name, amount, np.random.default_rng(0)) - GREY
+    noise = corrupt(GRAY, name, amount, np.random.default_rng(0)) - GRAY
     assert noise.std() == pytest.approx(amount, rel=0.03)  # of 12,288 values: sampling error below 1 %
 
 
@@ -39,9 +39,9 @@ def test_pink_noise_has_power_as_1_over_frequency():
 
 def test_color_removal_leaves_the_luma_of_bt_601():
     image = smooth_crops(1, 16)[0].astype(np.float32) / 255
-    grey = corrupt(image, "color_removal", 1.0, np.random.default_rng(0))
+    gray = corrupt(image, "color_removal", 1.0, np.random.default_rng(0))
     luma = image @ np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(grey, np.repeat(luma[..., None], 3, axis=2), atol=1e-6)
+    np.testing.assert_allclose(gray, np.repeat(luma[..., None], 3, axis=2), atol=1e-6)
 
 
 def test_downsampling_averages_over_squares():
