@@ -152,7 +152,7 @@ correlation: setup  ## How methods' 2AFC and JND scores go together (paper, Figu
 sparsity: setup  ## Share of lin weights that are zero, by layer (paper, Figure 10): official and trained here
 	$(RUN) scripts/$@.py $(ARGS)
 
-report: setup  ## Figures of the tables, stored distances, runs and weights that exist: PNG, SVG, PDF [DATA=...]
+report: setup  ## Figures and a page of the tables, stored distances, runs and weights that exist [DATA=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 ##@ A dataset of your own

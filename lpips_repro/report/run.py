@@ -15,6 +15,7 @@ from lpips_repro.report.figure_list import figures_of
 from lpips_repro.report.figures import save_figure
 from lpips_repro.report.figures.style import FORMATS
 from lpips_repro.report.inputs import Inputs
+from lpips_repro.report.page.bundle import NotInstalledError
 from lpips_repro.report.page.make import make_page
 from lpips_repro.runs.record import record_run
 
@@ -42,7 +43,10 @@ def write_report(composed: DictConfig) -> None:
     if not made:
         raise UserError(f"{folder / 'figures'}: no figure can be made: run `make eval-tables` or `make train` first")
     print(f"written: {len(made)} figures in {folder / 'figures'}")
-    print(f"the page: {make_page(inputs, folder, made, left_out)}")
+    try:
+        print(f"the page: {make_page(inputs, folder, made, left_out)}")
+    except NotInstalledError as error:
+        print(f"left out: the page: {error}")
 
 
 def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[str, str]]:

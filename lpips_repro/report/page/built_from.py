@@ -53,7 +53,7 @@ def _record(what: str, folder: Path) -> Record | None:
     found = _read(folder / "run.json")
     if not found:
         return None
-    packages = {name: version for name, version in (found.get("packages") or {}).items() if version}
+    packages = {name: version for name, version in dict(found.get("packages") or {}).items() if version}
     changed = ", with changes" * bool(found.get("git_changes"))
     commit = f"{found.get('git_commit') or 'not in a git repository'}{changed}"
     versions = {"Python": str(found.get("python", "")), **packages, "platform": str(found.get("platform", ""))}

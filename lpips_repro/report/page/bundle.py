@@ -11,17 +11,22 @@ INSTALL = "pip install 'lpips_repro[report]'"
 EXPORT = re.compile(r"export\s*\{([^}]*)\};?")
 
 
+class NotInstalledError(UserError):
+    """A library that makes the page is missing."""
+
+
 def datatables_script() -> str:
     """The bundle as a classic script that defines `DataTable`.
 
     Raises:
-        UserError: if itables is not installed, or its bundle has another form.
+        NotInstalledError: if itables is not installed.
+        UserError: if its bundle has another form.
     """
     try:
         file = importlib.resources.files("itables") / "html" / "dt_bundle.js"
         text = file.read_text(encoding="utf-8")
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise UserError(f"itables, which has the table of the page, is not installed: {INSTALL}") from error
+        raise NotInstalledError(f"itables, which has the table of the page, is not installed: {INSTALL}") from error
     found = [*EXPORT.finditer(text)]
     names = re.search(r"([\w$]+) as default\b", found[-1][1]) if found else None
     if names is None:

@@ -40,7 +40,7 @@ def choose(examples: Examples, images: Images, count: int, maps: int, named: Seq
     """
     asked = named_examples(examples.splits, named)
     if images is Images.none:
-        return Chosen({}, {})
+        count = maps = 0
     found, mapped = {}, {}
     parts = len(examples.splits)
     for place, split in enumerate(examples.splits):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from lpips_repro.config import Images, PageConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing.file_names import image_files
+from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.report.page.chosen import RULE, Chosen, choose
 from lpips_repro.report.page.examples import Examples, as_text
 from lpips_repro.report.page.maps import Maps, maps_of
@@ -35,7 +37,8 @@ class Explorer:
     Attributes:
         examples: with their votes and distances; images: which of them have images.
         sheets, maps: the files with images and with maps.
-        chosen: the indices of both.
+        chosen: the indices of both; named: examples that the settings name.
+        experiments: the folder of training runs.
     """
 
     examples: Examples
@@ -43,6 +46,8 @@ class Explorer:
     chosen: Chosen
     sheets: Mapping[str, Sequence[Sheet]] = field(repr=False)
     maps: Maps | None = field(repr=False)
+    named: Sequence[str]
+    experiments: Path
 
     @property
     def files(self) -> list[Sheet]:
@@ -63,7 +68,7 @@ class Explorer:
     @property
     def said(self) -> str:
         """Which examples have images, in words."""
-        if self.images is Images.none:
+        if not self.with_images:
             return "The page was made without images."
         if self.with_images == len(self.examples):
             return f"All {len(self.examples):,} examples have images."
@@ -103,8 +108,9 @@ class Explorer:
         return {
             "splits": splits,
             "methods": methods,
-            "mapsOf": self.maps.row.label if self.maps else None,
-            "mapsShown": self.maps.row.shown if self.maps else None,
+            "mapsShown": self.maps.row.shown if self.maps else "",
+            "mapsArguments": _arguments(self.maps.row, self.experiments) if self.maps else "",
+            "named": list(self.named),
             "folder": FOLDER,
         }
 
@@ -130,7 +136,15 @@ def make_explorer(examples: Examples, cfg: PageConfig, experiments: Path, downlo
         for split in examples.splits
         if split.name in chosen.images
     }
-    return Explorer(examples, images, chosen, sheets, maps_of(examples, chosen.maps, experiments, download))
+    maps = maps_of(examples, chosen.maps, experiments, download)
+    return Explorer(examples, images, chosen, sheets, maps, cfg.examples, experiments)
+
+
+def _arguments(row: Row, experiments: Path) -> str:
+    """What `lpips-repro map` takes for the network of a row."""
+    if not row.run:
+        return shlex.join(("-m", row.label))
+    return shlex.join(("-m", f"{row.method}-v{row.version}", "--weights", str(experiments / row.run / "weights.pth")))
 
 
 def _where(sheets: Sequence[Sheet]) -> dict[str, Any] | None:
@@ -169,6 +183,6 @@ def as_script(name: str, content: Any) -> str:
 
 
 def _json(content: Any) -> str:
-    """JSON that is safe in a script, whatever text it has."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
+    """JSON that is safe in a script, whatever text it has; numbers that are not finite are those of JavaScript."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -24,7 +24,7 @@ from lpips_repro.files import sync, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.report.figures.style import SIMULATED
 from lpips_repro.report.page.built_from import BuiltFrom
-from lpips_repro.report.page.bundle import INSTALL, datatables_script, license_text
+from lpips_repro.report.page.bundle import INSTALL, NotInstalledError, datatables_script, license_text
 from lpips_repro.report.page.explorer import FOLDER, Explorer, as_script
 from lpips_repro.report.page.pairs import PairColumn
 from lpips_repro.report.page.summary import Summary
@@ -90,7 +90,8 @@ def write_page(folder: Path, page: Page) -> Path:
     """Write a page and all that it loads into the folder of a report; returns `index.html`.
 
     Raises:
-        UserError: if jinja2 or itables is not installed, or something cannot be written.
+        NotInstalledError: if jinja2 or itables is missing.
+        UserError: if something cannot be written.
     """
     render = _template()
     script = datatables_script()
@@ -115,7 +116,7 @@ def _template() -> Any:
     try:
         import jinja2
     except ModuleNotFoundError as error:
-        raise UserError(f"jinja2, which makes the page, is not installed: {INSTALL}") from error
+        raise NotInstalledError(f"jinja2, which makes the page, is not installed: {INSTALL}") from error
     loader = jinja2.PackageLoader("lpips_repro.report.page")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -125,7 +126,7 @@ def _template() -> Any:
 
 def _context(page: Page, assets: str) -> dict[str, Any]:
     banner = {"simulated": SIMULATED, "unknown": "Judgments of unknown observers"}.get(page.observers, "")
-    command = "make report " + shlex.join(_make_variables())
+    command, args = _command()
     return {
         **{key: getattr(page, key) for key in page.__dataclass_fields__},
         "title": f"Report on {page.data}",
@@ -136,16 +137,19 @@ def _context(page: Page, assets: str) -> dict[str, Any]:
         "shows": SHOWS,
         "orders": ORDERS,
         "scripts": SCRIPTS,
-        "command": command.strip(),
+        "command": command,
+        "args": args,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
-def _make_variables() -> list[str]:
-    """The overrides of this command as variables of make."""
+def _command() -> tuple[str, str]:
+    """This command with its variables of make, and the other settings that it was given, but for named examples."""
     given = dict(word.split("=", 1) for word in hide_arguments(sys.argv)[1:] if "=" in word)
     names = {"data": "DATA", "data.root": "DATA_ROOT"}
-    return [f"{name}={given[key]}" for key, name in names.items() if key in given]
+    variables = [shlex.quote(f"{name}={given.pop(key)}") for key, name in names.items() if key in given]
+    given.pop("report.examples", None)
+    return " ".join(("make report", *variables)), shlex.join(f"{key}={value}" for key, value in given.items())
 
 
 def _assets(folder: Path, page: Page, datatables: str) -> dict[str, str]:

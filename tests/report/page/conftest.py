@@ -24,7 +24,7 @@ def report(tmp_path_factory):
     return make_report(folder, splits, random_distances(labels, splits))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright of another module could not start while it runs
 def browser():
     """Chromium; tests that need it are skipped if it is absent."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import shlex
 from urllib.parse import quote
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from lpips_repro.evaluation.disagreement import disagreements_on
@@ -170,6 +172,17 @@ def test_every_method_says_its_distances_and_verdict(opened, report):
         one, two = (float(values[5]) for values in report.distances[label]["2afc/val/plain"])
         assert (float(d0), float(d1)) == pytest.approx((one, two), rel=1e-3)
         assert verdict == ("p0" if one < two else "p1")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_command_for_an_example_without_a_map_names_it_for_shell_and_hydra(opened, report, place):
+    tab = opened(f"{quote(SPLITS[place], safe='')}/5")
+    example(tab)
+    *_, args = shlex.split(tab.text_content("[data-part=maps-command]"))
+    assert args.startswith("ARGS=")
+    *_, override = shlex.split(args.removeprefix("ARGS="))  # by the shell that make starts
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    assert (parsed.key_or_group, parsed.value()) == ("report.examples", [f"{SPLITS[place]}/5"])
 
 
 def test_an_example_that_does_not_exist_is_said_and_another_one_is_shown(opened):

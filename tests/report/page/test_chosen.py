@@ -71,7 +71,8 @@ def test_a_name_of_no_example_is_refused(name, message):
 
 def test_all_and_none():
     assert choose(examples(), Images.all, 1, 0, []).images["2afc/val/one"].tolist() == [*range(6)]
-    assert choose(examples(), Images.none, 1, 2, []).images == {}
+    assert choose(examples(), Images.none, 1, 2, []).images["2afc/val/one"].tolist() == []
+    assert choose(examples(), Images.none, 1, 2, ["one/4"]).images["2afc/val/one"].tolist() == [4]
 
 
 def test_verdicts_survive_single_precision():

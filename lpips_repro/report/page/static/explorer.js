@@ -242,7 +242,7 @@
     if (own !== request) return;
     part("images").hidden = !cell;
     part("no-images").hidden = Boolean(cell);
-    part("images-command").textContent = `${view.dataset.command} ARGS="report.examples=[${inList(split.name, index)}]"`;
+    part("images-command").textContent = reportCommand(split, index);
     draw(cell, split, ["ref", "p0", "p1"], index);
   }
 
@@ -274,11 +274,19 @@
     }
   }
 
+  /** The command that makes the report again, with images and maps of one more example. */
+  function reportCommand(split, index) {
+    const examples = [...settings.named, `${split.name}/${index}`].map(inList).join(",");
+    const setting = `report.examples=[${examples}]`;
+    const own = /^[\w/.,=[\]-]+$/.test(setting) ? setting : quoted(setting); // what is in ARGS is words of a shell again
+    const args = [view.dataset.args, own].filter(Boolean).join(" ");
+    return `${view.dataset.command} ARGS=${/["$`\\!']/.test(args) ? quoted(args) : `"${args}"`}`;
+  }
+
   function mapsCommand(split, index) {
-    if (!split.root) return `${view.dataset.command} ARGS="report.examples=[${inList(split.name, index)}]"`;
-    const network = /^[\w.-]+$/.test(settings.mapsOf ?? "") ? ` -m ${settings.mapsOf}` : "";
-    const files = ["ref", "p0"].map((name) => quoted(`${split.root}/${file(split, name, index)}`));
-    return `lpips-repro map ${files.join(" ")} -o map.png${network}`;
+    if (!split.root) return reportCommand(split, index);
+    const [ref, ...others] = ["ref", "p0", "p1"].map((name) => quoted(`${split.root}/${file(split, name, index)}`));
+    return others.map((other, k) => `lpips-repro map ${ref} ${other} -o map-p${k}.png ${settings.mapsArguments}`).join("\n");
   }
 
   function file(split, name, index) {
@@ -287,8 +295,8 @@
   }
 
   /** An example in a list of settings, which takes plain names as they are. */
-  function inList(name, index) {
-    return /^[\w/.-]+$/.test(name) ? `${name}/${index}` : `'${name.replaceAll("'", "\\'")}/${index}'`;
+  function inList(name) {
+    return /^[\w/.-]+$/.test(name) ? name : `'${name.replaceAll("'", "\\'")}'`;
   }
 
   function quoted(path) {

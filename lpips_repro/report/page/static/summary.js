@@ -32,9 +32,9 @@
     find.value = params.get("find") ?? "";
     details.checked = params.get("details") !== "no";
     for (const [name, table] of tables) {
-      const [column, direction] = (params.get(name) ?? "").split(".");
+      const [, column, direction] = /^(.*)\.(asc|desc)$/.exec(params.get(name) ?? "") ?? [];
       const place = columns(table).indexOf(column);
-      table.order(place < 0 ? [] : [[place, direction === "asc" ? "asc" : "desc"]]);
+      table.order(place < 0 ? [] : [[place, direction]]);
       table.search(find.value).draw();
     }
     view.classList.toggle("brief", !details.checked);
