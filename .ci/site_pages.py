@@ -15,7 +15,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "data/README.md": "data-folder.md",
 }
-LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+LINK = re.compile(r"(\]\(|src=\")(?!https?:|#)([^)#\s\"]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -32,7 +32,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     here = {uri: path for path, uri in PAGES.items()}.get(uri, f"docs/{uri}")
 
     def link(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(here), found[0]))
-        return posixpath.relpath(PAGES.get(target, target.removeprefix("docs/")), posixpath.dirname(uri) or ".")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(here), found[2]))
+        path = PAGES.get(target, target.removeprefix("docs/"))
+        return found[1] + posixpath.relpath(path, posixpath.dirname(uri) or ".")
 
     return LINK.sub(link, markdown)

@@ -65,7 +65,7 @@ def test_every_block_of_python_is_run_by_a_test(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings_that_exist(page):
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+    for target in re.findall(r"(?:\]\(|src=\")(?!https?:)([^)\"]+)[)\"]", page.read_text()):
         name, _, anchor = target.partition("#")
         file = page.parent / name if name else page
         assert file.exists(), target

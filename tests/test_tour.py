@@ -38,7 +38,8 @@ def test_the_notebook_runs(repository, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(repository))
     monkeypatch.delenv("LPIPS_REPRO_WEIGHTS", raising=False)
     notebook = read()
-    nbclient.NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(repository / "docs")}}).execute()
+    resources = {"metadata": {"path": str(repository / "docs")}}
+    nbclient.NotebookClient(notebook, timeout=1800, resources=resources).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     printed = "".join(output.text for output in outputs if output.output_type == "stream")
     assert "LPIPS: blurred" in printed and "SIMULATED" in printed
