@@ -20,7 +20,7 @@ from lpips_repro.config.building import BuildConfig
 from lpips_repro.distortions import DISTORTIONS
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
-from lpips_repro.photographs.left_out import warn_of
+from lpips_repro.photographs.left_out import NAMED, warn_of
 from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
@@ -121,6 +121,16 @@ def _report(out: Path, photographs: Sequence[Photograph], found: int) -> None:
     counts = Counter(one.phase for one in photographs)
     log.info("%d photographs, %d looked at: train %d, val %d", found, len(photographs), counts["train"], counts["val"])
     warn_of(left_out_of(photographs), out / PHOTOGRAPHS)
+    near = [f"{one.name} and {one.near_copy}" for one in photographs if one.near_copy]
+    if near:
+        named = "; ".join(near[:NAMED]) + "; ..." * (len(near) > NAMED)
+        log.warning(
+            "%d photographs of val look nearly the same as one of train (all of them in %s): %s: if they are copies,"
+            " take them out of the folder and build into another one",
+            len(near),
+            out / PHOTOGRAPHS,
+            named,
+        )
 
 
 def _write_photographs(path: Path, photographs: Sequence[Photograph]) -> None:
@@ -134,7 +144,7 @@ def _write_photographs(path: Path, photographs: Sequence[Photograph]) -> None:
 def _read_photographs(path: Path) -> list[Photograph]:
     try:
         with path.open(newline="") as file:
-            lines = list(csv.DictReader(file))
+            lines: list[dict[str, Any]] = list(csv.DictReader(file))
         sizes = [(int(line.pop("width")), int(line.pop("height"))) for line in lines]
         return [Photograph(**line, width=w, height=h) for line, (w, h) in zip(lines, sizes, strict=True)]
     except (OSError, ValueError, KeyError, TypeError) as error:

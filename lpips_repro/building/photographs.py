@@ -8,11 +8,12 @@ that are left, a share is for val alone. Which ones depends on their pixels and 
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from lpips_repro.building.near_copies import near_copies, thumbnail_of
 from lpips_repro.building.patches import TRIES, find_patch
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.errors import UserError
@@ -33,6 +34,8 @@ class Photograph:
         phase: "train" or "val", or "" if it is left out; why: the reason for that.
         width, height: in pixels, 0 if it cannot be decoded.
         sha256: of the file; pixels: SHA-256 of the decoded pixels, in 8 bits.
+        near_copy: of one for val: the name of one for train that looks nearly the same, if there is one.
+        thumbnail: that this is told by; it is not in the file.
     """
 
     name: str
@@ -42,10 +45,12 @@ class Photograph:
     height: int = 0
     sha256: str = ""
     pixels: str = ""
+    near_copy: str = ""
+    thumbnail: bytes = field(default=b"", repr=False, compare=False)
 
     def line(self) -> dict[str, str]:
         """Its fields as text."""
-        return {key: str(value) for key, value in asdict(self).items()}
+        return {key: str(value) for key, value in asdict(self).items() if key != "thumbnail"}
 
 
 def list_photographs(folder: Path) -> list[str]:
@@ -101,7 +106,7 @@ def examine(cfg: BuildConfig, name: str) -> Photograph:
     rng = np.random.default_rng(int(found.pixels[:16], 16))
     if find_patch(image, cfg, rng, TRIES) is None:
         return replace(found, why="too little contrast")
-    return found
+    return replace(found, thumbnail=thumbnail_of(image))
 
 
 def _looked_at(cfg: BuildConfig, order: Sequence[str], run: Callable) -> Iterator[Photograph]:
@@ -130,7 +135,16 @@ def _with_phases(cfg: BuildConfig, seen: Sequence[Photograph]) -> list[Photograp
     if needed == 1:
         for_val = 0 if cfg.train else len(usable)
     phases = {one.name: "val" if place < for_val else "train" for place, one in enumerate(usable)}
-    return [replace(one, phase=phases.get(one.name, "")) for one in seen]
+    return _with_near_copies([replace(one, phase=phases.get(one.name, "")) for one in seen])
+
+
+def _with_near_copies(photographs: Sequence[Photograph]) -> list[Photograph]:
+    train, val = ([one for one in photographs if one.phase == phase] for phase in ("train", "val"))
+    if not (train and val):
+        return [*photographs]
+    found = near_copies([one.thumbnail for one in val], [one.thumbnail for one in train])
+    names = {val[of].name: train[place].name for of, place in found.items()}
+    return [replace(one, near_copy=names.get(one.name, "")) for one in photographs]
 
 
 def _digest_of_pixels(image: np.ndarray) -> str:

@@ -16,7 +16,7 @@ from lpips_repro.cnn_distortions.networks import Generator
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 from lpips_repro.runs.checkpoint import save_whole
-from lpips_repro.weights.state_dicts import digest_state, read_state
+from lpips_repro.weights.state_dicts import REMEDY, digest_state, read_state
 
 FORMAT = 1
 CARD, WEIGHTS = "card.json", "weights.pth"
@@ -85,5 +85,6 @@ def read_generator(folder: Path, card: dict[str, Any]) -> Generator:
             generator = Generator(AutoencoderConfig.from_json(card["config"], str(folder / CARD)))
         load_strictly(generator.to_empty(device="cpu"), state, str(file))
     except UserError as error:
-        raise DamagedAutoencoder(f"{error}: restore the file, or `{COMMAND}` trains it again") from None
+        reason = str(error).removesuffix(f": {REMEDY}")
+        raise DamagedAutoencoder(f"{reason}: restore the file, or `{COMMAND}` trains it again") from None
     return generator.eval().requires_grad_(False)

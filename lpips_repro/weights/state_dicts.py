@@ -12,6 +12,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.weights.caffe import READERS, read_caffe
 from lpips_repro.weights.checkpoints import encoder_state
 
+REMEDY = "move it away and download it again"  # for a file that cannot be read
+
 
 def read_weights(path: Path, net: str) -> dict[str, Tensor]:
     """The parameters of a backbone from a state dict or a file of Caffe's layers.
@@ -36,7 +38,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, pickle.UnpicklingError):  # its message advises to run the code in the file
             reason = "not a file of torch.save, or one that holds code"
-        raise UserError(f"{path}: not a readable weights file ({reason}): move it away and download it again") from None
+        raise UserError(f"{path}: not a readable weights file ({reason}): {REMEDY}") from None
     is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
     if not is_state:
         raise UserError(f"{path}: holds a {type(state).__name__}: expected a state dict, tensors by key")

@@ -1,6 +1,7 @@
 """Which photographs are used, and for which phase."""
 
 import csv
+import io
 import shutil
 
 import cv2
@@ -9,9 +10,12 @@ import pytest
 from PIL import Image
 
 from lpips_repro.building import photographs as module
+from lpips_repro.building.card import _read_photographs
+from lpips_repro.building.near_copies import near_copies, thumbnail_of
 from lpips_repro.building.photographs import choose_photographs, list_photographs
 from lpips_repro.config import parse
 from lpips_repro.config.building import BuildConfig
+from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS
 from lpips_repro.errors import UserError
 from tests.building.conftest import FEW, build, write_photographs
 from tests.compose import settings
@@ -132,3 +136,48 @@ def test_gray_deep_and_transparent_photographs_are_used(tmp_path):
     Image.fromarray(rng.integers(0, 256, (120, 120), np.uint8)).convert("P").save(folder / "palette.png")
     assert [one.why for one in choose(folder)] == [""] * 4
     assert build(folder, tmp_path / "out").is_dir()
+
+
+def test_near_copies_in_train_and_val_are_named_and_different_photographs_are_not(tmp_path, caplog):
+    folder = tmp_path / "near"
+    folder.mkdir()
+    files = [file for files in PHOTOGRAPHS.values() for file in files]
+    for file in files[:4]:
+        with Image.open(file) as image:
+            image.convert("RGB").save(folder / f"{file.stem}.png")
+            image.convert("RGB").resize((image.width // 2, image.height // 2)).save(folder / f"{file.stem}-small.jpg")
+    build(folder, tmp_path / "out", "val_share=0.5", "train=100")
+    lines = [one for one in _read_photographs(tmp_path / "out/photographs.csv") if one.near_copy]
+    phases = {one.name: one.phase for one in _read_photographs(tmp_path / "out/photographs.csv")}
+    apart = [file.stem for file in files[:4] if phases[f"{file.stem}.png"] != phases[f"{file.stem}-small.jpg"]]
+    assert apart and {one.name.partition("-")[0].partition(".")[0] for one in lines} == {*apart}
+    for one in lines:
+        assert (one.phase, phases[one.near_copy]) == ("val", "train")
+        assert f"{one.name} and {one.near_copy}" in caplog.text
+    assert f"{len(apart)} photographs of val look nearly the same as one of train" in caplog.text
+
+
+@pytest.mark.parametrize(("change", "near"), [("jpeg", True), ("larger", True), ("deep", True), ("mirrored", False)])
+def test_what_counts_as_a_near_copy(change, near):
+    pictures = [np.asarray(Image.open(file).convert("RGB")) for files in PHOTOGRAPHS.values() for file in files]
+    thumbnails = [thumbnail_of(picture) for picture in pictures]
+    for number in range(len(pictures)):
+        others = thumbnails[:number] + thumbnails[number + 1 :]
+        assert near_copies([thumbnails[number]], others) == {}
+    content = io.BytesIO()
+    Image.fromarray(pictures[0]).save(content, "JPEG", quality=30)
+    changed = {
+        "jpeg": np.asarray(Image.open(content)),
+        "larger": cv2.resize(pictures[0], None, fx=1.7, fy=1.7),
+        "deep": pictures[0] * np.uint16(257),
+        "mirrored": pictures[0][:, ::-1],
+    }[change]
+    found = near_copies([thumbnails[2], thumbnail_of(changed)], [thumbnails[1], thumbnails[0]])
+    assert found == ({1: 1} if near else {})
+
+
+def test_a_file_of_photographs_of_an_earlier_version_is_read(built, tmp_path):
+    lines = (built / "photographs.csv").read_text().splitlines()
+    assert lines[0].endswith(",near_copy")
+    (tmp_path / "photographs.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    assert _read_photographs(tmp_path / "photographs.csv") == _read_photographs(built / "photographs.csv")

@@ -1,6 +1,7 @@
 """Metrics of other libraries, and those of the user's own, by name."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ def own(tmp_path):
     yield tmp_path / "mine.py"
     for name in ("alike", "unlike"):
         METRICS.pop(name, None)
+    sys.modules.pop(f"file:{tmp_path / 'mine.py'}", None)  # the next test's folder may have the same name
 
 
 def results(ended):

@@ -45,8 +45,10 @@ def test_damaged_weights_are_named(tmp_path, damage):
     file.unlink()
     if damage != "missing":
         file.write_bytes(content[:500] if damage == "cut" else b"no weights")
-    with pytest.raises(DamagedAutoencoder, match=r"weights\.pth: .*`make cnn-distortions` trains it again"):
+    wanted = r"weights\.pth: .*: restore the file, or `make cnn-distortions` trains it again"
+    with pytest.raises(DamagedAutoencoder, match=wanted) as error:
         read_generator(tmp_path, card)
+    assert "fetch" not in str(error.value)
 
 
 def test_a_card_with_the_config_of_another_network_does_not_take_the_weights(tmp_path):
