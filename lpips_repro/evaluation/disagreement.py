@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing.file_names import image_files
@@ -112,6 +111,8 @@ class _Answers:
 
     def __init__(self, label: str, distances: Distances, votes: np.ndarray):
         self.label, self.d0, self.d1 = label, distances["d0"], distances["d1"]
+        from scipy.stats import rankdata  # here: see `rank_correlation`
+
         self.credits = twoafc_credits(self.d0, self.d1, votes)
         with np.errstate(invalid="ignore"):  # of two that are infinite
             apart = np.where(self.d0 == self.d1, 0.0, np.abs(self.d0 - self.d1))
