@@ -158,12 +158,12 @@ def assert_same_as_runs_alone(data: Path, home: Path, alone: Path, seeds: tuple[
 
 
 def test_two_jobs_side_by_side_end_with_the_weights_of_runs_alone(data, tmp_path):
-    more = ("trainer.epochs=2", "trainer.decay_epochs=1")
+    more = ("trainer.epochs=1", "trainer.decay_epochs=1")
     process = started_sweep(*words(data, tmp_path / "swept", *more), "seed=0,1")
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     for seed in (0, 1):  # each says whose line it is
-        assert re.search(rf"^#{seed} alex_gaussian lin seed {seed}: epoch 3, ", output, re.MULTILINE), output
+        assert re.search(rf"^#{seed} alex_gaussian lin seed {seed}: epoch 2, ", output, re.MULTILINE), output
     assert_same_as_runs_alone(data, tmp_path / "swept", tmp_path / "alone", (0, 1), *more)
 
 

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing.file_names import image_files
@@ -136,6 +135,8 @@ class _Answers:
 
     def __init__(self, label: str, distances: Distances, votes: np.ndarray):
         self.label, self.d0, self.d1 = label, distances["d0"], distances["d1"]
+        from scipy.stats import rankdata  # here: see `rank_correlation`
+
         self.credits = twoafc_credits(self.d0, self.d1, votes)
         self.chosen = np.where(self.d0 == self.d1, -1, self.d1 < self.d0)  # p0, p1, or -1 for a tie
         with np.errstate(invalid="ignore"):  # of two that are infinite

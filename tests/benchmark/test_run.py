@@ -24,8 +24,16 @@ def read(path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_of_all_tasks_prints_tables_and_writes_the_csv(tmp_path, capsys):
-    path = bench(small(tmp_path, "net=[alex]"))
+# Rates of files and of building start processes, whose own tests are in `test_building` and `tests/cli`.
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("measure=[evaluation,table,training,lin,classic,split]",),
+        pytest.param((), marks=pytest.mark.slow, id="all"),
+    ],
+)
+def test_a_run_of_all_tasks_prints_tables_and_writes_the_csv(tmp_path, capsys, overrides):
+    path = bench(small(tmp_path, "net=[alex]", *overrides))
     machine = describe(torch.device("cpu"))
     assert path == tmp_path / "benchmarks" / f"{slug(machine)}-part.csv"
     rows = read(path)

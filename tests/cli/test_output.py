@@ -1,5 +1,6 @@
 """Where results go, and what a table says of them."""
 
+import io
 import json
 import os
 import subprocess
@@ -31,7 +32,7 @@ def images(tmp_path):
     return [write_image(tmp_path / f"{k}.png", k) for k in range(3)]
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("stream", ["stdout", pytest.param("stderr", marks=pytest.mark.slow)])
 def test_a_stream_as_output_keeps_what_others_write_there(images, tmp_path, stream):
     words = ["distance", *map(str, images[:2]), *L2, "--format", "csv", "-o", f"/dev/{stream}"]
     with (tmp_path / "log.txt").open("w") as file:
@@ -75,12 +76,14 @@ def test_a_pair_that_is_given_twice_counts_twice_in_the_mean_and_has_two_lines(c
     )
 
 
-def test_a_name_that_the_encoding_of_the_output_has_not_is_escaped(images, tmp_path):
+def test_a_name_that_the_encoding_of_the_output_has_not_is_escaped(command, images, tmp_path, monkeypatch):
     other = write_image(tmp_path / "\u00fc.png", 1)
-    words = [sys.executable, "-m", "lpips_repro.cli", "distance", images[0], other, *L2]
-    ended = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert r"\xfc.png" in ended.stdout
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    ended = command("distance", images[0], other, *L2)
+    assert (ended.status, ended.err) == (0, "")
+    out.flush()
+    assert rb"\xfc.png" in out.buffer.getvalue()
 
 
 def test_an_output_that_is_full_is_named(command, images):

@@ -77,7 +77,8 @@ class Examples(list):
         super().__init__([None] * count)
 
 
-def test_compilation_waits_for_data_that_are_worth_it():
+def test_compilation_waits_for_data_that_are_worth_it(monkeypatch):
+    monkeypatch.setattr("lpips_repro.evaluation.run.why_not", lambda device: None)
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
 
     def compiled(examples, device=cpu, *overrides):

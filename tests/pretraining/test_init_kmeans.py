@@ -46,8 +46,8 @@ def folder(tmp_path_factory):
 
 
 def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module, "SIZE", 96)
-    cfg = settings("init_kmeans", f"images={folder}", f"experiments={tmp_path}", "crops=90", "patches=2000")
+    monkeypatch.setattr(module, "SIZE", 80)
+    cfg = settings("init_kmeans", f"images={folder}", f"experiments={tmp_path}", "crops=60", "patches=1000")
     init_kmeans(cfg)
     shown = capsys.readouterr().out
     assert "conv5" in shown and "alex-kmeans.pth" in shown
@@ -55,7 +55,7 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
     recipe = json.loads((tmp_path / "weights" / "alex-kmeans.json").read_text())
     assert recipe["weights"] == digest_state(state)
     assert [layer["filters"] for layer in recipe["layers"]] == [96, 256, 384, 384, 256]
-    assert recipe["layers"][0]["patches"] == 2000
+    assert recipe["layers"][0]["patches"] == 1000
     assert max(abs(rate - 1) for rate in recipe["rounds"][-1]) <= 0.01
     assert len(recipe["rates_held_out"]) == 5
     with Image.open(tmp_path / "weights" / "alex-kmeans-filters.png") as picture:
@@ -63,7 +63,7 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
 
     overrides = ("net=[alex_kmeans]", f"experiments={tmp_path}", "variant=[off_the_shelf]", "metric=[]")
     (row,) = list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
-    assert (row.group, row.supervision, row.origin) == ("unsupervised", "unsupervised", "made here of 90 crops")
+    assert (row.group, row.supervision, row.origin) == ("unsupervised", "unsupervised", "made here of 60 crops")
     assert row.build(Engine(torch.device("cpu"))).identity["weights"] == recipe["weights"]
 
     monkeypatch.setattr(module, "fill_backbone", lambda *_: pytest.fail("made again"))

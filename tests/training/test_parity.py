@@ -15,6 +15,7 @@ from lpips_repro.training.batch import ImageBatch
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.step import update
 from lpips_repro.weights.imagenet import imagenet_state
+from tests.slow import slow_but
 
 VARIANTS = ("lin", "tune", "scratch")
 VERSIONS = ("0.0", "0.1")
@@ -124,8 +125,11 @@ def initial_weights(net: str, variant: str) -> dict[str, Tensor]:
 TOLERANCE = 1e-8
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("net", ["alex", "squeeze"])
+FEW = [("alex", "lin"), ("squeeze", "tune"), ("alex", "scratch")]
+EVERY = [(net, variant) for net in ("alex", "squeeze") for variant in VARIANTS]
+
+
+@pytest.mark.parametrize(("net", "variant"), slow_but(FEW, EVERY))
 def test_twenty_steps_are_those_of_the_released_trainer(net, variant):
     model = make_model(net, variant, initial_weights(net, variant)).double()
     assert max(deviations(model, batches(20)).values()) <= TOLERANCE

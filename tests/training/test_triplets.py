@@ -1,8 +1,5 @@
 """Collections of triplets: what a batch of them is."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -10,6 +7,7 @@ import torch
 from lpips_repro.features.stored import SplitFeatures
 from lpips_repro.training.batch import FeatureBatch, ImageBatch
 from lpips_repro.training.triplets import FeatureTriplets, ImageTriplets
+from tests.test_import_order import graph
 from tests.training.tiny import CPU
 
 INDICES = np.array([39, 0, 22, 23])  # 23 triplets of one split, then 17 of another
@@ -42,8 +40,10 @@ def test_features_without_noise_give_batches_without_it(splits):
 
 
 def test_collections_of_triplets_know_no_model_and_no_dropout():
-    code = "import sys, lpips_repro.training.triplets; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "lpips_repro.training.batch" in loaded
-    assert not loaded & {f"lpips_repro.training.{name}" for name in ("model", "dropout", "ranking", "differences")}
+    known, left = set(), ["training.triplets"]
+    while left:
+        new = graph()[left.pop()] - known
+        known |= new
+        left += new
+    assert "training.batch" in known
+    assert not known & {f"training.{name}" for name in ("model", "dropout", "ranking", "differences")}

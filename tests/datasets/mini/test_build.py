@@ -14,6 +14,7 @@ from lpips_repro.datasets.mini import build
 from lpips_repro.datasets.mini.build import build_mini
 from lpips_repro.datasets.packed import open_split, read_card
 from lpips_repro.errors import UserError
+from tests.processes import PATIENCE
 
 SETTINGS = {"seed": 0, "train": 22, "val": 4, "jnd": 20, "autoencoders": 2, "autoencoder_steps": 2}
 NAMES = [
@@ -55,6 +56,7 @@ def test_every_split_is_there_with_its_count_and_digest(splits):
         split.verify()
 
 
+@pytest.mark.slow  # the first split of the killed worker below is of two workers too
 def test_another_number_of_workers_gives_the_same_digests(splits, tmp_path):
     assert digests(build_mini(tmp_path, **SETTINGS, workers=2)) == digests(splits)
 
@@ -173,14 +175,16 @@ def test_a_killed_worker_is_one_line_and_leaves_whole_splits_that_the_next_run_k
     assert first.stat().st_mtime_ns == kept
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_leaves_whole_splits_that_the_next_run_keeps(splits, tmp_path):
     script = (
         "import sys; from pathlib import Path; from lpips_repro.datasets.mini.build import build_mini\n"
         f"if __name__ == '__main__': build_mini(Path(sys.argv[1]), **{SETTINGS}, workers=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not read_card(tmp_path / "2afc-train-traditional") and time.monotonic() < deadline:
+    deadline = time.monotonic() + PATIENCE
+    while not read_card(tmp_path / "2afc-train-traditional"):
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()

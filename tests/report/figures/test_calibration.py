@@ -7,6 +7,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.twoafc import human_twoafc, twoafc_score
 from lpips_repro.evaluation.protocols.twoafc_likelihood import decision_probability, negative_log_likelihood
 from lpips_repro.report.figures import Judged, binomial_fit, unanimity
+from tests.slow import slow_but
 
 COUNT = 400
 
@@ -42,8 +43,13 @@ def test_scores_at_each_level_of_agreement_are_those_of_its_triplets():
     assert "80 % of judges agree" in legend.get_texts()[1].get_text()
 
 
-@pytest.mark.parametrize("width", [3.3, 7.0])
-@pytest.mark.parametrize(("count", "judges"), [(1, 5), (12, 5), (2, 40), (2, 2)])
+@pytest.mark.parametrize(
+    ("count", "judges", "width"),
+    slow_but(
+        [(1, 5, 3.3), (12, 5, 3.3), (2, 40, 7.0), (2, 2, 3.3)],
+        [(*case, width) for case in ((1, 5), (12, 5), (2, 40), (2, 2)) for width in (3.3, 7.0)],
+    ),
+)
 def test_any_number_of_methods_and_judges_is_drawn(recwarn, width, count, judges):
     methods = [judged(f"method-{k}", judges=judges, seed=k, splits=("cnn",)) for k in range(count)]
     for draw in (unanimity, binomial_fit):
