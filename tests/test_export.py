@@ -20,8 +20,8 @@ SLOW = pytest.mark.slow
 
 
 def metric_of(net: str, variant: str = "lin", *, spatial: bool = False) -> LPIPS:
-    """A metric with weights by formula, or random ones of networks whose variances may not be negative."""
-    state = formula_state(net) if "resnet" not in net else gaussian_state(net, 0)
+    """A metric with weights by formula, or random ones of networks that normalize."""
+    state = formula_state(net) if not any(kind in net for kind in ("resnet", "convnext")) else gaussian_state(net, 0)
     return LPIPS(net, variant, weights=state, spatial=spatial)
 
 
@@ -47,6 +47,7 @@ def run(path: Path, x: Tensor, y: Tensor) -> Tensor:
         pytest.param("alex", "off_the_shelf", False, marks=SLOW),
         pytest.param("caffenet", "off_the_shelf", True, marks=SLOW),
         pytest.param("resnet18", "off_the_shelf", False, marks=SLOW),
+        pytest.param("convnext_tiny", "off_the_shelf", False, marks=SLOW),
         pytest.param("timm/test_resnet", "off_the_shelf", False, marks=SLOW),
     ],
 )

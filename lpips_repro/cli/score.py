@@ -3,8 +3,9 @@
 import dataclasses
 import math
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, fault_of, measure_batch
 from lpips_repro.progress import Progress
 
-# Pixels of references at once if no batch size is given, on a CPU per thread: more are no faster there.
+# Pixels of references in a batch if no batch size is given: on a CPU more are no faster.
 PIXELS = {"cpu": 4 * 256**2, "cuda": 500 * 256**2}
 
 
@@ -45,6 +46,7 @@ UNDEFINED = "the {} is {}: the metric is not defined for these two images"
 
 Group = list[tuple[Scored, Images]]
 Key = tuple[str, str]  # "distance" or "value", and the label of a method
+Measured = tuple[dict[Key, Tensor], dict[Key, str]]
 
 
 class Scorer:
@@ -71,12 +73,18 @@ class Scorer:
             if method.distance.measures_value
         }
         self.device, self.reading, self.batch_size = device, reading, batch_size
-        self.threads = torch.get_num_threads() if device.type == "cpu" else 1  # which a worker cannot ask for
+        self.running: deque[tuple[Group, Future[Measured] | None, Measured]] = deque()
+        networks = device.type == "cpu" and any(method.distance.lpips for method in methods)
+        self.workers = torch.get_num_threads() if networks and torch.get_num_threads() > 1 else 0
 
     def fill(self, scored: Sequence[Scored], progress: Progress) -> None:
         """Put in the distances of pairs, or the reason if one cannot be compared; a batch at a time is complete."""
         with workers() as self.pool:
-            self._fill(scored, progress)
+            try:
+                self._fill(scored, progress)
+            finally:  # after Ctrl-C those that were started, too
+                while self.running:
+                    self._finish(progress)
 
     def _fill(self, scored: Sequence[Scored], progress: Progress) -> None:
         waiting: dict[tuple[int, ...], Group] = {}
@@ -88,14 +96,20 @@ class Scorer:
             one.size = images[0].shape[:2]
             key = (*one.size, images[0].itemsize, images[1].itemsize)
             waiting.setdefault(key, []).append((one, images))
-            if sum(map(len, waiting.values())) >= self._at_once(one.size):
+            if sum(map(len, waiting.values())) >= self._batch(one.size):
                 fullest = max(waiting, key=lambda key: len(waiting[key]))
-                self._measure(waiting.pop(fullest), progress)
+                self._start(waiting.pop(fullest), progress)
         for group in waiting.values():
-            self._measure(group, progress)
+            self._start(group, progress)
 
     def _at_once(self, size: tuple[int, int]) -> int:
-        return self.batch_size or max(1, self.threads * PIXELS[self.device.type] // math.prod(size))
+        """How many pairs are computed at once, by all workers."""
+        most = (self.workers + 1) * PIXELS[self.device.type] // math.prod(size)
+        return self.batch_size or max(1, most)
+
+    def _batch(self, size: tuple[int, int]) -> int:
+        """How many of them are a batch: there is one for each worker, and one that waits for the first of them."""
+        return max(1, self._at_once(size) // (self.workers + 1))
 
     def _decoded(self, scored: Sequence[Scored]) -> Iterator[tuple[Scored, Images | str]]:
         """The pixels of each pair, uint8 or uint16 (H, W, 3), or the reason that there are none."""
@@ -110,21 +124,43 @@ class Scorer:
                 return one, str(error)
             except MemoryError:
                 return one, OUT_OF_MEMORY
-            ahead[0] = self._at_once(images[0].shape[:2])
+            size = images[0].shape[:2]
+            ahead[0] = max(1, self._at_once(size) - self._batch(size))
             return one, images
 
         yield from read_ahead(read, scored, ThreadPoolExecutor(threads), ahead=lambda: ahead[0])
 
-    def _measure(self, group: Group, progress: Progress) -> None:
-        try:
-            refs, others = (to_batch([images[k] for _, images in group], self.device) for k in (0, 1))
-            found, faults = self._distances_of(refs, others)
-        except (MemoryError, RuntimeError) as error:
-            found, faults = {}, {("distance", ""): fault_of(error)}
+    def _start(self, group: Group, progress: Progress) -> None:
+        """Compute a batch: by networks on a CPU in a worker, while the next batches are started.
+
+        Functions of others may not be made for threads, and are called here.
+        """
+        size = group[0][0].size
+        most = self._at_once(size) // self._batch(size)
+        while len(self.running) >= most:
+            self._finish(progress)
+        networks = {key: distance for key, distance in self.distances.items() if distance.lpips}
+        if most < max(2, self.workers):
+            networks = {}  # too few for all workers: all threads share them
+        rest = {key: distance for key, distance in self.distances.items() if key not in networks}
+        task = self.pool.submit(self._measured, networks, group) if networks else None
+        self.running.append((group, task, self._measured(rest, group)))
+
+    def _finish(self, progress: Progress) -> None:
+        """Put in the distances of the batch that was started first."""
+        group, task, (found, faults) = self.running[0]
+        if task is not None:
+            values, failed = task.result()
+            found, faults = found | values, faults | failed
         if faults and len(group) > 1:  # perhaps of one pair: a broken metric, or too little memory for all at once
             for pair in group:
-                self._measure([pair], progress)
-            return
+                self._put([pair], *self._measured(self.distances, [pair]))
+        else:
+            self._put(group, found, faults)
+        self.running.popleft()
+        progress.update(len(group))
+
+    def _put(self, group: Group, found: Mapping[Key, Tensor], faults: Mapping[Key, str]) -> None:
         # As the shortest text of a float32: 0.721881, not 0.72188103199005127.
         rows = {key: [float(str(value)) for value in values.cpu().numpy()] for key, values in found.items()}
         for k, (one, images) in enumerate(group):
@@ -134,25 +170,18 @@ class Scorer:
                     (one.distances if kind == "distance" else one.values)[label] = values[k]
                 else:
                     one.faults[label] = UNDEFINED.format(kind, "NaN" if math.isnan(values[k]) else "infinite")
-        progress.update(len(group))
 
-    def _distances_of(self, refs: Tensor, others: Tensor) -> tuple[dict[Key, Tensor], dict[Key, str]]:
-        """The distances and values (N,) of a batch, and faults: of networks on a CPU a part of the batch per worker.
-
-        Functions of others may not be made for threads, and have all of it.
-        """
-        networks = {key: distance for key, distance in self.distances.items() if distance.lpips}
-        if self.threads == 1 or len(refs) < self.threads:
-            networks = {}
-        parts = zip(refs.chunk(self.threads), others.chunk(self.threads), strict=True)
-        tasks = [self.pool.submit(_measured, networks, part) for part in parts if networks]
-        rest = {key: distance for key, distance in self.distances.items() if key not in networks}
-        found, faults = _measured(rest, (refs, others))
-        done = [task.result() for task in tasks]
-        for key in networks:
-            if all(key in values for values, _ in done):
-                found[key] = torch.cat([values[key] for values, _ in done])
-        return found, faults | {key: fault for _, failed in done for key, fault in failed.items()}
+    @torch.inference_mode()
+    def _measured(self, distances: Mapping[Key, Distance], group: Group) -> Measured:
+        """The distances and values (N,) of a batch, and why there are none."""
+        if not distances:
+            return {}, {}
+        try:
+            refs, others = (to_batch([images[k] for _, images in group], self.device) for k in (0, 1))
+            found, faults = measure_batch(distances, (refs, others))
+        except (MemoryError, RuntimeError) as error:
+            return {}, {("distance", ""): fault_of(error)}
+        return {key: values[0] for key, values in found.items()}, faults
 
 
 def _is_defined(value: float, images: Images, of_equal: float | None) -> bool:
@@ -160,9 +189,3 @@ def _is_defined(value: float, images: Images, of_equal: float | None) -> bool:
     if math.isinf(value):
         return of_equal in (None, -math.inf) and np.array_equal(*images)
     return not math.isnan(value)
-
-
-@torch.inference_mode()
-def _measured(distances: Mapping[Key, Distance], images: Sequence[Tensor]) -> tuple[dict[Key, Tensor], dict[Key, str]]:
-    found, faults = measure_batch(distances, images)
-    return {key: values[0] for key, values in found.items()}, faults

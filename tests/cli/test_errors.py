@@ -185,14 +185,14 @@ def interrupted_after(calls, monkeypatch):
     """Ctrl-C after so many batches."""
     done = []
 
-    def measure(self, group, progress):
+    def started(self, group, progress):
         if len(done) == calls:
             raise KeyboardInterrupt
         done.append(group)
-        measure_group(self, group, progress)
+        start(self, group, progress)
 
-    measure_group = Scorer._measure
-    monkeypatch.setattr(Scorer, "_measure", measure)
+    start = Scorer._start
+    monkeypatch.setattr(Scorer, "_start", started)
 
 
 def test_what_is_done_is_written_after_an_interruption(command, folders, tmp_path, monkeypatch):

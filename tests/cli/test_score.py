@@ -64,25 +64,25 @@ def test_memory_is_bounded_by_the_batch_size(pairs, monkeypatch):
         assert len(group) <= 4
         with lock:
             held.difference_update(one.pair for one, _ in group)
-        measure_group(self, group, progress)
+        start(self, group, progress)
 
-    read_pair, measure_group = score.read_pair, Scorer._measure
+    read_pair, start = score.read_pair, Scorer._start
     monkeypatch.setattr(score, "read_pair", read)
-    monkeypatch.setattr(Scorer, "_measure", measure)
+    monkeypatch.setattr(Scorer, "_start", measure)
     assert all(one.distances for one in score_all(scorer(4), pairs))
     assert most[0] <= 2 * 4 + 1  # those that wait for a batch, and as many read in advance, with the one between
 
 
 def test_large_images_are_fewer_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(score, "PIXELS", {"cpu": 2 * 100**2 // torch.get_num_threads()})
+    monkeypatch.setattr(score, "PIXELS", {"cpu": 2 * 100**2})
     groups = []
 
-    def measure(self, group, progress):
+    def started(self, group, progress):
         groups.append(len(group))
-        measure_group(self, group, progress)
+        start(self, group, progress)
 
-    measure_group = Scorer._measure
-    monkeypatch.setattr(Scorer, "_measure", measure)
+    start = Scorer._start
+    monkeypatch.setattr(Scorer, "_start", started)
     for side, most in ((50, 8), (100, 2), (200, 1)):
         images = [write_image(tmp_path / f"{side}-{k}.png", k, (side, side)) for k in range(9)]
         groups.clear()
@@ -131,3 +131,23 @@ def test_the_workers_of_a_batch_compute_what_one_call_computes(pairs):
         strict=True,
     ):
         assert value == pytest.approx(wanted, abs=1e-6), label
+
+
+def test_batches_wait_for_a_worker_and_are_complete_in_the_end(pairs):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        session, most = scorer(6, NET), []
+        measured = session._measured
+
+        def noted(distances, group):
+            most.append((len(session.running), len(group)))
+            return measured(distances, group)
+
+        session._measured = noted
+        found = score_all(session, pairs[::2])  # of one size
+    finally:
+        torch.set_num_threads(threads)
+    assert all(one.distances for one in found)
+    assert max(count for _, count in most) == 2  # of 6 pairs at once: one batch for each worker, and one that waits
+    assert max(running for running, _ in most) in (2, 3)

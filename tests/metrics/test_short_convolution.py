@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from lpips_repro.backbones import Backbone, gaussian_state
-from lpips_repro.metrics.lpips.short_convolution import ShortConv2d, convolve_3x3, shorten
+from lpips_repro.metrics.lpips.quick_layers import replace_layers
+from lpips_repro.metrics.lpips.short_convolution import ShortConv2d, convolve_3x3
 
 
 def drawn(*shape, dtype=torch.float64):
@@ -50,14 +51,14 @@ def test_float32_rounds_little_more_than_the_direct_way(way):
 @pytest.mark.parametrize(("net", "short"), [("alex", ["6", "8", "10"]), ("squeeze", [])])
 def test_only_convolutions_that_it_pays_for_are_replaced(net, short):
     backbone = Backbone(net, gaussian_state(net, 0))
-    shorten(backbone)
+    replace_layers(backbone, ShortConv2d)
     assert [name for name, layer in backbone.features.named_children() if isinstance(layer, ShortConv2d)] == short
 
 
 @pytest.mark.parametrize("side", [64, 96])  # maps of 3x3 and of 5x5
 def test_a_network_gives_the_same_maps(side):
     direct, short = (Backbone("alex", gaussian_state("alex", 0)).double() for _ in range(2))
-    shorten(short)
+    replace_layers(short, ShortConv2d)
     image = drawn(2, 3, side, side)
     for found, wanted in zip(short(image), direct(image), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
@@ -66,7 +67,7 @@ def test_a_network_gives_the_same_maps(side):
 @pytest.mark.parametrize("setting", [{"stride": 2}, {"padding": 0}, {"groups": 2}, {"dilation": 2}])
 def test_other_convolutions_stay_as_they_are(setting):
     network = nn.Sequential(nn.Conv2d(256, 256, **{"kernel_size": 3, "padding": 1, **setting}))
-    shorten(network)
+    replace_layers(network, ShortConv2d)
     assert type(network[0]) is nn.Conv2d
 
 
@@ -75,5 +76,5 @@ def test_a_convolution_of_another_kind_stays_as_it_is():
         pass
 
     network = nn.Sequential(Standardised(256, 256, 3, padding=1), nn.Conv2d(256, 256, 3, padding=1))
-    shorten(network)
+    replace_layers(network, ShortConv2d)
     assert [type(layer) for layer in network] == [Standardised, ShortConv2d]

@@ -21,7 +21,8 @@ from lpips_repro.metrics.lpips.arguments import refuse_arguments
 from lpips_repro.metrics.lpips.channels import weighted_sum, without_autocast
 from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.metrics.lpips.frozen import FrozenModule
-from lpips_repro.metrics.lpips.short_convolution import shorten
+from lpips_repro.metrics.lpips.quick_layers import PointwiseConv2d, SeparableMaxPool2d, replace_layers
+from lpips_repro.metrics.lpips.short_convolution import ShortConv2d
 from lpips_repro.precision import full_float32
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -41,8 +42,8 @@ class OptimizedLPIPS(FrozenModule):
             (under autocast images may be of any floating dtype), and distances are computed in float32 from feature
             maps of either. bfloat16 is faster only on a processor that has instructions for it, and it warns if
             this one has none.
-        compiled: whether to compile; without it the dtype is another, and in float32 on a CPU some convolutions are
-            computed with fewer products (see `short_convolution`).
+        compiled: whether to compile; without it the dtype is another, and in float32 on a CPU some layers are computed
+            in less time (see `short_convolution` and `quick_layers`).
         spatial: as for `LPIPS`.
 
     Raises:
@@ -70,7 +71,7 @@ class OptimizedLPIPS(FrozenModule):
         self.core = Core(copy.deepcopy(core.backbone), core.version, validate=core.validate)
         self.core.backbone.to(dtype)
         if compiled or dtype is torch.float32:
-            shorten(self.core.backbone)
+            replace_layers(self.core.backbone, ShortConv2d, PointwiseConv2d, SeparableMaxPool2d)
         self.register_buffer("head", head.detach().clone())
         self.dtype, self.compiled, self.spatial = dtype, compiled, spatial
         self._compiled: dict[tuple[int, torch.Size, bool], dict[int, Callable[[Tensor], Tensor]]] = {}

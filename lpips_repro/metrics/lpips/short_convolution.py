@@ -10,11 +10,13 @@ are sums, halves and quarters only, so that rounding grows two- or threefold and
 import torch
 from torch import Tensor, nn
 
+from lpips_repro.metrics.lpips.quick_layers import QuickLayer
+
 # With fewer, direct convolution is as fast, and in bfloat16 faster.
 MIN_CHANNELS = 128
 
 
-class ShortConv2d(nn.Module):
+class ShortConv2d(QuickLayer):
     """A 3x3 convolution with stride 1, padding 1 and one group that knows the short way for maps of 3x3.
 
     For inference alone: its weights are transformed once, and must not change after the first call.
@@ -24,8 +26,7 @@ class ShortConv2d(nn.Module):
     results: Tensor
 
     def __init__(self, direct: nn.Conv2d):
-        super().__init__()
-        self.direct = direct
+        super().__init__(direct)
         like = direct.weight.detach()
         # The same sums as matrices.
         factors = _evaluated(torch.eye(9).view(3, 3, 9)).flatten(0, 1).to(like)
@@ -51,18 +52,13 @@ class ShortConv2d(nn.Module):
         added = weight.new_zeros(()) if bias is None else bias.repeat(len(x))
         return torch.addmm(added, self.results, products).view(3, 3, len(x), -1).permute(2, 3, 0, 1)
 
-
-def shorten(network: nn.Module) -> None:
-    """Give a network the short way in each of its convolutions that can take it, in place."""
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is nn.Conv2d and _fits(child):  # one derived from it may do something else
-                setattr(module, name, ShortConv2d(child))
-
-
-def _fits(layer: nn.Conv2d) -> bool:
-    settings = layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups, layer.padding_mode
-    return settings == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.in_channels >= MIN_CHANNELS
+    @staticmethod
+    def fits(layer: nn.Module) -> bool:
+        """Whether a layer is such a convolution, of enough channels."""
+        if type(layer) is not nn.Conv2d:  # one derived from it may do something else
+            return False
+        settings = layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups, layer.padding_mode
+        return settings == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.in_channels >= MIN_CHANNELS
 
 
 def convolve_3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

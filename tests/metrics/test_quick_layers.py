@@ -1,0 +1,80 @@
+"""Layers that take less time compute what PyTorch's compute."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.metrics.lpips.quick_layers import PointwiseConv2d, SeparableMaxPool2d, replace_layers
+from tests.generated import formula_state
+
+LAST = torch.channels_last
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("ceil", [True, False])
+def test_a_maximum_is_that_of_torch_to_the_bit(ceil, dtype):
+    direct = nn.MaxPool2d(3, 2, ceil_mode=ceil)
+    quick = SeparableMaxPool2d(direct)
+    for height, width in itertools.product((3, 4, 5, 8, 13), repeat=2):
+        x = torch.randn(2, 5, height, width, generator=torch.Generator().manual_seed(height)).to(dtype)
+        for images in (x, x.to(memory_format=LAST)):
+            assert torch.equal(quick(images), direct(images))
+        assert quick(x.to(memory_format=LAST)).is_contiguous(memory_format=LAST)
+
+
+def test_a_maximum_of_less_than_a_window_is_that_of_torch():
+    direct = nn.MaxPool2d(3, 2, ceil_mode=True)
+    x = torch.randn(1, 2, 2, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(SeparableMaxPool2d(direct)(x), direct(x))
+
+
+def test_a_maximum_passes_on_what_is_not_a_number():
+    x = torch.zeros(1, 1, 7, 7)
+    x[..., 3, 4] = torch.nan
+    assert torch.equal(SeparableMaxPool2d(nn.MaxPool2d(3, 2))(x).isnan(), nn.MaxPool2d(3, 2)(x).isnan())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_of_one_place_is_that_of_torch(bias):
+    direct = nn.Conv2d(6, 9, 1, bias=bias).double().requires_grad_(False)
+    x = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(PointwiseConv2d(direct)(x), direct(x), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 4, 3),
+        nn.Conv2d(4, 4, 1, stride=2),
+        nn.Conv2d(4, 4, 1, padding=1),
+        nn.Conv2d(4, 4, 1, groups=2),
+        nn.MaxPool2d(2, 2),
+        nn.MaxPool2d(3, 1),
+        nn.MaxPool2d(3, 2, padding=1),
+        nn.MaxPool2d(3, 2, dilation=2),
+        nn.MaxPool2d(3, 2, return_indices=True),
+        nn.AvgPool2d(3, 2),
+    ],
+)
+def test_other_layers_stay_as_they_are(layer):
+    network = nn.Sequential(layer)
+    replace_layers(network, PointwiseConv2d, SeparableMaxPool2d)
+    assert network[0] is layer
+
+
+@pytest.mark.parametrize("net", ["squeeze", "alex"])
+def test_an_evaluator_has_the_distances_of_its_metric(net):
+    metric = LPIPS(net, "off_the_shelf", weights=formula_state(net))
+    x, y = torch.rand(2, 2, 3, 70, 83, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(metric.optimized(compiled=False)(x, y), metric(x, y), rtol=1e-5, atol=1e-7)
+
+
+def test_all_pointwise_layers_of_squeeze_are_replaced():
+    backbone = (
+        LPIPS("squeeze", "off_the_shelf", weights=formula_state("squeeze")).optimized(compiled=False).core.backbone
+    )
+    kinds = [type(layer) for layer in backbone.modules()]
+    assert (kinds.count(PointwiseConv2d), kinds.count(SeparableMaxPool2d)) == (16, 3)
