@@ -82,7 +82,7 @@ def test_weights_names_all_three_networks():
         ("data.mirrors=", r"data.mirrors=: expected a list: data.mirrors=\[VALUE\]"),
         ("data.mirrors=null", "data.mirrors=null: expected a value"),
         ("data.mirrors=[/folder,null]", r"data.mirrors\[1\]=null: expected a value"),
-        ("data.mirrors=[[/folder]]", "data.mirrors: .* is no mirror: expected https"),
+        ("data.mirrors=[[/folder]]", "data.mirrors: .* is not a mirror: expected https"),
         ("data.mirrors=5", r"data.mirrors=5: expected a list: data.mirrors=\[5\]"),
         ("seed=x", "seed=x: expected a value of type integer"),
         ("experiments=", "experiments=: expected a folder"),
@@ -119,9 +119,9 @@ NO_MIRRORS += [
 @pytest.mark.parametrize(
     ("mirror", "message"),
     [
-        *((mirror, "is no mirror: expected .*FOLDER or a folder: .*fetch the archives") for mirror in NO_MIRRORS),
-        ("file://folder/sub", "is on a computer 'folder': .* three slashes: file:///folder/sub, or the folder alone"),
-        ("file://~/x", "is on a computer '~'"),
+        *((mirror, "is not a mirror: expected .*FOLDER or a folder: .*download the archives") for mirror in NO_MIRRORS),
+        ("file://folder/sub", "is on computer 'folder': .* three slashes: file:///folder/sub, or only the folder"),
+        ("file://~/x", "is on computer '~'"),
     ],
 )
 def test_what_is_no_mirror_is_refused_with_the_remedy(mirror, message):
@@ -156,7 +156,7 @@ def test_the_mirrors_of_every_documented_command_reach_the_settings(command):
         ("net=[alx]", "error: net=alx: expected some of alex, alex_bigan, .*squeeze, .*vgg"),
     ],
 )
-def test_a_misspelt_override_ends_the_script_with_the_allowed_ones(override, message):
+def test_a_misspelled_override_ends_the_script_with_the_allowed_ones(override, message):
     with pytest.raises(SystemExit) as ended:
         run(lambda: settings("evaluate", override))
     assert re.search(message, str(ended.value))
@@ -178,7 +178,7 @@ def test_an_interrupted_script_says_that_what_is_complete_is_kept(capsys):
     with pytest.raises(SystemExit) as ended:
         run(interrupt)
     assert ended.value.code == 130
-    assert "interrupted: what is complete is kept" in capsys.readouterr().err
+    assert "interrupted: completed work is kept" in capsys.readouterr().err
 
 
 def test_a_path_that_cannot_be_used_is_named(tmp_path):

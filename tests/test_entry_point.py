@@ -31,8 +31,8 @@ def ended(monkeypatch, config, *words):
         ("train", "net=null", "net=null: expected one of alex"),
         ("train", "variant=null", "variant=null: expected one of lin"),
         ("train", "trainer=null", "trainer=null: expected one of mini_lin"),
-        ("train", "variant=[lin]", "variant=[lin]: expected one name, as variant=lin"),
-        ("train", "data=[mini,folder]", "data=[mini,folder]: expected one name, as data=mini"),
+        ("train", "variant=[lin]", "variant=[lin]: expected one name: variant=lin"),
+        ("train", "data=[mini,folder]", "data=[mini,folder]: expected one name: data=mini"),
         ("evaluate", "data=null", "data=null: expected one of bapps"),
         ("evaluate", "metric=null", "metric=null: expected one of dists"),
         ("pretrain", "task=null", "task=null: expected one of bigan"),
@@ -70,7 +70,7 @@ def test_the_likely_name_is_the_end_of_the_line(monkeypatch, config, override, m
 @pytest.mark.parametrize("override", ["weights=[/a/b=c.pth]", "weights=[/a,/b=c]", "name=a=b"])
 def test_the_quotes_that_the_line_advises_are_the_right_ones(monkeypatch, override):
     *_, advised = ended(monkeypatch, "sparsity", override).partition("for the shell: ")
-    in_shell, _, in_make = advised.partition(", and once more for make: ")
+    in_shell, _, in_make = advised.partition(", and in make also as ")
     words = subprocess.check_output(["sh", "-c", f"printf %s {in_shell}"], text=True)
     args = subprocess.check_output(["sh", "-c", f'{in_make}; printf %s "$ARGS"'], text=True)
     assert shlex.split(args) == [words]  # make hands it to a shell as it is

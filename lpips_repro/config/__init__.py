@@ -1,6 +1,6 @@
-"""The settings, as dataclasses that refuse what is misspelled or out of range.
+"""The settings as dataclasses, which refuse unknown names and values out of range.
 
-Hydra composes the YAML files of `configs/`; `parse` turns the result into one of these, or raises UserError.
+Hydra composes the YAML files of `configs/`. `parse` turns the result into a dataclass, or raises UserError.
 """
 
 from lpips_repro.config.bench import BenchConfig, Measure

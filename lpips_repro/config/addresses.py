@@ -1,25 +1,25 @@
-"""Addresses in settings, logs and messages, without what may be secret in them."""
+"""Addresses in settings, logs and messages without secrets."""
 
 import re
 
-# How an address on the web begins; file:///FOLDER has nothing secret.
+# The beginning of an address on the web. file:///FOLDER has no secrets.
 SCHEME = r"(?<![a-z0-9+.-])(?!file:)[a-z][a-z0-9+.-]+:/"
-# Without a scheme, // begins a path, unless an @ follows.
+# Without a scheme, // begins an address only if an @ follows, else a path.
 BEGIN = rf"(?:{SCHEME}|(?<![a-z0-9+.:/-])//(?=[^\s'\"<>]*@))"
-# In text an address ends at a blank or quote, or at the comma before the next one.
+# In text, an address ends at a blank, a quote, or the comma before the next address.
 ADDRESS = re.compile(rf"{BEGIN}(?:(?!,{SCHEME})[^\s'\"<>])*(?<![).,:;\]}}])", re.IGNORECASE)
 
 
 def public(text: str) -> str:
-    """Text without what may be secret in its addresses: user, password, path parameters (;...), query and fragment.
+    """Text whose addresses have no user, password, path parameters (;...), query and fragment, which may be secret.
 
-    `***` stands for the begin of an address if an `@` behind its first `/`, `?` or `#` leaves open what is its host.
+    `***` replaces the beginning of an address whose host is ambiguous, by an `@` after its first `/`, `?` or `#`.
     """
     return ADDRESS.sub(lambda found: _public_address(found[0]), text)
 
 
 def public_mirror(mirror: str) -> str:
-    """An entry of `data.mirrors` without what may be secret: all of it is one address, whatever characters it has."""
+    """An entry of `data.mirrors` without secrets. The whole entry is one address, with any characters."""
     return _public_address(mirror) if re.match(SCHEME, mirror, re.IGNORECASE) else mirror
 
 
@@ -28,5 +28,5 @@ def _public_address(address: str) -> str:
     secret, _, rest = rest.rpartition("@")
     mark = "***@" * bool(re.search("[/?#]", secret))
     place = re.sub(r";[^/]*", "", re.split("[?#]", rest)[0])
-    # Not a port: the begin of a password.
+    # Not a port but the beginning of a password.
     return scheme + mark + re.sub(r"^[^/:\[]*:(?!\d*(/|$))[^/]*", "***", place)

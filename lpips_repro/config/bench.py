@@ -9,7 +9,7 @@ from lpips_repro.errors import UserError
 
 
 class Measure(enum.Enum):
-    """What is measured: see `configs/bench.yaml`."""
+    """The measurements: see `configs/bench.yaml`."""
 
     evaluation = "evaluation"
     table = "table"
@@ -22,13 +22,13 @@ class Measure(enum.Enum):
     page = "page"
 
 
-# What has no rates of another commit.
+# Measurements that are not compared with another commit.
 NOT_AGAINST = {Measure.table, Measure.split, Measure.files, Measure.building, Measure.page}
 
 
 @dataclass(kw_only=True)
 class BenchConfig:
-    """`configs/bench.yaml`."""
+    """The settings of `configs/bench.yaml`."""
 
     net: dict[str, NetConfig] = field(default_factory=dict)
     measure: list[Measure]

@@ -9,7 +9,7 @@ from lpips_repro.errors import UserError
 
 
 class Distortions(enum.Enum):
-    """What a split of a built dataset is distorted by: one family, or one for each candidate (mix)."""
+    """The distortions of a split of a built dataset: one family, or one per candidate (mix)."""
 
     traditional = "traditional"
     cnn = "cnn"
@@ -18,7 +18,7 @@ class Distortions(enum.Enum):
 
 @dataclass
 class BuildConfig:
-    """`configs/build_dataset.yaml`, which explains each."""
+    """The settings of `configs/build_dataset.yaml`."""
 
     images: str
     out: str
@@ -54,23 +54,23 @@ class BuildConfig:
             raise UserError(f"splits={_listed(names)}: expected some of {', '.join(one.value for one in Distortions)}")
         if self.cnn is None and names != ["traditional"]:
             raise UserError(
-                f"splits={_listed(names)}: cnn and mix need trained autoencoders: cnn=FOLDER, made by"
+                f"splits={_listed(names)}: cnn and mix need trained autoencoders: set cnn=FOLDER, made by"
                 " `make cnn-distortions`"
             )
         if not self.train + self.val + self.jnd:
-            raise UserError("train=0 val=0 jnd=0: nothing to build: expected an example of at least one of them")
+            raise UserError("train=0 val=0 jnd=0: nothing to build: expected at least one of them above 0")
         if names == ["mix"] and not self.train:
-            raise UserError("splits=[mix] train=0: nothing to build: mix is for train alone")
+            raise UserError("splits=[mix] train=0: nothing to build: mix is only for train")
 
     @property
     def padded(self) -> int:
-        """Side in pixels of what is cut out of a photograph: the patch with its margin."""
+        """Side in pixels of a crop of a photograph: the patch with its margin."""
         return self.size + 2 * self.margin
 
 
 @dataclass
 class SimulateConfig:
-    """`configs/simulate.yaml`."""
+    """The settings of `configs/simulate.yaml`."""
 
     out: str
     seed: int

@@ -1,4 +1,4 @@
-"""Settings of the autoencoders that distort: `configs/cnn_distortions.yaml`."""
+"""Settings of the distorting autoencoders: `configs/cnn_distortions.yaml`."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from lpips_repro.config.evaluate import Device
 from lpips_repro.config.optimizer import Precision
 from lpips_repro.errors import UserError
 
-LEAST_SIZE = 16  # that the deepest discriminator halves to a single place
+LEAST_SIZE = 16  # the deepest discriminator halves it to a single place
 
 
 @dataclass
 class CnnDistortionsConfig:
-    """`configs/cnn_distortions.yaml`."""
+    """The settings of `configs/cnn_distortions.yaml`."""
 
     images: str | None
     count: int
@@ -33,6 +33,6 @@ class CnnDistortionsConfig:
         check_workers(self.workers, "workers")
         check_at_least("count", self.count, 1)
         check_at_least("size", self.size, LEAST_SIZE)
-        check_at_least("batch_size", self.batch_size, 2)  # batch normalization takes two
+        check_at_least("batch_size", self.batch_size, 2)  # batch normalization needs two
         if self.number is not None and not 0 <= self.number < self.count:
-            raise UserError(f"number={self.number}: expected an integer from 0 to {self.count - 1}, below count")
+            raise UserError(f"number={self.number}: expected an integer from 0 to {self.count - 1} (below count)")

@@ -1,4 +1,4 @@
-"""What the settings of every dataset share, and `configs/dataset.yaml`; those of one dataset are next to its class."""
+"""Common settings of datasets, and `configs/dataset.yaml`. Settings of one dataset are next to its class."""
 
 import enum
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Resize(enum.Enum):
-    """How images stored larger than a dataset's patches become such: see `lpips_repro.datasets.packing.patches`."""
+    """The resizing of images that are stored larger than patches: see `lpips_repro.datasets.packing.patches`."""
 
     pil_bilinear = "pil_bilinear"
     pil_bicubic = "pil_bicubic"
@@ -22,13 +22,13 @@ class Observers(enum.Enum):
 
 @dataclass(kw_only=True)
 class DataSettings:
-    """What the settings of every dataset have: base of the dataclass that is registered with its class.
+    """Common settings of datasets: the base of the dataclass that is registered with a dataset's class.
 
     Attributes:
-        name: of the dataset, in names of runs and tables.
+        name: name of the dataset in names of runs and tables.
         root: its folder.
-        dataset: the name that its class is registered under, if `name` is another one.
-        module: a Python file that registers it, or None for those that the package has.
+        dataset: the registered name of its class, if it differs from `name`.
+        module: a Python file that registers it, or None for datasets of this package.
     """
 
     name: str
@@ -38,7 +38,7 @@ class DataSettings:
 
 
 class Splits(enum.Enum):
-    """Which phases of a dataset."""
+    """The selected phases of a dataset."""
 
     all = "all"
     train = "train"
@@ -47,7 +47,7 @@ class Splits(enum.Enum):
 
 @dataclass
 class DatasetConfig:
-    """`configs/dataset.yaml`: what `make data`, `data-verify` and `data-stats` share."""
+    """The settings of `configs/dataset.yaml`, for `make data`, `data-verify` and `data-stats`."""
 
     data: Any
     splits: Splits

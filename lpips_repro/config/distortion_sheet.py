@@ -7,7 +7,7 @@ from lpips_repro.config.checks import check_seed
 
 @dataclass
 class DistortionSheetConfig:
-    """`configs/distortion_sheet.yaml`."""
+    """The settings of `configs/distortion_sheet.yaml`."""
 
     image: str | None
     seed: int

@@ -13,7 +13,7 @@ from lpips_repro.modules import import_file
 
 
 class Device(enum.Enum):
-    """Where networks run; `auto` is CUDA when it works."""
+    """Where networks run. `auto` is CUDA if it works, else the CPU."""
 
     auto = "auto"
     cpu = "cpu"
@@ -21,27 +21,27 @@ class Device(enum.Enum):
 
 
 class Dtype(enum.Enum):
-    """What backbones are evaluated in."""
+    """The dtype in which backbones are evaluated."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
 
 
 class Paper(enum.Enum):
-    """Which published figures are shown next to ours on BAPPS: the paper's own, or those of later papers as well."""
+    """Published figures shown next to ours on BAPPS: the paper's, or also those of later papers."""
 
     original = "original"
     later = "later"
 
 
 class Show(enum.Enum):
-    """Which rows of a table are printed: those that have scores, or all."""
+    """The printed rows of a table: rows with scores, or all."""
 
     made = "made"
     all = "all"
 
 
-# What a network learned from; the groups of the tables.
+# What a network learned from. The tables are grouped by it.
 SUPERVISIONS = ("random", "unsupervised", "self-supervised", "supervised")
 
 
@@ -55,12 +55,13 @@ class Init(enum.Enum):
 
 @dataclass
 class MetricConfig:
-    """A row of a metric that is no network's, and its name in the paper.
+    """A row of a metric without a backbone, and its name in the paper.
 
     Attributes:
-        function: one of `lpips_repro.metrics`, or registered by the Python file `module`, with its settings; or
-        distances: a folder of distances that another program computed, or "" where there are none; remedy: how to get
-            them.
+        function, settings: a function of `lpips_repro.metrics`, or one that the Python file `module` registers, and its
+            arguments.
+        distances, remedy: instead of a function, a folder of distances that another program computed, or "" if there
+            are none, and how to get them.
     """
 
     function: str | None = None
@@ -79,15 +80,15 @@ class MetricConfig:
 
 @dataclass
 class NetConfig:
-    """A row of a network: its backbone, where its parameters come from, and its name in the paper.
+    """A row of a network: its backbone, the source of its parameters, and its name in the paper.
 
     Attributes:
-        module: a Python file that registers the backbone, or null for those that the package has.
-        supervision: what its parameters were learned from, one of `SUPERVISIONS`.
+        module: a Python file that registers the backbone, or null for backbones of this package.
+        supervision: what it learned from, one of `SUPERVISIONS`.
         official_lin: whether the authors published lin weights for it.
-        weights: the file of init=file, or null where there is none; remedy: how to get it.
-        seeds: of init=gaussian, one network each, whose mean is the row; null: the `seed` of all.
-        versions: of the metric; null: those of the variant.
+        weights, remedy: the file of init=file, or null if there is none, and how to get it.
+        seeds: seeds of init=gaussian; the row is the mean over their networks; null: the common `seed`.
+        versions: versions of the metric; null: those of the variant.
     """
 
     backbone: str
@@ -104,23 +105,23 @@ class NetConfig:
     def __post_init__(self):
         check_choice("supervision", self.supervision, SUPERVISIONS)
         if self.weights is not None and self.init is not Init.file:
-            raise UserError(f"weights={self.weights} with init={self.init.value}: they belong to init=file")
+            raise UserError(f"weights={self.weights} with init={self.init.value}: only init=file has weights")
         if self.seeds is not None and (not self.seeds or self.init is not Init.gaussian):
-            raise UserError(f"seeds={self.seeds} with init={self.init.value}: at least one seed, of init=gaussian")
+            raise UserError(f"seeds={self.seeds} with init={self.init.value}: expected some, and init=gaussian")
         for seed in self.seeds or ():
             check_seed(seed, "seeds")
 
 
 @dataclass
 class VariantConfig:
-    """A variant of the networks, in the versions named."""
+    """A variant of the networks, and its versions of the metric."""
 
     versions: list[str]
 
 
 @dataclass(kw_only=True)
 class EvaluateConfig:
-    """`configs/evaluate.yaml`; `data` as in `config.choices`; a group chosen empty is absent."""
+    """The settings of `configs/evaluate.yaml`; `data` as in `config.choices`. A group without choices is absent."""
 
     data: Any
     metric: dict[str, MetricConfig] = field(default_factory=dict)
@@ -154,7 +155,7 @@ class EvaluateConfig:
 
 @dataclass(kw_only=True)
 class DisagreementsConfig(EvaluateConfig):
-    """`configs/disagreements.yaml`; methods, splits: names with commas between them."""
+    """The settings of `configs/disagreements.yaml`; methods, splits: names separated by commas."""
 
     methods: str | None
     splits: str
@@ -188,7 +189,7 @@ class DataOfRunConfig:
 
 @dataclass(kw_only=True)
 class SparsityConfig:
-    """`configs/sparsity.yaml`."""
+    """The settings of `configs/sparsity.yaml`."""
 
     net: dict[str, NetConfig] = field(default_factory=dict)
     versions: list[str]
@@ -204,7 +205,7 @@ class SparsityConfig:
 
 @dataclass(kw_only=True)
 class CorrelationConfig:
-    """`configs/correlation.yaml`."""
+    """The settings of `configs/correlation.yaml`."""
 
     name: str
     experiments: str
@@ -221,7 +222,7 @@ class CorrelationConfig:
 
 @dataclass
 class WeightsConfig:
-    """`configs/weights.yaml`."""
+    """The settings of `configs/weights.yaml`."""
 
     net: dict[str, NetConfig] = field(default_factory=dict)
     experiments: str = "experiments"

@@ -9,7 +9,7 @@ from lpips_repro.errors import UserError
 
 @dataclass
 class KmeansConfig:
-    """`configs/init_kmeans.yaml`; one network, whose `weights` is the file to write."""
+    """The settings of `configs/init_kmeans.yaml`, with one network, whose `weights` is the file to write."""
 
     net: dict[str, NetConfig]
     images: str | None
@@ -23,9 +23,7 @@ class KmeansConfig:
         check_at_least("crops", self.crops, 2)
         check_at_least("patches", self.patches, 1)
         if len(self.net) != 1:
-            raise UserError(f"net=[{','.join(self.net)}]: expected one: filters are made for one at a time")
+            raise UserError(f"net=[{','.join(self.net)}]: expected one network")
         ((name, net),) = self.net.items()
         if net.init is not Init.file or not net.weights:
-            raise UserError(
-                f"net={name}: no file to write: expected init=file and weights=FILE, as alex_kmeans has them"
-            )
+            raise UserError(f"net={name}: no file to write: expected init=file and weights=FILE, as in alex_kmeans")

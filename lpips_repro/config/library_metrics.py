@@ -1,4 +1,4 @@
-"""`metric=piq/mdsi`: each metric of another library as a choice of the group `metric`, without a YAML file."""
+"""`metric=piq/mdsi`: metrics of other libraries as choices of the group `metric`, without YAML files."""
 
 import re
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ NAMED = re.compile(r"(?<![\w/.])([A-Za-z_]\w*)/([A-Za-z_]\w*)(?![\w/.])")
 
 
 def register_library_metrics(words: Iterable[str]) -> None:
-    """Make every LIBRARY/METRIC that a `metric=` in the words of a command names known to Hydra as a choice.
+    """Register each LIBRARY/METRIC in a `metric=` of a command's words as a choice for Hydra.
 
-    Its key in the settings, and its name in the tables, is `LIBRARY-METRIC`. Whether there is such a metric is asked
-    when the rows are listed.
+    Its key in the settings and its name in tables is `LIBRARY-METRIC`. Whether the metric exists is checked later, when
+    rows are listed.
     """
     for word in words:
         key, _, value = word.partition("=")

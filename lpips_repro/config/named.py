@@ -1,4 +1,4 @@
-"""The metrics and networks that `configs/` names, known without PyTorch, so that the shell completes them at once."""
+"""The metrics and networks in `configs/`, without an import of PyTorch, so that the shell completes them quickly."""
 
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from lpips_repro.config.paths import CONFIGS
 
 @cache
 def in_configs(group: str) -> dict[str, tuple[str, Any]]:
-    """The metrics or networks in `configs/` by name: {"l2-rgb": ("l2_rgb", settings), ...}, with the file of each."""
+    """The metrics or networks in `configs/` by name, each with its file: {"l2-rgb": ("l2_rgb", settings), ...}."""
     files = sorted((CONFIGS / group).glob("*.yaml"))
     return {str(name): (file.stem, one) for file in files for name, one in OmegaConf.load(file).items()}
 

@@ -1,4 +1,4 @@
-"""Settings that training and pretraining share: `configs/optimizer/`, and how a step computes."""
+"""Common settings of training and pretraining: `configs/optimizer/`, schedule and precision."""
 
 import enum
 import math
@@ -8,7 +8,7 @@ from lpips_repro.errors import UserError
 
 
 class Optimizer(enum.Enum):
-    """See `lpips_repro.runs.optimizer`."""
+    """The optimizers: see `lpips_repro.runs.optimizer`."""
 
     adam = "adam"
     adamw = "adamw"
@@ -16,14 +16,14 @@ class Optimizer(enum.Enum):
 
 
 class Schedule(enum.Enum):
-    """How the learning rate decays: see `lpips_repro.runs.schedule`."""
+    """The decay of the learning rate: see `lpips_repro.runs.schedule`."""
 
     released = "released"
     paper = "paper"
 
 
 class Precision(enum.Enum):
-    """What the backbone is computed in while it learns; everything else is float32."""
+    """The precision of a backbone that learns. Everything else is float32."""
 
     float32 = "float32"
     tf32 = "tf32"
@@ -32,10 +32,10 @@ class Precision(enum.Enum):
 
 @dataclass
 class OptimizerConfig:
-    """`configs/optimizer/`.
+    """The settings of `configs/optimizer/`.
 
     Attributes:
-        momentum: beta1 of Adam and AdamW, momentum of SGD; None for that of the training or the task.
+        momentum: beta1 of Adam and AdamW, momentum of SGD; None: the default of the training or the task.
     """
 
     name: Optimizer

@@ -10,7 +10,7 @@ from lpips_repro.errors import UserError, check_choice
 
 @dataclass(kw_only=True)
 class PaperConfig:
-    """`configs/paper.yaml`; `data` as in `config.choices`; `train` and `tables` hold overrides of these steps."""
+    """The settings of `configs/paper.yaml`; `data` as in `config.choices`; `train`, `tables`: overrides of steps."""
 
     data: Any
     nets: list[str]
@@ -30,7 +30,7 @@ class PaperConfig:
         for key in ("nets", "variants", "seeds"):
             values = getattr(self, key)
             if not values or len(set(values)) != len(values):
-                raise UserError(f"{key}={values}: expected at least one, and none twice")
+                raise UserError(f"{key}={values}: expected at least one value, and none twice")
         for variant in self.variants:
             check_choice("variants", variant, ("lin", "tune", "scratch"))
         for seed in self.seeds:

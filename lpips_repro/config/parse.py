@@ -1,4 +1,4 @@
-"""From composed settings to the dataclasses."""
+"""Parsing of composed settings into dataclasses."""
 
 import re
 from dataclasses import fields
@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
-# Groups whose choices have some of the settings of a schema.
+# Groups whose choices have only some settings of a schema.
 ROWS = {"net": NetConfig, "metric": MetricConfig}
 MAKE = {"data.root": "DATA_ROOT=FOLDER", "images": "IMAGES=FOLDER", "out": "OUT=FOLDER"}  # variables of make
 FOLDERS = {"experiments", "features", "reference", "store"}
 
 
 def parse(cfg: DictConfig, schema: type[Config]) -> Config:
-    """The composed settings as an object of `schema`; `~` of paths is expanded, in the composed settings as well.
+    """The composed settings as an instance of `schema`. `~` in paths is expanded, also in `cfg`.
 
     Raises:
-        UserError: naming the setting that is unknown, missing, of the wrong type or out of range, and what is allowed.
+        UserError: if a setting is unknown, missing, of a wrong type or out of range. The message names it and the
+            allowed values.
     """
     expand_home(cfg)
     found: Any = OmegaConf.to_container(cfg, resolve=False)
     for key in FOLDERS & found.keys():
         if found[key] == "":
-            raise UserError(f"{key}=: expected a folder: leave it out for the default one, or say {key}=.")
+            raise UserError(f"{key}=: expected a folder: leave it out for the default, or set {key}=. for this folder")
     names = {item.name for item in fields(schema)}
     chosen = {group: settings_class(group, found.get(group)) for group in GROUPS if group in names}
     for group, group_schema in chosen.items():
@@ -43,20 +44,20 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     try:
         merged: Any = OmegaConf.merge(OmegaConf.structured(schema), cfg)
         for group, group_schema in chosen.items():
-            # Nested, so that errors carry the full name of the setting.
+            # Nested, so that errors have the full name of the setting.
             nested: Any = OmegaConf.merge({group: OmegaConf.structured(group_schema)}, {group: cfg[group]})
             merged[group] = nested[group]
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
             remedy = MAKE.get(missing[0], f"{missing[0]}=VALUE")
-            raise UserError(f"{missing[0]}: no value: give it one: {remedy}")
+            raise UserError(f"{missing[0]}: no value: set {remedy}")
         return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
 
 
 def explain(error: OmegaConfBaseException) -> str:
-    """One line on a setting that OmegaConf refused, with the allowed keys where it is the key that is unknown."""
+    """The error for a setting that OmegaConf refused, in one line, with the allowed keys if the key is unknown."""
     message = str(error).splitlines()[0]
     if "is not a ListConfig" in message:
         value = public(str(error.value))

@@ -1,4 +1,4 @@
-"""Settings that are paths: `~` in them is the user's home, as in a shell."""
+"""Settings that are paths, in which `~` is the user's home, as in a shell."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lpips_repro.errors import UserError
 
-# At the top of the repository; an installed wheel has them inside the package.
+# At the top of the repository, or inside the package of an installed wheel.
 _INSIDE = Path(__file__).parents[1] / "configs"
 CONFIGS = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[2] / "configs"
-# The last part of their names; mirrors, which can be addresses, expand `~` themselves.
+# The last parts of their names. Mirrors, which can be addresses, expand `~` elsewhere.
 PATHS = {
     *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),
     *("image", "images", "weights", "module", "distances", "out", "cnn"),
@@ -18,21 +18,21 @@ PATHS = {
 
 
 def at_home(path: str) -> str:
-    """A path whose `~` is expanded; UserError for the home of an unknown user."""
+    """The path with `~` expanded; UserError for the home of an unknown user."""
     if not path.startswith("~"):
         return path
     try:
         return str(Path(path).expanduser())
     except RuntimeError:
-        raise UserError(f"{path}: no such user: a folder of this name is ./{path}") from None
+        raise UserError(f"{path}: no such user: for a folder of this name write ./{path}") from None
 
 
-# For Hydra's own folders, which it makes before the settings are parsed.
+# For Hydra's folders, which it makes before settings are parsed.
 OmegaConf.register_new_resolver("home", at_home, replace=True)
 
 
 def expand_home(node: DictConfig | ListConfig) -> None:
-    """Replace `~` at the beginning of every path of the composed settings, in place."""
+    """Expand `~` in all paths of the composed settings, in place."""
     raw: Any = OmegaConf.to_container(node, resolve=False)
     for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw):
         if isinstance(value, dict) or (isinstance(value, list) and key in PATHS):

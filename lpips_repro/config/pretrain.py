@@ -1,4 +1,4 @@
-"""What the settings of every pretext task share, and `configs/pretrain.yaml`; others are next to the tasks' classes."""
+"""Common settings of pretext tasks, and `configs/pretrain.yaml`. Settings of one task are next to its class."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from lpips_repro.errors import UserError
 
 @dataclass
 class TaskConfig:
-    """What the settings of every pretext task have: base of the dataclass that is registered with its class.
+    """Common settings of pretext tasks: the base of the dataclass that is registered with a task's class.
 
     Attributes:
-        name: that its class is registered under.
-        size: side in pixels of the crops that photographs are stored as; side: of the part of one that is seen.
-        module: a Python file that registers it, or None for those that the package has.
+        name: the registered name of its class.
+        size: side of the stored crops of photographs in pixels; side: side of the part that a step sees.
+        module: a Python file that registers it, or None for tasks of this package.
     """
 
     name: str
@@ -31,7 +31,7 @@ class TaskConfig:
 
     def __post_init__(self):
         check_at_least("task.steps", self.steps, 1)
-        check_at_least("task.batch_size", self.batch_size, 2)  # batch normalisation takes two
+        check_at_least("task.batch_size", self.batch_size, 2)  # batch normalization needs two
         check_at_least("task.size", self.size, self.side)
         if not 0 < self.learning_rate < math.inf:
             raise UserError(f"task.learning_rate={self.learning_rate}: expected a positive number")
@@ -41,7 +41,7 @@ class TaskConfig:
 
 @dataclass
 class PretrainConfig:
-    """`configs/pretrain.yaml`; `task` as in `config.choices`."""
+    """The settings of `configs/pretrain.yaml`; `task` as in `config.choices`."""
 
     task: Any
     images: str | None

@@ -1,7 +1,7 @@
-"""Users, passwords and tokens of mirrors, kept out of everything that Hydra and a run write or print.
+"""Users, passwords and tokens of mirrors, which must not appear in anything that Hydra and a run write or print.
 
-The settings hold the public address of a mirror only. The whole one is in an environment variable, which the processes
-of a sweep inherit, and is looked up for the download.
+The settings have only the public address of a mirror. The whole address is in an environment variable, which the
+processes of a sweep inherit and the download reads.
 """
 
 import json
@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lpips_repro.config.addresses import SCHEME, public, public_mirror
 
-VARIABLE = "LPIPS_REPRO_MIRRORS"  # JSON: whole addresses by their public one
+VARIABLE = "LPIPS_REPRO_MIRRORS"  # JSON: whole addresses by public address
 
-# An address in an override: in quotes, or up to the end of its element. A comma does not end it if an @ follows.
+# An address in an override: in quotes, or to the end of the list element. A comma does not end it if an @ follows.
 ELEMENT = re.compile(
     rf"""(?P<quote>["'])(?P<quoted>{SCHEME}(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)"""
     rf"""|(?P<bare>{SCHEME}(?:\\.|[^,\]}}\\]|[,\]}}](?=[^,/]*@))*)""",
@@ -28,39 +28,39 @@ ELEMENT = re.compile(
 
 
 class HideSecrets(Callback):
-    """Hydra's callback for mirrors that stand in a file of `configs/`."""
+    """Hydra's callback for mirrors in files of `configs/`."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Before anything of a single run is written."""
+        """Hide secrets before a single run writes anything."""
         hide_settings(config)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Before anything of a sweep is written."""
+        """Hide secrets before a sweep writes anything."""
         hide_settings(config)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
-        """In a run of a sweep, which reads the files again, and which Hydra has written the settings of."""
-        logging.setLogRecordFactory(PublicRecord)  # it may be another process than the one that `cli.run` is called in
+        """Hide secrets in a run of a sweep, for which Hydra has read the files again and written the settings."""
+        logging.setLogRecordFactory(PublicRecord)  # a run may be another process than the sweep's
         if hide_settings(config) and config.hydra.output_subdir is not None:
             own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             OmegaConf.save(own, Path(config.hydra.runtime.output_dir, config.hydra.output_subdir, "config.yaml"))
 
 
 class PublicRecord(logging.LogRecord):
-    """A record of a log, with the public form of all addresses: Hydra logs all settings for debugging."""
+    """A log record with the public form of all addresses: at DEBUG, Hydra logs all settings."""
 
     def getMessage(self) -> str:
-        """The message, as handlers write it."""
+        """The message that handlers write."""
         return public(super().getMessage())
 
 
 def hide_arguments(arguments: Sequence[str]) -> list[str]:
-    """The words of a command with the public addresses of its mirrors; the whole ones are remembered."""
+    """The words of a command with public addresses of mirrors. The whole addresses are remembered."""
     return [ELEMENT.sub(_hide_element, word) if "mirrors" in word else word for word in arguments]
 
 
 def hide_settings(config: DictConfig) -> bool:
-    """Put public addresses in the place of a dataset's mirrors and remember the whole ones; whether there were any."""
+    """Replace a dataset's mirrors by public addresses and remember the whole ones; return whether any had secrets."""
     mirrors = OmegaConf.select(config, "data.mirrors")
     if not OmegaConf.is_list(mirrors):
         return False
@@ -86,9 +86,9 @@ def _hide_element(found: re.Match) -> str:
 
 
 def _hide(mirror: str) -> str:
-    """The public address of a mirror; the whole one is remembered."""
+    """The public address of a mirror. The whole address is remembered."""
     known = _known()
-    if mirror in known:  # hidden already, before Hydra
+    if mirror in known:  # already hidden, before Hydra
         return mirror
     hidden = public_mirror(mirror)
     if hidden != mirror:

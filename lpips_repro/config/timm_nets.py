@@ -1,4 +1,4 @@
-"""`net=timm/NAME`: each network of timm as a choice of the group `net`, without a YAML file."""
+"""`net=timm/NAME`: networks of timm as choices of the group `net`, without YAML files."""
 
 import re
 from collections.abc import Iterable
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from hydra.core.config_store import ConfigStore
 
 NAMED = re.compile(r"\btimm/([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)?)")
-# What the names of networks have that learned without labels, unless they were trained with labels afterwards.
+# Parts of names of networks that learned without labels, and of those then trained with labels.
 WITHOUT_LABELS = re.compile(r"mae|dino|mim|jepa|lvd|moco|simclr")
 WITH_LABELS = re.compile(r"ft_in|_ft\b")
 
 
 def register_timm_nets(words: Iterable[str]) -> None:
-    """Make every `timm/NAME` in the words of a command known to Hydra as a choice of `net`.
+    """Register each `timm/NAME` in a command's words as a choice of `net` for Hydra.
 
-    Its key in the settings, and in names of runs, is `timm-NAME`, with `-` in place of the point before timm's tag.
-    Whether it learned from labels is told from timm's name: `net.KEY.supervision` says otherwise.
+    Its key in the settings and in names of runs is `timm-NAME`, with `-` instead of the point before timm's tag. Its
+    supervision is derived from timm's name. `net.KEY.supervision` overrides it.
     """
     for name in dict.fromkeys(NAMED.findall(" ".join(words))):
         without = WITHOUT_LABELS.search(name) and not WITH_LABELS.search(name)

@@ -19,14 +19,14 @@ class Activation(enum.Enum):
 
 
 class ScratchInit(enum.Enum):
-    """How a network trained from scratch begins."""
+    """The initialization of a network that is trained from scratch."""
 
     torchvision = "torchvision"
     gaussian = "gaussian"
 
 
 class FeaturesDtype(enum.Enum):
-    """How lin features are stored."""
+    """The dtype of stored lin features."""
 
     float32 = "float32"
     float16 = "float16"
@@ -34,7 +34,7 @@ class FeaturesDtype(enum.Enum):
 
 @dataclass
 class TrainerConfig:
-    """The learning itself: see `configs/train.yaml`."""
+    """The settings of the training loop: see `configs/train.yaml`."""
 
     epochs: int
     decay_epochs: int
@@ -64,7 +64,7 @@ class TrainerConfig:
 
 @dataclass
 class TrainConfig:
-    """`configs/train.yaml`; `data` as in `config.choices`; one network, one variant."""
+    """The settings of `configs/train.yaml`, with one network and one variant; `data` as in `config.choices`."""
 
     data: Any
     net: dict[str, NetConfig]
@@ -84,4 +84,4 @@ class TrainConfig:
         check_at_least("bootstrap", self.bootstrap, 1)
         for key in ("net", "variant"):
             if len(getattr(self, key)) != 1:
-                raise UserError(f"{key}=[{','.join(getattr(self, key))}]: expected one: training is of one at a time")
+                raise UserError(f"{key}=[{','.join(getattr(self, key))}]: expected one value: a run trains one")

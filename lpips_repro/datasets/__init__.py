@@ -1,4 +1,4 @@
-"""Datasets, from archives and folders to packed splits; importing the package registers those of its folders."""
+"""Datasets, from archives and folders to packed splits. Importing the package registers the datasets of its folders."""
 
 import importlib
 import pkgutil

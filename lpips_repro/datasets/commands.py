@@ -1,4 +1,4 @@
-"""Fetching a dataset (`make data`) and checking what is on disk (`make data-verify`)."""
+"""Downloading a dataset (`make data`) and checking it on disk (`make data-verify`)."""
 
 import logging
 
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def fetch_dataset(composed: DictConfig) -> None:
-    """Fetch, check and pack what is missing of a dataset, and print what there is.
+    """Download, check and pack what is missing of a dataset, and print a table of its splits.
 
     Raises:
-        UserError: if it cannot be fetched.
+        UserError: if it cannot be downloaded.
     """
     cfg = parse(composed, DatasetConfig)
     dataset = dataset_of(cfg.data)
@@ -29,10 +29,10 @@ def phases_of(dataset: Dataset, splits: Splits) -> tuple[str, ...]:
 
 
 def verify_dataset(composed: DictConfig) -> None:
-    """Check what is on disk of a dataset and print a table of verdicts.
+    """Check a dataset on disk and print a table of verdicts.
 
     Raises:
-        UserError: if something is not as it should be, after the table.
+        UserError: after the table, if a verdict is bad.
     """
     cfg = parse(composed, DatasetConfig)
     dataset = dataset_of(cfg.data)
@@ -44,7 +44,7 @@ def verify_dataset(composed: DictConfig) -> None:
         if finding.warning:
             log.warning("%s", finding.warning)
     if bad := [finding.what for finding in findings if finding.is_bad]:
-        raise UserError(f"not as it should be: {', '.join(bad)}: see the verdicts above")
+        raise UserError(f"not good: {', '.join(bad)}: see the verdicts above")
     if not any(finding.is_there for finding in findings):
         command = "make data" if cfg.splits is Splits.all else f"make data SPLITS={cfg.splits.value}"
-        raise UserError(f"nothing of {dataset.title} is there to verify ({' and '.join(phases)}): run `{command}`")
+        raise UserError(f"no files of {dataset.title} to verify ({' and '.join(phases)}): run `{command}`")

@@ -1,4 +1,4 @@
-"""A split by its folder or its name, for those who have no settings: `find_split("mini/val/traditional", "2afc")`."""
+"""Finding a split by its folder or name, without settings: `find_split("mini/val/traditional", "2afc")`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from lpips_repro.parallel import is_importing_main
 
 
 def find_split(where: "str | Path | Split", kind: str) -> Split:
-    """The split that a path or a name stands for.
+    """The split at a path or of a name.
 
     Args:
-        where: a split; the folder of a packed split; the folder of a split in the BAPPS layout, as in
-            `ROOT/2afc/val/cnn`, which is packed into `data/packed` as by `DATA=folder`; or the dataset, phase and split
-            of a dataset in `configs/data`, as in "mini/val/cnn". Of the datasets, mini is made if it is missing, and
-            nothing is downloaded.
-        kind: of the split, "2afc" or "jnd", if a name or a folder may be either.
+        where: a split; the folder of a packed split; the folder of a split in the BAPPS layout, such as
+            `ROOT/2afc/val/cnn`, which is packed into `data/packed` as with `DATA=folder`; or dataset, phase and split
+            of a dataset in `configs/data`, such as "mini/val/cnn". Mini is made if it is missing. Nothing is
+            downloaded.
+        kind: kind of the split, "2afc" or "jnd", if the name or the folder does not tell.
 
     Raises:
-        UserError: if there is no such split, or something of it is at fault.
+        UserError: if there is no such split, or if it is damaged.
     """
     if isinstance(where, Split):
         return where
@@ -41,28 +41,28 @@ def find_split(where: "str | Path | Split", kind: str) -> Split:
 
 def _of_folder(folder: Path, kind: str) -> Split:
     """A split in the BAPPS layout, packed if it is not yet."""
-    if inside := sorted(path for one in IMAGE_FIELDS for path in folder.glob(f"{one}/*/*") if path.is_dir()):
-        raise UserError(f"{folder}: a dataset: choose one of its splits, as in {inside[0]}")
+    if splits := sorted(path for one in IMAGE_FIELDS for path in folder.glob(f"{one}/*/*") if path.is_dir()):
+        raise UserError(f"{folder}: a dataset: choose one of its splits, such as {splits[0]}")
     in_layout = folder.parent.name in PHASES and folder.parent.parent.name in IMAGE_FIELDS
     kind, phase = (folder.parent.parent.name, folder.parent.name) if in_layout else (kind, "val")
-    root = folder.parents[2] if in_layout else folder  # which tells packed splits apart
+    root = folder.parents[2] if in_layout else folder  # part of the packed split's path
     (packed,) = Folder(_settings("folder", str(root))).pack([read_split(folder, kind, phase)], workers=0)
     return packed
 
 
 def _of_dataset(name: str, kind: str) -> Split:
-    """A split of a dataset in `configs/data`, as in "mini/val/cnn"."""
+    """A split of a dataset in `configs/data`, such as "mini/val/cnn"."""
     dataset_name, _, rest = name.partition("/")
     phase, _, split = rest.partition("/")
     files = sorted((CONFIGS / "data").glob("*.yaml"))
     known = [file.stem for file in files if not OmegaConf.is_missing(OmegaConf.load(file), "root")]
     if dataset_name not in known or phase not in PHASES or not split:
         raise UserError(
-            f"{name}: no such folder, and not the name of a split: expected a name such as mini/val/cnn, of one of the"
+            f"{name}: neither a folder nor the name of a split: expected a name such as mini/val/cnn of one of the"
             f" datasets {', '.join(known)}"
         )
-    if is_importing_main():  # it would wait for the one that started it, which makes the dataset
-        raise UserError(f'{name}: processes make it: put the call below `if __name__ == "__main__":`')
+    if is_importing_main():  # it would wait for its parent, which makes the dataset
+        raise UserError(f'{name}: it is made in several processes: put the call under `if __name__ == "__main__":`')
     dataset = dataset_of(_settings(dataset_name))
     to_fetch = dataset.to_fetch([phase])
     splits = dataset.find([phase]) if to_fetch else dataset.prepare([phase])
@@ -73,7 +73,7 @@ def _of_dataset(name: str, kind: str) -> Split:
 
 
 def _settings(dataset: str, root: str | None = None) -> DataSettings:
-    """The settings in `configs/data`."""
+    """The settings of a dataset in `configs/data`."""
     data: Any = OmegaConf.load(CONFIGS / "data" / f"{dataset}.yaml")
     if root is not None:
         data.root = root

@@ -1,4 +1,4 @@
-"""A packed split: one decoded split of a dataset as memory-mapped arrays with a card beside them.
+"""A packed split: one decoded split of a dataset as memory-mapped arrays with a card.
 
 A folder holds one `.npy` file per field and `card.json`:
 
@@ -6,7 +6,7 @@ A folder holds one `.npy` file per field and `card.json`:
     JND    p0, p1        uint8 (N, H, W, 3)    same   float32 (N,), share answering "same"
 
 All images of a split have one size, which is on its card (older cards of this layout do not have it). A split is
-written whole or not at all: into a temporary folder next to it, renamed when complete.
+written whole or not at all: into a temporary folder next to it, which is renamed when complete.
 """
 
 import contextlib
@@ -30,19 +30,19 @@ LAYOUT_VERSION = 1
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
 PHASES = ("train", "val")
 VOTE_FIELD = {"2afc": "judge", "jnd": "same"}
-# What every card holds, besides the layout version.
+# Entries of every card, and the layout version.
 CARD_TYPES = {
     **dict.fromkeys(("kind", "phase", "split", "dataset", "resize", "observers", "digest"), str),
     "count": int,
 }
-# Folders that a killed process leaves next to packed splits. As narrow as can be: the user's own may be there too.
+# Names of folders that a killed process leaves next to packed splits, where the user may have other folders.
 LEFTOVER = re.compile(r"\.((2afc|jnd)-(train|val)-.+\.(partial|old)-\d+|\w+\.tar\.gz\.(spool|unpack))")
 
 _REMEDY = "move the folder {} elsewhere and run the command again to pack it again"
 
 
 class DamagedSplit(UserError):
-    """A packed split at fault; `why` leaves out the remedy, for a caller that knows which command packs it."""
+    """A damaged packed split; `why` is without the remedy, for callers that know which command packs it."""
 
     def __init__(self, why: str, remedy: str) -> None:
         super().__init__(why, remedy)
@@ -58,7 +58,7 @@ class PackedSplit(Split):
 
     Attributes:
         path: its folder.
-        card: what card.json holds; always kind, phase, split, dataset, resize, observers, count, digest, layout.
+        card: content of card.json: kind, phase, split, dataset, resize, observers, count, digest, layout and others.
         arrays: the memory-mapped fields by name.
     """
 
@@ -74,7 +74,7 @@ class PackedSplit(Split):
 
     @property
     def votes(self) -> np.ndarray:
-        """The judge (2AFC) or same (JND) shares, float32 (N,)."""
+        """The shares `judge` (2AFC) or `same` (JND), float32 (N,)."""
         return self.arrays[VOTE_FIELD[self.card["kind"]]]
 
     @property
@@ -84,11 +84,11 @@ class PackedSplit(Split):
         return height * width
 
     def read(self, items: range) -> list[np.ndarray]:
-        """The images of a batch by field, copied out of the memory map: see `Split`."""
+        """See `Split`: the images of each field, copied out of the memory map."""
         return [np.array(self.arrays[name][items.start : items.stop]) for name in IMAGE_FIELDS[self.card["kind"]]]
 
     def verify(self) -> None:
-        """Read every byte and compare with the digest on the card; raise UserError where they differ."""
+        """Compare all bytes with the digest on the card; raise DamagedSplit if they differ."""
         found = digest_fields(self.path, self.card["kind"])
         if found != self.card["digest"]:
             raise DamagedSplit(
@@ -98,16 +98,16 @@ class PackedSplit(Split):
 
 
 def digest_fields(folder: Path, kind: str) -> str:
-    """SHA-256 over the names, dtypes, shapes and bytes of the fields, in the order of their names.
+    """SHA-256 of the names, dtypes, shapes and bytes of the fields, in the order of their names.
 
-    The files are read in blocks and not through a memory map, so that this takes no memory however large they are.
+    The files are read in blocks, not through a memory map, so that large files take no memory.
     """
     sha = hashlib.sha256()
     for name in sorted((*IMAGE_FIELDS[kind], VOTE_FIELD[kind])):
         with (folder / f"{name}.npy").open("rb") as file:
             np.lib.format.read_magic(file)
             shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-            order = " by columns" * by_columns  # the same bytes are other images then
+            order = " by columns" * by_columns  # the same bytes in another order are other images
             sha.update(f"{name} {dtype.str} {shape}{order}\n".encode())
             while block := file.read(1 << 20):
                 sha.update(block)
@@ -116,10 +116,10 @@ def digest_fields(folder: Path, kind: str) -> str:
 
 @contextlib.contextmanager
 def partial_split(path: Path) -> Iterator[Path]:
-    """An empty temporary folder beside `path`, to be filled and given to `finish_split`; gone after the block.
+    """A context with an empty temporary folder next to `path`, to be filled and passed to `finish_split`.
 
     Raises:
-        UserError: where the disk is full, or something else cannot be written or read.
+        UserError: if the disk is full, or if something else cannot be written or read.
     """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -133,7 +133,7 @@ def partial_split(path: Path) -> Iterator[Path]:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an array as `np.save` does, which does not notice where the disk has no room for the last bytes."""
+    """Write an array in the format of `np.save`, which does not notice if the disk has no room for the last bytes."""
     array = np.ascontiguousarray(array)
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
@@ -141,27 +141,27 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def patch_bytes(size: int) -> int:
-    """What a square image of `size` pixels a side takes, in bytes."""
+    """The bytes of a square image with sides of `size` pixels."""
     return size**2 * 3
 
 
 def write_patches_header(file: BinaryIO, count: int, size: int) -> None:
-    """Write what stands before the images of a field, of `size` pixels a side, in its .npy file."""
+    """Write the header of the .npy file of `count` images with sides of `size` pixels."""
     shape = (count, size, size, 3)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit:
-    """Complete the card of a filled temporary folder, put it in place of `path`, and open it.
+    """Complete the card of a filled temporary folder, move the folder to `path`, and open it.
 
     Args:
-        partial: folder from `partial_split` holding one .npy file per field.
-        path: where the packed split goes; an older one there is replaced.
-        card: kind, phase, split, dataset, resize, observers and whatever else tells where the split comes from;
-            count, digest, layout and size are added here.
+        partial: folder from `partial_split` with one .npy file per field.
+        path: folder of the packed split; an older one is replaced.
+        card: kind, phase, split, dataset, resize, observers, and all else on the origin of the split; count, digest,
+            layout and size are added here.
 
     Raises:
-        UserError: for a kind that no protocol has, or arrays that are not the fields of this kind.
+        UserError: if the kind is unknown, or the arrays are not the fields of this kind.
     """
     check_choice(f"{path}: kind", card.get("kind"), IMAGE_FIELDS)
     arrays = _map_fields(partial, card["kind"])
@@ -170,7 +170,7 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
     card["size"] = [*_size_of(arrays, card["kind"])]
     (partial / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     _check(partial, card, arrays)
-    # Or a power cut could leave the new name on files that were never written.
+    # Without this, a power cut could leave the new name on files that were never written.
     for written in (*partial.iterdir(), partial):
         sync(written)
     if path.exists():
@@ -185,7 +185,7 @@ def finish_split(partial: Path, path: Path, card: dict[str, Any]) -> PackedSplit
 
 
 def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any]) -> PackedSplit:
-    """Write arrays that are in memory as a packed split; arguments as for `finish_split`."""
+    """Write arrays in memory as a packed split; arguments as for `finish_split`."""
     with partial_split(path) as partial:
         for name, array in arrays.items():
             write_array(partial / f"{name}.npy", array)
@@ -193,26 +193,24 @@ def write_split(path: Path, arrays: dict[str, np.ndarray], card: dict[str, Any])
 
 
 def open_split(path: Path, size: int | None = None) -> PackedSplit:
-    """Open a packed split and check layout version, fields, shapes and dtypes (not the digest: see `verify`).
+    """Open a packed split and check layout version, fields, shapes and dtypes, but not the digest (see `verify`).
 
     Args:
-        path: its folder; size: pixels a side of the images that the dataset says it has, if it says so.
+        path: its folder; size: side of its images in pixels, if the dataset has this setting.
     """
     card = read_card(path)
     if card is None:
-        raise DamagedSplit(
-            f"{path}: no packed split of layout {LAYOUT_VERSION} here", "run the command that packs it again"
-        )
+        raise DamagedSplit(f"{path}: no packed split of layout {LAYOUT_VERSION}", "run the command that packs it again")
     try:
         arrays = _map_fields(path, card["kind"])
-    except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
+    except Exception as error:  # NumPy's parser of the header can raise any exception
         raise DamagedSplit(f"{path}: {error}", _REMEDY.format(path)) from error
     _check(path, card, arrays, size)
     return PackedSplit(path, card, arrays)
 
 
 def read_card(path: Path) -> dict[str, Any] | None:
-    """The card of the packed split at `path`, or None where there is none of this layout version, or a damaged one."""
+    """The card of the packed split at `path`, or None if it is missing, damaged or of another layout version."""
     try:
         card = json.loads((path / "card.json").read_text())
     except (OSError, ValueError, RecursionError):
@@ -225,13 +223,13 @@ def read_card(path: Path) -> dict[str, Any] | None:
 
 
 def _map_fields(folder: Path, kind: str) -> dict[str, np.ndarray]:
-    # Not `np.load`, which reads other formats too.
+    # Not `np.load`, which also reads other formats.
     names = (*IMAGE_FIELDS[kind], VOTE_FIELD[kind])
     return {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r") for name in names}
 
 
 def _size_of(arrays: dict[str, np.ndarray], kind: str) -> tuple[int, ...]:
-    """Height and width of the images of the first field, with which `_check` compares the others."""
+    """Height and width of the images of the first field. `_check` compares the other fields."""
     return arrays[IMAGE_FIELDS[kind][0]].shape[1:3]
 
 

@@ -1,4 +1,4 @@
-"""From a dataset's settings to its splits."""
+"""The splits of a dataset from its settings."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def prepare(data: DataSettings, *phases: str) -> Sequence[Split]:
     """The splits of phases ("train", "val"): see `Dataset.prepare`.
 
     Raises:
-        UserError: as there, and if there is no such split.
+        UserError: as for `Dataset.prepare`, and if it returns no split.
     """
     splits = dataset_of(data).prepare(phases)
     if not splits:

@@ -1,6 +1,6 @@
-"""The datasets by name, and what can be done with each.
+"""The registry of datasets, and their base class.
 
-A dataset is a class with a dataclass of its settings, and a file in `configs/data/`:
+A dataset is a class, a dataclass of its settings, and a file in `configs/data/`:
 
     @dataclass
     class StudySettings(DataSettings):
@@ -12,9 +12,9 @@ A dataset is a class with a dataclass of its settings, and a file in `configs/da
         def prepare(self, phases):
             ...                     # packed splits, made if they are missing: see `packed.write_split`
 
-`configs/data/study.yaml` then has `name: study`, `root`, `observers` and `size`. A class in a file outside this package
-is named there by `module: FILE.py`, and a YAML file outside `configs/`, as FOLDER/data/study.yaml, is found with
-`hydra.searchpath=[file:///FOLDER]`.
+`configs/data/study.yaml` then has `name: study`, `root`, `observers` and `size`. If the class is in a file outside this
+package, the YAML file names it by `module: FILE.py`. A YAML file outside `configs/`, such as FOLDER/data/study.yaml, is
+found with `hydra.searchpath=[file:///FOLDER]`.
 """
 
 from abc import ABC, abstractmethod
@@ -30,12 +30,12 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, check_new
 from lpips_repro.parallel import available_cores
 
-# By default: each takes some 50 MB and what it is working on.
+# The default limit. Each worker takes about 50 MB and its data.
 MOST_WORKERS = 8
 
 
 class Finding(NamedTuple):
-    """A line of the table of `make data-verify` (the first five), and what becomes of it."""
+    """A line of the table of `make data-verify` (the first five fields), and its consequences."""
 
     what: str
     amount: str  # count of examples, or an archive's size
@@ -44,16 +44,16 @@ class Finding(NamedTuple):
     verdict: str
     is_there: bool = True
     is_bad: bool = False
-    # No errors: published are rounded sizes, and digests that were taken of others' result files.
+    # Not errors, since published sizes are rounded, and digests come from others' result files.
     warning: str | None = None
 
 
 class Dataset(ABC):
-    """A dataset on this computer, and what can be done with it: base of the registered classes.
+    """The base class of registered datasets.
 
     Attributes:
-        settings: an object of the dataclass that is registered with the class.
-        title: what messages call it.
+        settings: an instance of the dataclass that is registered with the class.
+        title: its name in messages.
     """
 
     title: str = ""
@@ -64,41 +64,41 @@ class Dataset(ABC):
 
     @property
     def size(self) -> int | None:
-        """Pixels a side of the images that its splits hold: the setting `size`; None if it has none."""
+        """The side of its images in pixels: the setting `size`, or None without this setting."""
         return getattr(self.settings, "size", None)
 
     @property
     def has_paper_figures(self) -> bool:
-        """Whether the paper's figures are figures on these data."""
+        """Whether the paper's figures are on these data."""
         return False
 
     @property
     def workers(self) -> int:
-        """How many processes decode or make images."""
+        """The number of processes that decode or make images."""
         return self.settings.workers or min(available_cores(), MOST_WORKERS)
 
     def phases(self) -> tuple[str, ...]:
-        """The phases that there are: "train" and "val", or one of them."""
+        """The phases of the dataset: "train" and "val", or one of them."""
         return PHASES
 
     @abstractmethod
     def prepare(self, phases: Sequence[str]) -> Sequence[Split]:
-        """The splits of phases, 2AFC first in each; whatever is missing or has changed is made.
+        """The splits of phases, 2AFC first in each. Splits that are missing or have changed are made.
 
         Raises:
-            UserError: if the dataset is not there, a file of it is at fault, or it has no such splits.
+            UserError: if the dataset is missing, if a file of it is wrong, or if it has no such splits.
         """
 
     def find(self, phases: Sequence[str]) -> list[PackedSplit]:
-        """The packed splits of phases to be looked at; nothing is downloaded."""
+        """The packed splits of phases. Nothing is downloaded."""
         return cast(list[PackedSplit], self.prepare(phases))
 
     def to_fetch(self, phases: Sequence[str]) -> list[str]:
-        """The splits that `prepare` would download, as in `2afc/val/cnn`."""
+        """The splits that `prepare` would download, such as `2afc/val/cnn`."""
         return []
 
     def describe(self, phases: Sequence[str]) -> str:
-        """What there is of the dataset, for the terminal, after `prepare`."""
+        """A table of the splits, as text, after `prepare`."""
         rows = []
         for split in cast(list[PackedSplit], self.prepare(phases)):
             card = split.card
@@ -112,15 +112,15 @@ class Dataset(ABC):
         return tabulate(rows, headers=headers, tablefmt="simple")
 
     def verify(self, phases: Sequence[str]) -> Iterator[Finding]:
-        """Compare what is on disk with what is published of the dataset; UserError if nothing is."""
-        raise UserError(f"data-verify with data={self.settings.name}: only bapps has published counts: use DATA=bapps")
+        """Compare the dataset on disk with published figures; UserError if there are none."""
+        raise UserError(f"data-verify with data={self.settings.name}: it has no published counts: use DATA=bapps")
 
 
 DATASETS: dict[str, type[Dataset]] = {}
 
 
 def register_dataset(name: str, settings: type[DataSettings]) -> Callable[[type[Dataset]], type[Dataset]]:
-    """Register a class and the dataclass of its settings; UserError if the name is taken."""
+    """Return a decorator that registers a class with its dataclass of settings; UserError if the name is taken."""
 
     def register(dataset: type[Dataset]) -> type[Dataset]:
         check_new("dataset", name, DATASETS)

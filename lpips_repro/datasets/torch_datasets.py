@@ -1,17 +1,17 @@
-"""Packed splits as torch datasets: bytes in a memory map until they are asked for, then floats.
+"""Packed splits as torch datasets: bytes in a memory map, converted to floats when they are read.
 
     from torch.utils.data import DataLoader
     from lpips_repro.datasets.torch_datasets import BAPPS2AFC
 
     dataset = BAPPS2AFC("data/packed/bapps/pil_bilinear/2afc-val-cnn")
-    dataset.card                    # count, digest, size, resize, observers and where the split comes from
+    dataset.card                    # count, digest, size, resize, observers and the origin of the split
     dataset[3]["ref"]               # float32 (3, 64, 64) in [0, 1]; dataset[:8]["ref"]: (8, 3, 64, 64)
     for batch in DataLoader(dataset, batch_size=50, shuffle=True):
         batch["ref"]                # float32 (50, 3, 64, 64) in [0, 1], channels last in memory; p0 and p1 alike
         batch["judge"]              # float32 (50,), shares
 
-No `collate_fn` is needed; `Subset`, `ConcatDataset` and worker processes work as with any dataset. But a loader without
-workers is the fastest, as there is nothing to decode.
+No `collate_fn` is needed. `Subset`, `ConcatDataset` and worker processes work as with any dataset. A loader without
+workers is the fastest, since nothing is decoded.
 """
 
 import re
@@ -31,16 +31,16 @@ from lpips_repro.errors import UserError
 
 
 class _PackedDataset(Dataset):
-    """A map-style dataset over one packed split.
+    """A map-style dataset of one packed split.
 
     Args:
-        path: folder of the packed split.
+        path: the folder of the packed split.
 
     Attributes:
-        card: the split's card: count, digest, size (H, W), resize, observers and where it comes from.
+        card: the split's card: count, digest, size (H, W), resize, observers and its origin.
 
     Raises:
-        UserError: where there is no packed split (the message names the command that makes it) or one of another kind.
+        UserError: if there is no packed split (the message names the command that makes it) or it has another kind.
     """
 
     kind: str
@@ -61,17 +61,17 @@ class _PackedDataset(Dataset):
         return self.card["count"]
 
     def __getitem__(self, index: int | slice | list[int]) -> dict[str, Tensor]:
-        """One example, or several as a batch: images as float32 (..., 3, H, W) in [0, 1] and the votes' shares."""
+        """One example, or a batch: images as float32 (..., 3, H, W) in [0, 1], and shares as float32 (...,)."""
         return _Example(_as_floats(self._arrays, index))
 
     def __getitems__(self, indices: list[int]) -> Sequence[dict[str, Tensor]]:
-        """What DataLoader asks for: a batch's examples, read field by field, which is many times faster."""
+        """The examples of a batch for DataLoader, read field by field, which is many times faster."""
         rows = [int(index) for index in indices]
         if type(self).__getitem__ is not _PackedDataset.__getitem__:  # a subclass changes the examples
             return [self[row] for row in rows]
         return _Examples(self, rows)
 
-    # Another process opens the files itself: a memory map would be pickled whole.
+    # Another process opens the files again: a memory map would be pickled with its content.
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_arrays"}
 
@@ -84,19 +84,19 @@ class _PackedDataset(Dataset):
 
 
 class BAPPS2AFC(_PackedDataset):
-    """Triplets: `ref`, `p0`, `p1`, and `judge`, the share of judges who chose p1."""
+    """Triplets: `ref`, `p0` and `p1`, and `judge`, the share of judges who chose p1."""
 
     kind = "2afc"
 
 
 class BAPPSJND(_PackedDataset):
-    """Pairs: `p0`, `p1`, and `same`, the share of judges who answered "same"."""
+    """Pairs: `p0` and `p1`, and `same`, the share of judges who answered "same"."""
 
     kind = "jnd"
 
 
 def _remedy(path: Path) -> str:
-    """The command that makes the split that belongs at `path`, as far as its place tells which that is."""
+    """The command that makes the split at `path`, as far as the path tells."""
     phase = re.match(r"(?:2afc|jnd)-(train|val)-", path.name)
     splits = f" SPLITS={phase[1]}" if phase else ""
     form = re.fullmatch(rf"({'|'.join(Resize.__members__)})(?:-(\d+))?", path.parent.name)
@@ -108,10 +108,10 @@ def _remedy(path: Path) -> str:
 
 
 def _as_floats(arrays: Mapping[str, np.ndarray], rows: int | slice | list[int]) -> dict[str, Tensor]:
-    """Rows of images (N, H, W, 3) as float32 (..., 3, H, W) in [0, 1]; votes as they are.
+    """Rows of images (N, H, W, 3) as float32 (..., 3, H, W) in [0, 1]; rows of votes unchanged.
 
-    The images are parts of one array: the system maps one large block much faster than several. And NumPy divides in
-    this thread alone: beside busy processes, torch's threads wait for each other many times longer than they work.
+    All fields are parts of one array, since the system maps one large block much faster than several. NumPy divides in
+    this thread: next to busy processes, torch's threads would wait for each other many times longer than they work.
     """
     fields = {name: array[rows] for name, array in arrays.items()}
     images = {name: array for name, array in fields.items() if array.dtype == np.uint8}
@@ -123,11 +123,11 @@ def _as_floats(arrays: Mapping[str, np.ndarray], rows: int | slice | list[int]) 
 
 
 class _Example(dict):
-    """Fields as floats; a type of its own so that default_collate leaves what to do with them to `_collate`."""
+    """An example of floats. Its own type makes default_collate call `_collate`."""
 
 
 class _Examples(Sequence):
-    """Rows of a dataset, unread; a sequence for those who bring their own `collate_fn`."""
+    """Rows of a dataset that are not read yet; a sequence, for a user's own `collate_fn`."""
 
     def __init__(self, dataset: _PackedDataset, rows: list[int]):
         self.dataset, self.rows = dataset, rows
@@ -145,5 +145,5 @@ def _collate(examples: Sequence[_Example], *, collate_fn_map: dict | None = None
     return _as_floats(examples.dataset._arrays, examples.rows)
 
 
-# The way that default_collate documents for types of one's own.
+# The documented way to extend default_collate to new types.
 default_collate_fn_map[_Example] = _collate

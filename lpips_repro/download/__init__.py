@@ -1,1 +1,1 @@
-"""Downloads of archives, resumed over several mirrors."""
+"""Resumable downloads of archives from several mirrors."""

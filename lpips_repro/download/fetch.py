@@ -1,10 +1,9 @@
-"""Fetching an archive from its mirrors, resumably.
+"""Resumable download of an archive from its mirrors.
 
-A mirror is asked for the bytes that are still missing (Range), on condition that its file is still the one begun
-(If-Range). What comes is on disk at once (see partial_download.py), so that nothing of it is lost after a kill -9
-either. Where a mirror sends the file from its beginning all the same, what is kept stays until that has brought more.
-What cannot be the archive (no gzip file, or far too small or large) is not taken from any mirror: the next one is
-asked.
+A request asks for the missing bytes (Range), on condition that the mirror's file is still the same (If-Range). Received
+bytes are written to disk at once (see partial_download.py), so that they survive a kill -9. If a mirror sends the file
+from its beginning instead, the kept bytes stay until the new ones are more. A file that cannot be the archive (not
+gzip, or far too small or large) is refused, and the next mirror is tried.
 """
 
 import itertools
@@ -41,32 +40,32 @@ def fetch_archive(
     attempts: int = 6,
     backoff: float = 1.0,
 ) -> Path:
-    """The archive as a file here: the one in `folder`, one of a local mirror, or downloaded into `folder`.
+    """The file of an archive: in `folder`, in a local mirror, or downloaded into `folder`.
 
-    One process at a time may use `folder`. What an earlier call left there is resumed.
+    Only one process at a time may use `folder`. The download of an earlier call is resumed.
 
     Args:
-        name: file name, such as "jnd.tar.gz".
-        mirrors: in order of preference, see `mirrors.py`. The file of a local mirror is used where it is, and before
-            any is downloaded.
-        folder: where downloads go.
-        needed_bytes: the size published, rounded: the disk space to begin with, unless a larger length is announced;
-            a mirror's file of less than half or more than twice of it is refused. 0: not known.
-        timeout: seconds without an answer or a byte after which an attempt has failed.
-        attempts: how many attempts in a row may bring no new bytes before the next mirror's turn.
-        backoff: seconds before the second of them; doubles with each.
+        name: file name of the archive, such as "jnd.tar.gz".
+        mirrors: mirrors in order of preference: see `mirrors.py`. Files of local mirrors are used in place, before any
+            download.
+        folder: the folder of downloads.
+        needed_bytes: the published size, rounded; 0: not known. So much disk space is required, or more if a mirror
+            announces a larger length. Files smaller than half or larger than twice of it are refused.
+        timeout: seconds without an answer or a byte after which an attempt fails.
+        attempts: attempts in a row without new bytes after which the next mirror is tried.
+        backoff: seconds before the second attempt; they double with each attempt.
 
     Raises:
-        UserError: where no mirror gave the file (with what each said), or the disk is full. What came is kept.
+        UserError: if no mirror has the file (with the answer of each), or if the disk is full. Received bytes are kept.
     """
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise ValueError(f"name={name!r}: expected a file name without a folder")
     target, part_file = folder / name, folder / f"{name}.part"
     if target.is_file():
-        log.info("%s: complete already", target)
+        log.info("%s: already complete", target)
         return target
     answers = []
-    # Stable: else in their order.
+    # Local mirrors first. The sort is stable.
     for mirror in sorted(whole_mirrors(mirrors), key=lambda mirror: local_folder(mirror) is None):
         if (local := local_folder(mirror)) is not None:
             file = local / name
@@ -85,15 +84,15 @@ def fetch_archive(
                 log.info("%s: complete, %d bytes", target, target.stat().st_size)
                 return target
         answers.append(f"{public(url)}: {answer}")
-    said = "; ".join(answers or ["there is none in data.mirrors"])
+    said = "; ".join(answers or ["data.mirrors is empty"])
     raise UserError(
-        f"{name}: no mirror gave it: {said}; {PartialDownload(part_file, needed_bytes).told()}:"
+        f"{name}: not available from any mirror: {said}; {PartialDownload(part_file, needed_bytes).told()}:"
         f' add a mirror with ARGS="data.mirrors=[URL,...]" or put the file into {folder}'
     )
 
 
 def _refusal(file: Path, part: PartialDownload) -> str | None:
-    """Why the file of a local mirror cannot be used, or None."""
+    """The reason why the file of a local mirror cannot be used, or None."""
     try:
         if not file.is_file():
             return "no such file"
@@ -109,40 +108,40 @@ def _refusal(file: Path, part: PartialDownload) -> str | None:
 
 
 def _download(url: str, part: PartialDownload, timeout: float, attempts: int, backoff: float) -> str | None:
-    """Complete `part` from one mirror; returns None, or what the mirror said last where that failed."""
+    """Complete `part` from one mirror; return None, or the mirror's last answer if it failed."""
     failures = 0
     from_start = False
     while True:
         (size, card), restarts = part.begun, part.restarts
         if size and size == card["total"]:
             return None
-        if lack := _lack_of_space(part, part.published):
-            raise UserError(lack)
+        if no_space := _lack_of_space(part, part.published):
+            raise UserError(no_space)
         try:
             _attempt(url, part, timeout, from_start)
             return None
         except Failed as error:
             failed = error
         except (OSError, urllib3.exceptions.HTTPError) as error:
-            # ValueError: an address that cannot be requested at all.
+            # ValueError: the address cannot be requested at all.
             failed = Failed(reason(error, timeout), again=not isinstance(error, ValueError))
         said = without_secrets(str(failed), url)
         if part.restarts == restarts:
             failures = 0 if part.begun[0] > size else failures + 1
         from_start = failed.from_start or (from_start and (part.restarts, part.begun[0]) == (restarts, size))
-        # Restarts are never forgotten: a mirror that starts over each time must not go on for ever.
+        # All restarts count, so that a mirror that always starts over does not run forever.
         spent = failures + part.restarts
         kept, _ = part.kept
         if not failed.again or spent >= attempts:
-            log.warning("%s: %s; %d bytes are kept, this mirror is given up", public(url), said, kept)
+            log.warning("%s: %s; %d bytes are kept; no more attempts with this mirror", public(url), said, kept)
             return said
         pause = min(max(failed.pause, backoff * 2 ** max(spent - 1, 0)), LONGEST_PAUSE)
-        log.warning("%s: %s; %d bytes are kept, next attempt in %.1f s", public(url), said, kept, pause)
+        log.warning("%s: %s; %d bytes are kept; next attempt in %.1f s", public(url), said, kept, pause)
         time.sleep(pause)
 
 
 def _lack_of_space(part: PartialDownload, total: int) -> str | None:
-    """What to say where the disk has no room for the rest of a file of `total` bytes, else None."""
+    """The error if the disk has no room for the rest of a file of `total` bytes, else None."""
     folder, needed = part.path.parent, part.room(total, from_start=False)
     free = shutil.disk_usage(folder).free
     if free >= needed:
@@ -154,11 +153,11 @@ def _lack_of_space(part: PartialDownload, total: int) -> str | None:
 
 
 def _attempt(url: str, part: PartialDownload, timeout: float, from_start: bool) -> None:
-    """Request what is missing of `part` once and write what comes; returns when the file is complete."""
+    """Request the missing bytes of `part` once and write them. It returns if the file is complete, or raises."""
     size, card = (0, {}) if from_start else part.begun
-    headers = {"Accept-Encoding": "identity"}  # lengths and ranges are then those of the file
+    headers = {"Accept-Encoding": "identity"}  # so that lengths and ranges are those of the file
     if not from_start:
-        headers["Range"] = f"bytes={size}-"  # from 0 too: the answer to it names the file's length twice
+        headers["Range"] = f"bytes={size}-"  # also from 0: the answer then has the file's length twice
     if size and card["address"] == public(url) and (card["etag"] or card["modified"]):
         headers["If-Range"] = card["etag"] or card["modified"]
     with open_address(url, headers, timeout) as response:
@@ -167,15 +166,15 @@ def _attempt(url: str, part: PartialDownload, timeout: float, from_start: bool) 
         if start == total and start:
             check_size(total, part)
             return
-        # Not read(), which loses what it has of a chunk when the connection breaks; and as sent: servers that take a
-        # .gz for an encoding of its content would have it decoded.
+        # Not read(), which loses a partial chunk if the connection breaks. Not decoded: some servers call a .gz file an
+        # encoding of its content.
         chunks = iter(lambda: response.raw.read1(CHUNK, decode_content=False), b"")
         if not start:
             chunks = itertools.chain([take_head(chunks, response, total, part)], chunks)
         if not start and part.kept[0]:
             _start_over(url, part, total)
-        elif lack := _lack_of_space(part, max(part.published, total or 0)):
-            raise Failed(lack, again=False)  # what one mirror announces does not stop the others
+        elif no_space := _lack_of_space(part, max(part.published, total or 0)):
+            raise Failed(no_space, again=False)  # another mirror may announce less
         file = part.open(start, new)
         bar = Progress(total=total, initial=start, desc=part.path.stem, unit="B", unit_scale=True)
         with file, bar:
@@ -183,25 +182,23 @@ def _attempt(url: str, part: PartialDownload, timeout: float, from_start: bool) 
                 end = file.tell() + len(chunk)
                 if total is not None and end > total:
                     raise Failed(f"sent more than the {total} bytes announced")
-                if end > part.most:  # without a length it might never end
+                if end > part.most:  # without a length it may never end
                     check_size(end, part)
                 part.write(file, chunk)
                 bar.update(len(chunk))
             if total is not None and file.tell() < total:
                 raise Failed(f"ended at {file.tell()} of {total} bytes")
-            check_size(file.tell(), part)  # where none was announced
+            check_size(file.tell(), part)  # if no length was announced
 
 
 def _start_over(url: str, part: PartialDownload, total: int | None) -> None:
-    """Say that a mirror sends the file from its beginning; raises where there is no room for that."""
+    """Warn that a mirror sends the file from its beginning; raise Failed if there is no room for it."""
     kept, _ = part.kept
     free = shutil.disk_usage(part.path.parent).free
-    if free < part.room(
-        max(part.published, total or 0), from_start=True
-    ):  # the next mirror may go on from what is kept
+    if free < part.room(max(part.published, total or 0), from_start=True):  # another mirror may resume the kept bytes
         raise Failed(
-            f"sends the file from its beginning, for which there is no room beside the {kept} bytes kept"
+            f"sends the file from its beginning, for which there is no room next to the {kept} bytes kept"
             f" ({free / 1e9:.2f} GB free)",
             again=False,
         )
-    log.warning("%s: the file comes from its beginning: starting over beside the %d bytes kept", public(url), kept)
+    log.warning("%s: sends the file from its beginning: starting over; %d bytes are still kept", public(url), kept)

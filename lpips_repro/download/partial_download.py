@@ -1,11 +1,11 @@
-"""What there is of a file that is being fetched: no kill and no mirror that fails makes it less.
+"""The part of a file that was downloaded. Neither a kill nor a failing mirror makes it smaller.
 
     NAME.part        its bytes so far
-    NAME.part.json   the card, of which file they are: address, total (length), etag, modified
-    NAME.part.new    what has come of it once more from its beginning, until that is more than NAME.part holds
+    NAME.part.json   the card, which identifies the file: address, total (length), etag, modified
+    NAME.part.new    its bytes from a new start, until they are more than in NAME.part
 
-The card is written after the file it stands beside is begun, so that it never speaks of another file's bytes. Where
-NAME.part.new takes the place of NAME.part, the card says so ("moving") before and until it has.
+The card is written after its file is begun, so that it never describes bytes of another file. While NAME.part.new
+replaces NAME.part, the card has the entry "moving".
 """
 
 import contextlib
@@ -20,25 +20,25 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
 Card = dict[str, Any]
-GZIP = b"\x1f\x8b\x08"  # how every gzip file begins
+GZIP = b"\x1f\x8b\x08"  # the first bytes of a gzip file
 
 
 class PartialDownload:
-    """A file that is being fetched, by one process at a time; within `with` it can be written.
+    """A file that one process downloads. It can be written inside a `with` block.
 
     Attributes:
         path: NAME.part.
-        published: the file's size as published, rounded; 0: not known.
-        least, most: a file of fewer or more bytes cannot be the one published.
-        restarts: how often the file was begun again although some of it was kept.
+        published: the published size, rounded; 0: not known.
+        least, most: bounds of the size of the published file.
+        restarts: number of downloads from the beginning although bytes were kept.
     """
 
     def __init__(self, path: Path, published: int = 0) -> None:
         self.path, self.restarts = path, 0
         self.published = published
-        self.least, self.most = published // 2, 2 * published or math.inf  # published in unknown units, too
+        self.least, self.most = published // 2, 2 * published or math.inf  # the published unit is unknown
         self._new, self._card_file = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.json")
-        self._new_card: Card | None = None  # not None: the next bytes belong into NAME.part.new
+        self._new_card: Card | None = None  # not None: the next bytes go to NAME.part.new
         self._to_beat = 0
 
     def __enter__(self) -> Self:
@@ -53,34 +53,34 @@ class PartialDownload:
 
     @property
     def kept(self) -> tuple[int, Card]:
-        """How many bytes are kept that can be resumed, and their card; (0, {}) where there are none."""
+        """The number of kept bytes that can be resumed, and their card; (0, {}) if there are none."""
         card = self._read_card()
         moving = "moving" in card and self._new.exists()
         return self._resumable(self._new if moving else self.path, card)
 
     @property
     def begun(self) -> tuple[int, Card]:
-        """As `kept`, of what the next request goes on with: of NAME.part.new where there is one."""
+        """As `kept`, for the file that the next request continues: NAME.part.new if there is one."""
         return self.kept if self._new_card is None else self._resumable(self._new, self._new_card)
 
     def told(self) -> str:
-        """What is kept, for an error message."""
+        """The kept bytes, as text for an error message."""
         size, _ = self.kept
         if not size:
-            return "nothing came that the next run could resume"
-        return f"the {size} bytes that came are kept in {self.path}, and the next run resumes there"
+            return "no bytes were received that the next run can resume"
+        return f"{size} bytes are kept in {self.path}, and the next run resumes there"
 
     def room(self, total: int, *, from_start: bool) -> int:
-        """The free disk space that a file of `total` bytes still needs; more if it comes from its beginning."""
+        """The disk space that a file of `total` bytes still needs, which is more from its beginning."""
         if not from_start and self._new_card is None:
             return total - _size(self.path)
         kept, _ = self.kept
-        # Both until the new one is the longer, then it alone.
+        # Both files until the new one is longer, then only the new one.
         return max(kept, total - kept) - _size(self._new)
 
     def open(self, start: int, card: Card) -> BinaryIO:
-        """The file to write to from byte `start`: the size that is begun, or 0 to begin again."""
-        # Unbuffered: a byte counts as fetched only when it is in the file.
+        """The file to write to from byte `start`: the size of `begun`, or 0 to start over."""
+        # Unbuffered: a byte counts as downloaded only when it is in the file.
         with self._writing():
             kept, _ = self.kept
             if kept and not start:
@@ -95,17 +95,17 @@ class PartialDownload:
             return file
 
     def write(self, file: BinaryIO, chunk: bytes) -> None:
-        """Write to what `open` returned."""
+        """Write a chunk to the file that `open` returned."""
         rest = memoryview(chunk)
         with self._writing():
             while rest:
                 rest = rest[file.write(rest) :]
-            # One of unknown length could not be resumed: it is no better than what is kept before it is complete.
+            # A file of unknown length cannot be resumed, so that it replaces kept bytes only when it is complete.
             if self._new_card is not None and self._new_card["total"] is not None and file.tell() > self._to_beat:
                 self._take_place(self._new_card)
 
     def finish(self, target: Path) -> None:
-        """Make the file, which is complete, the target."""
+        """Move the complete file to `target`."""
         with self._writing():
             if self._new_card is not None:
                 self._take_place(self._new_card)
@@ -115,11 +115,11 @@ class PartialDownload:
             self._card_file.unlink(missing_ok=True)
 
     def _take_place(self, card: Card) -> None:
-        self._write_card({**card, "moving": True})  # from here on NAME.part.new is what counts
+        self._write_card({**card, "moving": True})  # from now on NAME.part.new counts
         self._settle()
 
     def _settle(self) -> None:
-        """Complete a change of place, be it that of a killed run; any other NAME.part.new has less than is kept."""
+        """Complete a replacement, also of a killed run; remove any other NAME.part.new, which has fewer bytes."""
         card = self._read_card()
         if card.pop("moving", False):
             if self._new.exists():
@@ -129,7 +129,7 @@ class PartialDownload:
         self._new_card = None
 
     def _resumable(self, file: Path, card: Card) -> tuple[int, Card]:
-        """`kept` of a file; what an error page left of itself is none of the archive's."""
+        """As `kept`, for one file. Bytes of an error page do not count."""
         if {"address", "total", "etag", "modified"} <= card.keys() and isinstance(card["total"], int):
             size = _size(file)
             if self.least <= card["total"] <= self.most and size <= card["total"] and _begins_as_gzip(file):

@@ -1,4 +1,4 @@
-"""Following the redirects of a mirror: each is checked before its address is asked."""
+"""Following the redirects of a mirror. Each is checked before its address is requested."""
 
 import contextlib
 import ipaddress
@@ -15,22 +15,22 @@ from lpips_repro.download.http_responses import Failed
 log = logging.getLogger(__name__)
 
 MOST_REDIRECTS = 10
-# IPv6 addresses whose last 32 bits are an IPv4 address: mapped, compatible, and behind NAT64.
+# IPv6 addresses whose last 32 bits are an IPv4 address: mapped, compatible and NAT64.
 HOLD_IPV4 = [ipaddress.ip_network(network) for network in ("::ffff:0:0/96", "::/96", "64:ff9b::/96")]
 
 
 @contextlib.contextmanager
 def open_address(url: str, headers: dict[str, str], timeout: float) -> Iterator[requests.Response]:
-    """The answer to a request, behind the redirects that lead to it; its body is not read yet.
+    """A context with the response to a request after all redirects. Its body is not read yet.
 
-    User and password of an address go to its own host only. No redirect leads from https to http, nor from a public
-    address to one that only this computer or its network reaches.
+    User and password of an address are sent only to its own host. Redirects from https to http, and from public
+    addresses to private ones, are refused.
 
     Raises:
-        Failed: for a redirect that is refused, or more than `MOST_REDIRECTS` of them.
+        Failed: if a redirect is refused, or if there are more than `MOST_REDIRECTS`.
         OSError, urllib3's HTTPError: as `requests.get`.
     """
-    logging.getLogger("urllib3").setLevel(logging.INFO)  # it logs whole addresses for debugging
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it logs whole addresses
     asked = url
     with requests.Session() as session:
         for _ in range(MOST_REDIRECTS + 1):
@@ -47,11 +47,11 @@ def open_address(url: str, headers: dict[str, str], timeout: float) -> Iterator[
 
 
 def _checked_target(session: requests.Session, url: str, target: str) -> str:
-    """The whole address that a redirect leads to; raises Failed if it is refused."""
+    """The whole address of a redirect; raises Failed if it is refused."""
     try:
         new = urljoin(url, target)
     except ValueError:
-        raise Failed("redirects to no address on the web: refused", again=False) from None
+        raise Failed("redirects to an invalid address: refused", again=False) from None
     why = _why_refused(url, new)
     if why:
         raise Failed(f"redirects to {public(new)}: refused: {why}", again=False)
@@ -70,7 +70,7 @@ def _why_refused(url: str, new: str) -> str | None:
     except ValueError:
         host = None
     if not host or address.scheme not in ("http", "https"):
-        return "no address on the web"
+        return "not an address on the web"
     if (old_address.scheme, address.scheme) == ("https", "http"):
         return "from https to http"
     if any(map(_is_private, _resolve(host))) and not _reaches_private_only(old_address.hostname or ""):
@@ -84,7 +84,7 @@ def _reaches_private_only(host: str | None) -> bool:
 
 
 def _resolve(host: str | None) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The addresses of a host; none if it has none here: then only a proxy can reach it."""
+    """The addresses of a host; none if only a proxy can resolve it."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -93,7 +93,7 @@ def _resolve(host: str | None) -> set[ipaddress.IPv4Address | ipaddress.IPv6Addr
 
 
 def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether it is loopback, link-local, private or anything else that is not on the public internet."""
+    """Whether an address is loopback, link-local, private or otherwise not on the public internet."""
     if address.version == 6:
         if any(address in network for network in HOLD_IPV4):
             address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

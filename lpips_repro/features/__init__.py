@@ -1,1 +1,1 @@
-"""Stored channel means: what the lin weights are applied to, computed once for all epochs."""
+"""Stored channel means, which lin weights are applied to, computed once for all epochs."""

@@ -1,6 +1,6 @@
-"""What stored features are known by: all that they depend on, whose digest names their folder, and their card.
+"""The identity of stored features, whose digest is in the name of their folder, and their card.
 
-The card is that identity, and the SHA-256 of each file.
+The card has the identity and the SHA-256 of each file.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def identity_of(
     backbone: str, weights: str, version: str, split: Split, dtype: str, device: torch.device, noise: bool
 ) -> dict[str, Any]:
-    """All that the values depend on; arguments as for `stored_features`, and the digest of the weights."""
+    """Everything that the values depend on; arguments as for `stored_features`; weights: their digest."""
     spec = BACKBONES[backbone]
     libraries = (*LIBRARIES, *["timm"] * backbone.startswith("timm/"))
     return {
@@ -42,14 +42,14 @@ def identity_of(
 
 
 def folder_of(root: Path, identity: dict[str, Any], split: Split) -> Path:
-    """The folder of the features with an identity, under that of all features."""
+    """The folder of the features of an identity, under `root`, the folder of all features."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     name = f"{identity['backbone']}-v{identity['version']}-{split.name}-{digest}".replace("/", "-")
     return root / split.card["dataset"] / name
 
 
 def say_what_changed(folder: Path, identity: dict[str, Any]) -> None:
-    """Say that features are computed again, and why, if an earlier version of the program or its libraries has some."""
+    """Log why features are computed again, if there are some of another version of the program or libraries."""
     begins = folder.name.rpartition("-")[0]
     for file in folder.parent.glob(f"{begins}-*/card.json"):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: not the card of features
@@ -65,15 +65,15 @@ def say_what_changed(folder: Path, identity: dict[str, Any]) -> None:
 
 
 def write_card(folder: Path, identity: dict[str, Any]) -> None:
-    """Write that the features of a folder are complete."""
+    """Write the card, which marks the features of a folder as complete."""
     digests = {file.name: _digest(file) for file in folder.glob("*.npy")}
     write_whole(folder / "card.json", json.dumps({**identity, "files": digests}, indent=2) + "\n")
 
 
 def is_as_stored(file: Path) -> bool:
-    """Whether a file of complete features has the digest that their card gives; warns if it has another.
+    """Whether a file of complete features has the digest on their card. It warns if the digest differs.
 
-    A file is read once per process, unless it is written again meanwhile.
+    A file is read once per process, unless it changes.
     """
     try:
         digest, state = json.loads((file.parent / "card.json").read_text())["files"][file.name], file.stat()
@@ -84,10 +84,10 @@ def is_as_stored(file: Path) -> bool:
 
 @functools.cache
 def _has_digest(file: Path, digest: str, written: int, size: int) -> bool:
-    """Whether a file, as it was last written, has a digest."""
+    """Whether a file has a digest; `written` and `size` are part of the cache's key."""
     found = _digest(file) == digest
     if not found:
-        log.warning("%s: not as it was stored: not used", file)
+        log.warning("%s: changed since it was stored: not used", file)
     return found
 
 

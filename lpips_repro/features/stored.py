@@ -1,18 +1,18 @@
-"""lin on stored features: what the lin weights are applied to, computed once for all epochs.
+"""Features for training lin: the means that lin weights are applied to, computed once for all epochs.
 
-With a frozen backbone the distance is linear in the lin weights, d = sum_c w_c m_c, where m_c is the spatial mean over
-the H_l x W_l places of channel c's squared differences x. Dropout multiplies each x by 0 or 2 with equal chance
-before the mean: m_c keeps its expectation and gets the variance
+With a frozen backbone the distance is linear in the lin weights: d = sum_c w_c m_c, where m_c is the spatial mean over
+the H_l x W_l places of channel c's squared differences x. Dropout multiplies each x by 0 or 2 with equal probability
+before the mean. So m_c keeps its expectation and gets the variance
 
     sum_hw x^2 / (H_l W_l)^2  =  (mean over hw of the fourth power of the differences) / (H_l W_l)
 
-and is a sum of many independent terms. So an epoch needs only two numbers a channel and pair, m_c and the square root
-of that variance, and draws m_c plus normal noise: d, and its gradient in every w_c, have exactly the expectation and
-the variance that dropout on the maps gives them.
+It is a sum of many independent terms. So an epoch needs only two numbers per channel and pair, m_c and the square root
+of that variance, and draws m_c plus normal noise. The expectation and variance of d, and of its gradient in each w_c,
+are exactly those of dropout on the maps.
 
-A split's features are a folder: mean.npy and (for training) noise.npy, (N, 2, sum of channels), p0 before p1; and
-card.json, written last: see `lpips_repro.features.card`. What an interrupted pass had done is gone on from; damaged
-files are set aside and computed again.
+The features of a split are a folder with mean.npy and (for training) noise.npy, (N, 2, sum of channels), p0 before p1,
+and card.json, which is written last: see `lpips_repro.features.card`. An interrupted pass is resumed. Damaged files are
+set aside and computed again.
 """
 
 import contextlib
@@ -40,16 +40,16 @@ from lpips_repro.metrics.lpips.channels import mean_over_places, squared_differe
 from lpips_repro.progress import Progress
 from lpips_repro.weights.state_dicts import digest_state
 
-# Stored values are about 1/1000; times this they are in the middle of what float16 can hold.
+# Stored values are about 1/1000. Times this factor they are in the middle of the range of float16.
 FLOAT16_SCALE = 4096.0
-# Triplets 64 x 64 at once: enough to fill the processor, few enough for maps that stay near it.
+# Triplets of 64 x 64 per batch: enough to use the whole processor, few enough that maps fit its cache.
 BATCH = {"cpu": 25, "cuda": 250}
 
 
 class SplitFeatures(NamedTuple):
     """Stored features of a split, memory-mapped (N, 2, sum of channels), in units of 1 / scale.
 
-    Noise is None if it was not asked for.
+    noise is None if it was not requested.
     """
 
     mean: np.ndarray
@@ -60,20 +60,20 @@ class SplitFeatures(NamedTuple):
 def stored_features(
     metric: LPIPS, split: PackedSplit, root: Path, dtype: str, device: torch.device, *, noise: bool
 ) -> SplitFeatures:
-    """The features of a 2AFC split, computed where they are not stored yet.
+    """The features of a 2AFC split, computed if they are not stored yet.
 
     Args:
-        metric: the distance off the shelf, on `device`.
+        metric: the metric off the shelf, on `device`.
         split: packed triplets.
-        root: folder of all stored features.
+        root: the folder of all stored features.
         dtype: "float32" or "float16".
-        noise: whether the standard deviations under dropout are wanted too.
+        noise: whether to also compute standard deviations under dropout.
     """
     backbone = metric.backbone
     of = backbone.name, digest_state(backbone.state_dict()), metric.version
     identity = identity_of(*of, split, dtype, device, noise)
     folder = folder_of(root, identity, split)
-    if (found := _open_if_whole(folder, dtype, noise)) is None:  # what is complete is read without the lock
+    if (found := _open_if_whole(folder, dtype, noise)) is None:  # complete features are read without the lock
         with exclusive(folder):
             _keep_if_damaged(folder, dtype, noise)
             _complete(metric, split, folder, identity, dtype, device, noise)
@@ -84,17 +84,17 @@ def stored_features(
 def means_of_training(
     root: Path, backbone: str, weights: str, version: str, device: torch.device, split: Split
 ) -> np.ndarray | None:
-    """The mean squared differences that training has stored for its validation, or None if there are none to use.
+    """The mean squared differences that training stored for its validation, or None if there are none to use.
 
     Args:
-        root: folder of all stored features.
+        root: the folder of all stored features.
         backbone, weights, version: the network, the digest of its parameters and the version of the metric.
-        device: where the features must have been computed; split: a packed one, of triplets if any are stored.
+        device: the device that the features were computed on; split: a packed split, of triplets if any are stored.
 
     Returns:
-        memory-mapped float32 (N, 2, sum of channels), p0 before p1; None, with a warning, if the file is not as it was
-        stored. A pass of the tables gives distances that differ by about 1e-6 of their value: the same function takes
-        the means, but bytes become floats in other steps, in batches of another size.
+        memory-mapped float32 (N, 2, sum of channels), p0 before p1; None, with a warning, if the file has changed.
+        Distances of a pass for tables differ by about 1e-6 of their value: the same function computes the means, but
+        bytes are converted in other steps, in batches of another size.
     """
     folder = folder_of(root, identity_of(backbone, weights, version, split, "float32", device, noise=False), split)
     found = _open_if_whole(folder, "float32", noise=False)
@@ -102,7 +102,7 @@ def means_of_training(
 
 
 def _open_if_whole(folder: Path, dtype: str, noise: bool) -> SplitFeatures | None:
-    """The features of a folder, or None if they are not complete or damaged; each file is read once per process."""
+    """The features of a folder, or None if they are incomplete or damaged. Each file is read once per process."""
     files = [folder / f"{field}.npy" for field in _fields(noise)]
     if not (folder / "card.json").is_file() or not all(map(is_as_stored, files)):
         return None
@@ -113,7 +113,7 @@ def _open_if_whole(folder: Path, dtype: str, noise: bool) -> SplitFeatures | Non
 
 
 def _keep_if_damaged(folder: Path, dtype: str, noise: bool) -> None:
-    """Set aside, under the lock, what is complete as its card says and cannot be opened."""
+    """Set aside features that have a card and cannot be opened, under the lock."""
     card = folder / "card.json"
     if card.is_file() and _open_if_whole(folder, dtype, noise) is None:
         keep_damaged(*sorted(folder.glob("*.npy")), card, said=f"{folder}: damaged", then="computed again")
@@ -133,29 +133,29 @@ def _complete(
     device: torch.device,
     noise: bool,
 ) -> None:
-    if (folder / "card.json").is_file():  # by another process, meanwhile
+    if (folder / "card.json").is_file():  # another process has completed them
         return
     say_what_changed(folder, identity)
     try:
         _compute(metric, split, folder, dtype, device, noise)
     except OSError as error:
         raise UserError(
-            f"{folder}: {error.strerror}: what is done stays, and the next run goes on from there: free some"
+            f"{folder}: {error.strerror}: completed rows are kept, and the next run resumes there: free some"
             " space, or set another folder with features=FOLDER"
         ) from error
     write_card(folder, identity)
 
 
 def features_bytes(net: str, triplets: int, dtype: str, *, noise: bool) -> int:
-    """How many bytes the features of so many triplets take."""
+    """The bytes of the features of `triplets` triplets."""
     return triplets * 2 * sum(BACKBONES[net].channels) * np.dtype(dtype).itemsize * len(_fields(noise))
 
 
 def channel_statistics(metric: LPIPS, ref: Tensor, p0: Tensor, p1: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation under dropout of every channel's squared difference, (N, 2, sum of channels) each.
+    """Mean and standard deviation under dropout of each channel's squared difference, each (N, 2, sum of channels).
 
     Args:
-        metric: gives the feature maps; ref, p0, p1: images (N, 3, H, W) in [-1, 1].
+        metric: the metric with the backbone; ref, p0, p1: images (N, 3, H, W) in [-1, 1].
     """
     layers = [_layer_statistics(m) for m in metric.backbone.each_map(metric.preprocess((ref, p0, p1)))]
     mean, deviation = (torch.cat(parts, dim=2) for parts in zip(*layers, strict=True))
@@ -163,11 +163,11 @@ def channel_statistics(metric: LPIPS, ref: Tensor, p0: Tensor, p1: Tensor) -> tu
 
 
 def _layer_statistics(feature_map: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the feature maps of references, images p0 and images p1 (3N, C, H, W), (N, 2, C) each."""
+    """As `channel_statistics` for one layer, each (N, 2, C), from the maps of ref, p0 and p1 (3N, C, H, W)."""
     means, deviations = [], []
     for squared in squared_differences(feature_map, batches=3):
         means.append(mean_over_places(squared))
-        # The factor p / (1 - p) of the variance is 1 for the dropout of one half.
+        # The factor p / (1 - p) of the variance is 1 for p = 1/2.
         variance = mean_over_places(squared.square_()) / squared.shape[1]
         deviations.append(variance.sqrt_())
     return torch.stack(means, dim=1), torch.stack(deviations, dim=1)
@@ -182,9 +182,10 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
     begin = header.getvalue()
     paths = [folder / f"{field}.npy" for field in _fields(noise)]
-    # Appended to, not mapped: the length tells what is complete, and a full disk is an error and not a crash.
+    # Files are appended to, not mapped: their length tells what is complete, and a full disk raises an error, not a
+    # crash.
     done = min(_complete_rows(path, begin, row_bytes) for path in paths) // batch * batch
-    metric = copy.deepcopy(metric).to(memory_format=torch.channels_last)  # in which convolutions are faster
+    metric = copy.deepcopy(metric).to(memory_format=torch.channels_last)  # convolutions are faster in it
     bar = Progress(total=len(split), initial=done, desc=f"features of {split.name}", unit="triplet")
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
@@ -204,13 +205,13 @@ def _compute(metric: LPIPS, split: PackedSplit, folder: Path, dtype: str, device
             for file, values in zip(files, channel_statistics(metric, *images), strict=False):
                 file.write((values * _scale(dtype)).cpu().numpy().astype(dtype).data)
             bar.update(len(images[0]))
-        for file in files:  # on disk before the card says so
+        for file in files:  # on disk before the card is written
             file.flush()
             os.fsync(file.fileno())
 
 
 def _complete_rows(path: Path, begin: bytes, row_bytes: int) -> int:
-    """How many rows of a file are complete, behind the bytes that it must begin with."""
+    """The number of complete rows of a file after its header `begin`; 0 if the header differs."""
     if not path.is_file():
         return 0
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Files that are written as a whole, locks of folders, and image files decoded safely."""
+"""Atomic writing of files, locks of folders, and safe decoding of image files."""
 
 from lpips_repro.files.writing import (
     finish_writing,

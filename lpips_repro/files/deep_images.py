@@ -1,4 +1,4 @@
-"""Image files of 16 bits per channel, which Pillow would cut to 8 bits: by OpenCV, which keeps them."""
+"""Image files with 16 bits per channel, read by OpenCV: Pillow would reduce them to 8 bits."""
 
 from pathlib import Path
 
@@ -9,35 +9,35 @@ from PIL import ImageFile
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import BITS, raw_modes
 
-MODES = {"L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I"}  # as Pillow calls what OpenCV reads
-ORIENTATION = 0x0112  # of EXIF
+MODES = {"L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I"}  # Pillow's names of the modes that OpenCV reads
+ORIENTATION = 0x0112  # tag of EXIF
 PHOTOMETRIC, PLANAR = 262, 284  # tags of TIFF
 LARGEST = 65535
 REMEDY = "convert it to an 8- or 16-bit PNG"
 
 
 def read_deep(path: Path, image: ImageFile.ImageFile, behind: tuple[int, int, int]) -> np.ndarray:
-    """The pixels of a PNG or TIFF of 16 bits per channel, upright, uint16 (H, W, 3).
+    """The pixels of a PNG or TIFF with 16 bits per channel, upright, uint16 (H, W, 3).
 
     Args:
-        path: the file; image: the same, opened by Pillow.
-        behind: the RGB bytes of the color behind transparent pixels.
+        path: the file; image: the file opened by Pillow.
+        behind: background color of transparent pixels, RGB in [0, 255].
 
     Raises:
-        UserError: if it is no gray or RGB image of 16 bits, naming it; Pillow's errors if it is damaged.
+        UserError: if it is not a gray or RGB image with 16 bits. A damaged file raises Pillow's errors.
     """
     tags, orientation = getattr(image, "tag_v2", {}), image.getexif().get(ORIENTATION, 1)
     if image.mode not in MODES or set(tags.get(BITS, [16])) != {16} or tags.get(PLANAR, 1) != 1:
-        raise UserError(f"{path}: more than 8 bits per channel, but no gray or RGB image of 16 bits: {REMEDY}")
+        raise UserError(f"{path}: more than 8 bits per channel: expected a gray or RGB image with 16 bits: {REMEDY}")
     has_product = any(mode.startswith("RGBa") for mode in raw_modes(image))  # colors were multiplied with alpha
-    image.load()  # raises Pillow's error if the file is damaged: OpenCV would also print it
+    image.load()  # raises Pillow's error if the file is damaged, before OpenCV prints one
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         found = "OpenCV cannot read it" if pixels is None else f"{pixels.dtype} per channel"
         raise UserError(f"{path}: {found}: expected 8 or 16 bits: {REMEDY}")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    rgb = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., 2::-1]  # OpenCV has blue first
-    if tags.get(PHOTOMETRIC) == 0:  # white is 0, and OpenCV leaves it so
+    rgb = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., 2::-1]  # OpenCV's first channel is blue
+    if tags.get(PHOTOMETRIC) == 0:  # white is 0, which OpenCV does not convert
         rgb = LARGEST - rgb
     alpha = _alpha_of(image, pixels)
     if alpha is not None:
@@ -48,16 +48,16 @@ def read_deep(path: Path, image: ImageFile.ImageFile, behind: tuple[int, int, in
 
 
 def _alpha_of(image: ImageFile.ImageFile, pixels: np.ndarray) -> np.ndarray | None:
-    """How opaque pixels are, (H, W, 1) in [0, 1], or None if all are opaque."""
+    """The opacity of pixels, (H, W, 1) in [0, 1], or None if all are opaque."""
     transparent = image.info.get("transparency")
-    if pixels.shape[2] == 1 and isinstance(transparent, int):  # a shade of gray; OpenCV knows such colors alone
+    if pixels.shape[2] == 1 and isinstance(transparent, int):  # a gray value, which OpenCV does not apply
         return (pixels != transparent).astype(np.float64)
     has_alpha = pixels.shape[2] == 4 and (image.mode.endswith("A") or transparent is not None)
     return pixels[..., 3:] / LARGEST if has_alpha else None
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels (H, W, 3) as the EXIF orientation, 1 to 8, says they are seen."""
+    """Pixels (H, W, 3), rotated and flipped by an EXIF orientation from 1 to 8."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     flip_rows, flip_columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)

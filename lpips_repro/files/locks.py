@@ -1,4 +1,4 @@
-"""One process at a time writes into a folder, and what killed ones left half-made in it goes."""
+"""Locks, so that one process at a time writes into a folder, and removal of incomplete folders of killed processes."""
 
 import contextlib
 import logging
@@ -16,20 +16,21 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def exclusive(*folders: Path, leftovers: re.Pattern | None = None) -> Iterator[None]:
-    """Hold the locks of folders, after waiting (and saying so) for a process that holds one of them.
+    """A context that holds the locks of folders. It waits, with a warning, for other processes that hold them.
 
-    The system releases them when a process ends, however it ends; what a killed one left half-made is removed here.
-    What is complete is read without it, so that a dataset can be read-only.
+    The system releases a lock if its process ends in any way. Incomplete folders of killed processes are removed.
+    Complete data are read without locks, so that a dataset can be read-only.
 
     Args:
-        folders: made if they are missing.
-        leftovers: the names of folders that a killed process leaves in them; None: it leaves none.
+        folders: the folders, which are made if they are missing.
+        leftovers: names of incomplete folders in them; None: there are none.
 
     Raises:
         UserError: if a folder cannot be written to.
     """
     with contextlib.ExitStack() as held:
-        # One lock for each folder, however many names it has; in one order, or two processes could wait for each other.
+        # One lock per folder, which may have several names; in one order, so that two processes do not wait for each
+        # other.
         for folder in sorted({folder.resolve() for folder in folders}):
             held.callback(_acquire(folder).release)
             _remove(_leftovers(folder, leftovers))
@@ -42,22 +43,22 @@ def _acquire(folder: Path) -> FileLock:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        log.warning("another process is at work in %s (it holds %s): waiting for it", folder, lock.lock_file)
+        log.warning("another process is writing to %s (it holds %s): waiting for it", folder, lock.lock_file)
         lock.acquire()
-        log.warning("%s: the other process has released it: going on", folder)
+        log.warning("%s: the other process has released the lock: continuing", folder)
     except OSError as error:
         raise UserError(
-            f"{folder}: what is missing or has changed cannot be made in it ({error.strerror or error}): make it"
-            " writable, or choose another folder"
+            f"{folder}: not writable ({error.strerror or error}), and something in it is missing or has changed: make"
+            " it writable, or choose another folder"
         ) from error
     return lock
 
 
 def clear_leftovers(folder: Path, leftovers: re.Pattern) -> None:
-    """Remove what killed processes left half-made in a folder, but not what a living one is making there."""
+    """Remove incomplete folders of killed processes in a folder, but not those of a running process."""
     if not _leftovers(folder, leftovers):
         return
-    # Nothing depends on it: a dataset that can only be read, or is being added to, is complete all the same.
+    # Errors are ignored: a dataset that is read-only or locked can still be read.
     with contextlib.suppress(Timeout, OSError), FileLock(folder / ".lock").acquire(timeout=0):
         _remove(_leftovers(folder, leftovers))
 

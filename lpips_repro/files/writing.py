@@ -1,4 +1,4 @@
-"""Files that are written as a whole, and kept under another name instead of being overwritten or deleted."""
+"""Atomic writing of files, and renaming of damaged files, which are never overwritten or deleted."""
 
 import contextlib
 import glob
@@ -15,20 +15,20 @@ log = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file that is there as a whole or not at all: see `new_file`."""
+    """Write a file whole or not at all: see `new_file`."""
     with new_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` at the end of the block; after an error `path` is unchanged.
+    """A context with a new file, which replaces `path` at its end. After an error `path` is unchanged.
 
-    Until then it is hidden next to `path`, under a name with the host and process, so that several may write at once.
-    What a killed process of this host left there is removed first.
+    Until then the file is hidden next to `path`, under a name with host and process, so that several processes may
+    write at once. Files of killed processes of this host are removed first.
 
     Raises:
-        OSError: if it cannot be written, such as on a full disk.
+        OSError: if it cannot be written, for example on a full disk.
     """
     partial = partial_of(path, os.getpid())
     host = partial.name.removesuffix(str(os.getpid()))
@@ -39,19 +39,19 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         with partial.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def partial_of(path: Path, process: int) -> Path:
-    """Where a process of this host writes what is to take the place of `path`."""
+    """The hidden file in which a process of this host writes the new content of `path`."""
     return path.with_name(f".{path.name}.partial-{platform.node()}-{process}")
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk itself."""
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,14 +71,14 @@ def _is_running(process: str) -> bool:
 
 @contextlib.contextmanager
 def written_together(folder: Path) -> Iterator[Path]:
-    """A folder for new files of `folder`, which all appear there at the end of the block, or none of them.
+    """A context with a temporary folder, whose files all move to `folder` at its end, or none of them.
 
-    A file that is empty at the end of the block is removed from `folder`. If the process is killed while the files are
-    moved, `finish_writing` moves the others.
+    An empty file removes the file of this name from `folder`. If the process is killed while files are moved,
+    `finish_writing` moves the others.
     """
     finish_writing(folder)
     new, complete = folder / ".new", folder / ".complete"
-    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(new, ignore_errors=True)  # from a killed process
     new.mkdir(parents=True)
     try:
         yield new
@@ -91,10 +91,10 @@ def written_together(folder: Path) -> Iterator[Path]:
 
 
 def finish_writing(folder: Path) -> None:
-    """Move what `written_together` has completed and not moved yet; readers of such files call it first."""
+    """Move the complete files of `written_together` that were not moved yet. Readers of such files call it first."""
     complete = folder / ".complete"
     for file in complete.iterdir() if complete.is_dir() else ():
-        with contextlib.suppress(FileNotFoundError):  # another process moves them, too
+        with contextlib.suppress(FileNotFoundError):  # another process may also move them
             if file.stat().st_size:
                 file.replace(folder / file.name)
             else:
@@ -105,18 +105,18 @@ def finish_writing(folder: Path) -> None:
 
 
 def set_aside(path: Path, suffix: str = "damaged") -> Path:
-    """Rename a file or folder to `NAME.damaged` (or `NAME.damaged-2` and so on); returns its new path."""
+    """Rename a file or folder to `NAME.damaged` (or `NAME.damaged-2` and so on), and return its new path."""
     target = free_name(path.with_name(f"{path.name}.{suffix}"))
     path.rename(target)
     return target
 
 
 def keep_damaged(*files: Path, said: str, then: str) -> None:
-    """Set aside those of some files that exist, so that they can still be looked at, with a warning.
+    """Set aside the files that exist, and warn.
 
     Args:
-        files: damaged, or of no use without one that is.
-        said: of them, such as "FOLDER: damaged"; then: what is done next, such as "made again".
+        files: damaged files, and files that are of no use without them.
+        said: the reason, such as "FOLDER: damaged"; then: the next action, such as "made again".
     """
     kept = [set_aside(file).name for file in files if file.is_file()]
     log.warning("%s: kept as %s, and %s", said, ", ".join(kept), then)

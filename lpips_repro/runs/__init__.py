@@ -1,1 +1,1 @@
-"""What training and pretraining share: a run's folder, name, checkpoints, signals, sums, logs and order of examples."""
+"""Code that training and pretraining share: a run's folder, name, checkpoints, signals, logs and order of examples."""

@@ -1,6 +1,6 @@
 """TensorBoard's event files of a run.
 
-They are in the run's folder itself, so that TensorBoard calls the run as the folder is called.
+They are in the run's folder, so that TensorBoard uses the folder's name.
 """
 
 import contextlib
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-EARLIER = "tensorboard"  # where earlier versions of the code had them, below the run's folder
+EARLIER = "tensorboard"  # the subfolder of event files in earlier versions of the code
 
 
 def open_board(folder: Path, purge_step: int | None = None) -> SummaryWriter:
-    """The writer of a run's events; what an earlier version of the code wrote becomes part of them.
+    """The writer of a run's events. Event files of earlier versions of the code are moved to the folder.
 
     Args:
-        folder: the run's; purge_step: TensorBoard forgets this step and later ones, which the run takes again.
+        folder: the run's folder; purge_step: TensorBoard discards events from this step on, which the run repeats.
     """
     for file in (folder / EARLIER).glob("events.out.tfevents.*"):
         file.replace(folder / file.name)
-    with contextlib.suppress(OSError):  # not there, or the user has more in it
+    with contextlib.suppress(OSError):  # missing, or not empty
         (folder / EARLIER).rmdir()
     return SummaryWriter(str(folder), purge_step=purge_step)

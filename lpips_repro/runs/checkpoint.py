@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on exactly where it stopped, written whole or not at all."""
+"""Checkpoints: everything that a run needs to resume exactly, written whole or not at all."""
 
 import errno
 import logging
@@ -14,7 +14,7 @@ from lpips_repro.files import new_file, set_aside
 log = logging.getLogger(__name__)
 
 FORMAT = 3
-# Entries of checkpoints under the names that earlier versions of the code gave them.
+# New names of entries that earlier versions of the code wrote under other names.
 RENAMED = {"optimiser": "optimizer"}
 
 
@@ -23,47 +23,48 @@ class DamagedCheckpoint(UserError):
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint in place of an older one: tensors, numbers, strings, and dictionaries and lists of them.
+    """Write a checkpoint over an older one: tensors, numbers, strings, and dictionaries and lists of them.
 
     Raises:
-        UserError: if it cannot be written, such as on a full disk; the older one is unchanged.
+        UserError: if it cannot be written, for example on a full disk. The older one is unchanged.
     """
     save_whole(path, {"format": FORMAT, **content})
 
 
 def save_whole(path: Path, content: dict[str, Any]) -> None:
-    """Write what `torch.save` does, whole or not at all; raises as `save_checkpoint`."""
+    """Write a file as `torch.save` does, but whole or not at all; errors as for `save_checkpoint`."""
     try:
         with new_file(path) as file:
             torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # the latter is what torch makes of the former
-        raise UserError(f"{path}: not written ({error}): an older one there is as it was") from error
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError for some OSErrors
+        remedy = "free some space, or make the folder writable"
+        raise UserError(f"{path}: not written ({error}): an older file is unchanged: {remedy}") from error
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The checkpoint of an earlier start of the same run, on the CPU, or None if there is none.
+    """The checkpoint of a run, on the CPU, or None if there is none.
 
     Args:
         path: its file.
-        identity: what must not have changed since, by name: data digests, initial weights, device, settings.
+        identity: values that must not have changed, by name: data digests, initial weights, device, settings.
 
     Raises:
         DamagedCheckpoint: if the file is not a whole checkpoint.
-        UserError: if the system does not let it be read, it is of another format, or something has changed: every
-            difference is shown.
+        UserError: if the system cannot read it, if it has another format, or if the identity has changed. The message
+            shows all differences.
     """
     if not path.is_file():
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         known, version = content["identity"], content["format"]
-    except Exception as error:  # the unpickler can raise nearly anything on a file of another kind
+    except Exception as error:  # the unpickler can raise nearly anything for another kind of file
         if _is_of_the_system(error):
-            raise UserError(f"{path}: cannot be read now ({error}): the file is left as it is") from error
+            raise UserError(f"{path}: cannot be read now ({error}): the file is unchanged: try again") from error
         raise DamagedCheckpoint(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
     if version != FORMAT:
         raise UserError(
-            f"{path}: a checkpoint of format {version}, expected {FORMAT}: go on with the version of the code that"
+            f"{path}: a checkpoint of format {version}, expected {FORMAT}: use the version of the code that"
             " wrote it, or set experiments=FOLDER for a new run"
         )
     check_identity(path.parent, known, identity)
@@ -71,8 +72,8 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
 
 
 def _is_of_the_system(error: Exception) -> bool:
-    """Whether the disk or the memory, and not the content of the file, is the reason of an error."""
-    # A cut file can make torch look for a place before its beginning: an invalid argument.
+    """Whether the disk or the memory, not the content of the file, is the cause of an error."""
+    # EINVAL: in a truncated file, torch can seek to a negative position.
     is_disk = isinstance(error, OSError) and error.errno != errno.EINVAL
     return is_disk or isinstance(error, MemoryError) or "allocate memory" in str(error)
 
@@ -80,10 +81,10 @@ def _is_of_the_system(error: Exception) -> bool:
 def load_latest(
     folder: Path, identity: dict[str, Any], names: Sequence[str] = ("last.pt", "best.pt")
 ) -> dict[str, Any] | None:
-    """The checkpoint that a run goes on from, or None if there is no whole one.
+    """The checkpoint that a run resumes from, or None if there is no complete one.
 
-    That is the first of `names`. If it is damaged or missing, the next one takes its place: an earlier checkpoint of
-    the same run, from which the run goes on exactly. Damaged files are set aside with a warning.
+    That is the first of `names`. If it is damaged or missing, the next one, an earlier checkpoint of the same run,
+    replaces it, and the run resumes exactly from there. Damaged files are set aside with a warning.
 
     Raises:
         UserError: as `load_checkpoint`.
@@ -100,19 +101,19 @@ def load_latest(
             continue
         if path != first:
             save_whole(first, content)
-            log.warning("%s: missing or damaged: %s, of step %d, takes its place", first, path.name, content["step"])
+            log.warning("%s: missing or damaged: replaced by %s, of step %d", first, path.name, content["step"])
         return content
     if damaged:
-        log.warning("%s: no whole checkpoint is left: the run begins again", folder)
+        log.warning("%s: no complete checkpoint is left: the run starts again", folder)
     return None
 
 
 def check_identity(folder: Path, known: dict[str, str], identity: dict[str, Any]) -> None:
-    """UserError that shows every difference between what a run was begun with and what there is now."""
+    """Raise UserError, with all differences, if a run was started with another identity."""
     names = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
     if names:
         lines = [f"  {name}: was {known.get(name, 'absent')}, is {identity.get(name, 'absent')}" for name in names]
         raise UserError(
-            f"{folder}: not the run that was begun there:\n" + "\n".join(lines) + "\n"
-            "bring back what it was begun with, or set experiments=FOLDER for a new run"
+            f"{folder}: not the run that was started there:\n" + "\n".join(lines) + "\n"
+            "restore what it was started with, or set experiments=FOLDER for a new run"
         )

@@ -1,4 +1,4 @@
-"""The folder of a run: one process works in it, its log is there, and how it was begun."""
+"""The folder of a run: its lock, its log and its settings."""
 
 import contextlib
 import logging
@@ -24,20 +24,20 @@ IN_THE_NAME = {"seed", "version"}
 
 @contextlib.contextmanager
 def reported_in(folder: Path) -> Iterator[None]:
-    """The run's folder is this process's, with a log there."""
+    """A context that locks the run's folder for this process, and logs to a file in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with _only_process(folder), logged_in(folder / "train.log"):
         yield
 
 
 def record_settings(folder: Path, composed: DictConfig, left_out: Collection[str]) -> None:
-    """Write how a run was begun: `config.yaml` and `run.json`.
+    """Write the settings of a run: `config.yaml` and `run.json`.
 
-    What is there stays if it has the settings that the run has. If it has others, such as those of a user who edited
-    it, it is set aside with a warning: settings come from the command alone.
+    Existing files with the same settings are kept. Files with other settings, for example edited by a user, are set
+    aside with a warning: settings come only from the command.
 
     Args:
-        folder: the run's; composed: its settings; left_out: those that may change between its starts.
+        folder: the run's folder; composed: its settings; left_out: settings that may change between starts.
     """
     file = folder / RECORD[0]
     if file.is_file():
@@ -46,7 +46,7 @@ def record_settings(folder: Path, composed: DictConfig, left_out: Collection[str
             return
         kept = [set_aside(folder / name, "earlier").name for name in RECORD if (folder / name).is_file()]
         log.warning(
-            "%s: not the settings of this run (%s), which come from the command: kept as %s and written again",
+            "%s: differs from the command's settings (%s): kept as %s and written again",
             file,
             ", ".join(differences),
             " and ".join(kept),
@@ -55,7 +55,7 @@ def record_settings(folder: Path, composed: DictConfig, left_out: Collection[str
 
 
 def _differences(file: Path, composed: DictConfig, left_out: Collection[str]) -> list[str]:
-    """What a file of settings says otherwise."""
+    """The differences of a file of settings."""
     try:
         known, now = run_settings(OmegaConf.load(file), left_out), run_settings(composed, left_out)
     except (OSError, ValueError, AttributeError, yaml.YAMLError, OmegaConfBaseException) as error:

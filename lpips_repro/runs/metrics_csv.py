@@ -1,6 +1,6 @@
-"""metrics.csv and validation.csv of a run: a row for each entry, and none of what a killed start had done in vain.
+"""metrics.csv and validation.csv of a run: one row per entry, without rows of steps that a killed run has lost.
 
-Earlier versions of the code wrote both kinds of rows to metrics.csv. Such a file is divided when the run goes on.
+Earlier versions of the code wrote both kinds of rows to metrics.csv. Such a file is split when the run resumes.
 """
 
 import csv
@@ -14,19 +14,19 @@ from lpips_repro.files import free_name, write_whole
 
 log = logging.getLogger(__name__)
 
-# Columns that say what a row is of.
+# Columns that identify a row.
 KEYS = ("step", "epoch")
 
 
 class MetricsCsv:
-    """The file, open for more rows.
+    """A CSV file that rows are appended to.
 
     Args:
-        file: made, or gone on with if it has these columns.
-        columns: names; all values are numbers.
-        counts: whether a row that is there (nan for an empty column) is part of what the run goes on from. Others, and
-            all from the first damaged row on, are taken back.
-        earlier: a file with these columns among others: its rows are taken over if `file` does not exist.
+        file: the file, which is made if it is missing, and continued if it has these columns.
+        columns: names of columns; all values are numbers.
+        counts: whether an existing row (nan for an empty cell) belongs to the resumed state. Other rows, and all rows
+            from the first damaged one on, are removed.
+        earlier: a file with these and other columns, whose rows are copied if `file` does not exist.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class MetricsCsv:
         self.columns = tuple(columns)
         source = file if file.is_file() or earlier is None else earlier
         if source.is_file():
-            self._take_back(file, source, counts)
+            self._keep_rows(file, source, counts)
         self.file = file.open("a", newline="")
         self.writer = csv.DictWriter(self.file, self.columns)
         if file.stat().st_size == 0:
             self.writer.writeheader()
 
     def row(self, values: Mapping[str, float]) -> None:
-        """Write a row that is on disk at once; columns that it says nothing of stay empty."""
+        """Write a row, and flush it to disk. Missing columns are empty."""
         self.writer.writerow(
             {key: value if isinstance(value, int) else f"{value:.6g}" for key, value in values.items()}
         )
@@ -56,14 +56,14 @@ class MetricsCsv:
         """Close the file."""
         self.file.close()
 
-    def _take_back(self, file: Path, source: Path, counts: Callable[[dict[str, float]], bool]) -> None:
+    def _keep_rows(self, file: Path, source: Path, counts: Callable[[dict[str, float]], bool]) -> None:
         content = source.read_bytes()
         names, rows, damaged = _whole_rows(content)
         fits = set(self.columns) <= set(names)
         if source == file and content and (damaged or not fits):
             kept = free_name(file.with_name(f"{file.name}.damaged"))
             shutil.copyfile(file, kept)
-            log.warning("%s: damaged, or of other columns: kept as %s: rows before the damage stay", file, kept.name)
+            log.warning("%s: damaged, or with other columns: kept as %s; rows before the damage stay", file, kept.name)
         written = io.StringIO()
         writer = csv.DictWriter(written, self.columns, extrasaction="ignore")
         writer.writeheader()
@@ -75,7 +75,7 @@ class MetricsCsv:
 
 
 def _whole_rows(content: bytes) -> tuple[list[str], list[dict[str, str]], bool]:
-    """The columns of a file, its rows up to the first damaged one, and whether there is one."""
+    """The columns of a file, its rows before the first damaged one, and whether one is damaged."""
     first, *others = content.splitlines(keepends=True) or [b""]
     names = first.decode(errors="replace").rstrip("\r\n").split(",")
     rows = []
@@ -83,12 +83,12 @@ def _whole_rows(content: bytes) -> tuple[list[str], list[dict[str, str]], bool]:
         try:
             rows.append(_row(line, names))
         except ValueError:
-            return names, rows, True  # as a power cut left it, and what follows was appended to that
+            return names, rows, True  # after a power cut; later rows were appended to it
     return names, rows, False
 
 
 def _row(line: bytes, names: Sequence[str]) -> dict[str, str]:
-    """The texts of a row by column; ValueError if it is not whole."""
+    """The cells of a row by column; ValueError if the row is incomplete."""
     if not line.endswith(b"\n"):
         raise ValueError("cut off")
     texts = line.decode().rstrip("\r\n").split(",")

@@ -1,4 +1,4 @@
-"""The optimizers that settings choose from: `configs/optimizer/`."""
+"""The optimizers of `configs/optimizer/`."""
 
 import torch
 from torch import nn
@@ -13,16 +13,16 @@ MOMENTUM, BETA2 = 0.5, 0.999
 def make_optimizer(
     module: nn.Module, rate: float, cfg: OptimizerConfig = ADAM, momentum: float = MOMENTUM
 ) -> torch.optim.Optimizer:
-    """An optimizer of all parameters that learn.
+    """An optimizer of all parameters that require a gradient.
 
     Args:
-        module: whose parameters; rate: the learning rate at first.
-        cfg: the settings.
-        momentum: beta1 of Adam and AdamW, momentum of SGD; used if the settings name none.
+        module: the module with the parameters; rate: the initial learning rate.
+        cfg: the optimizer's settings.
+        momentum: beta1 of Adam and AdamW, momentum of SGD, if the settings have none.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     momentum = momentum if cfg.momentum is None else cfg.momentum
-    # Fused, a quarter of the time of one operation after the other.
+    # fused=True takes a quarter of the time of separate operations.
     decay = cfg.weight_decay
     if cfg.name is Optimizer.sgd:
         return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=decay, fused=True)

@@ -1,4 +1,4 @@
-"""What a run writes into its folder so that it can be repeated, and the device it takes."""
+"""The record of a run in its folder, with which it can be repeated, and the choice of its device."""
 
 import copy
 import json
@@ -25,28 +25,28 @@ OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-head
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """The torch device for a setting, in full precision; logs what `auto` took.
+    """The torch device of a setting, in full precision. It logs the choice of `auto`.
 
     Raises:
-        UserError: where cuda is wanted and cannot be used, with the reason.
+        UserError: if CUDA is requested and cannot be used, with the reason.
     """
     if wanted is Device.cpu:
         return torch.device("cpu")
     reason = why_no_cuda()
     if wanted is Device.cuda and reason:
-        raise UserError(f"device=cuda: {reason}: use device=cpu, or fix that")
+        raise UserError(f"device=cuda: {reason}: fix this, or use device=cpu")
     name = "cpu" if reason else "cuda"
     if name == "cuda":
-        set_tf32(False)  # its 10-bit mantissa would move the scores
+        set_tf32(False)  # TF32's 10-bit mantissa would change scores
     if wanted is Device.auto:
         log.info("device=auto took %s%s", name, f" ({reason})" if reason else "")
     return torch.device(name)
 
 
 def record_run(folder: Path, cfg: DictConfig) -> None:
-    """Write what a run was: config.yaml (resolved settings) and run.json (command, git commit, seed, versions).
+    """Write config.yaml (resolved settings) and run.json (command, git commit, seed, versions) of a run.
 
-    Mirrors stand in both without user, password and token.
+    Mirrors are written without user, password and token.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shown = copy.deepcopy(cfg)
@@ -67,7 +67,7 @@ def record_run(folder: Path, cfg: DictConfig) -> None:
 
 
 def _git(*arguments: str) -> str | None:
-    """The output of a git command on this code's repository, or None where it is not in one."""
+    """The output of a git command in this code's repository, or None if there is none."""
     folder = Path(__file__).parent
     try:
         result = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True)

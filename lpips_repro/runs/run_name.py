@@ -1,4 +1,4 @@
-"""The name of a run: the same settings, the same name; another setting, another name."""
+"""The name of a run: equal settings give equal names, and other settings another name."""
 
 import functools
 import hashlib
@@ -10,11 +10,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lpips_repro.config.paths import CONFIGS
 
-# Settings that earlier versions of the code did not have, at the values that give what those versions computed. At
-# these values they are no part of a run's name or identity, so that earlier runs keep their names and are gone on with.
+# Settings that earlier versions of the code did not have, with the values that those versions used. With these values
+# they are not part of a run's name or identity, so that earlier runs keep their names and can be resumed.
 ADDED_LATER = {
     **{"optimizer.name": "adam", "optimizer.momentum": None, "optimizer.weight_decay": 0.0},
-    **{"schedule": "paper", "precision": "float32", "compile": False},  # of pretraining
+    **{"schedule": "paper", "precision": "float32", "compile": False},  # pretraining
     "data.size": 64,
 }
 
@@ -22,13 +22,13 @@ ADDED_LATER = {
 def run_settings(
     composed: DictConfig | ListConfig, left_out: Collection[str], *, resolve: bool = True
 ) -> dict[str, Any]:
-    """The settings that change a run's result, by their full names.
+    """The settings that change a run's result, by full name.
 
-    Where a Python file of the user is (`module`) changes none: what it holds is part of the run's identity.
+    The path of a user's Python file (`module`) does not: its content is part of the run's identity.
 
     Args:
-        composed: the settings; left_out: full names of those that change no result, or are in the name.
-        resolve: replace what refers to other settings.
+        composed: the settings; left_out: full names of settings that change no result, or are in the name.
+        resolve: whether to resolve references to other settings.
     """
     settings = flat_settings(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=resolve)))
     return {
@@ -42,11 +42,11 @@ def run_settings(
 
 @functools.cache
 def default_settings(script: str, **groups: str) -> Mapping[str, Any]:
-    """What `configs/` says if nothing is overridden, by full names.
+    """The default settings in `configs/`, by full name.
 
     Args:
-        script: name of its main file, such as "train".
-        groups: the choice in each group. A group of the user's own, which has no file there, adds nothing.
+        script: name of the main file, such as "train".
+        groups: the choice in each group. A user's choice without a file in `configs/` adds nothing.
     """
     parts: list[Any] = [OmegaConf.load(CONFIGS / f"{script}.yaml")]
     for group, name in groups.items():
@@ -57,7 +57,7 @@ def default_settings(script: str, **groups: str) -> Mapping[str, Any]:
 
 
 def with_hash(name: str, settings: dict[str, Any], defaults: Mapping[str, Any]) -> str:
-    """A name, and a short hash of the settings that differ from the defaults if there are any."""
+    """The name, with a short hash of the settings that differ from the defaults, if any."""
     whole = {key: value for key, value in ADDED_LATER.items() if key in defaults} | settings
     other = {key: value for key, value in whole.items() if key not in defaults or defaults[key] != value}
     if not other:
@@ -66,7 +66,7 @@ def with_hash(name: str, settings: dict[str, Any], defaults: Mapping[str, Any]) 
 
 
 def flat_settings(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by their full names."""
+    """Nested settings by full name."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         flat |= flat_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

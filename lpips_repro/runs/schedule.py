@@ -1,21 +1,21 @@
-"""The learning rate over a run.
+"""Schedules of the learning rate.
 
-Both schedules hold the base rate for some steps and then decay it to (nearly) zero; they differ in how.
+Both hold the base rate for some steps, and then decay it to (nearly) zero in different ways.
 """
 
 from lpips_repro.config import Schedule
 
 
 def learning_rate(schedule: Schedule, base: float, step: int, *, hold: float, steps: int, per_epoch: int) -> float:
-    """The rate of a step.
+    """The learning rate of a step.
 
     Args:
-        schedule: "released": one epoch longer at the base rate, then down epoch by epoch, because the released code
-            lowers the rate only after the first epoch of its decay. "paper": linear decay to zero, step by step (the
-            paper says "linear decay" and gives no steps).
+        schedule: "released": linear decay per epoch, one epoch later, since the released code lowers the rate only
+            after the first epoch of the decay. "paper": linear decay to zero per step (the paper only says "linear
+            decay").
         base: the rate before the decay.
-        step: counted from 0 over the whole run.
-        hold: steps before the decay; steps: of the whole run; per_epoch: of an epoch.
+        step: number of the step in the run, from 0.
+        hold: steps before the decay; steps: steps of the run; per_epoch: steps of an epoch.
     """
     if hold == steps:
         return base

@@ -1,4 +1,4 @@
-"""What SIGTERM and Ctrl-C do to a run."""
+"""Handling of SIGTERM and Ctrl-C in a run."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise, as Ctrl-C does: what is half-made goes, and what is complete stays."""
+    """A context in which SIGTERM raises, as Ctrl-C does, so that incomplete results are cleaned up."""
 
     def end(*_: object) -> None:
         raise Terminated
@@ -31,14 +31,15 @@ def ended_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]:
-    """While inside, SIGTERM and Ctrl-C let the step be finished and the state be saved; a second one does not wait.
+    """A context in which a run finishes its step and saves its state at SIGTERM or Ctrl-C; a second signal ends it at
+    once.
 
-    Gives `check_stop(flag=False)`, which all ranks call alike: it raises `Stopped` if one of them was told to stop, and
-    returns whether the flag is set on one of them. That is one meeting of the ranks.
+    It gives `check_stop(flag=False)`, which all ranks must call. The call raises `Stopped` if a rank received a signal,
+    and returns whether the flag is set on any rank. It synchronizes the ranks once.
 
     Args:
-        ranks: the processes that stop together, whichever is told to. What torchrun tells again, it does not mean as a
-            second one: it waits for half a minute before it kills.
+        ranks: the processes that stop together. With several ranks a second signal is ignored: torchrun repeats
+            signals, and waits for half a minute before it kills.
     """
     ranks, received = ranks or Ranks(), []
 
@@ -58,13 +59,13 @@ def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield check_stop
-        check_stop()  # for one that came after the last step
+        check_stop()  # for a signal after the last step
     except Stopped:
         if not ranks.first:
             raise Terminated from None
         if received and received[0] == signal.SIGINT:
             raise KeyboardInterrupt from None
-        log.warning("SIGTERM: the state is saved, and the same command goes on from there")
+        log.warning("SIGTERM: the state is saved: the same command resumes the run")
         raise Terminated from None
     finally:
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""How the backbone computes in a step: its precision, and whether it is compiled."""
+"""The precision and compilation of a backbone in training steps."""
 
 import functools
 from collections.abc import Callable
@@ -14,25 +14,25 @@ from lpips_repro.metrics.compilation import why_not
 
 
 def check_device(precision: Precision, compiled: bool, device: torch.device, prefix: str = "") -> None:
-    """UserError if a device does not have the precision, or nothing can be compiled for it.
+    """Raise UserError if a device does not support the precision or compilation.
 
     Args:
-        precision, compiled: the settings; prefix: of their names, such as "trainer.".
+        precision, compiled: the settings; prefix: prefix of their names, such as "trainer.".
     """
     if precision is Precision.tf32 and device.type != "cuda":
-        raise UserError(f"{prefix}precision=tf32: only a GPU computes so: use float32 or bfloat16")
+        raise UserError(f"{prefix}precision=tf32: only a GPU has TF32: use float32 or bfloat16")
     if compiled and (reason := why_not(device)):
-        raise UserError(f"{prefix}compile=true: {reason}, or leave it false")
+        raise UserError(f"{prefix}compile=true: {reason}, or set it to false")
     if precision is Precision.bfloat16 and device.type == "cpu":
         warn_of_slow_bfloat16()
 
 
 def compiled_with_gradient(function: Callable[..., Any], length: int | None = None) -> Callable[..., Any]:
-    """A function that is compiled for calls with gradient; without, it runs as it is.
+    """A function that is compiled for calls with gradient, and not for calls without.
 
     Args:
-        function: its first argument is a tensor.
-        length: of first arguments that it is compiled for; None for any.
+        function: a function whose first argument is a tensor.
+        length: length of the first argument that it is compiled for; None for any.
     """
     compiled = torch.compile(function, dynamic=False)
 
@@ -45,14 +45,14 @@ def compiled_with_gradient(function: Callable[..., Any], length: int | None = No
 
 
 def compile_forward(module: nn.Module, length: int | None = None) -> None:
-    """Let a module's `forward` be a function of `compiled_with_gradient`."""
+    """Replace a module's `forward` by the result of `compiled_with_gradient`."""
     module.forward = compiled_with_gradient(module.forward, length)
 
 
 def set_step_mode(backbone: nn.Module, precision: Precision, compiled: bool) -> None:
-    """Let a backbone compute in bfloat16, or compiled, if gradients are wanted: in steps, but not for scores.
+    """Make a backbone compute in bfloat16, or compiled, if gradients are enabled: in steps, but not for scores.
 
-    Its maps are float32 in both cases. What differs in TF32 is a setting of the whole step: `lpips_repro.precision`.
+    Its maps are float32 in both cases. TF32 is a setting of the whole step: see `lpips_repro.precision`.
     """
     is_bfloat16 = precision is Precision.bfloat16
     if not (is_bfloat16 or compiled):

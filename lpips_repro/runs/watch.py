@@ -1,4 +1,4 @@
-"""What a run shows of itself: a progress bar, a line per validation in the log, two CSV files and TensorBoard."""
+"""The output of a run: a progress bar, a line per validation in the log, two CSV files and TensorBoard."""
 
 import logging
 import time
@@ -17,12 +17,11 @@ class Watch:
     """Writes to `metrics.csv`, `validation.csv` and TensorBoard's event files in a run's folder.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         training: columns of `metrics.csv`; validation: those of `validation.csv`.
-        step: where the run goes on; what was written of later steps before it was killed, or is no whole row, is
-            taken back.
-        steps: of the whole run; batch_size: examples in a step; unit: one of them.
-        counts: whether a row of `validation.csv` is part of what the run goes on from.
+        step: the step that the run resumes from. Rows of later steps, and incomplete rows, are removed.
+        steps: steps of the run; batch_size: examples per step; unit: the word for an example.
+        counts: whether a row of `validation.csv` belongs to the resumed state.
         validated: whether there is such a row.
     """
 
@@ -53,7 +52,7 @@ class Watch:
             unit_scale=True,
             dynamic_ncols=True,
         )
-        self.steps, self.since = 0, time.monotonic()  # since the last entry, validation left out
+        self.steps, self.since = 0, time.monotonic()  # since the last entry, without validation
         self.started = self.since
 
     def __enter__(self) -> Self:
@@ -71,7 +70,7 @@ class Watch:
         self.bar.update(self.batch_size)
 
     def entry(self, step: int, values: Mapping[str, float], words: str) -> None:
-        """Write means since the last entry to `metrics.csv` and TensorBoard, with the rate; words: for the bar."""
+        """Write means since the last entry, and the rate, to `metrics.csv` and TensorBoard; words: text of the bar."""
         now = time.monotonic()
         values = {**values, self.rate: self.steps * self.batch_size / (now - self.since)}
         self.steps, self.since = 0, now
@@ -85,29 +84,29 @@ class Watch:
         """Write a validation.
 
         Args:
-            step: after which it was.
-            row: for `validation.csv`; scalars: for TensorBoard; words: for the log.
+            step: the step before the validation.
+            row: values for `validation.csv`; scalars: values for TensorBoard; words: text for the log.
         """
         self.validation_csv.row({"step": step, **row})
         for name, value in scalars.items():
             self.board.add_scalar(name, value, step)
         self.since = time.monotonic()
-        if step == self.first_step:  # the validation before the first step is no part of the pace
+        if step == self.first_step:  # the time of the validation before the first step does not count
             self.started = self.since
         elif step < self.all_steps:
             pace = (self.since - self.started) / (step - self.first_step)
             words += f", {Progress.format_interval(pace * (self.all_steps - step))} left"
-        # The bar is seen on a terminal only: this is seen in a file too.
+        # The log line is needed in a file, where there is no bar.
         with Progress.external_write_mode():  # not into the bar's line
             log.info("%s", words)
 
     def flush(self) -> None:
-        """Let what was written outlive a kill -9."""
+        """Write pending events to disk, so that they survive a kill -9."""
         self.board.flush()
 
 
 class Unwatched:
-    """What the ranks other than the first have in place of a `Watch`: nothing is said or written."""
+    """Replaces `Watch` on ranks other than the first. It writes nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -83,7 +83,7 @@ def test_secrets_reach_the_mirror_and_nothing_that_a_script_writes_or_prints(tmp
         for secret in ("n0body", "pass%2Fword", "pass/word", "t0ken1", "t0ken2"):
             assert secret not in text, where
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert f"no mirror gave it: {server.url}/jnd.tar.gz: 403 Forbidden;" in ended.stderr
+    assert f"not available from any mirror: {server.url}/jnd.tar.gz: 403 Forbidden;" in ended.stderr
 
 
 def test_a_password_that_is_read_in_two_ways_reaches_no_server_and_is_refused(tmp_path):
@@ -146,6 +146,6 @@ def test_two_mirrors_with_one_public_address_are_both_tried():
 
 def test_a_hidden_mirror_that_cannot_be_used_is_refused_with_the_settings():
     (word,) = hide_arguments(['data.mirrors=["https://u:12/secret@h/x"]'])
-    with pytest.raises(UserError, match=r"^data.mirrors: 'https://\*\*\*@h/x' is no mirror") as caught:
+    with pytest.raises(UserError, match=r"^data.mirrors: 'https://\*\*\*@h/x' is not a mirror") as caught:
         parse(settings("dataset", word), DatasetConfig)
     assert "secret" not in str(caught.value)

@@ -20,7 +20,7 @@ class Step:
         status: answer with this status and no body.
         headers: set on top of the usual ones; None leaves one out.
         content: what the file holds from this request on.
-        ranges, if_range: whether these headers are honoured.
+        ranges, if_range: whether these headers are honored.
         cut: body bytes after which the connection ends; reset: not by an orderly end but a reset.
         stall: body bytes after which nothing more comes.
         length_error: added to Content-Length; start_error and total_error: to those of Content-Range.

@@ -50,7 +50,7 @@ def test_a_script_without_the_usual_line_packs_a_folder(tmp_path):
 def test_a_process_that_imports_the_script_makes_no_dataset(monkeypatch):
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
     with pytest.raises(
-        UserError, match=r'mini/val/cnn: processes make it: put the call below `if __name__ == "__main__":`'
+        UserError, match=r'it is made in several processes: put the call under `if __name__ == "__main__":`'
     ):
         find_split("mini/val/cnn", "2afc")
 
@@ -71,7 +71,7 @@ def test_splits_of_one_name_in_two_places_are_two(tmp_path):
 
 def test_the_folder_of_a_dataset_is_refused_with_a_split_of_it(tmp_path):
     folder, *_ = make_split(tmp_path / "data", count=1)
-    with pytest.raises(UserError, match=f"data: a dataset: choose one of its splits, as in {folder}"):
+    with pytest.raises(UserError, match=f"data: a dataset: choose one of its splits, such as {folder}"):
         find_split(tmp_path / "data", "2afc")
 
 
@@ -90,11 +90,11 @@ def test_a_name_is_of_a_dataset_with_a_file_of_settings(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["minni/val/cnn", "mini/test/cnn", "mini/val", "mini", "folder/val/cnn"])
 def test_what_is_neither_a_folder_nor_a_name_is_refused_with_the_datasets(name):
-    with pytest.raises(UserError, match=f"^{name}: no such folder, and not the name of a split: .* bapps, kad"):
+    with pytest.raises(UserError, match=f"^{name}: neither a folder nor the name of a split: .* bapps, kad"):
         find_split(name, "2afc")
 
 
 def test_of_bapps_nothing_is_downloaded(tmp_path):
     (tmp_path / "experiments").symlink_to(CONFIGS.parent / "experiments")  # has the digests of its judgments
-    with pytest.raises(UserError, match="no packed split of val is there: run `make data SPLITS=val`"):
+    with pytest.raises(UserError, match="no packed split of val: run `make data SPLITS=val`"):
         find_split("bapps/val/cnn", "2afc")

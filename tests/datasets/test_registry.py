@@ -86,13 +86,13 @@ def test_a_dataset_is_one_python_file_and_one_yaml(study, tmp_path, capsys, size
     evaluate(settings("evaluate", *study, reference, *rows, "trained_on=null", "device=cpu", "bootstrap=20"))
     scores = {row["method"]: row["gray"] for row in table(tmp_path / "out/tables-study/twoafc.csv")}
     assert scores["l2-rgb"] == scores["squeeze"] == "100.00"
-    with pytest.raises(UserError, match="data-verify with data=study: only bapps has published counts"):
+    with pytest.raises(UserError, match="data-verify with data=study: it has no published counts"):
         verify_dataset(settings("dataset", *study))
     with pytest.raises(UserError, match=r"data.cuont: unknown setting: .*did you mean data.count"):
         parse(settings("dataset", *study, "+data.cuont=3"), DatasetConfig)
 
 
-def test_a_dataset_of_another_name_is_told_by_the_key_dataset(study, tmp_path):
+def test_a_dataset_of_another_name_is_named_by_the_key_dataset(study, tmp_path):
     cfg = parse(settings("dataset", *study, "data.name=mine", "+data.dataset=study"), DatasetConfig)
     assert [split.name for split in prepare(cfg.data, "val")] == ["2afc/val/gray"]
     with pytest.raises(UserError, match=r"data.name='mine': expected one of .*, study.*dataset: folder"):
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_is_named(study, tmp_path):
 
 def test_a_name_that_is_taken_is_refused():
     bapps = DATASETS["bapps"]
-    with pytest.raises(UserError, match="dataset 'bapps' is registered already: give yours another name"):
+    with pytest.raises(UserError, match="dataset 'bapps' is already registered: give yours another name"):
         register_dataset("bapps", object)(Dataset)
     assert DATASETS["bapps"] is bapps
 

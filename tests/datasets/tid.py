@@ -9,7 +9,7 @@ from skimage import data
 REFERENCES = ("astronaut", "coffee", "chelsea")
 TYPES, LEVELS = 2, 3
 WIDTH, HEIGHT = 64, 48
-# The two images whose scores are swapped, of neighbouring amplitudes: one pair of the 153 is in the other order.
+# The two images whose scores are swapped, of neighboring amplitudes: one pair of the 153 is in the other order.
 SWAPPED = ("i01_01_2", "i02_01_2")
 
 

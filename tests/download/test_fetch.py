@@ -66,7 +66,7 @@ def test_a_complete_file_is_returned_without_a_request(tmp_path, caplog):
     with serve(CONTENT) as server, caplog.at_level(logging.INFO):
         assert fetch(tmp_path, server.url) == tmp_path / NAME
     assert server.requests == []
-    assert f"{tmp_path / NAME}: complete already" in caplog.text
+    assert f"{tmp_path / NAME}: already complete" in caplog.text
 
 
 def test_a_file_labelled_as_an_encoding_arrives_as_it_is_stored(tmp_path):
@@ -185,14 +185,14 @@ def test_a_server_that_ignores_range_is_read_from_the_beginning(tmp_path, caplog
 
 def test_a_server_that_starts_over_each_time_is_given_up(tmp_path):
     with serve(CONTENT, after=Step(ranges=False, cut=100_000)) as server:
-        with pytest.raises(UserError, match="no mirror gave it"):
+        with pytest.raises(UserError, match="not available from any mirror"):
             fetch(tmp_path, server.url, attempts=3)
         assert len(server.requests) == 4
 
 
 def test_a_file_that_keeps_changing_is_given_up(tmp_path):
     changes = [Step(headers={"ETag": '"1"'}, cut=100_000), Step(headers={"ETag": '"2"'}, cut=50_000)]
-    with serve(CONTENT, *changes * 20) as server, pytest.raises(UserError, match="no mirror gave it"):
+    with serve(CONTENT, *changes * 20) as server, pytest.raises(UserError, match="not available from any mirror"):
         fetch(tmp_path, server.url, attempts=3)
     assert len(server.requests) == 4
 
@@ -214,20 +214,20 @@ def test_a_refused_range_starts_over(tmp_path):
     assert server.ranges == ["bytes=0-", "bytes=100000-", None]
 
 
-def test_too_long_an_announcement_is_mended_by_the_refused_range(tmp_path):
+def test_too_long_an_announcement_is_fixed_by_the_refused_range(tmp_path):
     with serve(CONTENT, Step(ranges=False, length_error=100)) as server:
         assert_is_all_there_is(fetch(tmp_path, server.url))
     assert server.ranges == ["bytes=0-", f"bytes={len(CONTENT)}-"]
     assert server.served == len(CONTENT)
 
 
-def test_too_short_an_announcement_is_not_taken_for_the_end(tmp_path):
+def test_too_short_an_announcement_is_not_treated_as_the_end(tmp_path):
     with serve(CONTENT, Step(length_error=-200_000), Step(length_error=-100)) as server:
         assert_is_all_there_is(fetch(tmp_path, server.url))
     assert server.ranges == ["bytes=0-", "bytes=100000-", "bytes=299900-"]
 
 
-def test_more_bytes_than_announced_are_not_taken_for_the_file(tmp_path):
+def test_more_bytes_than_announced_are_not_treated_as_the_file(tmp_path):
     with serve(CONTENT, after=Step(chunked=True, total_error=-100)) as server:
         with pytest.raises(UserError, match="sent more than the 299900 bytes announced"):
             fetch(tmp_path, server.url)
@@ -249,7 +249,7 @@ def test_a_range_longer_than_the_file_is_not_used(tmp_path):
     ids=["etag", "date", "length"],
 )
 @pytest.mark.parametrize("across_runs", [False, True])
-def test_a_file_that_changed_is_fetched_anew(tmp_path, changed, if_range, across_runs):
+def test_a_file_that_changed_is_fetched_again(tmp_path, changed, if_range, across_runs):
     with serve(CONTENT) as server:
         if across_runs:
             begin(tmp_path, server, 100_000)
@@ -277,17 +277,17 @@ JUNK = {
     "xml": (
         DENIED,
         "application/xml",
-        'no gzip file (application/xml): it begins with \'<?xml version="1.0" encoding="UTF-8"?> <Error>'
+        'not a gzip file (application/xml): it begins with \'<?xml version="1.0" encoding="UTF-8"?> <Error>'
         "<Code>AccessDenied</Code><Message>Access Denied</Message></Error>'",
     ),
-    "page": (b"<html>log in</html>", "text/html", "no gzip file (text/html): it begins with '<html>log in</html>'"),
+    "page": (b"<html>log in</html>", "text/html", "not a gzip file (text/html): it begins with '<html>log in</html>'"),
     "text": (
         b"Log in at https://a:b@portal/?key=c \n first" + b"." * 300_000,
         "text/plain",
-        "no gzip file (text/plain): it begins with 'Log in at https://portal/ first....",
+        "not a gzip file (text/plain): it begins with 'Log in at https://portal/ first....",
     ),
-    "garbage": (b"\x00\x01\xfe" * 100, None, "no gzip file: it begins with bytes 00 01 fe 00 01 fe 00 01"),
-    "two bytes": (GZIP[:2], None, "no gzip file: it begins with bytes 1f 8b"),
+    "garbage": (b"\x00\x01\xfe" * 100, None, "not a gzip file: it begins with bytes 00 01 fe 00 01 fe 00 01"),
+    "two bytes": (GZIP[:2], None, "not a gzip file: it begins with bytes 1f 8b"),
     "nothing": (b"", "application/x-tar", "an empty file"),
 }
 
@@ -298,7 +298,7 @@ WHOLE = {"ranges": Step(), "no ranges": Step(ranges=False), "chunks": Step(range
 @pytest.mark.parametrize("kept", [0, 100_000])
 @pytest.mark.parametrize("step", WHOLE.values(), ids=WHOLE)
 @pytest.mark.parametrize("junk", JUNK)
-def test_a_mirror_whose_file_is_none_is_given_up_and_the_next_goes_on_from_what_is_kept(tmp_path, junk, step, kept):
+def test_a_mirror_whose_file_is_none_is_given_up_and_the_next_continues_from_what_is_kept(tmp_path, junk, step, kept):
     content, kind, told = JUNK[junk]
     with serve(CONTENT) as good, serve(content, after=step, Content_Type=kind, ETag='"2"') as bad:
         if kept:
@@ -306,12 +306,12 @@ def test_a_mirror_whose_file_is_none_is_given_up_and_the_next_goes_on_from_what_
             good.script.append(Step(404))
         with pytest.raises(UserError) as caught:
             fetch(tmp_path, bad.url, *([good.url] if kept else []))
-        assert f"{bad.url}/{NAME}: sends {told}" in str(caught.value)
+        assert f"{bad.url}/{NAME}: its file is {told}" in str(caught.value)
         if kept:
-            assert f"the {kept} bytes that came are kept" in str(caught.value)
+            assert f"{kept} bytes are kept in" in str(caught.value)
             assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:kept]
         else:
-            assert "nothing came that the next run could resume" in str(caught.value)
+            assert "no bytes were received that the next run can resume" in str(caught.value)
             assert list(tmp_path.iterdir()) == []
         assert_is_all_there_is(fetch(tmp_path, bad.url, good.url))
     assert good.served == len(CONTENT)
@@ -319,7 +319,7 @@ def test_a_mirror_whose_file_is_none_is_given_up_and_the_next_goes_on_from_what_
 
 
 def test_what_is_no_gzip_file_is_given_up_at_its_first_bytes(tmp_path):
-    with serve(b"<" * 300_000, after=Step(stall=100)) as server, pytest.raises(UserError, match="sends no gzip"):
+    with serve(b"<" * 300_000, after=Step(stall=100)) as server, pytest.raises(UserError, match="file is not a gzip"):
         fetch(tmp_path, server.url, timeout=9)
     assert len(server.requests) == 1
 
@@ -345,7 +345,9 @@ def test_a_file_of_less_than_half_of_the_size_published_is_refused(tmp_path, ste
     with serve(CONTENT) as good, serve(CONTENT[: published // 2 - 1], after=step, ETag='"2"') as small:
         if kept:
             begin(tmp_path, good, kept)
-        with pytest.raises(UserError, match=f"its file has {published // 2 - 1} bytes, less than half of what is"):
+        with pytest.raises(
+            UserError, match=f"its file has {published // 2 - 1} bytes, less than half of the published"
+        ):
             fetch(tmp_path, small.url, needed_bytes=published)
         assert not (tmp_path / NAME).exists()
         assert_is_all_there_is(fetch(tmp_path, small.url, good.url, needed_bytes=published))
@@ -372,7 +374,7 @@ def test_an_absurd_length_does_not_block_the_mirrors_after_it(tmp_path, monkeypa
 
 def test_a_file_of_more_than_twice_the_size_published_is_refused(tmp_path):
     with serve(CONTENT) as server:
-        with pytest.raises(UserError, match="its file has 300000 bytes, more than twice what is published"):
+        with pytest.raises(UserError, match="its file has 300000 bytes, more than twice the published size"):
             fetch(tmp_path, server.url, needed_bytes=len(CONTENT) // 2 - 1)
         assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=len(CONTENT) // 2))
 
@@ -380,7 +382,7 @@ def test_a_file_of_more_than_twice_the_size_published_is_refused(tmp_path):
 def test_a_file_without_a_length_is_given_up_at_twice_the_size_published(tmp_path):
     endless = Step(chunked=True, ranges=False, slow=0.01)
     with serve(CONTENT, endless) as server:
-        with pytest.raises(UserError, match=r"bytes, more than twice what is published"):
+        with pytest.raises(UserError, match=r"bytes, more than twice the published size"):
             fetch(tmp_path, server.url, needed_bytes=20_000)
         assert server.served < len(CONTENT)
 
@@ -388,10 +390,10 @@ def test_a_file_without_a_length_is_given_up_at_twice_the_size_published(tmp_pat
 @pytest.mark.parametrize(
     ("published", "told"), [(2 * len(CONTENT) + 2, "less than half of"), (1000, "more than twice")]
 )
-def test_a_file_of_a_local_mirror_of_another_size_than_published_is_passed_over(tmp_path, published, told):
+def test_a_file_of_a_local_mirror_of_another_size_than_published_is_skipped(tmp_path, published, told):
     (tmp_path / "usb").mkdir()
     (tmp_path / "usb" / NAME).write_bytes(CONTENT)
-    with pytest.raises(UserError, match=f"usb/{NAME}: its file has 300000 bytes, {told} what is published"):
+    with pytest.raises(UserError, match=f"usb/{NAME}: its file has 300000 bytes, {told} the published size"):
         fetch(tmp_path / "new", str(tmp_path / "usb"), needed_bytes=published)
 
 
@@ -423,8 +425,8 @@ def test_what_another_run_kept_of_something_else_is_not_resumed(tmp_path, conten
     ("content", "told"),
     [
         (b"", "an empty file"),
-        (DENIED, "no gzip file: it begins with '<?xml"),
-        (bytes(1000), "no gzip file: it begins with bytes 00 00"),
+        (DENIED, "not a gzip file: it begins with '<?xml"),
+        (bytes(1000), "not a gzip file: it begins with bytes 00 00"),
         (None, "no such file"),  # a folder of that name
     ],
     ids=["nothing", "xml", "zeros", "folder"],
@@ -453,7 +455,7 @@ def test_what_one_mirror_brought_outlasts_another_that_starts_over_and_fails(tmp
         serve(CONTENT, Step(cut=210_000), after=Step(404)) as first,
         serve(CONTENT, after=Step(ranges=False, cut=90_000)) as second,
     ):
-        with pytest.raises(UserError, match="the 210000 bytes that came are kept"):
+        with pytest.raises(UserError, match="210000 bytes are kept in"):
             fetch(tmp_path, first.url, second.url)
         assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:210_000]
         assert not (tmp_path / f"{NAME}.part.new").exists()
@@ -473,7 +475,7 @@ def test_a_mirror_that_starts_over_and_sends_all_is_right(tmp_path, chunked, eta
     assert (first.served, second.served) == (210_000, len(CONTENT))
 
 
-def test_a_mirror_that_starts_over_and_brings_more_is_gone_on_from(tmp_path, monkeypatch):
+def test_a_mirror_that_starts_over_and_brings_more_is_resumed_from(tmp_path, monkeypatch):
     sizes = []
     write = PartialDownload.write
 
@@ -487,7 +489,7 @@ def test_a_mirror_that_starts_over_and_brings_more_is_gone_on_from(tmp_path, mon
         serve(CONTENT, Step(cut=100_000), after=Step(404)) as first,
         serve(CONTENT, Step(ranges=False, cut=50_000), Step(cut=100_000), after=Step(404)) as second,
     ):
-        with pytest.raises(UserError, match="the 150000 bytes that came are kept"):
+        with pytest.raises(UserError, match="150000 bytes are kept in"):
             fetch(tmp_path, first.url, second.url)
         assert sizes == sorted(sizes)
         assert second.ranges == ["bytes=100000-", "bytes=50000-", "bytes=150000-"]
@@ -499,7 +501,7 @@ def test_a_mirror_that_starts_over_and_brings_more_is_gone_on_from(tmp_path, mon
 def test_a_file_of_unknown_length_takes_no_place_before_it_is_complete(tmp_path):
     with serve(CONTENT) as first, serve(CONTENT, after=Step(ranges=False, chunked=True, cut=200_000)) as second:
         begin(tmp_path, first, 100_000)
-        with pytest.raises(UserError, match="the 100000 bytes that came are kept"):
+        with pytest.raises(UserError, match="100000 bytes are kept in"):
             fetch(tmp_path, second.url)
         assert_is_all_there_is(fetch(tmp_path, first.url))
     assert first.served == len(CONTENT)
@@ -618,7 +620,7 @@ def test_when_all_mirrors_fail_one_error_lists_them_and_the_next_run_resumes(tmp
             assert f"{nobody}/{NAME}: [Errno {errno.ECONNREFUSED}] Connection refused" in message
             assert f"{tmp_path}/usb/{NAME}: no such file" in message
             assert f"{tmp_path}/disk/{NAME}: no such file" in message
-            assert "100000 bytes that came are kept" in message
+            assert "100000 bytes are kept in" in message
             assert 'ARGS="data.mirrors=[URL,...]"' in message
             assert f"put the file into {tmp_path}" in message
             assert_is_all_there_is(fetch(tmp_path, *mirrors))
@@ -695,7 +697,7 @@ def test_secrets_that_a_server_repeats_are_not_shown_and_the_error_is_one_line(t
 
 def test_a_redirect_that_is_refused_goes_to_the_next_mirror_at_once(tmp_path, pauses):
     with serve(b"", after=Step(302, {"Location": "ftp://host/x?key=secret"})) as front, serve(CONTENT) as second:
-        with pytest.raises(UserError, match="redirects to ftp://host/x: refused: no address on the web"):
+        with pytest.raises(UserError, match="redirects to ftp://host/x: refused: not an address on the web"):
             fetch(tmp_path, front.url)
         assert_is_all_there_is(fetch(tmp_path, front.url, second.url))
     assert len(front.requests) == 2
@@ -738,11 +740,11 @@ def test_what_is_already_there_needs_no_space_again(tmp_path, monkeypatch):
         assert_is_all_there_is(fetch(tmp_path, server.url, needed_bytes=len(CONTENT)))
 
 
-def test_a_mirror_without_ranges_needs_room_beside_what_is_kept(tmp_path, monkeypatch):
+def test_a_mirror_without_ranges_needs_space_in_addition_to_what_is_kept(tmp_path, monkeypatch):
     with serve(CONTENT) as good, serve(CONTENT, after=Step(ranges=False)) as restarting:
         begin(tmp_path, good, 200_000)
         set_free(monkeypatch, 199_999)
-        with pytest.raises(UserError, match=r"no room beside the 200000 bytes kept \(0.00 GB free\)"):
+        with pytest.raises(UserError, match=r"no room next to the 200000 bytes kept \(0.00 GB free\)"):
             fetch(tmp_path, restarting.url)
         assert len(restarting.requests) == 1
         assert_is_all_there_is(fetch(tmp_path, restarting.url, good.url))
@@ -772,7 +774,7 @@ def test_a_disk_that_fills_up_is_one_error_and_what_was_written_is_resumed(tmp_p
     with serve(CONTENT, Step(slow=0.005)) as server:
         error = run_on_full_disk(100_000, "-c", FETCH, str(tmp_path), server.url)
         assert error == (
-            f"error: {tmp_path}/{NAME}.part: cannot be written (File too large): the 100000 bytes that came are kept in"
+            f"error: {tmp_path}/{NAME}.part: cannot be written (File too large): 100000 bytes are kept in"
             f" {tmp_path}/{NAME}.part, and the next run resumes there: free some space, or set another folder with"
             " data.archives"
         )
@@ -785,7 +787,7 @@ def test_a_disk_that_fills_up_while_starting_over_loses_nothing(tmp_path):
     with serve(CONTENT, after=Step(ranges=False)) as restarting, serve(CONTENT) as good:
         begin(tmp_path, good, 100_000)
         error = run_on_full_disk(90_001, "-c", FETCH, str(tmp_path), restarting.url)
-        assert "(File too large): the 100000 bytes that came are kept" in error
+        assert "(File too large): 100000 bytes are kept in" in error
         assert not (tmp_path / f"{NAME}.part.new").exists()
         assert_is_all_there_is(fetch(tmp_path, good.url))
     assert good.served == len(CONTENT)
@@ -796,7 +798,7 @@ def test_a_disk_without_any_room_is_one_error(tmp_path):
     (tmp_path / f"{NAME}.part").symlink_to("/dev/full")
     with serve(CONTENT) as server:
         with pytest.raises(
-            UserError, match=r"\(No space left on device\): nothing came that the next run could resume"
+            UserError, match=r"\(No space left on device\): no bytes were received that the next run can resume"
         ):
             fetch(tmp_path, server.url)
         (tmp_path / f"{NAME}.part").unlink()

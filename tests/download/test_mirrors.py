@@ -77,7 +77,7 @@ def test_what_a_server_repeats_of_the_secrets_is_not_shown():
 
 @pytest.mark.parametrize("mirror", ["user:secret@host/x", "//user:secret@host/x", "u:secret@127.0.0.1:80/x"])
 def test_an_address_without_a_scheme_is_refused_and_hidden(mirror):
-    with pytest.raises(UserError, match=r"is no mirror: write https:// before the address") as caught:
+    with pytest.raises(UserError, match=r"is not a mirror: write https:// before the address") as caught:
         local_folder(mirror)
     assert "secret" not in str(caught.value)
 

@@ -47,9 +47,9 @@ def final(url):
     [
         (f"https://{PUBLIC}/x", f"http://{PUBLIC}/x", "from https to http"),
         (f"https://{PUBLIC}/x", f"HTTP://{PUBLIC}/x", "from https to http"),
-        (f"https://{PUBLIC}/x", "ftp://host/x", "no address on the web"),
-        (f"https://{PUBLIC}/x", "file:///etc/passwd", "no address on the web"),
-        (f"https://{PUBLIC}/x", "https://host:port/x", "no address on the web"),
+        (f"https://{PUBLIC}/x", "ftp://host/x", "not an address on the web"),
+        (f"https://{PUBLIC}/x", "file:///etc/passwd", "not an address on the web"),
+        (f"https://{PUBLIC}/x", "https://host:port/x", "not an address on the web"),
         *(
             (f"https://{PUBLIC}/x", f"https://{host}/x", "from a public address to a private one")
             for host in (

@@ -44,7 +44,7 @@ def test_statistics_are_those_of_the_naive_formulas(net, version):
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_means_are_those_of_the_metric_to_the_bit(net):
+def test_means_are_those_of_the_metric_exactly(net):
     metric, (ref, *others) = make_metric(net), images(2)
     with torch.inference_mode():
         found, _ = channel_statistics(metric, ref, *others)
@@ -93,7 +93,7 @@ def test_the_pass_over_the_images_has_batches_of_one_shape(splits, tmp_path, mon
 
 
 @pytest.mark.parametrize("completed", [0, 1, 3, 5])
-def test_an_interrupted_pass_goes_on_where_it_stopped_to_the_same_bytes(
+def test_an_interrupted_pass_continues_where_it_stopped_to_the_same_bytes(
     completed, splits, tmp_path, calls, monkeypatch
 ):
     split = splits["train"][0]
@@ -152,7 +152,7 @@ def test_a_full_disk_is_one_error_and_what_is_done_stays(splits, tmp_path, calls
     row = 2 * 1152 * 4
     error = run_on_full_disk(int(9.5 * row), "-c", FULL_DISK, str(split.path), str(tmp_path / "full"))
     (folder,) = (tmp_path / "full").glob("tiny/*")
-    assert error.startswith(f"error: {folder}: File too large: what is done stays, and the next run goes on from there")
+    assert error.startswith(f"error: {folder}: File too large: completed rows are kept, and the next run resumes there")
     store(split, tmp_path / "full")
     assert calls[6:] == [4, 4, 4, 3]
     assert stored_bytes(tmp_path / "full") == stored_bytes(tmp_path / "undisturbed")
@@ -182,7 +182,7 @@ def test_stored_features_with_other_numbers_are_kept_and_computed_again(name, sp
     file.write_bytes(file.read_bytes()[:-4] + b"abcd")
     store(splits["val"][0], tmp_path)
     assert stored_bytes(tmp_path) == whole
-    assert f"{file}: not as it was stored: not used" in caplog.text
+    assert f"{file}: changed since it was stored: not used" in caplog.text
     assert file.with_name(f"{name}.npy.damaged").is_file()
 
 

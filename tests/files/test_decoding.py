@@ -105,14 +105,14 @@ def test_an_image_in_an_archive_has_at_most_256_pixels_a_side(tmp_path):
             READERS["an archive"](path)
     # Refused by its size alone: what follows the header is never looked at.
     path.write_bytes(png(4000, 8, 2)[:60])
-    with pytest.raises(UserError, match="4000 x 4000 pixels: expected a square of 64 to 256 a side"):
+    with pytest.raises(UserError, match="4000 x 4000 pixels: expected a square with sides of 64 to 256"):
         READERS["an archive"](path)
 
 
 def test_a_narrow_image_is_not_enlarged_to_gigabytes(tmp_path):
     path = tmp_path / "i01.bmp"
     Image.new("RGB", (300, 1)).save(path)
-    with pytest.raises(UserError, match=r"300 x 1 pixels: with a smaller side of 512 it would have 153600 x 512"):
+    with pytest.raises(UserError, match=r"300 x 1 pixels, which is 153600 x 512 with a smaller side of 512"):
         load_image(path, 512)
 
 

@@ -48,7 +48,7 @@ def test_leftovers_that_cannot_be_removed_do_no_harm(folder, monkeypatch):
     clear_leftovers(folder, LEFTOVER)
 
 
-def test_nothing_is_written_where_nothing_is_left(tmp_path):
+def test_nothing_is_written_if_nothing_is_left(tmp_path):
     clear_leftovers(tmp_path, LEFTOVER)
     clear_leftovers(tmp_path / "absent", LEFTOVER)
     assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ def file(tmp_path):
     return tmp_path / "last.pt"
 
 
-def test_what_is_saved_comes_back_to_the_bit(tmp_path):
+def test_what_is_saved_is_restored_exactly(tmp_path):
     generator = torch.Generator().manual_seed(3)
     parameter = torch.nn.Parameter(torch.randn(5))
     optimizer = torch.optim.Adam([parameter])
@@ -47,7 +47,7 @@ def test_no_checkpoint_is_none(tmp_path):
     assert load_checkpoint(tmp_path / "last.pt", IDENTITY) is None
 
 
-def test_a_newer_one_takes_the_place_of_the_older_and_leaves_nothing_beside(file):
+def test_a_newer_one_replaces_the_older_and_leaves_nothing_else(file):
     save_checkpoint(file, {"identity": IDENTITY, "step": 2})
     assert load_checkpoint(file, IDENTITY)["step"] == 2
     assert [path.name for path in file.parent.iterdir()] == ["last.pt"]
@@ -64,7 +64,7 @@ def test_a_write_that_fails_leaves_the_older_one_and_says_so(file, monkeypatch, 
         monkeypatch.setattr(os, "fsync", fails)
     else:
         monkeypatch.setattr(type(file), "replace", fails)
-    with pytest.raises(UserError, match=r"last.pt: not written \(.*No space left on device.*an older one"):
+    with pytest.raises(UserError, match=r"last.pt: not written \(.*No space left on device.*an older file"):
         save_checkpoint(file, {"identity": IDENTITY, "step": 2})
     monkeypatch.undo()
     assert load_checkpoint(file, IDENTITY)["step"] == 1
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_older_one(file):
     assert load_checkpoint(file, IDENTITY)["step"] == 1
 
 
-def test_what_a_killed_write_left_beside_does_not_matter(file):
+def test_leftovers_of_a_killed_write_do_not_matter(file):
     partial_of(file, ended_process()).write_bytes(file.read_bytes()[:100])
     assert load_checkpoint(file, IDENTITY)["step"] == 1
     save_checkpoint(file, {"identity": IDENTITY, "step": 2})
@@ -92,11 +92,11 @@ def test_a_changed_dataset_is_refused_with_every_difference_shown(file):
     with pytest.raises(UserError) as error:
         load_checkpoint(file, now)
     assert str(error.value).splitlines() == [
-        f"{file.parent}: not the run that was begun there:",
+        f"{file.parent}: not the run that was started there:",
         "  2afc/train/cnn: was 23 triplets aaaa, is 23 triplets cccc",
         "  initial weights: was bbbb, is absent",
         "  2afc/train/mix: was absent, is 5 triplets dddd",
-        "bring back what it was begun with, or set experiments=FOLDER for a new run",
+        "restore what it was started with, or set experiments=FOLDER for a new run",
     ]
 
 
@@ -128,7 +128,7 @@ def test_a_torch_file_that_is_no_checkpoint_is_damaged(file, content):
 def test_a_checkpoint_of_another_format_is_an_error_that_names_both(file, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", 99)
     before = file.read_bytes()
-    with pytest.raises(UserError, match=r"last.pt: a checkpoint of format \d+, expected 99: go on with the version of"):
+    with pytest.raises(UserError, match=r"last.pt: a checkpoint of format \d+, expected 99: use the version of"):
         load_latest(file.parent, IDENTITY)
     assert file.read_bytes() == before
 
@@ -160,7 +160,7 @@ def test_for_a_last_checkpoint_that_is_not_whole_the_best_one_takes_its_place(fi
         file.write_bytes(cut)
     assert load_latest(file.parent, IDENTITY)["step"] == 0
     assert load_checkpoint(file, IDENTITY)["step"] == load_checkpoint(file.with_name("best.pt"), IDENTITY)["step"] == 0
-    assert "last.pt: missing or damaged: best.pt, of step 0, takes its place" in caplog.text
+    assert "last.pt: missing or damaged: replaced by best.pt, of step 0" in caplog.text
     kept = file.with_name("last.pt.damaged")
     assert kept.is_file() == (damage == "cut")
     if damage == "cut":
@@ -185,22 +185,22 @@ def test_without_a_whole_checkpoint_the_run_begins_again_and_all_are_kept(file, 
     assert kept == {
         "last.pt.damaged": b"last.pt.damaged", "last.pt.damaged-2": b"last.pt", "best.pt.damaged": b"best.pt"
     }  # fmt: skip
-    assert "no whole checkpoint is left: the run begins again" in caplog.text
+    assert "no complete checkpoint is left: the run starts again" in caplog.text
 
 
-def test_a_whole_last_checkpoint_is_taken_and_nothing_is_said(file, caplog):
+def test_a_complete_last_checkpoint_is_used_without_a_message(file, caplog):
     save_checkpoint(file.with_name("best.pt"), {"identity": IDENTITY, "step": 0})
     assert load_latest(file.parent, IDENTITY)["step"] == 1
     assert caplog.text == ""
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError(), RuntimeError(NO_MEMORY)])
-def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(file, monkeypatch, error):
+def test_a_checkpoint_that_cannot_be_read_now_is_not_treated_as_damaged(file, monkeypatch, error):
     def fails(*_, **__):
         raise error
 
     before = file.read_bytes()
     monkeypatch.setattr(torch, "load", fails)
-    with pytest.raises(UserError, match=r"last.pt: cannot be read now .*: the file is left as it is"):
+    with pytest.raises(UserError, match=r"last.pt: cannot be read now .*: the file is unchanged: try again"):
         load_latest(file.parent, IDENTITY)
     assert file.read_bytes() == before

@@ -38,7 +38,7 @@ def test_both_trainings_take_every_optimizer(script, name):
 
 
 @pytest.mark.parametrize("script", CONFIGS)
-def test_the_default_is_adam_as_it_was_to_the_bit(script):
+def test_the_default_is_adam_as_it_was_exactly(script):
     cfg, momentum = composed(script).optimizer, {"train": 0.5, "pretrain": 0.9}[script]
     ours = after(lambda module: make_optimizer(module, 1e-2, cfg, momentum))
     wanted = after(lambda module: torch.optim.Adam(module.parameters(), lr=1e-2, betas=(momentum, 0.999), fused=True))

@@ -81,5 +81,5 @@ def test_cuda_that_cannot_be_used_is_an_error_with_the_reason(monkeypatch):
 
 
 @pytest.mark.cuda
-def test_cuda_is_taken_where_it_works():
+def test_cuda_is_used_if_it_works():
     assert choose_device(Device.auto).type == choose_device(Device.cuda).type == "cuda"

@@ -46,5 +46,5 @@ def test_only_what_needs_a_gradient_and_has_the_length_is_compiled(monkeypatch, 
 
 @pytest.mark.parametrize("prefix", ["", "trainer."])
 def test_tf32_is_refused_without_a_gpu_by_the_setting_of_its_script(prefix):
-    with pytest.raises(UserError, match=rf"^{prefix}precision=tf32: only a GPU computes so: use float32 or bfloat16$"):
+    with pytest.raises(UserError, match=rf"^{prefix}precision=tf32: only a GPU has TF32: use float32 or bfloat16$"):
         check_device(Precision.tf32, False, CPU, prefix)

@@ -58,14 +58,14 @@ def assert_equal_to_the_bit(found, wanted):
 
 
 @pytest.mark.parametrize("form", ["shape", "legacy", "double", "single"])
-def test_a_caffemodel_comes_back_to_the_bit(state, tmp_path, form):
+def test_a_caffemodel_is_restored_exactly(state, tmp_path, form):
     path = write(tmp_path / "net.caffemodel", caffemodel(arrays(state), form))
     assert_equal_to_the_bit(read_weights(path, "caffenet"), state)
     assert_equal_to_the_bit(imagenet_state("caffenet", path), state)
     LPIPS("caffenet", "off_the_shelf", weights=path)
 
 
-def test_the_older_form_comes_back_to_the_bit(state, tmp_path):
+def test_the_older_form_is_restored_exactly(state, tmp_path):
     body = b"".join(v1_layer(name, 4, blobs) + v1_layer(f"relu-{name}", 18) for name, blobs in arrays(state).items())
     path = write(tmp_path / "net.caffemodel", body + v1_layer("fc6", 14, [np.ones((2, 3), np.float32)]))
     assert_equal_to_the_bit(read_weights(path, "caffenet"), state)
@@ -74,7 +74,7 @@ def test_the_older_form_comes_back_to_the_bit(state, tmp_path):
 @pytest.mark.parametrize("entry", [lambda w, b: {"weights": w, "biases": b}, lambda w, b: [w, b], lambda w, b: (w, b)])
 @pytest.mark.parametrize("protocol", [2, 4])
 @pytest.mark.parametrize("tensorflow", [False, True])
-def test_a_dictionary_comes_back_to_the_bit(state, tmp_path, entry, protocol, tensorflow):
+def test_a_dictionary_is_restored_exactly(state, tmp_path, entry, protocol, tensorflow):
     layers = {k: entry(w.transpose(2, 3, 1, 0) if tensorflow else w, b) for k, (w, b) in arrays(state).items()}
     layers["fc6"] = entry(np.ones((3, 2)), np.ones(2))
     path = save_npy(tmp_path / "net.npy", layers, protocol)
@@ -162,12 +162,12 @@ def normalised_state():
     return {key: torch.rand(v.shape) + 0.5 if key.endswith(NORM[2:]) else v for key, v in values.items()}
 
 
-def test_batch_normalisation_comes_back_to_the_bit(normalised_state, tmp_path):
+def test_batch_normalization_is_restored_exactly(normalised_state, tmp_path):
     path = write(tmp_path / "net.caffemodel", normalised(normalised_state, "caffenet-bn"))
     assert_equal_to_the_bit(read_weights(path, "caffenet-bn"), normalised_state)  # dividing by 4 rounds nothing
 
 
-def test_batch_normalisation_computes_what_caffe_computes(normalised_state, tmp_path):
+def test_batch_normalization_computes_what_caffe_computes(normalised_state, tmp_path):
     # Without Scale, and with another epsilon: (x - mean) / sqrt(variance + epsilon).
     path = write(tmp_path / "net.caffemodel", normalised(normalised_state, "caffenet-bn", scale=False, epsilon=0.5))
     found = read_weights(path, "caffenet-bn")
@@ -189,7 +189,7 @@ HALVES = ("grey", "chroma")
 
 
 @pytest.mark.parametrize("form", ["two", "one"])
-def test_a_split_network_comes_back_to_the_bit(tmp_path, form):
+def test_a_split_network_is_restored_exactly(tmp_path, form):
     state = gaussian_state("caffenet-split", 5)
     (grey, chroma), others = split_layers(state)[0].values(), split_layers(state)[1]
     if form == "two":

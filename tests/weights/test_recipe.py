@@ -16,7 +16,7 @@ def weights(tmp_path):
     return path
 
 
-def test_a_recipe_is_of_the_weights_beside_it(weights):
+def test_a_recipe_belongs_to_the_weights_next_to_it(weights):
     digest = digest_state({"layer": torch.arange(6.0)})
     assert read_recipe(weights) == {"made": "made here", "weights": digest, "seed": 3}
 

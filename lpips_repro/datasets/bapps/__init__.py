@@ -1,4 +1,4 @@
-"""BAPPS, the paper's dataset: fetched, checked against what is published of it, and packed."""
+"""BAPPS, the paper's dataset: downloaded, compared with published figures, and packed."""
 
 from lpips_repro.datasets.bapps.dataset import Bapps
 from lpips_repro.datasets.bapps.settings import BappsConfig

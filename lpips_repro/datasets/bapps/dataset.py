@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 
 @register_dataset("bapps", BappsConfig)
 class Bapps(Dataset):
-    """Downloaded, checked and packed by phase."""
+    """BAPPS: downloaded, checked and packed per phase."""
 
     title = "BAPPS"
     settings: BappsConfig
 
     @property
     def has_paper_figures(self) -> bool:
-        """Whether the images are resized as by the released loader."""
+        """Whether images are resized as in the released loader."""
         return self.settings.form == PatchForm(PATCH_SIZE, Resize.pil_bilinear.value)
 
     def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
         """See `Dataset`."""
-        check_room(self.settings, phases)  # for all of them, before the first is fetched
+        check_room(self.settings, phases)  # for all phases, before the first download
         return [split for phase in phases for split in prepare_bapps(self.settings, phase, self.workers)]
 
     def find(self, phases: Sequence[str]) -> list[PackedSplit]:
-        """What is packed; the rest is named and not fetched: looking must not cost gigabytes."""
+        """The splits that are packed. It warns of the others, and downloads nothing."""
         splits, missing = find_packed(self.settings, phases)
         if missing:
             lacking = sorted({phase for _, phase, _ in missing})
@@ -42,8 +42,8 @@ class Bapps(Dataset):
             remedy = f"run `{command}` first (with the same ARGS, if any)"
             if not splits:
                 where = packed_folder(self.settings)
-                raise UserError(f"{where}: no packed split of {' or '.join(lacking)} is there: {remedy}")
-            log.warning("not packed and so not described: %s: %s", ", ".join("/".join(key) for key in missing), remedy)
+                raise UserError(f"{where}: no packed split of {' or '.join(lacking)}: {remedy}")
+            log.warning("not packed, so not described: %s: %s", ", ".join("/".join(key) for key in missing), remedy)
         return splits
 
     def to_fetch(self, phases: Sequence[str]) -> list[str]:
@@ -51,6 +51,6 @@ class Bapps(Dataset):
         return ["/".join(key) for key in find_packed(self.settings, phases)[1]]
 
     def verify(self, phases: Sequence[str]) -> Iterator[Finding]:
-        """Every packed split and archive."""
+        """The findings on every packed split and archive."""
         yield from verify_splits(self.settings, phases)
         yield from verify_archives(self.settings, phases)

@@ -1,4 +1,4 @@
-"""BAPPS: how it is fetched and packed, and what of it is there."""
+"""Downloading and packing BAPPS, and finding its packed splits."""
 
 import logging
 import os
@@ -37,37 +37,37 @@ from lpips_repro.files.locks import clear_leftovers, exclusive
 
 log = logging.getLogger(__name__)
 
-OBSERVERS = Observers.human.value  # as the settings check
-_COMPLETE = "complete {}, or move it elsewhere to have it fetched"
+OBSERVERS = Observers.human.value  # the settings allow no other
+_COMPLETE = "complete {}, or move it elsewhere to download it"
 
 
 def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSplit]:
-    """The packed splits of a phase, 2AFC first, in the paper's order; what is missing is fetched and packed.
+    """The packed splits of a phase, 2AFC first, in the paper's order. Missing ones are downloaded and packed.
 
     Splits that are unpacked under `cfg.root` are packed from there.
 
     Raises:
-        UserError: where an archive cannot be had, is damaged, or has other counts than published.
+        UserError: if an archive cannot be downloaded, is damaged, or has other counts than published.
     """
-    published = read_manifest(Path(cfg.manifest))  # first: what it lacks is told before hours of fetching
+    published = read_manifest(Path(cfg.manifest))  # first: its errors must not come after hours of downloads
     keys = [key for key in COUNTS if key[1] == phase]
     for folder in (packed_folder(cfg), Path(cfg.root)):
         clear_leftovers(folder, LEFTOVER)
-    # A dataset that is complete is read without the lock.
+    # A complete dataset is read without the lock.
     if cfg.unpack or not all(_is_complete(cfg, key) for key in keys):
         _prepare_phase(cfg, phase, workers)
     return _open_splits(cfg, keys, published)
 
 
 def find_packed(cfg: BappsConfig, phases: Collection[str]) -> tuple[list[PackedSplit], list[Key]]:
-    """The splits of some phases that are packed under these settings, and those that are not; nothing is made."""
+    """The packed splits of some phases and these settings, and the keys of the others. Nothing is made."""
     keys = [key for phase in phases for key in COUNTS if key[1] == phase]
-    there = [key for key in keys if is_packed(cfg, key)]
-    return _open_splits(cfg, there, read_manifest(Path(cfg.manifest))), [key for key in keys if key not in there]
+    packed = [key for key in keys if is_packed(cfg, key)]
+    return _open_splits(cfg, packed, read_manifest(Path(cfg.manifest))), [key for key in keys if key not in packed]
 
 
 def is_packed(cfg: BappsConfig, key: Key) -> bool:
-    """Whether there is a packed split of these settings, with as many examples as published."""
+    """Whether there is a packed split with these settings and as many examples as published."""
     card = read_card(target(cfg, key))
     if card is None or not count_is_right(key, card["count"]):
         return False
@@ -83,9 +83,9 @@ def _open_splits(cfg: BappsConfig, keys: Sequence[Key], published: dict[str, dic
 
 
 def check_room(cfg: BappsConfig, phases: Collection[str]) -> None:
-    """Raise UserError where a disk has less space than all that is missing of some phases needs on it."""
+    """Raise UserError if a disk has too little space for all that is missing of some phases."""
     if cfg.unpack or not all(_is_complete(cfg, key) for key in COUNTS if key[1] in phases):
-        # Or what another process is making would be counted as missing.
+        # Under the lock, so that files that another process is writing do not count as missing.
         with exclusive(*_folders(cfg), leftovers=LEFTOVER):
             _check_space(cfg, phases)
 
@@ -93,14 +93,14 @@ def check_room(cfg: BappsConfig, phases: Collection[str]) -> None:
 def _prepare_phase(cfg: BappsConfig, phase: str, workers: int) -> None:
     with exclusive(*_folders(cfg), leftovers=LEFTOVER):
         _check_space(cfg, [phase])
-        recorded_sha256(Path(cfg.archives))  # now: a damaged record is told before hours of fetching and reading
+        recorded_sha256(Path(cfg.archives))  # now: its errors must not come after hours of downloads
         for (kind, archive_phase), archive in ARCHIVES.items():
             if archive_phase == phase:
                 _prepare_archive(cfg, archive, _keys(kind, phase), workers)
 
 
 def _folders(cfg: BappsConfig) -> list[Path]:
-    """The folders that are written into. Each has a lock of its own: all resize modes share the archives."""
+    """The folders that are written to. Each has its own lock: all resize modes share the archives."""
     return [packed_folder(cfg), Path(cfg.archives), *([Path(cfg.root)] if cfg.unpack else [])]
 
 
@@ -109,7 +109,7 @@ def _keys(kind: str, phase: str) -> list[Key]:
 
 
 def packed_folder(cfg: BappsConfig) -> Path:
-    """Where the packed splits are."""
+    """The folder of the packed splits."""
     return Path(cfg.packed) / "bapps" / cfg.form_folder
 
 
@@ -119,7 +119,7 @@ def target(cfg: BappsConfig, key: Key) -> Path:
 
 
 def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], workers: int) -> None:
-    """Make the packed splits of one archive complete, from unpacked files where they are there, else from itself."""
+    """Complete the packed splits of an archive, from unpacked files if there are any, else from the archive."""
     root = Path(cfg.root)
     done = [key for key in keys if _is_complete(cfg, key)]
     unpacked = [key for key in keys if _is_unpacked(cfg, key)]
@@ -153,7 +153,7 @@ def _prepare_archive(cfg: BappsConfig, archive: Archive, keys: list[Key], worker
         )
         if unpack is not None:
             for key in keys:
-                if key not in unpacked:  # what the user has there stays
+                if key not in unpacked:  # the user's files stay
                     root.joinpath(*key).parent.mkdir(parents=True, exist_ok=True)
                     unpack.joinpath(*key).rename(root.joinpath(*key))
     except ArchiveError as error:
@@ -182,7 +182,7 @@ def _read_unpacked(cfg: BappsConfig, key: Key) -> SplitFolder:
 
 
 def _check_space(cfg: BappsConfig, phases: Collection[str]) -> None:
-    """Raise UserError where a disk has less space than fetching and packing what is missing needs on it."""
+    """Raise UserError if a disk has too little space to download and pack what is missing."""
     names, sizes, largest = [], [], 0
     for (kind, phase), archive in ARCHIVES.items():
         keys = _keys(kind, phase) if phase in phases else []
@@ -201,7 +201,7 @@ def _check_space(cfg: BappsConfig, phases: Collection[str]) -> None:
             sizes.append((Path(cfg.archives), max(archive.size - begun, 0)))
         if unpacks:
             sizes.append((Path(cfg.root), archive.size + _files(keys) * _block_size(Path(cfg.root))))
-    # In order of arrival, before it is written in order of names: one archive's at a time.
+    # The spool: the images of one archive at a time.
     sizes.append((packed_folder(cfg), largest))
     check_space(sizes, ", ".join(names))
 
@@ -211,7 +211,7 @@ def _files(keys: list[Key]) -> int:
 
 
 def _block_size(folder: Path) -> int:
-    """What a file takes on the disk beyond its length, at most."""
+    """The most that a file takes on the disk beyond its length."""
     folder.mkdir(parents=True, exist_ok=True)
     return os.statvfs(folder).f_frsize
 
@@ -221,7 +221,7 @@ def _is_unpacked(cfg: BappsConfig, key: Key) -> bool:
 
 
 def _is_complete(cfg: BappsConfig, key: Key) -> bool:
-    """Whether a split is packed; one packed from files that are still there is not taken for granted."""
+    """Whether a split is packed and need not be compared with unpacked files."""
     if not is_packed(cfg, key):
         return False
     source = (read_card(target(cfg, key)) or {}).get("source")

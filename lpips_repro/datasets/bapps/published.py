@@ -1,4 +1,4 @@
-"""What is published of BAPPS: its archives, their sizes, its counts, and digests of its judgments."""
+"""Published figures of BAPPS: its archives, their sizes, its counts, and digests of its judgments."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from lpips_repro.errors import UserError
 
 
 class Archive(NamedTuple):
-    """A file of the dataset: its name, its size in bytes as published (rounded), and where its members belong."""
+    """A file of the dataset: its name, its published size in bytes (rounded), and the prefix of its members."""
 
     name: str
     size: int
@@ -25,7 +25,7 @@ ARCHIVES = {
     ("jnd", "val"): Archive("jnd.tar.gz", 200_000_000, ""),
     ("2afc", "train"): Archive("twoafc_train.tar.gz", 5_300_000_000, "2afc/"),
 }
-# Exact for 2AFC val; the others are published rounded to hundreds only.
+# Exact for 2AFC val. The others are published rounded to hundreds.
 COUNTS: dict[Key, int] = {
     ("2afc", "val", "traditional"): 4720,
     ("2afc", "val", "cnn"): 4720,
@@ -40,10 +40,10 @@ COUNTS: dict[Key, int] = {
     ("2afc", "train", "mix"): 56600,
 }
 
-DIGEST = "judge_times_5_sha256"  # of the judgments, in the manifest
+DIGEST = "judge_times_5_sha256"  # key of the digest of the judgments in the manifest
 DIFFERENT_JUDGMENTS = (
-    "ATTENTION: the judgments of {} are not those that others have published results on"
-    " (bapps_val_manifest.json): scores on them do not compare with the paper's"
+    "ATTENTION: the judgments of {} differ from those of published results"
+    " (bapps_val_manifest.json): scores on them cannot be compared with the paper's"
 )
 
 
@@ -56,7 +56,7 @@ def count_is_right(key: Key, count: int) -> bool:
 
 
 def check_counts(counts: dict[Key, int], source: Path, remedy: str) -> None:
-    """Raise UserError, with all counts and a remedy, where one of them is not the published one."""
+    """Raise UserError, with all counts and a remedy, if one of them is not the published one."""
     if all(count_is_right(key, count) for key, count in counts.items()):
         return
     found = [
@@ -71,24 +71,24 @@ def check_counts(counts: dict[Key, int], source: Path, remedy: str) -> None:
 
 
 def gigabytes(size: int) -> str:
-    """A size in bytes as it is shown, such as "1.10 GB"."""
+    """A size in bytes as text, such as "1.10 GB"."""
     return f"{size / 1e9:.2f} GB"
 
 
 def size_warning(archive: Archive, file: Path) -> str | None:
-    """One line where the size of an archive's file is not the published one, else None."""
+    """A warning, in one line, if the size of an archive is not the published one, else None."""
     size = file.stat().st_size
-    # Published with one decimal, and not told whether in GB or GiB.
+    # Published with one decimal, in GB or GiB.
     if any(round(10 * size / unit) == round(archive.size / 1e8) for unit in (10**9, 2**30)):
         return None
     return (
-        f"ATTENTION: {file} has {gigabytes(size)} ({size} bytes), published is about {archive.size / 1e9:.1f} GB:"
+        f"ATTENTION: {file} has {gigabytes(size)} ({size} bytes), expected about {archive.size / 1e9:.1f} GB:"
         " it may not be the authors' archive"
     )
 
 
 def read_manifest(path: Path) -> dict[str, dict]:
-    """The published digests of the judgments by split; UserError where the file cannot be read."""
+    """The published digests of the judgments by split; UserError if the file cannot be read."""
     remedy = "restore it, run from the repository's root, or set data.manifest"
     manifest = read_json(path, remedy)
     for split, known in manifest.items():
@@ -98,7 +98,7 @@ def read_manifest(path: Path) -> dict[str, dict]:
 
 
 def read_json(path: Path, remedy: str) -> dict:
-    """What a JSON file holds by name; UserError, with the remedy, where it cannot be read or holds something else."""
+    """The object in a JSON file; UserError, with the remedy, if it cannot be read or is not an object."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -109,7 +109,7 @@ def read_json(path: Path, remedy: str) -> dict:
 
 
 def judgments_differ(split: PackedSplit, published: dict[str, dict]) -> bool | None:
-    """Whether the judgments differ from those of the manifest; None where it does not have the split."""
+    """Whether the judgments differ from those of the manifest; None if the manifest does not have the split."""
     known = published.get(split.card["split"])
     if split.card["kind"] != "2afc" or split.card["phase"] != "val" or known is None:
         return None

@@ -11,7 +11,7 @@ from lpips_repro.errors import UserError
 
 @dataclass
 class BappsConfig(FolderConfig):
-    """BAPPS: where its archives come from and go, and the published digests of its judgments."""
+    """The settings of BAPPS: sources and folder of its archives, and the published digests of its judgments."""
 
     mirrors: list[str]
     archives: str
@@ -29,6 +29,6 @@ class BappsConfig(FolderConfig):
         if not self.mirrors:
             raise UserError("data.mirrors=[]: expected at least one address or folder")
         for mirror in self.mirrors:
-            local_folder(mirror)  # raises where it is none
+            local_folder(mirror)  # raises UserError if it is not a mirror
         for mirror in whole_mirrors(self.mirrors):
             local_folder(mirror)

@@ -1,4 +1,4 @@
-"""What is on disk of BAPPS, compared with what is published: packed splits and archives (`make data-verify`)."""
+"""Comparing packed splits and archives of BAPPS with published figures (`make data-verify`)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -30,9 +30,9 @@ def verify_splits(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding]:
         if key[1] not in phases:
             continue
         name, path = "/".join(key), target(cfg, key)
-        expected = f"{count}" if key[:2] == ("2afc", "val") else f"about {count}"  # published rounded to hundreds
+        expected = f"{count}" if key[:2] == ("2afc", "val") else f"about {count}"  # rounded to hundreds
         if not path.is_dir():
-            yield Finding(name, "", expected, "", "not there", is_there=False)
+            yield Finding(name, "", expected, "", "missing", is_there=False)
             continue
         command = f"`make data SPLITS={key[1]}`"
         advice = f"move the folder {path} elsewhere and run {command} to pack it again"
@@ -57,7 +57,7 @@ def verify_splits(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding]:
 
 
 def verify_archives(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding]:
-    """Compare archives with their SHA-256 at first use; those not used yet are read through."""
+    """Compare archives with their SHA-256 at first use. Those not used yet are read completely."""
     recorded = recorded_sha256(Path(cfg.archives))
     for (kind, phase), archive in ARCHIVES.items():
         if phase not in phases:
@@ -65,7 +65,7 @@ def verify_archives(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding
         known, expected = recorded.get(archive.name, ""), f"about {archive.size / 1e9:.1f} GB"
         files = local_archives(cfg, archive.name)
         if not files:
-            verdict = "not there (not needed once packed)"
+            verdict = "missing (not needed after packing)"
             yield Finding(archive.name, "", expected, known[:12], verdict, is_there=False)
         for file in files:
             name, size = archive.name if file.parent == Path(cfg.archives) else str(file), file.stat().st_size
@@ -85,15 +85,15 @@ def verify_archives(cfg: BappsConfig, phases: Sequence[str]) -> Iterator[Finding
             elif wrong:
                 verdict = f"WRONG COUNT: {wrong}: {advice}"
             else:
-                verdict = "good" if known else "good (never packed: read through, counts as published)"
+                verdict = "good" if known else "good (never packed: read completely, counts as published)"
             yield finding._replace(digest=found[:12], verdict=verdict, is_bad=not verdict.startswith("good"))
 
 
 def _wrong_counts(reader: HashingReader, file: Path, prefix: str, part: tuple[str, str]) -> str:
-    """The splits of an archive whose counts are not as published, after reading all of it.
+    """The splits of an archive whose counts are not as published, as text. It reads the whole archive.
 
     Raises:
-        ArchiveError: where the archive is damaged, a member is refused, or a file has no counterpart.
+        ArchiveError: if the archive is damaged, a member is refused, or a file has no counterpart.
     """
     names: defaultdict[Key, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for member in read_members(reader, file, prefix):

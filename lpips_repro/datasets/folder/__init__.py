@@ -1,4 +1,4 @@
-"""A dataset in the BAPPS layout on this computer, under any name."""
+"""A dataset in the BAPPS layout in any folder of this computer."""
 
 from lpips_repro.datasets.folder.dataset import PATCH_SIZE, Folder, FolderConfig
 

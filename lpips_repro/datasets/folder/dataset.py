@@ -1,4 +1,4 @@
-"""A folder in the BAPPS layout: its settings (`configs/data/folder.yaml`), and how it is packed."""
+"""A folder in the BAPPS layout as a dataset: its settings (`configs/data/folder.yaml`), and packing."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ PATCH_SIZE = 64  # of BAPPS, in pixels
 
 @dataclass
 class FolderConfig(DataSettings):
-    """A dataset in the BAPPS layout on this computer, under any name.
+    """The settings of a dataset in the BAPPS layout on this computer.
 
     Attributes:
-        size: pixels a side of its patches; resize: how images that are stored larger are shrunk to it.
-        observers: who judged; None: not stated, or by a label of the judgments.
-        packed: folder of the packed splits.
-        workers: processes that decode; None: one per core.
+        size: side of its patches in pixels; resize: how images that are stored larger are resized to it.
+        observers: who judged; None: as labeled in the folder of judgments, or unknown.
+        packed: the folder of the packed splits.
+        workers: decoding processes; None: one per core.
     """
 
     size: int = field(default=PATCH_SIZE, kw_only=True)
@@ -41,23 +41,23 @@ class FolderConfig(DataSettings):
 
     @property
     def form(self) -> PatchForm:
-        """The form of its patches."""
+        """The form of the dataset's patches."""
         return PatchForm(self.size, self.resize.value)
 
     @property
     def form_folder(self) -> str:
-        """The name of the folder of splits in this form. It has no 64, so that those packed before stay valid."""
+        """The name of the folder of splits in this form. It omits the size 64, as in earlier versions."""
         return self.resize.value if self.size == PATCH_SIZE else f"{self.resize.value}-{self.size}"
 
 
 @register_dataset("folder", FolderConfig)
 class Folder(Dataset):
-    """Packed from its files; packed again if one of them changes."""
+    """A folder in the BAPPS layout, packed from its files, and packed again if one of them changes."""
 
     settings: FolderConfig
 
     def phases(self) -> tuple[str, ...]:
-        """Those that have a folder; both if there is none."""
+        """The phases that have a folder, or both if none has."""
         root = Path(self.settings.root)
         there = [phase for phase in PHASES if any((root / kind / phase).is_dir() for kind in IMAGE_FIELDS)]
         return tuple(there) or PHASES
@@ -67,22 +67,22 @@ class Folder(Dataset):
         return [split for phase in phases for split in self.pack(self.find_files(phase))]
 
     def find_files(self, phase: str) -> list[SplitFolder]:
-        """The splits of a phase as files.
+        """The splits of a phase, as files.
 
         Raises:
-            UserError: naming the file or folder that is missing or at fault.
+            UserError: if a file or folder is missing or wrong. The message names it.
         """
         return find_splits(Path(self.settings.root), phase)
 
     def pack(self, splits: Sequence[SplitFolder], workers: int | None = None) -> list[PackedSplit]:
-        """Splits as files, packed; what is complete is opened. UserError naming the file that is at fault.
+        """Packed splits of files. Complete ones are only opened. UserError names a file that is wrong.
 
         Args:
-            splits: of this dataset; workers: as for `pack_split`; None for what the settings say.
+            splits: splits of this dataset; workers: as for `pack_split`; None for the setting.
         """
         workers = self.workers if workers is None else workers
         cfg, root = self.settings, Path(self.settings.root)
-        # One name stands for any folder, so its path tells the packed splits apart.
+        # All folders have the same dataset name, so that the path of the packed splits has a digest of theirs.
         digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
         packed = Path(cfg.packed) / cfg.name / cfg.form_folder / digest
         observers = observers_of(root, cfg.observers)
@@ -93,7 +93,7 @@ class Folder(Dataset):
             if complete := open_packed(split, target, cfg.form, observers):
                 report(complete, split.path)
                 found[target] = complete
-        if len(found) < len(files):  # what is complete is read without the lock
+        if len(found) < len(files):  # complete splits are read without the lock
             with exclusive(packed, leftovers=LEFTOVER):
                 for target, split in files.items():
                     if target not in found:

@@ -1,4 +1,4 @@
-"""The mini dataset: made on the spot from photographs in installed packages, judged by simulated observers."""
+"""The mini dataset: made from photographs in installed packages, with simulated observers."""
 
 from lpips_repro.datasets.mini.dataset import Mini, MiniConfig
 

@@ -1,8 +1,8 @@
 """Small denoising autoencoders of random configuration, after the paper's CNN-based distortions.
 
 The paper trains 96 of them, one epoch on ImageNet each, with l1, VGG and discriminator losses. Here a dozen with tens
-of thousands of weights are trained for a second or two each, on patches of the train photographs and on l1 or l2 alone,
-and show what such networks leave: blur, checkerboards, lost or wrong colours, traces of the noise they were fed.
+of thousands of weights are trained for one or two seconds each, on patches of the train photographs, with an l1 or l2
+loss. They show the artifacts of such networks: blur, checkerboards, lost or wrong colors, remains of input noise.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from lpips_repro.datasets.mini.photographs import PADDED_SIZE, draw_patch
 from lpips_repro.distortions.noise import colored_noise
 
 BATCH, PATCHES = 4, 256
-TRAINING_SIZE = 32  # middle of a patch that is trained on, a multiple of 16; the networks take any
+TRAINING_SIZE = 32  # side of the middle of a patch that is trained on: a multiple of 16
 CORRUPTIONS = ("none", "white noise", "pink noise", "grey", "downsampling")
 NOISE = (0.03, 0.15)  # standard deviation of the input noise, in units of the range
 LEARNING_RATE = (1e-3, 4e-3)
@@ -26,19 +26,19 @@ LEARNING_RATE = (1e-3, 4e-3)
 
 @dataclass(frozen=True)
 class Configuration:
-    """One random draw of the paper's choices, at the size of this dataset.
+    """One random draw of the paper's design choices, at the size of this dataset.
 
     Attributes:
-        corruption: what is done to the input, one of CORRUPTIONS.
-        channels: channels after each downsampling layer, so also their number.
-        first_stride: stride of the layer before those, 1 or 2.
-        skips: for each of those layers, whether the decoder also sees its input.
-        forced_skip: whether the last layer also sees the image itself.
-        dropout: for each of those layers, whether half of its channels are dropped in training.
+        corruption: corruption of the input, one of CORRUPTIONS.
+        channels: channels of the first layer and after each downsampling layer.
+        first_stride: stride of the first layer, 1 or 2.
+        skips: for each downsampling layer, whether the decoder also gets its input.
+        forced_skip: whether the last layer also gets the image.
+        dropout: for each downsampling layer, whether half of its channels are dropped in training.
         upsampling: nearest, bilinear or transposed (convolution).
         normalization: none, batch or instance.
         loss: l1 or l2.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
     """
 
     corruption: str
@@ -72,7 +72,7 @@ def draw_configuration(rng: np.random.Generator) -> Configuration:
 
 
 class Autoencoder(nn.Module):
-    """The network of a configuration: N x 3 x H x W to the same, both in [0, 1]; H and W multiples of 16."""
+    """The network of a configuration: (N, 3, H, W) to the same shape, both in [0, 1]; H and W multiples of 16."""
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__()
@@ -122,8 +122,8 @@ def train_autoencoder(rng: np.random.Generator, steps: int) -> Autoencoder:
     """Draw a configuration and train it on patches of the train photographs.
 
     Args:
-        rng: where everything is drawn from; the same state gives the same weights on the same machine, given that torch
-            runs one thread.
+        rng: the source of all random numbers. On one machine the same state gives the same weights if torch uses one
+            thread.
         steps: Adam steps on batches of 4.
     """
     configuration = draw_configuration(rng)
@@ -144,7 +144,7 @@ def train_autoencoder(rng: np.random.Generator, steps: int) -> Autoencoder:
 
 
 def reconstruct(network: Autoencoder, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What the network makes of an image that is corrupted as in its training.
+    """The network's output for an image that is corrupted as in its training, float32 (H, W, 3).
 
     Args:
         network: from `train_autoencoder`.
@@ -156,7 +156,7 @@ def reconstruct(network: Autoencoder, image: np.ndarray, rng: np.random.Generato
 
 
 def corrupt(image: np.ndarray, corruption: str, rng: np.random.Generator) -> np.ndarray:
-    """The input corruption of that name, float32 (H, W, 3); noise may leave [0, 1]."""
+    """The image with a corruption of CORRUPTIONS, float32 (H, W, 3). With noise, values may leave [0, 1]."""
     if corruption == "white noise":
         image = image + rng.uniform(*NOISE) * rng.standard_normal(image.shape)
     elif corruption == "pink noise":

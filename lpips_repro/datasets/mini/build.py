@@ -1,10 +1,10 @@
-"""The mini dataset: all splits of BAPPS at a size that is made in a minute, from photographs in installed packages.
+"""The mini dataset: all splits of BAPPS in a small size, made in a minute from photographs in installed packages.
 
-The judgments are simulated (see observers.py) and tell nothing about human vision.
+The judgments are simulated (see observers.py) and say nothing about human vision.
 
-The same seed and settings give the same digests in every run on the same machine, whatever the number of workers. On
-another machine the digests may differ: trained autoencoders and transcendental functions differ there in last bits.
-So the card of every split records the machine beside the digest.
+On one machine the same seed and settings give the same digests, for any number of workers. On another machine the
+digests may differ, since trained autoencoders and transcendental functions differ in their last bits. So the card of a
+split records the machine with the digest.
 """
 
 import hashlib
@@ -33,14 +33,14 @@ from lpips_repro.versions import installed_version
 log = logging.getLogger(__name__)
 
 VOTES = {"train": 2, "val": 5, "jnd": 3}  # as in BAPPS
-CHUNK = 20  # examples made in one call of a worker
+CHUNK = 20  # examples per call of a worker
 NOTE = "The judgments are simulated (lpips_repro/datasets/mini/observers.py) and tell nothing about human vision."
-REPEATABLE = "The digest repeats on the same machine; on others it may differ, from last bits of floating point."
+REPEATABLE = "Every run on the same machine gives the same digest. Other machines may differ by rounding errors."
 LIBRARIES = ("numpy", "pillow", "scikit-image", "scikit-learn", "scipy", "torch")
 
 
 class Chunk(NamedTuple):
-    """Some consecutive examples of one split, for a worker to make; the autoencoders are pickled."""
+    """Consecutive examples of one split that a worker makes, and the pickled autoencoders."""
 
     split: Split
     seed: int
@@ -59,27 +59,26 @@ def build_mini(
     autoencoders: int = 12,
     autoencoder_steps: int = 120,
 ) -> list[PackedSplit]:
-    """Make the splits that are not there yet as packed splits, or find them all there and make nothing.
+    """Make the packed splits that are missing.
 
-    More than one worker means processes started afresh, so the calling script needs the usual
-    `if __name__ == "__main__":`.
+    Several workers are new processes, so that the calling script needs `if __name__ == "__main__":`.
 
     Args:
-        root: folder of the packed splits, each in `<kind>-<phase>-<split>`.
-        seed: of everything that is drawn.
+        root: the folder of the packed splits, each in `<kind>-<phase>-<split>`.
+        seed: seed of all random numbers.
         train: triplets in each of the three train splits.
         val: triplets in each of the six val splits.
-        jnd: pairs in each of the two JND splits, every tenth of them a catch pair.
-        workers: processes; they change the time, not the result.
-        autoencoders: how many are trained for the cnn and mix splits.
-        autoencoder_steps: Adam steps for each of them.
+        jnd: pairs in each of the two JND splits; every tenth is a catch pair.
+        workers: number of processes, which does not change the result.
+        autoencoders: number of autoencoders trained for the cnn and mix splits.
+        autoencoder_steps: Adam steps per autoencoder.
 
     Returns:
-        The opened splits, in BAPPS's order. A split is made again when its settings, the seed, the files that make it
-        or the version of a library differ from those on its card.
+        The opened splits, in BAPPS's order. A split is made again if its settings, seed, source files or versions of
+        libraries differ from those on its card.
 
     Raises:
-        UserError: a number is too small, or a worker was killed.
+        UserError: if a number is too small, or a worker was killed.
     """
     _check({"seed": seed}, 0)
     _check({"train": train, "val": val, "jnd": jnd, "workers": workers, "autoencoder_steps": autoencoder_steps}, 1)
@@ -101,14 +100,14 @@ def build_mini(
 def is_complete(
     root: Path, *, seed: int, train: int, val: int, jnd: int, autoencoders: int, autoencoder_steps: int
 ) -> bool:
-    """Whether `build_mini` would find all splits there and write nothing."""
+    """Whether `build_mini` has nothing to make."""
     return not _missing(root, _sources(seed, train, val, jnd, autoencoders, autoencoder_steps))
 
 
 def _sources(
     seed: int, train: int, val: int, jnd: int, autoencoders: int, autoencoder_steps: int
 ) -> dict[Split, dict[str, Any]]:
-    """What each split is made from, as it is on its card."""
+    """The source of each split, as on its card."""
     counts = {"train": train, "val": val, "jnd": jnd}
     sources = {}
     for split in SPLITS:
@@ -126,7 +125,7 @@ def _missing(root: Path, sources: dict[Split, dict[str, Any]]) -> list[Split]:
 def _check(numbers: dict[str, int], least: int) -> None:
     for name, number in numbers.items():
         if number < least:
-            raise UserError(f"{name} {number} for the mini dataset: expected at least {least}")
+            raise UserError(f"{name}={number} for the mini dataset: expected at least {least}")
 
 
 def _group(split: Split) -> str:
@@ -135,12 +134,12 @@ def _group(split: Split) -> str:
 
 def _train(job: tuple[int, int, int]) -> bytes:
     seed, index, steps = job
-    # Pickled here, torch sends no open files between the processes.
+    # Pickled here, so that torch sends no open files between processes.
     return pickle.dumps(train_autoencoder(make_generator(seed, "autoencoder", index), steps))
 
 
 def _make_splits(root: Path, sources: dict[Split, dict[str, Any]], networks: list[bytes], run: Callable) -> None:
-    """Make all chunks of all splits in one go, and write each split as soon as it is complete."""
+    """Make the chunks of all splits, and write each split as soon as it is complete."""
     chunks = []
     for split, source in sources.items():
         needed = networks if split.name in NEED_AUTOENCODERS else []
@@ -162,7 +161,7 @@ def _make_splits(root: Path, sources: dict[Split, dict[str, Any]], networks: lis
 
 
 def _make_chunk(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
-    """The images (N, 2 or 3, 64, 64, 3) and the observers' distances of the others from the first (N, 1 or 2)."""
+    """Images (N, 2 or 3, 64, 64, 3), and the observers' distances between the first and the others (N, 1 or 2)."""
     networks = [pickle.loads(network) for network in chunk.autoencoders]
     images = np.stack([np.stack(make_example(chunk.split, chunk.seed, index, networks)) for index in chunk.indices])
     distances = [perceptual_distance(images[:, 0], images[:, other]) for other in range(1, images.shape[1])]
@@ -198,11 +197,11 @@ def _write(path: Path, split: Split, source: dict[str, Any], images: np.ndarray,
 
 @cache
 def _generator_digest() -> str:
-    """SHA-256 over the files that make the examples and their judgments."""
+    """SHA-256 of the source files that make the examples and their judgments."""
     sha = hashlib.sha256()
     for package in (Path(distortions.__file__).parent, Path(__file__).parent):
         for file in sorted(package.glob("*.py")):
-            if file.name == "dataset.py":  # settings and places
+            if file.name == "dataset.py":  # only settings and folders
                 continue
             sha.update(f"{package.name}/{file.name}\n".encode())
             sha.update(file.read_bytes())
@@ -215,7 +214,7 @@ def _library_versions() -> dict[str, str | None]:
 
 
 def _machine() -> dict[str, str]:
-    """The machine that the digest was made on."""
+    """The description of this machine, for the card."""
     return {
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),

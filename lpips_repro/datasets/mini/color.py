@@ -1,7 +1,7 @@
-"""Colorization: a grey patch with a few colour hints, coloured in by real algorithms.
+"""Colorization: a gray patch with a few color hints, colorized by real algorithms.
 
-Every algorithm takes the lightness, float32 (H, W) in CIE L*, the hints, and a generator for its setting; it returns
-the a*b* of every pixel (H, W, 2).
+Each algorithm takes the lightness, float32 (H, W) in CIE L*, the hints, and a generator for its settings. It returns
+the a*b* of each pixel (H, W, 2).
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from scipy.sparse.linalg import splu
 
 from lpips_repro.datasets.mini.photographs import PHOTOGRAPHS, load
 
-HINT_COUNT = (6, 80)  # how many, log-uniform
-LIGHTNESS_SPREAD = 8.0  # standard deviation in L* within which two pixels count as alike
+HINT_COUNT = (6, 80)  # number of hints, log-uniform
+LIGHTNESS_SPREAD = 8.0  # standard deviation in L* of the similarity of two pixels
 
 
 class Hints(NamedTuple):
-    """Where the colour is known: rows and columns (K,), and the a*b* there, float32 (K, 2)."""
+    """Pixels of known color: rows and columns (K,), and their a*b*, float32 (K, 2)."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -27,7 +27,7 @@ class Hints(NamedTuple):
 
 
 def draw_outputs(patch: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs of two different algorithms for the same grey patch, each with hints of its own.
+    """Outputs of two different algorithms for the same gray patch, each with its own hints.
 
     Args:
         patch: float32 (H, W, 3) in [0, 1].
@@ -39,17 +39,17 @@ def draw_outputs(patch: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
 
 
 def optimization(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Spread the hints so that neighbours of like lightness get like colours (Levin et al. 2004)."""
+    """Spread the hints so that neighbors of similar lightness get similar colors (Levin et al. 2004)."""
     return _solve(lightness, hints, LIGHTNESS_SPREAD)
 
 
 def diffusion(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Spread the hints evenly, whatever the lightness: the harmonic interpolation."""
+    """Spread the hints independently of lightness, by harmonic interpolation."""
     return _solve(lightness, hints, np.inf)
 
 
 def nearest_hint(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Every pixel takes the colour of the nearest hint."""
+    """The color of the nearest hint."""
     free = np.ones(lightness.shape, bool)
     free[hints.rows, hints.columns] = False
     nearest = ndimage.distance_transform_edt(free, return_distances=False, return_indices=True)
@@ -59,32 +59,32 @@ def nearest_hint(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) 
 
 
 def gaussian_spread(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Mean of the hints, weighted by distance alone."""
+    """Mean of the hints, weighted by distance."""
     return _weighted(lightness, hints, rng.uniform(4, 16), np.inf)
 
 
 def bilateral_spread(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Mean of the hints, weighted by distance and by likeness of lightness."""
+    """Mean of the hints, weighted by distance and by similarity of lightness."""
     return _weighted(lightness, hints, rng.uniform(8, 32), LIGHTNESS_SPREAD)
 
 
 def lightness_lookup(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Mean of the hints, weighted by likeness of lightness alone, wherever they are."""
+    """Mean of the hints, weighted by similarity of lightness."""
     return _weighted(lightness, hints, np.inf, LIGHTNESS_SPREAD)
 
 
 def one_color(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """The mean of the hints everywhere, as a tinted photograph."""
+    """The mean of the hints for all pixels, as in a tinted photograph."""
     return np.broadcast_to(hints.colors.mean(axis=0), (*lightness.shape, 2))
 
 
 def transfer(lightness: np.ndarray, hints: Hints, rng: np.random.Generator) -> np.ndarray:
-    """Colours of another photograph by rank of lightness (after Welsh et al. 2002), moved to the hints' mean."""
+    """Colors of another photograph by rank of lightness (after Welsh et al. 2002), shifted to the hints' mean."""
     photographs = PHOTOGRAPHS["train"]
     pixels = load(photographs[rng.integers(len(photographs))]).reshape(-1, 1, 3)
     other = cv2.cvtColor(pixels[rng.integers(len(pixels), size=500)], cv2.COLOR_RGB2Lab)[:, 0]
     other = other[np.argsort(other[:, 0], kind="stable")]
-    # By rank, so that a dark patch may take colours from a bright photograph.
+    # By rank, so that a dark patch can take colors from a bright photograph.
     rank = np.argsort(np.argsort(lightness, axis=None, kind="stable"), kind="stable").reshape(lightness.shape)
     taken = cv2.GaussianBlur(other[rank * len(other) // lightness.size, 1:], (0, 0), 2)
     return taken + hints.colors.mean(axis=0) - taken.mean(axis=(0, 1))
@@ -123,14 +123,14 @@ def _weighted(lightness: np.ndarray, hints: Hints, distance_spread: float, light
 
 
 def _solve(lightness: np.ndarray, hints: Hints, spread: float) -> np.ndarray:
-    """Minimise the weighted squared differences of neighbours' colours, the hints held."""
+    """Minimize the weighted squared differences of neighbors' colors, with the hints fixed."""
     rows, columns, colors = hints
     height, width = lightness.shape
     index = np.arange(height * width).reshape(height, width)
     start = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
     end = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
     difference = lightness.ravel()[start] - lightness.ravel()[end]
-    # The small constant keeps every pixel connected to some hint.
+    # The small constant connects every pixel to some hint.
     weight = np.exp(-(difference.astype(np.float64) ** 2) / (2 * spread**2)) + 1e-3
     size = height * width
     weights = sparse.coo_matrix((weight, (start, end)), (size, size))

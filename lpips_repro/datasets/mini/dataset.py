@@ -1,4 +1,4 @@
-"""The mini dataset: its settings (`configs/data/mini.yaml`), and where it is kept."""
+"""The mini dataset: its settings (`configs/data/mini.yaml`) and its folder."""
 
 import contextlib
 import hashlib
@@ -14,13 +14,13 @@ from lpips_repro.datasets.registry import Dataset, register_dataset
 from lpips_repro.errors import UserError
 from lpips_repro.files.locks import clear_leftovers, exclusive
 
-# All that another mini differs in, but for the seed.
+# Settings other than the seed that change the dataset.
 MADE_BY = ("train", "val", "jnd", "autoencoders", "autoencoder_steps")
 
 
 @dataclass
 class MiniConfig(DataSettings):
-    """The mini dataset: see `lpips_repro.datasets.mini.build.build_mini`."""
+    """The settings of mini: see `lpips_repro.datasets.mini.build.build_mini`."""
 
     seed: int
     train: int
@@ -40,24 +40,24 @@ class MiniConfig(DataSettings):
 
 
 def _check_root(root: Path) -> None:
-    """Refuse a folder that holds something else: mini is written into it."""
+    """Raise UserError if the folder, which mini is written into, holds something else."""
     names = [path.name for path in root.iterdir() if path.name[0] != "."] if root.is_dir() else []
     if names and not any(re.fullmatch(r"seed\d+-[0-9a-f]{8}", name) for name in names):
         raise UserError(
-            f"data.root={root}: mini is written there, but the folder holds {min(names)} and no mini: set it to an"
-            f" empty or a new folder; a dataset of your own is DATA=folder DATA_ROOT={root}"
+            f"data.root={root}: mini is written there, but the folder holds {min(names)}, not mini: set it to an"
+            f" empty or a new folder; to use your own dataset, set DATA=folder DATA_ROOT={root}"
         )
 
 
 @register_dataset("mini", MiniConfig)
 class Mini(Dataset):
-    """Made in a minute; other settings are another dataset next to this one."""
+    """The mini dataset, made in a minute. Other settings make another dataset next to it."""
 
     settings: MiniConfig
 
     def prepare(self, phases: Sequence[str]) -> list[PackedSplit]:
         """See `Dataset`."""
-        # Here: it imports torch, which takes longer than to pack other datasets.
+        # Imported here since it imports torch, which other datasets do not need.
         from lpips_repro.datasets.mini.build import build_mini, is_complete
 
         made = {key: getattr(self.settings, key) for key in MADE_BY}
@@ -65,7 +65,7 @@ class Mini(Dataset):
         seed = self.settings.seed
         root = Path(self.settings.root) / f"seed{seed}-{digest}"
         clear_leftovers(root, LEFTOVER)
-        # What is complete is read without the lock.
+        # A complete dataset is read without the lock.
         complete = is_complete(root, seed=seed, **made)
         with contextlib.nullcontext() if complete else exclusive(root, leftovers=LEFTOVER):
             splits = build_mini(root, seed=seed, workers=self.workers, **made)

@@ -1,7 +1,7 @@
-"""Deblurring: a patch blurred by a camera, with noise, and restored by real algorithms.
+"""Deblurring: a patch with camera blur and noise, restored by real algorithms.
 
-Every algorithm takes the blurred image, float64 (H, W, 3) in [0, 1], the kernel and a generator for its setting, and
-returns the restored one. The kernel they are told is the true one, or one estimated a little wrong.
+Each algorithm takes the blurred image, float64 (H, W, 3) in [0, 1], an estimate of the kernel and a generator for its
+settings. It returns the restored image.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ GAUSSIAN = (0.8, 2.0)  # standard deviation in pixels
 DEFOCUS = (1.2, 3.0)  # radius of the disc
 MOTION = (4.0, 10.0)  # length of the line
 NOISE = (0.002, 0.015)  # standard deviation, in units of the range
-KERNEL_ERROR = 0.1  # the kernel is told this much too wide or too narrow at most, as the log of the ratio
-PADDING = 16  # the transforms wrap around: mirrored surroundings keep the ringing of the border out of the patch
+KERNEL_ERROR = 0.1  # largest error of the estimated kernel's width, as the log of the ratio
+PADDING = 16  # mirrored border that keeps ringing out of the patch, since the transforms wrap around
 
 
 def draw_outputs(patch: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -31,25 +31,25 @@ def draw_outputs(patch: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     noise = rng.standard_normal(patch.shape) * rng.uniform(*NOISE)
     blurred = cv2.filter2D(patch.astype(np.float64), -1, make_kernel(width, angle), borderType=cv2.BORDER_REFLECT_101)
     blurred = (blurred + noise).clip(0, 1)
-    told = make_kernel(width * np.exp(rng.uniform(-KERNEL_ERROR, KERNEL_ERROR)), angle)
+    kernel = make_kernel(width * np.exp(rng.uniform(-KERNEL_ERROR, KERNEL_ERROR)), angle)
     first, second = rng.choice(len(ALGORITHMS), 2, replace=False)
-    return ALGORITHMS[first](blurred, told, rng), ALGORITHMS[second](blurred, told, rng)
+    return ALGORITHMS[first](blurred, kernel, rng), ALGORITHMS[second](blurred, kernel, rng)
 
 
 def gaussian_kernel(sigma: float, angle: float) -> np.ndarray:
-    """Atmosphere or lens: a Gaussian."""
+    """The kernel of the atmosphere or a lens: a Gaussian."""
     x, y = _kernel_grid()
     return _normalised(np.exp(-(x**2 + y**2) / (2 * sigma**2)))
 
 
 def defocus_kernel(radius: float, angle: float) -> np.ndarray:
-    """Out of focus: a disc with a soft rim."""
+    """The kernel of a defocused lens: a disc with a soft edge."""
     x, y = _kernel_grid()
     return _normalised((radius + 0.5 - np.hypot(x, y)).clip(0, 1))
 
 
 def motion_kernel(length: float, angle: float) -> np.ndarray:
-    """A moving camera: a line with soft ends."""
+    """The kernel of a moving camera: a line with soft ends."""
     x, y = _kernel_grid()
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     return _normalised((length / 2 + 0.5 - np.abs(along)).clip(0, 1) * (1 - np.abs(across)).clip(0, 1))
@@ -59,7 +59,7 @@ KERNELS = ((gaussian_kernel, GAUSSIAN), (defocus_kernel, DEFOCUS), (motion_kerne
 
 
 def wiener(blurred: np.ndarray, kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Wiener filter with a Laplacian prior, between ringing and blurred."""
+    """Wiener filter with a Laplacian prior and a random balance between ringing and blur."""
     balance = np.exp(rng.uniform(np.log(0.003), np.log(0.5)))
     return _by_channel(blurred, lambda channel: restoration.wiener(channel, kernel, balance))
 
@@ -79,18 +79,18 @@ def richardson_lucy(blurred: np.ndarray, kernel: np.ndarray, rng: np.random.Gene
 
 
 def van_cittert(blurred: np.ndarray, kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Landweber's iteration, 5 to 30 times: add back what blurring the estimate does not explain."""
+    """Landweber iteration, 5 to 30 times: add the blurred residual to the estimate."""
     estimate = blurred
     for _ in range(rng.integers(5, 31)):
         residual = blurred - cv2.filter2D(estimate, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-        # The kernels are symmetric, so the adjoint is the blur itself.
+        # The kernels are symmetric, so that the adjoint is the blur itself.
         estimate = estimate + cv2.filter2D(residual, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
         estimate = estimate.clip(0, 1)
     return estimate
 
 
 def wiener_non_local_means(blurred: np.ndarray, kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Wiener filter, then non-local means against the noise it raised."""
+    """Wiener filter, then non-local means to remove the amplified noise."""
     sharp = _by_channel(blurred, lambda channel: restoration.wiener(channel, kernel, 0.01)).clip(0, 1)
     return restoration.denoise_nl_means(
         sharp, patch_size=5, patch_distance=5, h=rng.uniform(0.03, 0.1), channel_axis=-1
@@ -98,7 +98,7 @@ def wiener_non_local_means(blurred: np.ndarray, kernel: np.ndarray, rng: np.rand
 
 
 def wiener_total_variation(blurred: np.ndarray, kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Wiener filter, then total variation against the noise it raised."""
+    """Wiener filter, then total variation to remove the amplified noise."""
     sharp = _by_channel(blurred, lambda channel: restoration.wiener(channel, kernel, 0.01)).clip(0, 1)
     return restoration.denoise_tv_chambolle(sharp, weight=rng.uniform(0.03, 0.12), channel_axis=-1)
 

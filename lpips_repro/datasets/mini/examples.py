@@ -1,7 +1,7 @@
-"""One example of each split: a reference patch and two distorted ones (2AFC), or one (JND).
+"""Making one example of a split: a reference patch with two distorted patches (2AFC) or one (JND).
 
-Every example has a generator of its own, seeded by its split and its index, so it is the same whatever process makes it
-and however many others are made.
+Each example has its own generator, seeded by split and index, so that it does not depend on processes or other
+examples.
 """
 
 import zlib
@@ -14,14 +14,14 @@ from lpips_repro.datasets.mini.autoencoders import Autoencoder, reconstruct
 from lpips_repro.datasets.mini.photographs import PATCH_SIZE, crop_margin, draw_patch
 from lpips_repro.distortions import Step, distort, draw_steps, pairs_across_groups
 
-SEVERITY_2AFC = (0.2, 0.8)  # of the traditional distortions: visible, and the patch still to be recognised
-SEVERITY_JND = (0.0, 0.35)  # about the threshold of the simulated observers
-BLEND_JND = (0.0, 0.5)  # share of an autoencoder's error that is kept; all of it is always seen
-CATCH_EVERY = 10  # every tenth JND pair is a catch pair: identical, "same" is the right answer
+SEVERITY_2AFC = (0.2, 0.8)  # range for traditional distortions: visible, with a recognizable patch
+SEVERITY_JND = (0.0, 0.35)  # around the threshold of the simulated observers
+BLEND_JND = (0.0, 0.5)  # share of an autoencoder's error that is kept: the whole error is always visible
+CATCH_EVERY = 10  # every tenth JND pair is a catch pair of identical images, for which "same" is right
 
 
 class Split(NamedTuple):
-    """What a split is called: its kind (2afc or jnd), phase (train or val) and name."""
+    """The key of a split: its kind (2afc or jnd), phase (train or val) and name."""
 
     kind: str
     phase: str
@@ -41,21 +41,21 @@ REAL_ALGORITHMS = {"superres": superres, "deblur": deblur}
 
 
 def make_generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
-    """The generator of one purpose (a split, its votes, the autoencoders) and index; no two share their stream."""
+    """The generator for a purpose (a split, its votes, the autoencoders) and an index, with a stream of its own."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(zlib.crc32(purpose.encode()), index)))
 
 
 def make_example(split: Split, seed: int, index: int, autoencoders: list[Autoencoder]) -> list[np.ndarray]:
-    """The images of one example.
+    """The images of an example.
 
     Args:
-        split: which split it belongs to.
-        seed: of the whole dataset.
-        index: its place in the split.
-        autoencoders: at least two, where the split needs them.
+        split: its split.
+        seed: seed of the whole dataset.
+        index: its index in the split.
+        autoencoders: at least two if the split needs them.
 
     Returns:
-        ref, p0, p1 (2AFC) or the reference and the distorted patch (JND), uint8 (64, 64, 3) each.
+        ref, p0 and p1 (2AFC), or the reference and the distorted patch (JND), each uint8 (64, 64, 3).
     """
     rng = make_generator(seed, str(split), index)
     images = _jnd_pair(split, index, autoencoders, rng) if split.kind == "jnd" else _triplet(split, autoencoders, rng)
@@ -63,7 +63,7 @@ def make_example(split: Split, seed: int, index: int, autoencoders: list[Autoenc
 
 
 def is_catch(index: int) -> bool:
-    """Whether the JND pair at this place is a catch pair."""
+    """Whether the JND pair of this index is a catch pair."""
     return index % CATCH_EVERY == CATCH_EVERY - 1
 
 

@@ -1,8 +1,9 @@
 """Frame interpolation: the frame between two others, estimated by real algorithms.
 
-Half of the time the two frames are the views of scikit-image's stereo pair, and the middle view is rendered from both
-with the measured disparity, which the algorithms are not given. Otherwise a simulated camera moves over a photograph
-while a piece of another one crosses its view. Every algorithm takes the two frames, float32 (96, 96, 3) in [0, 1].
+In half of the examples the two frames are the views of scikit-image's stereo pair, and the middle view is rendered from
+both with the measured disparity, which the algorithms do not get. In the others a simulated camera moves over a
+photograph while a piece of another one crosses its view. Each algorithm takes the two frames, float32 (96, 96, 3) in
+[0, 1].
 """
 
 from functools import cache
@@ -22,46 +23,46 @@ from lpips_repro.datasets.mini.photographs import (
     load,
 )
 
-STEREO_SCALE = 3.0  # at full size the disparity, up to 60 pixels, is as large as a patch
-MOTION = 5.0  # pixels that the camera moves to either side of the middle frame
-OBJECT_MOTION = 7.0  # and the object
+STEREO_SCALE = 3.0  # at full size the disparity of up to 60 pixels is as large as a patch
+MOTION = 5.0  # most pixels that the camera moves between frames, per axis
+OBJECT_MOTION = 7.0  # the same for the object
 OBJECT_RADIUS = (10.0, 24.0)
 TURN, ZOOM = np.deg2rad(3), 0.05
-BLOCK, BLOCK_REACH = 8, (10, 6)  # side of a block, and how far it is looked for in x and y
-SMALL_MOTION = 1e-3  # what a pixel of motion costs, so that of equal matches the smallest motion is taken
-NO_FLOW: Any = None  # to begin with, which OpenCV's types do not allow
+BLOCK, BLOCK_REACH = 8, (10, 6)  # side of a block, and its search range in x and y
+SMALL_MOTION = 1e-3  # cost per pixel of motion, so that equal matches resolve to the smallest motion
+NO_FLOW: Any = None  # initial flow: OpenCV's types do not allow None
 
 
 def draw_example(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The true middle frame, and two different algorithms' estimates of it, float32 (96, 96, 3)."""
+    """The true middle frame and the estimates of two different algorithms, float32 (96, 96, 3) each."""
     before, middle, after = _stereo_frames(rng) if rng.random() < 0.5 else _moving_frames(rng)
     first, second = rng.choice(len(ALGORITHMS), 2, replace=False)
     return middle, ALGORITHMS[first](before, after), ALGORITHMS[second](before, after)
 
 
 def repeat_frame(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The frame before, once more."""
+    """The frame before."""
     return before
 
 
 def blend(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The mean of the two."""
+    """The mean of the two frames."""
     return (before + after) / 2
 
 
 def global_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """One shift for the whole frame, by phase correlation, half of it to either side."""
+    """Compensation of one shift of the whole frame, estimated by phase correlation."""
     shift = phase_cross_correlation(_gray(before), _gray(after), upsample_factor=10)[0]
     return _compensate(before, after, np.broadcast_to(-shift[::-1], (*before.shape[:2], 2)))
 
 
 def block_matching(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Symmetric block matching: every 8x8 block takes the opposite shifts under which both frames agree best."""
+    """Symmetric block matching: each 8x8 block takes the opposite shifts for which both frames agree best."""
     return _match_blocks(before, after, overlap=False)
 
 
 def overlapped_block_matching(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The same with blocks that overlap: the found motion is interpolated between their centres."""
+    """Block matching with overlapping blocks: the motion is interpolated between the centers of blocks."""
     return _match_blocks(before, after, overlap=True)
 
 
@@ -146,19 +147,19 @@ def _stereo_views() -> np.ndarray:
 
 
 def _middle_view(left: np.ndarray, right: np.ndarray, disparity: np.ndarray) -> np.ndarray:
-    """Both views halfway along the disparity of the left one; what it does not show comes from the right one."""
+    """The mean of both views shifted by half of the left view's disparity. Holes come from the right view."""
     height, width = disparity.shape
     known = np.isfinite(disparity)
     rows, columns = np.nonzero(known)
     values = disparity[known].astype(np.float32)
-    # Painted in order of disparity, so that what is nearer covers what is farther.
+    # In order of disparity, so that near pixels cover far ones.
     order = np.argsort(values, kind="stable")
     targets = np.rint(columns - values / 2).astype(int)[order]
     inside = targets >= 0
     middle = np.full((height, width), np.nan, np.float32)
     middle[rows[order][inside], targets[inside]] = values[order][inside]
     hole = ~np.isfinite(middle)
-    # A hole shows what lies behind: the smaller disparity of the two ends of its row.
+    # A hole shows the background: the smaller disparity of the two ends of its row.
     middle = cv2.medianBlur(np.fmin(_carry(middle), _carry(middle[:, ::-1])[:, ::-1]), 5)
     zero = np.zeros_like(middle)
     from_left, from_right = _sample(left, middle / 2, zero), _sample(right, -middle / 2, zero)

@@ -1,40 +1,40 @@
-"""Simulated observers. Their judgments follow from the formulas below and tell nothing about human vision.
+"""Simulated observers. Their judgments follow from the formulas below and say nothing about human vision.
 
-They stand in for people so that everything downstream of judgments can be run and tested. An observer is a perceptual
-distance, none of the metrics that this project evaluates, with a psychometric function on top.
+They replace people, so that everything that uses judgments can be run and tested. An observer is a perceptual distance
+with a psychometric function. The distance is not one of the metrics that this project evaluates.
 
-The distance is a normalised Laplacian pyramid (Laparra et al. 2016) with two changes. It runs over three opponent
-colour channels, the chromatic ones with less weight at high spatial frequencies, as in the contrast sensitivity of
-the eye. And most of it compares not the responses but their local energy in two directions, which changes little when
-a texture moves a little and much when it is blurred, roughened or bent.
+The distance is a normalized Laplacian pyramid (Laparra et al. 2016) with two changes. It has three opponent color
+channels, and the chromatic ones have less weight at high spatial frequencies, like the contrast sensitivity of the eye.
+Most of it compares the local energy of the responses in two directions instead of the responses. The energy changes
+little if a texture moves a little, and much if the texture is blurred, roughened or bent.
 
-The constants were set by hand until five votes agreed about as in BAPPS (66 to 84 %) and the pixelwise distance scored
-clearly below the observers, with the scores of SSIM and LPIPS in view: another reason why scores on these judgments
-compare no metrics.
+The constants were set by hand so that five votes agree about as in BAPPS (66 to 84 %) and the pixelwise distance scores
+clearly below the observers. The scores of SSIM and LPIPS were known then, which is another reason not to compare
+metrics by scores on these judgments.
 """
 
 import numpy as np
 from scipy import ndimage
 
-LEVELS = 4  # band-pass levels of a 64-pixel patch; what is left is 4x4
-# Luma, red against green, blue against yellow; gamma-encoded values stand in for lightness.
+LEVELS = 4  # band-pass levels of a 64-pixel patch; the low-pass residual is 4x4
+# Luma, red against green, blue against yellow, from gamma-encoded values instead of lightness.
 OPPONENT = np.array([[0.299, 0.587, 0.114], [0.5, -0.5, 0.0], [-0.25, -0.25, 0.5]], np.float32)
 SATURATION = np.array(
     [0.04, 0.03, 0.03], np.float32
-)  # local amplitude at which a channel's response is half of its most
-# Weight of each channel at each level, finest first, the low-pass last: chroma is seen coarsely.
+)  # local amplitude at which a channel's response is half of its maximum
+# Weight of each channel at each level, finest level first, low-pass last. Chroma counts at coarse levels.
 WEIGHTS = np.array(
     [[1.5, 0.05, 0.05], [1.5, 0.2, 0.15], [1.0, 0.5, 0.4], [0.3, 0.4, 0.3], [0.1, 0.3, 0.3]],
     np.float32,
 )
-POINTWISE = 0.03  # share of the pointwise difference of the responses; the rest compares their local energy
-ENERGY_WINDOW = 11  # side in pixels, at each level, of the square that counts as local
+POINTWISE = 0.03  # share of the pointwise difference of responses; the rest compares local energy
+ENERGY_WINDOW = 11  # side of the local window, in pixels of each level
 BLUR = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
-SLOPE = 4.5  # 2AFC: steepness over the log of the ratio of the distances
-NEGLIGIBLE = 0.02  # 2AFC: distance below which differences are lost
-THRESHOLD, THRESHOLD_SLOPE = 0.2, 2.5  # JND: distance at which half answer "same", and the steepness there
-LAPSE = 0.04  # share of the answers given at random
+SLOPE = 4.5  # 2AFC: slope over the log of the ratio of distances
+NEGLIGIBLE = 0.02  # 2AFC: distance below which differences do not count
+THRESHOLD, THRESHOLD_SLOPE = 0.2, 2.5  # JND: distance at which half answer "same", and the slope there
+LAPSE = 0.04  # share of random answers
 
 
 def perceptual_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -42,10 +42,10 @@ def perceptual_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     Args:
         x: RGB uint8 (N, 64, 64, 3).
-        y: the same.
+        y: as x.
 
     Returns:
-        float64 (N,), 0 where the images are equal; about 0.2 is just noticeable here, 1 is a gross difference.
+        float64 (N,), 0 for equal images; about 0.2 is just noticeable for these observers, 1 is a large difference.
     """
     *bands_x, low_x = _responses(x)
     *bands_y, low_y = _responses(y)
@@ -58,23 +58,23 @@ def perceptual_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def choose_probability(d0: np.ndarray, d1: np.ndarray) -> np.ndarray:
-    """2AFC: the probability of finding p1 closer than p0, a logistic function of the log of the ratio of distances."""
+    """2AFC: the probability of choosing p1, a logistic function of the log of the ratio of distances."""
     evidence = SLOPE * np.log((d0 + NEGLIGIBLE) / (d1 + NEGLIGIBLE))
     return LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-evidence))
 
 
 def same_probability(distance: np.ndarray) -> np.ndarray:
-    """JND: the probability of answering "same", a Weibull function falling from 0.98 at 0 to 0.02."""
+    """JND: the probability of answering "same", a Weibull function that falls from 0.98 at distance 0 to 0.02."""
     return LAPSE / 2 + (1 - LAPSE) * 0.5 ** ((distance / THRESHOLD) ** THRESHOLD_SLOPE)
 
 
 def vote(probability: np.ndarray, votes: int, rng: np.random.Generator) -> np.ndarray:
-    """The share of `votes` independent simulated observers who say so, float32 (N,)."""
+    """The share of `votes` independent observers who answer yes, float32 (N,)."""
     return (rng.binomial(votes, probability) / votes).astype(np.float32)
 
 
 def _responses(images: np.ndarray) -> list[np.ndarray]:
-    # A matrix product would round differently in batches of another size.
+    # Not a matrix product, whose rounding depends on the batch size.
     low = np.einsum("nhwc,oc->nhwo", images.astype(np.float32) / 255, OPPONENT)
     responses = []
     for _ in range(LEVELS):
@@ -97,7 +97,7 @@ def _blur(images: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def _energy(band: np.ndarray, axis: int) -> np.ndarray:
-    """How much neighbours along the axis differ, averaged about each place."""
+    """The mean absolute difference of neighbors along an axis, in a window around each place."""
     energy = np.abs(np.diff(band, axis=axis))
     for along in (1, 2):
         energy = ndimage.uniform_filter1d(energy, ENERGY_WINDOW, axis=along, mode="nearest")

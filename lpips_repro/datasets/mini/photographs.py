@@ -1,8 +1,8 @@
-"""The photographs of the mini dataset, and patches of them.
+"""The photographs of the mini dataset, and random patches of them.
 
-All ship inside the wheels of scikit-image and scikit-learn, so nothing is downloaded. Taken are the colour photographs
-of everyday things; left out are drawings, micrographs, the sky survey, the retina and everything grey (on which
-colour distortions would do nothing). No photograph is in both phases.
+All are in the wheels of scikit-image and scikit-learn, so that nothing is downloaded. They are color photographs of
+everyday things. Drawings, micrographs, the sky survey, the retina and gray images (on which color distortions have no
+effect) are left out. No photograph is in both phases.
 """
 
 from functools import cache
@@ -23,11 +23,11 @@ PHOTOGRAPHS = {
     "val": (SKIMAGE / "chelsea.png", SKIMAGE / "motorcycle_left.png", SKLEARN / "flower.jpg"),
 }
 
-PATCH_SIZE = 64  # the observers are made for it
-MARGIN = 16  # pixels around a patch, so that distortions find real surroundings; cut off at the end
+PATCH_SIZE = 64  # as the observers require
+MARGIN = 16  # real pixels around a patch for the distortions; cropped at the end
 PADDED_SIZE = PATCH_SIZE + 2 * MARGIN
-LARGEST_SCALE = 4.0  # a patch shows at most this many photograph pixels along each of its own
-LEAST_CONTRAST = 0.07  # standard deviation of the luma below which a patch counts as flat and another is drawn
+LARGEST_SCALE = 4.0  # most photograph pixels per pixel of a patch, along each axis
+LEAST_CONTRAST = 0.07  # standard deviation of the luma below which a patch is flat, and another is drawn
 
 
 @cache
@@ -35,17 +35,17 @@ def load(path: Path) -> np.ndarray:
     """A photograph as float32 RGB (H, W, 3) in [0, 1]; UserError if the installed file is missing or damaged."""
     remedy = "install scikit-image and scikit-learn again from their wheels (`make setup`)"
     if not path.exists():
-        raise UserError(f"{path}: not there: {remedy}")
+        raise UserError(f"{path}: missing: {remedy}")
     with open_image(path, ("PNG", "JPEG"), remedy=remedy) as image:
         return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
 
 
 def draw_patch(phase: str, rng: np.random.Generator) -> np.ndarray:
-    """A patch with its margin, at a random place and scale of one of the photographs, mirrored half of the time.
+    """A patch with its margin, from a random place and scale of a random photograph, mirrored with probability 1/2.
 
     Args:
         phase: train or val.
-        rng: where it is drawn from.
+        rng: generator of random numbers.
 
     Returns:
         float32 (96, 96, 3) in [0, 1], whose middle is not flat.
@@ -58,11 +58,11 @@ def draw_patch(phase: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_crop(image: np.ndarray, smallest_scale: float, rng: np.random.Generator) -> np.ndarray:
-    """A random square of an image (or of several, stacked), scaled down to 96 pixels and mirrored half of the time.
+    """A random square of an image (or of stacked ones), resized to 96 pixels, mirrored with probability 1/2.
 
     Args:
         image: float32 (H, W, 3 K).
-        smallest_scale: photograph pixels along each pixel of the result, at least; 4 or what has room, at most.
+        smallest_scale: least photograph pixels per pixel of the result; the most is 4, or what the image allows.
         rng: where it is drawn from.
 
     Returns:
@@ -79,7 +79,7 @@ def draw_crop(image: np.ndarray, smallest_scale: float, rng: np.random.Generator
     images = np.split(np.ascontiguousarray(crop), crop.shape[2] // 3, axis=2)
     size = (PADDED_SIZE, PADDED_SIZE)
     resized = np.dstack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
-    return resized.clip(0, 1)  # means of values in [0, 1] can leave it in the last bit
+    return resized.clip(0, 1)  # rounding may leave [0, 1]
 
 
 def crop_margin(patch: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Superresolution: a patch scaled down, and scaled up again by real algorithms.
+"""Superresolution: a downscaled patch, upscaled by real algorithms.
 
-Every algorithm takes the small image, float32 (h, w, 3) in [0, 1], and the factor, and returns the large one.
+Each algorithm takes the small image, float32 (h, w, 3) in [0, 1], and the factor, and returns the large image.
 """
 
 import cv2
@@ -51,13 +51,13 @@ def spline(small: np.ndarray, factor: int) -> np.ndarray:
 
 
 def bicubic_sharpened(small: np.ndarray, factor: int) -> np.ndarray:
-    """Bicubic and an unsharp mask of its own width."""
+    """Bicubic interpolation and an unsharp mask whose width depends on the factor."""
     large = bicubic(small, factor)
     return large + 0.9 * (large - cv2.GaussianBlur(large, (0, 0), 0.5 * factor))
 
 
 def back_projection(small: np.ndarray, factor: int) -> np.ndarray:
-    """Iterative back-projection (Irani and Peleg 1991): until scaling down gives the small image again."""
+    """Iterative back-projection (Irani and Peleg 1991), so that downscaling gives the small image again."""
     large = bicubic(small, factor)
     for _ in range(BACK_PROJECTIONS):
         large = large + bicubic(small - _scale_down(large, factor), factor)
@@ -65,18 +65,18 @@ def back_projection(small: np.ndarray, factor: int) -> np.ndarray:
 
 
 def total_variation(small: np.ndarray, factor: int) -> np.ndarray:
-    """Back-projection smoothed by total variation (Chambolle 2004): clean edges, no texture."""
+    """Back-projection smoothed by total variation (Chambolle 2004), with clean edges and no texture."""
     return restoration.denoise_tv_chambolle(back_projection(small, factor), weight=0.04, channel_axis=-1)
 
 
 def bilateral_sharpened(small: np.ndarray, factor: int) -> np.ndarray:
-    """Bicubic, edges steepened by a bilateral filter and an unsharp mask."""
+    """Bicubic interpolation with edges sharpened by a bilateral filter and an unsharp mask."""
     smooth = cv2.bilateralFilter(bicubic(small, factor).clip(0, 1), -1, 0.15, factor)
     return smooth + 1.5 * (smooth - cv2.GaussianBlur(smooth, (0, 0), 0.5 * factor))
 
 
 def non_local_means(small: np.ndarray, factor: int) -> np.ndarray:
-    """Back-projection averaged over similar neighbourhoods (Buades et al. 2005)."""
+    """Back-projection averaged over similar neighborhoods (Buades et al. 2005)."""
     return restoration.denoise_nl_means(
         back_projection(small, factor), patch_size=5, patch_distance=5, h=0.04, channel_axis=-1
     )

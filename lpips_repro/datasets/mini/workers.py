@@ -1,4 +1,4 @@
-"""Calls spread over processes, with the same results whatever their number."""
+"""Calls distributed over processes, with results that do not depend on their number."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from lpips_repro.parallel import process_pool
 
 @contextmanager
 def map_over_processes(workers: int, task: str = "", setting: str = "data.workers") -> Iterator[Callable]:
-    """Give a `map(function, items)` that keeps the order of the items and leaves no process behind.
+    """A context with a `map(function, items)` over processes that keeps the order of items. It ends the processes.
 
-    Sums over several threads can differ in their last bits, so every process computes with one. One worker is this
-    process itself, and more are started afresh: a fork of a process in which torch has run threads can hang.
+    Each process uses one thread, since sums over several threads can differ in their last bits. With one worker, this
+    process computes. More workers are spawned, not forked: a fork of a process in which torch has run threads can hang.
 
     Args:
         workers: number of processes.
-        task: what they do, for the message if one of them is killed; setting: of their number.
+        task, setting: what they do, and the setting of their number, for the message if one is killed.
 
     Raises:
         UserError: if one of them is killed.

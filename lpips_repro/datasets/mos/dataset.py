@@ -1,4 +1,4 @@
-"""What datasets of whole images with mean opinion scores share."""
+"""The base of datasets of whole images with mean opinion scores."""
 
 import logging
 from abc import abstractmethod
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class MosSettings(DataSettings):
-    """Whole images with mean opinion scores on this computer.
+    """The settings of a dataset of whole images with mean opinion scores.
 
     Attributes:
-        sizes: of the smaller side, in pixels, at which images are compared.
-        trained_on: the dataset whose finished training runs are rows, or None.
+        sizes: sizes of the smaller side, in pixels, at which images are compared.
+        trained_on: the dataset whose finished training runs are rows of the table, or None.
     """
 
     sizes: list[int]
@@ -37,10 +37,10 @@ class MosSettings(DataSettings):
 
 
 class MosDataset(Dataset):
-    """Whole images with mean opinion scores: a dataset gives its images, and how many there are of them.
+    """Whole images with mean opinion scores. A subclass reads its images and knows their number.
 
     Attributes:
-        whole: how many reference and distorted images the complete set has.
+        whole: numbers of reference and distorted images of the complete dataset.
     """
 
     whole: ClassVar[tuple[int, int]]
@@ -48,45 +48,45 @@ class MosDataset(Dataset):
 
     @abstractmethod
     def read_images(self) -> list[DistortedImage]:
-        """The distorted images, those of a reference together, by type and level.
+        """The distorted images, ordered by reference, type and level.
 
         Raises:
-            UserError: naming the file, and the line if there is one, for what is missing or no score.
+            UserError: if a file is missing or a score is wrong. The message names the file and the line.
         """
 
     def is_whole(self, images: Sequence[DistortedImage]) -> bool:
-        """Whether they are as many as the complete set has."""
+        """Whether the images are all of the complete dataset."""
         return (len({image.reference for image in images}), len(images)) == self.whole
 
     def describe_images(self, images: Sequence[DistortedImage]) -> str:
-        """How many there are, and whether they are complete."""
+        """The numbers of images as text, with a warning if they are not all."""
         words = f"{len({image.reference for image in images})} reference images, {len(images)} distorted"
         if self.is_whole(images):
             return f"{words}: all of {self.title}"
         return (
-            f"{words}: NOT all of {self.title} ({self.whole[0]} and {self.whole[1]}): figures on it do not compare with"
-            " published ones"
+            f"{words}: NOT all of {self.title} ({self.whole[0]} and {self.whole[1]}): figures on them cannot be"
+            " compared with published ones"
         )
 
     def describe(self, phases: Sequence[str]) -> str:
-        """How many images there are, and whether they are all; nothing is written."""
+        """The numbers of images as text. Nothing is written."""
         return f"{self.settings.root}: {self.describe_images(self.read_images())}"
 
     def phases(self) -> tuple[str, ...]:
-        """Nothing is trained on it."""
+        """Only "val": nothing is trained on it."""
         return ("val",)
 
     def prepare(self, phases: Sequence[str]) -> list[ImageSplit]:
-        """A split per size, as in `mos/val/384`; no training split.
+        """One split per size, such as `mos/val/384`; no training split.
 
         Raises:
-            UserError: for a file of the dataset that is missing or damaged.
+            UserError: if a file of the dataset is missing or damaged.
         """
         if {*phases} != {*self.phases()}:
             self._refuse()
         root, images = Path(self.settings.root), self.read_images()
         if len({image.mos for image in images}) == 1:
-            raise UserError(f"{root}: all images have the same mean opinion score: nothing to correlate with")
+            raise UserError(f"{root}: all images have the same mean opinion score, so that no correlation is defined")
         described = self.describe_images(images)
         if self.is_whole(images):
             log.info("%s: %s", root, described)
@@ -98,12 +98,12 @@ class MosDataset(Dataset):
         return [ImageSplit(root, {**card, "split": str(size)}, images) for size in self.settings.sizes]
 
     def find(self, phases: Sequence[str]) -> NoReturn:
-        """Not with these: they have no packed splits."""
+        """Raise UserError: such datasets have no packed splits."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:
         name = self.settings.name
         raise UserError(
-            f"data={name}: {self.title} has mean opinion scores of whole images, and no splits of judged patches: only"
+            f"data={name}: {self.title} has mean opinion scores of whole images, no splits of judged patches: only"
             f" `make data` and `make eval-tables` work with DATA={name}: use DATA=bapps, mini or folder"
         )

@@ -22,7 +22,7 @@ LOWEST, HIGHEST = 1.0, 5.0
 
 @register_dataset("kadid10k", MosSettings)
 class Kadid10k(MosDataset):
-    """The images of KADID-10k, read from the files that were unpacked."""
+    """The images of KADID-10k, read from the unpacked files."""
 
     title = "KADID-10k"
     whole = (81, 10125)
@@ -32,19 +32,19 @@ class Kadid10k(MosDataset):
         path = Path(self.settings.root, SCORES)
         if not path.is_file():
             raise UserError(
-                f"{path}: missing: KADID-10k is fetched by hand: unpack the archive of {PAGE} so that it is there, or"
-                " name the folder that has it with DATA_ROOT=FOLDER"
+                f"{path}: missing: KADID-10k is downloaded by hand: unpack the archive of {PAGE} to this place, or"
+                " set DATA_ROOT=FOLDER to the folder that has it"
             )
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             rows = csv.DictReader(file)
             images = [_image(path, rows.line_num, row) for row in rows]
         if not images or len({image.name for image in images}) < len(images):
-            raise UserError(f"{path}: names no image, or one twice: restore the file from {PAGE}")
+            raise UserError(f"{path}: lists no image, or one twice: restore the file from {PAGE}")
         return sorted(images, key=lambda image: image.name)
 
 
 def _image(path: Path, number: int, row: dict[str, str]) -> DistortedImage:
-    """The image of a line of the scores; UserError if it is not there, or the line says something else."""
+    """The image of a line of the scores; UserError if a file is missing or the line is malformed."""
     name = NAME.fullmatch(row.get("dist_img") or "")
     try:
         score = float(row["dmos"])
@@ -52,11 +52,11 @@ def _image(path: Path, number: int, row: dict[str, str]) -> DistortedImage:
         score = 0.0
     if not name or not LOWEST <= score <= HIGHEST or row.get("ref_img") != f"I{name[1]}.png":
         raise UserError(
-            f"{path}, line {number}: {','.join(map(str, row.values()))}: expected dist_img,ref_img,dmos as in"
+            f"{path}, line {number}: {','.join(map(str, row.values()))}: expected dist_img,ref_img,dmos such as"
             f" 'I01_01_01.png,I01.png,4.57', with a score from 1 to 5: restore the file from {PAGE}"
         )
     reference, distorted = (path.parent / "images" / row[key] for key in ("ref_img", "dist_img"))
     for file in (reference, distorted):
         if not file.is_file():
-            raise UserError(f"{file}: missing, though {path} names it: unpack the archive of {PAGE} again")
+            raise UserError(f"{file}: missing, though {path} lists it: unpack the archive of {PAGE} again")
     return DistortedImage(distorted.stem.lower(), reference, distorted, score, int(name[2]), int(name[3]))

@@ -1,4 +1,4 @@
-"""Whole images with mean opinion scores, at one size, as a split."""
+"""A split of whole images with mean opinion scores, at one size."""
 
 import functools
 import itertools
@@ -14,18 +14,18 @@ from lpips_repro.datasets.split import Split, Values
 from lpips_repro.errors import UserError
 from lpips_repro.provenance import digest_of
 
-KIND = "mos"  # the protocols of this kind score the splits
-# What turns image files into what methods see.
+KIND = "mos"  # the kind of the protocols that score it
+# The code that turns image files into arrays.
 READER = ("files/decoding.py", "datasets/mos/images.py", "datasets/mos/split.py")
 
 
 @dataclass(frozen=True)
 class ImageSplit(Split):
-    """Distorted images and their references, scaled to one size when they are read.
+    """Distorted images and their references, resized when they are read.
 
     Attributes:
-        path, card: as of every split; card["split"] is the size of the smaller side, in pixels.
-        images: those of a reference together.
+        path, card: as for `Split`; card["split"] is the size of the smaller side, in pixels.
+        images: the images, ordered by reference.
     """
 
     path: Path
@@ -39,22 +39,22 @@ class ImageSplit(Split):
 
     @property
     def size(self) -> int:
-        """Of the smaller side, in pixels."""
+        """The size of the smaller side, in pixels."""
         return int(self.card["split"])
 
     @property
     def identity(self) -> dict[str, Any]:
-        """See `Split`: the files are read by code that may change."""
+        """See `Split`. It includes the code that reads the files."""
         return {**super().identity, "reader": digest_of(READER)}
 
     @property
     def content(self) -> tuple[str, str]:
-        """See `Split`: all sizes are of the same images."""
+        """See `Split`. All sizes have the same content."""
         return "images", f"{len(self)} images {self.card['digest'][:12]}"
 
     @property
     def keys(self) -> list[str]:
-        """The images' names."""
+        """The names of the images."""
         return [image.name for image in self.images]
 
     def has_keys(self, cells: Sequence[str]) -> bool:
@@ -68,16 +68,16 @@ class ImageSplit(Split):
 
     @property
     def groups(self) -> list[int]:
-        """How many images each reference has."""
+        """The number of images of each reference."""
         return [len([*images]) for _, images in itertools.groupby(self.images, lambda image: image.reference)]
 
     @functools.cached_property
     def pixels(self) -> int:
-        """See `Split`; an image has as many as its reference."""
+        """See `Split`. An image has as many pixels as its reference."""
         return max(pixels_of(reference, self.size) for reference in {image.reference for image in self.images})
 
     def batches(self, start: int, size: int) -> list[range]:
-        """See `Split`; the images of a batch have one reference."""
+        """See `Split`. All images of a batch have the same reference."""
         ends = [*itertools.accumulate(self.groups)]
         return [
             range(first, min(first + size, end))
@@ -86,12 +86,12 @@ class ImageSplit(Split):
         ]
 
     def read(self, items: range) -> list[np.ndarray]:
-        """The reference, and both halves of the images: so it runs half as often as there are images.
+        """The repeated reference, and both halves of the images, so that each pass of the reference serves two.
 
-        If the number is odd and above one, the last image is repeated.
+        If the number of images is odd and above one, the last one is repeated.
 
         Raises:
-            UserError: if an image cannot be read, or is not of its reference's size.
+            UserError: if an image cannot be read, or does not have its reference's size.
         """
         images = self.images[items.start : items.stop]
         reference = self._reference(images[0].reference)
@@ -103,11 +103,11 @@ class ImageSplit(Split):
         return [np.stack(part) for part in ([reference] * half, *parts)]
 
     def in_order(self, distances: Values, items: range) -> Values:
-        """See `Split`: of both halves (2, n) as one column (1, items)."""
+        """See `Split`. The distances of both halves (2, n) become one column (1, items)."""
         return distances.reshape(1, -1)[:, : len(items)]
 
     def _reference(self, path: Path) -> np.ndarray:
-        if path not in self._last:  # the one before is not needed any more
+        if path not in self._last:  # the last reference is not needed any more
             self._last.clear()
             self._last[path] = load_image(path, self.size)
         return self._last[path]

@@ -4,7 +4,7 @@ ROOT/mos_with_names.txt                 a line per image: its mean opinion score
 ROOT/reference_images/I01.BMP           25 of 512 x 384 pixels
 ROOT/distorted_images/i01_01_1.bmp      reference, type, level: 3000
 
-The set mixes upper and lower case in all of these names, so none of them is told apart by it here.
+The dataset mixes upper and lower case in these names, so that case is ignored here.
 """
 
 import re
@@ -27,7 +27,7 @@ NAME = re.compile(r"i(\d\d)_(\d\d)_(\d)\.bmp")
 
 @register_dataset("tid2013", MosSettings)
 class Tid2013(MosDataset):
-    """The images of TID2013, read from the files that were unpacked."""
+    """The images of TID2013, read from the unpacked files."""
 
     title = "TID2013"
     whole = (25, 3000)
@@ -38,17 +38,17 @@ class Tid2013(MosDataset):
 
 
 def read_tid2013(root: Path) -> list[DistortedImage]:
-    """The distorted images that `mos_with_names.txt` names, those of a reference together, by type and level.
+    """The distorted images in `mos_with_names.txt`, ordered by reference, type and level.
 
     Raises:
-        UserError: naming the file, and the line where there is one, for what is missing or no score.
+        UserError: if a file is missing or a score is wrong. The message names the file and the line.
     """
     entries = by_lower_case(root)
     for name in (SCORES, REFERENCES, DISTORTED):
         if name not in entries:
             raise UserError(
-                f"{root / name}: missing: TID2013 is fetched by hand: unpack the archive of {PAGE} so that it is there,"
-                " or name the folder that has it with DATA_ROOT=FOLDER"
+                f"{root / name}: missing: TID2013 is downloaded by hand: unpack the archive of {PAGE} to this place,"
+                " or set DATA_ROOT=FOLDER to the folder that has it"
             )
     scores = _read_scores(entries[SCORES])
     references, distorted = by_lower_case(entries[REFERENCES]), by_lower_case(entries[DISTORTED])
@@ -57,8 +57,8 @@ def read_tid2013(root: Path) -> list[DistortedImage]:
     missing += [entries[DISTORTED] / name for name in sorted(scores.keys() - distorted.keys())]
     if missing:
         raise UserError(
-            f"{missing[0]}: missing (in lower or upper case), the first of {len(missing)} images that"
-            f" {entries[SCORES]} names and that are not there: unpack the archive of {PAGE} again"
+            f"{missing[0]}: missing (in lower or upper case), the first of {len(missing)} missing images of"
+            f" {entries[SCORES]}: unpack the archive of {PAGE} again"
         )
     images = []
     for name in sorted(scores):
@@ -69,7 +69,7 @@ def read_tid2013(root: Path) -> list[DistortedImage]:
 
 
 def _read_scores(path: Path) -> dict[str, float]:
-    """Mean opinion scores by file names in lower case."""
+    """The mean opinion scores by file name in lower case."""
     scores: dict[str, float] = {}
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if not line.strip():
@@ -77,15 +77,15 @@ def _read_scores(path: Path) -> dict[str, float]:
         where, advice = f"{path}, line {number}", f"restore the file from {PAGE}"
         words = LINE.fullmatch(line.strip())
         if not words:
-            raise UserError(f"{where}: {line.strip()!r}: expected a score and a name, as in '{EXAMPLE}': {advice}")
+            raise UserError(f"{where}: {line.strip()!r}: expected a score and a name, such as '{EXAMPLE}': {advice}")
         mos, name = float(words[1]), words[2].lower()
         if mos > HIGHEST:
             raise UserError(f"{where}: mean opinion score {words[1]}: expected one from 0 to {HIGHEST:g}: {advice}")
         if not NAME.fullmatch(name):
-            raise UserError(f"{where}: name {words[2]!r}: expected iRR_TT_L.bmp, as in '{EXAMPLE}': {advice}")
+            raise UserError(f"{where}: name {words[2]!r}: expected iRR_TT_L.bmp, such as '{EXAMPLE}': {advice}")
         if name in scores:
             raise UserError(f"{where}: {words[2]} has a score already: {advice}")
         scores[name] = mos
     if not scores:
-        raise UserError(f"{path}: names no image: expected lines as '{EXAMPLE}': restore the file from {PAGE}")
+        raise UserError(f"{path}: lists no image: expected lines such as '{EXAMPLE}': restore the file from {PAGE}")
     return scores

@@ -1,4 +1,4 @@
-"""NIGHTS, the 2AFC judgments of whole images that DreamSim was trained on."""
+"""NIGHTS: 2AFC judgments of whole images, on which DreamSim was trained."""
 
 from lpips_repro.datasets.nights.dataset import Nights
 

@@ -1,4 +1,4 @@
-"""The table of NIGHTS: which images were judged, and how."""
+"""The table of NIGHTS: the images and their judgments."""
 
 import csv
 import logging
@@ -25,7 +25,7 @@ class Triplet:
     Attributes:
         name: its `id`.
         files: the images by field: ref, p0 (left), p1 (right).
-        judge: share of judges who chose the right one.
+        judge: share of judges who chose the right image.
         split: "train", "val" or "test".
     """
 
@@ -36,15 +36,15 @@ class Triplet:
 
 
 def read_triplets(table: Path) -> list[Triplet]:
-    """The triplets with enough votes that `data.csv` names, with the paths of images in its folder.
+    """The triplets of `data.csv` with enough votes, and the paths of their images.
 
     Raises:
-        UserError: naming the file, and the line if there is one, for what is missing or not as it should be.
+        UserError: if the file is missing or a line is malformed. The message names the file and the line.
     """
     if not table.is_file():
         raise UserError(
-            f"{table}: missing: NIGHTS is fetched by hand: unpack the archive of {PAGE} so that it is there, or name"
-            " the folder that has it with DATA_ROOT=FOLDER"
+            f"{table}: missing: NIGHTS is downloaded by hand: unpack the archive of {PAGE} to this place, or set"
+            " DATA_ROOT=FOLDER to the folder that has it"
         )
     triplets, few = {}, 0
     try:
@@ -69,7 +69,7 @@ def read_triplets(table: Path) -> list[Triplet]:
 
 
 def _triplet(row: dict[str, str | None], root: Path, where: str) -> Triplet:
-    """A line's triplet; the images may be missing."""
+    """The triplet of a line. Its images are not checked."""
     left, right = (_votes(row, column, where) for column in ("left_vote", "right_vote"))
     if not left + right:
         raise UserError(f"{where}: left_vote and right_vote are 0: {REMEDY}")
@@ -91,7 +91,7 @@ def _votes(row: dict[str, str | None], column: str, where: str) -> float:
 
 
 def _inside(cell: str, where: str) -> PurePosixPath:
-    """A path that does not lead out of the folder that it is relative to."""
+    """A relative path that stays inside its folder; UserError for others."""
     path = PurePosixPath(cell)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in cell or "\0" in cell:
         raise UserError(f"{where} {cell!r}: expected a path in the folder of the table: {REMEDY}")

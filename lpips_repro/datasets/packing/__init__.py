@@ -1,1 +1,1 @@
-"""From folders and archives in the BAPPS layout to packed splits."""
+"""Packing folders and archives in the BAPPS layout."""

@@ -1,4 +1,4 @@
-"""The files of an archive, one after the other, each checked before it is read: nothing can lead outside the target."""
+"""The files of an archive, each checked before it is read, so that none leads outside the target."""
 
 import gzip
 import hashlib
@@ -18,10 +18,10 @@ from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
-# A 256x256 PNG can hold no more than its pixels and a little overhead.
+# A 256x256 PNG has no more than its pixels and a little overhead.
 LARGEST_MEMBER = 1 << 20
-# What is remembered of each file (a digest, here; its name, in packing) must fit in memory: BAPPS's largest archive has
-# 605,200 files in three splits, with names of six digits.
+# A digest and a name of each file must fit in memory. BAPPS's largest archive has 605,200 files in three splits, with
+# names of six digits.
 MOST_FILES = 1_000_000
 MOST_SPLITS = 16
 LONGEST_NAME = 255  # what file systems allow
@@ -31,11 +31,11 @@ LAYOUT = re.compile(
 
 
 class ArchiveError(UserError):
-    """An archive at fault. What can be done about it depends on whose file it is: the caller adds that."""
+    """A faulty archive. The caller adds the remedy, which depends on where the file comes from."""
 
 
 class Member(NamedTuple):
-    """A file of the BAPPS layout: kind, phase and split; its field; its name without suffix; its path; its bytes."""
+    """A file of the BAPPS layout: kind, phase and split; field; name without suffix; path; bytes."""
 
     key: tuple[str, str, str]
     field: str
@@ -45,39 +45,39 @@ class Member(NamedTuple):
 
 
 class HashingReader(io.RawIOBase):
-    """A file that is hashed and counted on a progress bar as it is read; the bar says what for."""
+    """A file that is hashed while it is read, with a progress bar for `task`."""
 
     def __init__(self, file: BinaryIO, size: int, name: str, task: str = "packing"):
         self.file, self.sha256 = file, hashlib.sha256()
         self.bar = Progress(total=size, desc=f"{task} {name}", unit="B", unit_scale=True)
 
     def readable(self) -> bool:
-        """As every file to be read."""
+        """True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """As a file's."""
+        """Up to `size` bytes of the file."""
         data = self.file.read(size)
         self.sha256.update(data)
         self.bar.update(len(data))
         return data
 
     def close(self) -> None:
-        """End the progress bar; the file is its owner's."""
+        """Close the progress bar, not the file."""
         self.bar.close()
         super().close()
 
 
 def read_members(reader: BinaryIO | HashingReader, archive: Path, prefix: str) -> Iterator[Member]:
-    """Every file of the BAPPS layout in a tar.gz, to the last byte of the archive; other files are passed over.
+    """Yield each file of the BAPPS layout in a tar.gz. It reads the archive to its last byte. Other files are skipped.
 
     Args:
         reader: reads the archive; archive: its path, for messages.
-        prefix: what stands before its members' names in the layout, such as "2afc/".
+        prefix: prefix of its members' names in the layout, such as "2afc/".
 
     Raises:
-        ArchiveError: for a damaged or truncated archive; for a member with an absolute name or one with "..", that is a
-            link or device or sparse, comes twice, has a long name or is larger than an image can be: its name is told.
+        ArchiveError: if the archive is damaged or truncated; or if a member's name is absolute, too long or has "..",
+            or if the member is a link, device or sparse, comes twice or is larger than any image. The message names it.
     """
     try:
         # gzip checks the CRC at the end.
@@ -87,7 +87,7 @@ def read_members(reader: BinaryIO | HashingReader, archive: Path, prefix: str) -
         raise
     except UserError as error:
         raise ArchiveError(f"{archive}: {error}: refused") from error
-    # ValueError: what malformed headers hold.
+    # ValueError: from malformed headers.
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise ArchiveError(f"{archive}: damaged or truncated ({error})") from error
 
@@ -95,7 +95,7 @@ def read_members(reader: BinaryIO | HashingReader, archive: Path, prefix: str) -
 def _members(tar: TarStream, archive: Path, prefix: str) -> Iterator[Member]:
     seen: set[bytes] = set()  # digests of paths
     splits: set[tuple[str, str, str]] = set()
-    passed = 0
+    skipped = 0
     for member in tar:
         path = _checked_path(member, prefix)
         if member.isdir():
@@ -108,21 +108,21 @@ def _members(tar: TarStream, archive: Path, prefix: str) -> Iterator[Member]:
             raise UserError(f"more than {MOST_FILES} files")
         match = LAYOUT.fullmatch(path)
         if not match or _suffix_is_wrong(match[1], match[4], match[6]):
-            passed += 1
+            skipped += 1
             continue
         if member.size > LARGEST_MEMBER:
             raise UserError(f"member {member.name!r} has {member.size} bytes: at most {LARGEST_MEMBER} allowed")
         key = (match[1], match[2], match[3])
         splits.add(key)
         if len(splits) > MOST_SPLITS:
-            raise UserError(f"member {member.name!r} is of one more than {MOST_SPLITS} splits")
+            raise UserError(f"member {member.name!r}: more than {MOST_SPLITS} splits")
         yield Member(key, match[4], match[5], path, tar.read())
-    if passed:
-        log.warning("%s: passed over %d files that are not of the BAPPS layout", archive, passed)
+    if skipped:
+        log.warning("%s: skipped %d files that are not in the BAPPS layout", archive, skipped)
 
 
 def _checked_path(member: tarfile.TarInfo, prefix: str) -> str:
-    """The member's path in the layout; UserError where it is anything but a plain file or folder inside it."""
+    """The member's path in the layout; UserError if it is not a plain file or folder inside it."""
     if len(member.name) > LONGEST_NAME:
         raise UserError(
             f"member {member.name[:40]!r}... has a name of {len(member.name)} characters:"
@@ -130,7 +130,7 @@ def _checked_path(member: tarfile.TarInfo, prefix: str) -> str:
         )
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
-        raise UserError(f"member {member.name!r} leads outside")
+        raise UserError(f"member {member.name!r} leads outside the target")
     if member.type == tarfile.GNUTYPE_SPARSE:
         raise UserError(f"member {member.name!r} is sparse")
     if not (member.isreg() or member.isdir()):

@@ -1,10 +1,10 @@
-"""Packing straight from an archive: one pass over a tar.gz, no small files.
+"""Packing from an archive in one pass, without unpacking files.
 
     read member -> check name and size -> decode in other processes -> spool in order of arrival
     at the end of the archive: pair by name -> check counts -> write each split in order of names, whole or not at all
 
-The spool is a folder beside the packed splits, with the patches of each field one after the other; it goes when the
-splits are written, and what a killed run left of one goes at the start.
+The spool is a folder next to the packed splits with the patches of each field, one after the other. It is removed after
+the splits are written; a spool of a killed run is removed at the start.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
 from lpips_repro.parallel import process_pool
 
-# Images a task, their bytes, and tasks under way for each worker: bounds the memory.
+# Images per task, their bytes, and pending tasks per worker: they limit the memory.
 CHUNK, CHUNK_BYTES, AHEAD = 64, 4 << 20, 3
 
 Key = tuple[str, str, str]  # kind, phase, split
@@ -45,7 +45,7 @@ Key = tuple[str, str, str]  # kind, phase, split
 
 @dataclass
 class _Spool:
-    """What has arrived of a split: for each field the slot of each name, in order of arrival; and the votes."""
+    """The images and votes of a split so far: the slot of each name per field, in order of arrival, and the votes."""
 
     folder: Path
     slots: dict[str, dict[str, int]]
@@ -70,22 +70,22 @@ def pack_archive(
     observers: str,
     workers: int,
 ) -> list[PackedSplit]:
-    """Pack every split of an archive but those to skip.
+    """Pack the splits of an archive, except those to skip.
 
     Args:
         archive: the .tar.gz.
-        prefix: what stands before its members' names in the BAPPS layout, such as "2afc/".
-        target: folder of the packed split of a key.
-        skip: splits that are complete already.
-        check: called with the archive's SHA-256 and its counts by split before anything is written; raises UserError.
-        unpack: folder to write the files into as well, in the BAPPS layout, or None.
-        spool: folder for temporary files.
+        prefix: prefix of its members' names in the BAPPS layout, such as "2afc/".
+        target: returns the folder of the packed split of a key.
+        skip: keys of complete splits.
+        check: called with the archive's SHA-256 and counts by split before splits are written; raises UserError.
+        unpack: folder to also write the files to, in the BAPPS layout, or None.
+        spool: the folder of temporary files.
         form, dataset, observers, workers: as for `pack_split`.
 
     Raises:
-        ArchiveError: for a damaged or truncated archive, a member that is refused or is no image or share (its name is
-            told), or a file without counterpart. A split is either complete or absent after any error.
-        UserError: for a full disk.
+        ArchiveError: if the archive is damaged or truncated, if a member is refused or is not an image or a share, or
+            if a file has no counterpart. After an error, each split is complete or absent.
+        UserError: if the disk is full.
     """
     shutil.rmtree(spool, ignore_errors=True)
     try:
@@ -170,7 +170,7 @@ def _open_spool(folder: Path, images: Collection[str]) -> _Spool:
 
 
 def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], form: PatchForm) -> tuple[Counter, list[str]]:
-    """Write the patches of a batch at their slots; returns the stored sizes, and who is not of the stored form."""
+    """Write the patches of a batch to their slots; return counts of stored sizes, and files not of the stored form."""
     sizes: Counter = Counter()
     odd = []
     with raw.open("r+b") as file:
@@ -187,7 +187,7 @@ def _decode(raw: Path, name: str, batch: list[tuple[str, int, bytes]], form: Pat
 
 @contextlib.contextmanager
 def _blaming_the_archive() -> Iterator[None]:
-    """A member that cannot be read is the archive's fault: only another archive fixes it."""
+    """A context that turns UserError into ArchiveError: only another archive fixes a faulty member."""
     try:
         yield
     except UserError as error:
@@ -229,7 +229,7 @@ def _write_split(path: Path, key: Key, split: _Spool, card: dict[str, Any], form
 
 
 def _write_field(target: Path, raw: Path, slots: list[int], size: int) -> None:
-    """Copy the patches, of `size` pixels a side, from their slots into a .npy file, in the order given."""
+    """Copy patches with sides of `size` pixels from their slots into a .npy file, in the given order."""
     length = patch_bytes(size)
     with raw.open("rb") as source, target.open("wb") as file:
         write_patches_header(file, len(slots), size)

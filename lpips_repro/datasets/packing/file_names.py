@@ -1,4 +1,4 @@
-"""Which files the images of a packed split come from."""
+"""The files that the images of a packed split come from."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,16 +11,16 @@ Files = dict[str, list[str]]  # by field, in the order of the examples
 
 
 def own_names(folder: SplitFolder) -> Files:
-    """The files of a split, relative to the dataset's folder; empty if they are numbered from 0, as in BAPPS."""
+    """The files of a split, relative to the dataset's folder; empty if they are numbered from 0 as in BAPPS."""
     fields = IMAGE_FIELDS[folder.kind]
     files = {field: [folder.name_of_image(field, name) for name in folder.names] for field in fields}
     return {} if files == _named(folder.kind, folder.phase, folder.split, _numbers(len(folder.names))) else files
 
 
 def image_files(split: PackedSplit) -> Files:
-    """The files that the images of a packed split were, relative to the dataset's folder; empty if it is not known.
+    """The files of the images of a packed split, relative to the dataset's folder; empty if they are not known.
 
-    It is not known of images that were never files, such as those of mini.
+    They are not known if the images never were files, as those of mini.
     """
     source, place = split.card.get("source"), (split.card["kind"], split.card["phase"], split.card["split"])
     if files := split.card.get("files"):
@@ -29,7 +29,7 @@ def image_files(split: PackedSplit) -> Files:
         return {}
     if "archive" in source:
         return _named(*place, _numbers(len(split)))
-    try:  # a card without `files` may be of a time before they were noted
+    try:  # older cards have no `files`
         names = read_split(Path(source["folder"]), *place[:2]).names
     except (UserError, OSError):
         return {}

@@ -1,4 +1,4 @@
-"""Packing: decode every image of a split once, in several processes, into a packed split."""
+"""Packing a folder: each image of a split is decoded once, in several processes."""
 
 import dataclasses
 import logging
@@ -32,28 +32,28 @@ from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
-# Examples a task: long enough to hide its dispatch, short enough for the progress bar.
+# Examples per task: enough to hide the cost of dispatch, few enough for the progress bar.
 CHUNK = 32
 
 
 def pack_split(
     folder: SplitFolder, target: Path, form: PatchForm, dataset: str, observers: str, workers: int
 ) -> PackedSplit:
-    """Pack a split, or open the packed one where its files have not changed since.
+    """Pack a split, or open the packed split if its files have not changed.
 
     Args:
         folder: the split as files.
         target: folder of the packed split.
-        form: of the patches.
+        form: form of the patches.
         dataset: name of the dataset, for the card.
         observers: "human", "simulated" or "unknown".
-        workers: processes; 0 for threads of this one, for scripts without `if __name__ == "__main__":`.
+        workers: processes; 0: threads of this process, for scripts without `if __name__ == "__main__":`.
 
     Returns:
-        The opened `PackedSplit`. Its card names the images that `exact` found not to be of the stored form.
+        The opened `PackedSplit`. Its card lists images that are not of the stored form that `exact` expects.
 
     Raises:
-        UserError: naming the file that is at fault, or for a full disk; nothing is left of the attempt then.
+        UserError: if a file is wrong (the message names it) or the disk is full. Nothing half-written is left.
     """
     packed = open_packed(folder, target, form, observers)
     if packed is None:
@@ -63,9 +63,9 @@ def pack_split(
 
 
 def open_packed(folder: SplitFolder, target: Path, form: PatchForm, observers: str) -> PackedSplit | None:
-    """The packed split of files and settings (as for `pack_split`), or None if it is missing or they have changed.
+    """The packed split of these files and settings (as for `pack_split`), or None if it is missing or not current.
 
-    Its card has the observers that are stated now: they change nothing that is packed.
+    Its card gets the observers given here, which do not change the packed arrays.
     """
     card = read_card(target)
     if not card or not _is_of(card, folder.fingerprint(), form.resize):
@@ -75,11 +75,11 @@ def open_packed(folder: SplitFolder, target: Path, form: PatchForm, observers: s
 
 
 def report(packed: PackedSplit, source: Path) -> None:
-    """Log what became of the images, in what the split was packed from, that are not patches as they are."""
+    """Log which images of `source` were resized, or are not of the stored form."""
     stored, size = packed.card["stored_sizes"], "{}x{}".format(*packed.size)
     if larger := {stored_size: count for stored_size, count in stored.items() if stored_size != size}:
         log.info(
-            "%s: %d of %d images are stored larger (%s pixels): shrunk to %s by data.resize=%s",
+            "%s: %d of %d images are stored larger (%s pixels): resized to %s by data.resize=%s",
             source,
             sum(larger.values()),
             sum(stored.values()),
@@ -91,10 +91,10 @@ def report(packed: PackedSplit, source: Path) -> None:
 
 
 def warn_of_odd_images(packed: PackedSplit, source: Path | str) -> None:
-    """Warn of the images, in what the split was packed from, whose patch `exact` could not restore."""
+    """Warn of the images of `source` whose patch `exact` could not restore."""
     if odd := packed.card["not_of_stored_form"]:
         log.warning(
-            "%s: %d of %d images are not of the stored form (each patch pixel repeated, as BAPPS has them),"
+            "%s: %d of %d images are not of the stored form (with repeated patch pixels, as in BAPPS),"
             " so that exact sampling does not restore their patch: %s",
             source,
             len(odd),
@@ -104,7 +104,7 @@ def warn_of_odd_images(packed: PackedSplit, source: Path | str) -> None:
 
 
 def _is_of(card: dict[str, Any], fingerprint: str, resize: str) -> bool:
-    """Whether a card is of these files and settings; one that lacks something is of none."""
+    """Whether a complete card is of these files and settings."""
     if not {"source", "resize_mode", "stored_sizes", "not_of_stored_form"} <= card.keys():
         return False
     found = isinstance(card["source"], dict) and card["source"].get("fingerprint")
@@ -114,7 +114,7 @@ def _is_of(card: dict[str, Any], fingerprint: str, resize: str) -> bool:
 def _pack(
     folder: SplitFolder, target: Path, form: PatchForm, dataset: str, observers: str, workers: int
 ) -> PackedSplit:
-    fingerprint = folder.fingerprint()  # before they are read: of what changes meanwhile, the split is packed again
+    fingerprint = folder.fingerprint()  # before reading, so that files that change meanwhile are packed again
     with partial_split(target) as partial:
         sizes, odd = _fill(partial, folder, form, workers)
         card = {
@@ -135,7 +135,7 @@ def _pack(
 
 
 def _fill(partial: Path, folder: SplitFolder, form: PatchForm, workers: int) -> tuple[Counter, list[str]]:
-    """Write the arrays of a split; returns how many images have which stored size, and those not of stored form."""
+    """Write the arrays of a split; return the counts of stored sizes, and the images not of the stored form."""
     count, fields = len(folder.names), IMAGE_FIELDS[folder.kind]
     needed = count * len(fields) * patch_bytes(form.size)
     free = shutil.disk_usage(partial).free
@@ -176,11 +176,11 @@ def _fill(partial: Path, folder: SplitFolder, form: PatchForm, workers: int) -> 
 def _decode_chunk(
     partial: Path, files: dict[str, list[Path]], form: PatchForm, start: int
 ) -> tuple[Counter, list[str]]:
-    """Write the patches of image files by field, from the place `start` on; returns as `_fill`."""
+    """Write the patches of image files by field, from example `start` on; return as `_fill`."""
     sizes: Counter = Counter()
     odd = []
     for field, paths in files.items():
-        # Not a memory map: the write to one that the disk has no room for kills the process.
+        # Not a memory map: a write that the disk has no room for would kill the process.
         with (partial / f"{field}.npy").open("r+b") as file:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)

@@ -1,4 +1,4 @@
-"""BAPPS's folder layout, read strictly.
+"""The BAPPS folder layout, read strictly.
 
 ROOT/2afc/{train,val}/SPLIT/{ref,p0,p1}/NAME.png   judge/NAME.npy   share of judges choosing p1
 ROOT/jnd/val/SPLIT/{p0,p1}/NAME.png                same/NAME.npy    share of judges answering "same"
@@ -18,27 +18,27 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.packing.misplaced import explain_missing
 from lpips_repro.errors import UserError, check_utf8
 
-# The paper's order of columns; splits of other names follow alphabetically.
+# The paper's order of columns. Other splits follow in alphabetical order.
 PAPER_SPLITS = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
 
-# What no split may be called: see `lpips_repro.evaluation.tables.writer`.
+# Names that splits must not have: see `lpips_repro.evaluation.tables.writer`.
 MEANS = ("all", "distortions", "real")
 COLUMNS = {
     *("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run"),
     *("observers", "settings", "note"),
 }
-RECIPES = "recipes.parquet"  # how the examples of a split were made that this program has built
+RECIPES = "recipes.parquet"  # the recipes of a split that this program has built
 SUFFIXES = ("_lo", "_hi", "_paper", "_diff", "_sd")
 
 
 @dataclass(frozen=True)
 class SplitFolder:
-    """One split as files.
+    """A split as files.
 
     Attributes:
         path: its folder.
         kind: "2afc" or "jnd"; phase: "train" or "val"; split: its name.
-        names: file names without suffix, sorted; each has one file in every field.
+        names: sorted file names without suffix; each has one file in every field.
     """
 
     path: Path
@@ -52,19 +52,19 @@ class SplitFolder:
         return self.path / field / f"{name}.png"
 
     def name_of_image(self, field: str, name: str) -> str:
-        """The file of an image field, as the dataset's folder has it."""
+        """The file of an image field, relative to the dataset's folder."""
         return file_name(self.kind, self.phase, self.split, field, name)
 
     def vote(self, name: str) -> float:
-        """The share in a vote file; UserError naming the file where it is no share in [0, 1]."""
+        """The share in a vote file; UserError, with the file, if it is not a share in [0, 1]."""
         field = VOTE_FIELD[self.kind]
         path = self.path / field / f"{name}.npy"
         return read_vote(path, field)
 
     def fingerprint(self) -> str:
-        """SHA-256 over all names, the bytes of votes, and what tells images apart: it changes if any file does.
+        """SHA-256 of all names, the bytes of votes, and the size, times and inode of images: it changes with any file.
 
-        A program may set the times of modification, as `rsync --times` does, but not those of the last change (ctime).
+        Programs such as `rsync --times` set the modification time (mtime), but cannot set the change time (ctime).
         """
         sha = hashlib.sha256()
         for field in _fields(self.kind):
@@ -78,27 +78,26 @@ class SplitFolder:
         return sha.hexdigest()
 
     def vote_digest(self, name: str) -> str:
-        """What changes if a vote does."""
+        """The digest of a vote."""
         path = self.path / VOTE_FIELD[self.kind] / f"{name}.npy"
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def file_name(kind: str, phase: str, split: str, field: str, name: str) -> str:
-    """The file of an image in a dataset's folder, as in `2afc/val/cnn/ref/000123.png`."""
+    """The file of an image relative to the dataset's folder, such as `2afc/val/cnn/ref/000123.png`."""
     return f"{kind}/{phase}/{split}/{field}/{name}.png"
 
 
 def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:
-    """The share in a vote file; UserError naming the file where it is no share in [0, 1].
+    """The share in a vote file; UserError, with the file, if it is not a share in [0, 1].
 
     Args:
         path: the file; field: "judge" or "same", for the message.
-        content: what the file holds, where it is not on disk but in an archive; `path` is then its name alone, and
-            what can be done about an error is the caller's to say.
+        content: content of a file in an archive; `path` is then only a name, and the caller adds the remedy of errors.
     """
     try:
         value = np.load(content or path, allow_pickle=False)
-    except Exception as error:  # of any kind: those of numpy's parser of the header are not collected by it
+    except Exception as error:  # NumPy's parser of the header can raise any exception
         advice = "" if content else ": restore the file"
         raise UserError(f"{path}: not a readable .npy file ({error}){advice}") from error
     if not isinstance(value, np.ndarray) or value.shape not in ((), (1,)) or value.dtype.kind not in "fiu":
@@ -111,14 +110,14 @@ def read_vote(path: Path, field: str, content: BinaryIO | None = None) -> float:
 
 
 def find_splits(root: Path, phase: str, judged: bool = True) -> list[SplitFolder]:
-    """Every split of a phase under `root`, 2AFC first, in the paper's order.
+    """The splits of a phase under `root`, 2AFC first, in the paper's order.
 
     Args:
-        root: folder of the dataset; phase: "train" or "val".
-        judged: whether they must have judgments; else these are not looked at.
+        root: the dataset's folder; phase: "train" or "val".
+        judged: whether they must have judgments; if not, judgments are ignored.
 
     Raises:
-        UserError: naming the folder or file, where there is no split, an empty one, or a file without counterpart.
+        UserError: if there is no split, an empty split, or a file without counterpart. The message names it.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder: expected a dataset in the layout {root}/2afc/val/SPLIT/ref/NAME.png")
@@ -128,7 +127,9 @@ def find_splits(root: Path, phase: str, judged: bool = True) -> list[SplitFolder
         found = folder.iterdir() if folder.is_dir() else ()
         names = [path.name for path in found if path.is_dir() and path.name[0] != "."]
         if {"p0", "p1"} <= {*names}:
-            raise UserError(f"{folder}: holds fields, not splits: move {', '.join(sorted(names))} into {folder}/SPLIT")
+            raise UserError(
+                f"{folder}: holds fields instead of splits: move {', '.join(sorted(names))} into {folder}/SPLIT"
+            )
         for name in names:
             _check_name(folder / name)
         splits += [read_split(folder / name, kind, phase, judged) for name in sorted(names, key=split_order)]
@@ -138,20 +139,20 @@ def find_splits(root: Path, phase: str, judged: bool = True) -> list[SplitFolder
 
 
 def _check_name(split: Path) -> None:
-    """UserError for a split whose column in a table would be taken for another one."""
+    """Raise UserError if a split's column in a table could be mistaken for another one."""
     if not split.name.isprintable():
         raise UserError(f"{str(split)!r}: a name with unprintable characters: rename the split")
-    name = split.name.lower()  # as Excel and databases compare columns
+    name = split.name.lower()  # Excel and databases ignore the case of columns
     if name in MEANS:
-        raise UserError(f"{split}: the tables call their mean {name!r}: rename the split")
+        raise UserError(f"{split}: {name!r} is the name of a mean in tables: rename the split")
     if name in COLUMNS:
-        raise UserError(f"{split}: the tables have a column {name!r} of their own: rename the split")
+        raise UserError(f"{split}: {name!r} is the name of a column in tables: rename the split")
     if suffix := next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None):
-        raise UserError(f"{split}: the tables add {suffix!r} to the names of splits: rename the split")
+        raise UserError(f"{split}: names of columns in tables end with {suffix!r}: rename the split")
 
 
 def split_order(split: str) -> tuple[int, str]:
-    """A sorting key that puts splits in the paper's order and others after them."""
+    """A sorting key: the paper's splits in the paper's order, then others."""
     return (PAPER_SPLITS.index(split) if split in PAPER_SPLITS else len(PAPER_SPLITS), split)
 
 
@@ -160,7 +161,7 @@ def _fields(kind: str) -> dict[str, str]:
 
 
 def read_split(path: Path, kind: str, phase: str, judged: bool = True) -> SplitFolder:
-    """One split's folder; arguments and UserError as for `find_splits`."""
+    """The split in a folder; arguments and UserError as for `find_splits`."""
     fields = _fields(kind)
     if not judged:
         del fields[VOTE_FIELD[kind]]
@@ -170,14 +171,14 @@ def read_split(path: Path, kind: str, phase: str, judged: bool = True) -> SplitF
         if not folder.is_dir():
             if field == VOTE_FIELD[kind] and (path / RECIPES).is_file():
                 raise UserError(
-                    f"{path}: built without judgments: collect them into {folder}, or fill in simulated ones by"
+                    f"{path}: built without judgments: collect them into {folder}, or add simulated ones with"
                     f" `make simulate OUT={shlex.quote(str(path.parents[2]))}`"
                 )
             raise UserError(f"{folder}: no such folder: a {kind} split has {', '.join(fields)}")
         names[field] = _regular_files(folder, suffix)
     every = set().union(*names.values())
     if not every:
-        raise UserError(f"{path}: an empty split: expected files such as {path}/{next(iter(fields))}/000000.png")
+        raise UserError(f"{path}: empty split: expected files such as {path}/{next(iter(fields))}/000000.png")
     for field, suffix in fields.items():
         missing = sorted(every - names[field])
         if missing:
@@ -190,7 +191,7 @@ def read_split(path: Path, kind: str, phase: str, judged: bool = True) -> SplitF
 
 
 def _regular_files(folder: Path, suffix: str) -> set[str]:
-    """Names, without the suffix, of the files that have it; hidden ones are passed over."""
+    """Names of the files with a suffix, without the suffix and without hidden files."""
     with os.scandir(folder) as entries:
         files = {entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file()}
     for name in files:

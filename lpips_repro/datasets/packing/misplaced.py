@@ -1,4 +1,4 @@
-"""What to say of a folder without splits: what is in it, and where they probably are."""
+"""The error for a folder without splits: what is in it, and where the splits probably are."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ MOST_SHOWN = 6
 
 
 def explain_missing(root: Path, phase: str) -> str:
-    """The error of a folder without a split of a phase ("train", "val"): what is expected, found, and to be done."""
+    """The error for a folder without splits of a phase ("train", "val"): what is expected and found, and the remedy."""
     expected = f"expected folders such as {root}/2afc/{phase}/SPLIT/ref"
     return f"{root}: no split here: {expected}; found {_found(root)}{_remedy(root)}"
 
@@ -21,7 +21,7 @@ def _found(root: Path) -> str:
         below = [inner for inner in _visible(path) if path.name.lower() in IMAGE_FIELDS and inner.is_dir()]
         names += [str(one.relative_to(root)) + "/" * one.is_dir() for one in below or [path]]
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    return ", ".join(names[:MOST_SHOWN]) + more if names else "nothing in it"
+    return ", ".join(names[:MOST_SHOWN]) + more if names else "nothing"
 
 
 def _remedy(root: Path) -> str:
@@ -30,20 +30,20 @@ def _remedy(root: Path) -> str:
         return f": {likely} has the layout: set DATA_ROOT={likely} (data.root)"
     whole = root.resolve()
     if whole.name.lower() in IMAGE_FIELDS:
-        return f": it is a folder {whole.name} itself: set DATA_ROOT={whole.parent} (data.root)"
+        return f": it is the folder {whole.name} of a dataset: set DATA_ROOT={whole.parent} (data.root)"
     if renamed := next(_wrong_names(root), None):
         path, name = renamed
         return f": rename {path} to {path.with_name(name)}"
     if {"p0", "p1"} <= names:
         kind = "2afc" if "ref" in names else "jnd"
-        return f": it is a split itself: move it to ROOT/{kind}/val/{whole.name} and set DATA_ROOT=ROOT"
+        return f": it is a split: move it to ROOT/{kind}/val/{whole.name} and set DATA_ROOT=ROOT"
     if found := [name for name in PHASES if name in names]:
         return f": move {root / found[0]} into {root}/2afc (triplets) or {root}/jnd (pairs)"
     return ""
 
 
 def _around(root: Path) -> Iterator[Path]:
-    """The folders above that it may be a part of, and those in it."""
+    """Folders above that it may be a part of, and the folders in it."""
     whole = root.resolve()
     for above in [*whole.parents][:3]:
         if whole.relative_to(above).parts[0] in IMAGE_FIELDS:
@@ -58,7 +58,7 @@ def _has_layout(folder: Path) -> bool:
 
 
 def _wrong_names(root: Path) -> Iterator[tuple[Path, str]]:
-    """Folders whose name is not quite that of a kind or phase, and the right one."""
+    """Folders with a variant of the name of a kind or phase, and the right name."""
     for path in filter(Path.is_dir, _visible(root)):
         kind = path.name.lower()
         if kind not in IMAGE_FIELDS:
@@ -74,5 +74,5 @@ def _wrong_names(root: Path) -> Iterator[tuple[Path, str]]:
 def _visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if path.name[0] != ".")
-    except OSError:  # a file, or a folder that may not be read
+    except OSError:  # a file, or a folder without permission
         return []

@@ -1,7 +1,7 @@
-"""Who judged a folder in the BAPPS layout: what its folders of judgments say of themselves, and the setting.
+"""Who judged a folder in the BAPPS layout: the labels of its folders of judgments, and the setting.
 
-Simulated judgments that this program wrote have a file `observers.json` next to the votes, as in
-`2afc/val/traditional/judge/observers.json`. So they stay labeled wherever the folder goes, whatever the settings.
+Simulated judgments that this program writes have a file `observers.json` next to the votes, such as
+`2afc/val/traditional/judge/observers.json`. So they stay labeled if the folder is moved, for any settings.
 """
 
 import json
@@ -12,18 +12,17 @@ from lpips_repro.datasets.packed import VOTE_FIELD
 from lpips_repro.errors import UserError
 
 LABEL = "observers.json"
-UNKNOWN = "unknown"  # observers that neither the folder nor the settings state
+UNKNOWN = "unknown"  # neither labels nor settings name the observers
 
 
 def observers_of(root: Path, stated: Observers | None) -> str:
-    """Who judged all splits of a folder: "human", "simulated" or "unknown".
+    """The observers of all splits of a folder: "human", "simulated" or "unknown".
 
     Args:
-        root: of the dataset; stated: the setting `data.observers`.
+        root: the dataset's folder; stated: the setting `data.observers`.
 
     Raises:
-        UserError: if the setting contradicts a label, some judgments are labeled and others are not, or a label cannot
-            be read.
+        UserError: if the setting contradicts a label, if labels differ, or if a label cannot be read.
     """
     votes = [folder for kind, field in VOTE_FIELD.items() for folder in sorted(root.glob(f"{kind}/*/*/{field}"))]
     different: dict[str | None, Path] = {}
@@ -32,8 +31,8 @@ def observers_of(root: Path, stated: Observers | None) -> str:
     if len(different) > 1:
         (one, folder), (two, other) = list(different.items())[:2]
         raise UserError(
-            f"{folder}: {one or 'other'} judgments, {other}: {two or 'other'} ones: a dataset has one kind: move one of"
-            " them elsewhere"
+            f"{folder}: {one or 'other'} judgments, {other}: {two or 'other'} judgments: expected one kind per"
+            " dataset: move one of them elsewhere"
         )
     label = next(iter(different), None)
     if label and stated and stated.value != label:
@@ -42,11 +41,13 @@ def observers_of(root: Path, stated: Observers | None) -> str:
 
 
 def label_of(votes: Path) -> str | None:
-    """What the label of a folder of votes says, or None without one; UserError if it cannot be read."""
+    """The observers in the label of a folder of votes, or None if it has no label; UserError if it cannot be read."""
     path = votes / LABEL
     if not path.exists():
         return None
     try:
         return Observers(json.loads(path.read_text())["observers"]).value
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: no readable label of who judged: restore it, or move {votes} elsewhere") from error
+        raise UserError(
+            f"{path}: not a readable label of the observers: restore it, or move {votes} elsewhere"
+        ) from error

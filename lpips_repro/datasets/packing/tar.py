@@ -1,7 +1,7 @@
-"""A tar stream read strictly, in little memory whatever is in it.
+"""Strict reading of a tar stream, with a small limit on memory.
 
-The standard library's `tarfile` takes a damaged header for the end of the archive, and reads sparse maps and chains of
-extension headers of any length before its caller can refuse them. It still decodes each header here.
+The standard library's `tarfile` treats a damaged header as the end of the archive, and reads sparse maps and chains of
+extension headers of any length before its caller can refuse them. Here it decodes single headers only.
 """
 
 import gzip
@@ -13,19 +13,19 @@ from lpips_repro.errors import UserError
 
 BLOCK = tarfile.BLOCKSIZE
 PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
-# They hold what the header after them has no room for, such as long names.
+# They hold fields that are too long for the header after them, such as names.
 EXTENSIONS = (*PAX, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 LARGEST_EXTENSION = 1 << 16
-MOST_EXTENSIONS = 8  # before one member, which can do with half as many
+MOST_EXTENSIONS = 8  # before one member; archives need at most half as many
 READ = 1 << 20
 
 
 class TarStream:
-    """The members of a tar stream, by their headers; each can be read until the next one is asked for.
+    """An iterator over the headers of a tar stream. A member can be read until the next step.
 
     Raises:
-        tarfile.TarError, EOFError, ValueError: where it is damaged or ends early.
-        UserError: for extension headers larger or more than any archive needs.
+        tarfile.TarError, EOFError, ValueError: if the stream is damaged or truncated.
+        UserError: if extension headers are too large or too many.
     """
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
@@ -41,13 +41,13 @@ class TarStream:
                 self._left -= len(self._take(min(self._left, READ)))
 
     def read(self) -> bytes:
-        """The content of the present member, whole."""
+        """The whole content of the current member."""
         content, self._left = self._take(self._left), 0
         return content[: self._size]
 
     def _next_header(self) -> tarfile.TarInfo | None:
-        """The next member's header with what its extensions say; None at the end, after reading to the last byte."""
-        said: dict[str, str] = {}
+        """The next member's header with its extensions applied; None at the end, after reading to the last byte."""
+        extended: dict[str, str] = {}
         for number in range(MOST_EXTENSIONS + 1):
             block = self._take(BLOCK)
             if _is_zero(block):
@@ -57,7 +57,7 @@ class TarStream:
                 return None
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             if header.type not in EXTENSIONS:
-                header = _complete(header, said)
+                header = _complete(header, extended)
             if header.size < 0:
                 raise tarfile.ReadError("a header with a negative size")
             if header.type not in EXTENSIONS:
@@ -69,10 +69,10 @@ class TarStream:
                 )
             content = self._take(_padded(header.size))[: header.size]
             if header.type == tarfile.GNUTYPE_LONGNAME:
-                said["path"] = content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+                extended["path"] = content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
             elif header.type in PAX:
-                said |= _records(content)
-        raise UserError(f"member {header.name!r} is one of more than {MOST_EXTENSIONS} extension headers in a row")
+                extended |= _records(content)
+        raise UserError(f"member {header.name!r}: more than {MOST_EXTENSIONS} extension headers in a row")
 
     def _read_end(self) -> None:
         while block := self._stream.read(READ):
@@ -105,7 +105,7 @@ def _complete(header: tarfile.TarInfo, said: dict[str, str]) -> tarfile.TarInfo:
 
 
 def _records(content: bytes) -> dict[str, str]:
-    """The records `LENGTH KEY=VALUE` of a pax extension header, each on a line."""
+    """The records of a pax extension header, lines of the form `LENGTH KEY=VALUE`."""
     records, start = {}, 0
     while start < len(content):
         space = content.find(b" ", start, start + 8)

@@ -1,4 +1,4 @@
-"""A kill at any moment and a disk that fills up: what is complete stays, and the next run goes on from there."""
+"""A kill at any moment and a disk that fills up: complete files stay, and the next run resumes there."""
 
 import contextlib
 import os
@@ -95,7 +95,7 @@ def wait_for(process, folder, phase, before):
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_9_at_random_moments_never_spoils_the_dataset(many, tmp_path, kills):
+def test_kill_9_at_random_moments_never_damages_the_dataset(many, tmp_path, kills):
     """The archives come over HTTP. Each dataset is killed twice in the download and three times in the packing."""
     undisturbed = prepare(many, tmp_path / "undisturbed")
     content = {path.name: path.read_bytes() for path in many.iterdir()}

@@ -85,7 +85,7 @@ def test_archives_packed_are_neither_fetched_nor_read_again(mirror, tmp_path):
 def test_only_the_phase_asked_for_is_fetched(mirror, tmp_path):
     (mirror / "twoafc_train.tar.gz").unlink()
     assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
-    with pytest.raises(UserError, match=r"twoafc_train.tar.gz: no mirror gave it"):
+    with pytest.raises(UserError, match=r"twoafc_train.tar.gz: not available from any mirror"):
         prepare(mirror, tmp_path / "data", "splits=train")
 
 
@@ -166,17 +166,17 @@ def test_other_judgments_than_published_are_a_loud_warning(mirror, tmp_path, cap
 
 def test_an_archive_of_another_size_than_published_is_a_loud_warning(mirror, tmp_path, caplog, monkeypatch):
     prepare(mirror, tmp_path / "quiet", "splits=val")
-    assert "published is about" not in caplog.text
+    assert "expected about" not in caplog.text
     monkeypatch.setitem(ARCHIVES, ("jnd", "val"), ARCHIVES["jnd", "val"]._replace(size=200_000_000))
     monkeypatch.setattr("lpips_repro.download.fetch.check_size", lambda size, part: None)
     prepare(mirror, tmp_path / "data", "splits=val")
-    (record,) = (record for record in caplog.records if "published is about" in record.message)
+    (record,) = (record for record in caplog.records if "expected about" in record.message)
     size = (mirror / "jnd.tar.gz").stat().st_size
     assert record.levelname == "WARNING"
-    assert f"ATTENTION: {mirror}/jnd.tar.gz has 0.00 GB ({size} bytes), published is about 0.2 GB" in record.message
+    assert f"ATTENTION: {mirror}/jnd.tar.gz has 0.00 GB ({size} bytes), expected about 0.2 GB" in record.message
 
 
-def test_a_split_packed_as_others_judgments_is_packed_anew(mirror, tmp_path):
+def test_a_split_packed_as_others_judgments_is_packed_again(mirror, tmp_path):
     first = prepare(mirror, tmp_path / "data", "splits=val")
     card = first[1].path / "card.json"
     card.write_text(card.read_text().replace('"human"', '"simulated"'))
@@ -227,7 +227,7 @@ def test_what_a_killed_run_left_goes_though_all_is_complete(mirror, tmp_path, un
 
 
 @pytest.mark.parametrize("unpack", ["true", "false"])
-def test_what_a_killed_run_left_goes_before_the_work_goes_on(mirror, tmp_path, unpack):
+def test_what_a_killed_run_left_is_removed_before_the_work_continues(mirror, tmp_path, unpack):
     left = leave(tmp_path / "data")
     (left[2] / "2afc/val/cnn").mkdir()
     prepare(mirror, tmp_path / "data", "splits=val", f"data.unpack={unpack}")
@@ -250,7 +250,7 @@ def test_archives_and_packed_splits_may_share_a_folder(mirror, tmp_path):
 @pytest.mark.parametrize(
     "content", ['{"layout": 1}', '{"layout": 1, "kind": "2afc", "count": 6}', "[]", "", '{"source": "archive"}']
 )
-def test_a_split_with_a_damaged_card_is_packed_anew(mirror, tmp_path, content):
+def test_a_split_with_a_damaged_card_is_packed_again(mirror, tmp_path, content):
     first = prepare(mirror, tmp_path / "data", "splits=val")
     (first[1].path / "card.json").write_text(content)
     assert digests(prepare(mirror, tmp_path / "data", "splits=val")) == digests(first)
@@ -320,15 +320,15 @@ def test_the_remedy_for_a_bad_archive_is_never_to_delete_the_users_own(mirror, t
     with pytest.raises(UserError) as error:
         prepare(mirror, tmp_path / "data", "splits=val")
     assert (
-        f"move {fetched} elsewhere and run the command again to fetch it again (the mirror that gave it comes first"
-        " again: if its file is damaged again, remove it from data.mirrors or move it to the end)"
+        f"move {fetched} elsewhere and run the command again to download it again (from the same mirror first: if its"
+        " file is damaged again, remove the mirror from data.mirrors or move it to the end)"
     ) in str(error.value)
 
 
 def test_the_remedy_for_a_changed_archive_is_never_to_delete_the_users_own(mirror, tmp_path):
     prepare(mirror, tmp_path / "data", "splits=val")
     file = write_archive(mirror / "jnd.tar.gz", members("jnd", "val", FEW, 7, size=64))
-    with pytest.raises(UserError, match=f"at its first use: replace {file}, .*; if the new one is meant, take its"):
+    with pytest.raises(UserError, match=f"at its first use: replace {file}, .*; to use the new one, remove its"):
         prepare(mirror, tmp_path / "data", "splits=val", "data.resize=pil_bilinear")
 
 
@@ -340,7 +340,7 @@ def test_the_remedy_for_unpacked_files_names_the_split_and_no_deletion(mirror, t
     shutil.rmtree(tmp_path / "data/packed")
     with pytest.raises(UserError) as error:
         prepare(mirror, tmp_path / "data", "splits=val")
-    assert f"complete {split}, or move it elsewhere to have it fetched" in str(error.value)
+    assert f"complete {split}, or move it elsewhere to download it" in str(error.value)
     assert "delete" not in str(error.value)
 
 
@@ -356,7 +356,7 @@ def test_an_incomplete_unpacked_split_is_one_error_with_the_remedy(mirror, tmp_p
     with pytest.raises(UserError) as error:
         prepare(mirror, tmp_path / "data", "splits=val")
     assert str(error.value).startswith(f"{split}/")
-    assert str(error.value).endswith(f": complete {split}, or move it elsewhere to have it fetched")
+    assert str(error.value).endswith(f": complete {split}, or move it elsewhere to download it")
     split.rename(tmp_path / "elsewhere")
     assert len(prepare(mirror, tmp_path / "data", "splits=val")) == 8
 
@@ -365,7 +365,7 @@ def test_an_empty_unpacked_split_is_one_error_with_the_remedy(mirror, tmp_path):
     split = tmp_path / "data/files/jnd/val/cnn"
     for field in ("p0", "p1", "same"):
         (split / field).mkdir(parents=True)
-    with pytest.raises(UserError, match=f"{split}: an empty split: .*: complete {split}, or move it elsewhere to have"):
+    with pytest.raises(UserError, match=f"{split}: empty split: .*: complete {split}, or move it elsewhere to"):
         prepare(mirror, tmp_path / "data", "splits=val")
 
 
@@ -389,7 +389,7 @@ def test_what_is_there_of_an_archive_needs_no_disk_space(mirror, tmp_path, monke
     else:
         with (archives / "twoafc_val.tar.gz.part").open("wb") as sparse:
             sparse.truncate(2_000_000_000)
-        with pytest.raises(UserError, match="no mirror gave it"):
+        with pytest.raises(UserError, match="not available from any mirror"):
             prepare("/absent", tmp_path / "data", "splits=val")
 
 
@@ -401,7 +401,7 @@ def test_each_disk_must_hold_what_goes_to_it_alone(mirror, tmp_path, monkeypatch
     free = {other.stat().st_dev: 4_000_000_000, tmp_path.stat().st_dev: 1_000_000_000}
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free[folder.stat().st_dev]))
     with tempfile.TemporaryDirectory(dir=other) as archives:
-        with pytest.raises(UserError, match="no mirror gave it"):
+        with pytest.raises(UserError, match="not available from any mirror"):
             prepare("/absent", tmp_path / "data", "splits=val", f"data.archives={archives}")
         free[other.stat().st_dev] -= 1
         with pytest.raises(UserError, match=f"{archives}: 4.00 GB free, but 4.00 GB needed"):
@@ -435,7 +435,7 @@ def test_unpacked_files_need_whole_blocks(mirror, tmp_path, monkeypatch):
         prepare("/absent", tmp_path / "data", "splits=val", "data.unpack=true")
 
 
-def test_too_little_disk_is_told_before_anything_is_fetched(mirror, tmp_path, monkeypatch):
+def test_too_little_disk_is_reported_before_anything_is_fetched(mirror, tmp_path, monkeypatch):
     monkeypatch.setitem(COUNTS, ("2afc", "val", "cnn"), 10**9)
     with pytest.raises(UserError, match=r"GB free, but \d+.* for twoafc_val.tar.gz"):
         prepare(mirror, tmp_path / "data", "splits=val")
@@ -453,9 +453,9 @@ def test_a_second_process_waits_and_says_so(mirror, tmp_path):
             text=True,
         )
         line = process.stderr.readline()
-        assert "another process is at work in" in line
+        assert "another process is writing to" in line
         assert process.poll() is None
-    assert f"{packed}: the other process has released it: going on" in process.stderr.readline()
+    assert f"{packed}: the other process has released the lock: continuing" in process.stderr.readline()
     process.communicate(timeout=60)
     assert process.returncode == 0
 
@@ -479,5 +479,5 @@ def test_corrupted_bytes_are_one_error_that_names_the_archive(mirror, tmp_path):
 
 
 def test_bapps_missing_offline_is_one_error_that_lists_the_mirrors(tmp_path, mirror):
-    with pytest.raises(UserError, match=r"twoafc_val.tar.gz: no mirror gave it: /absent/twoafc_val.tar.gz"):
+    with pytest.raises(UserError, match=r"twoafc_val.tar.gz: not available from any mirror: /absent/twoafc_val.tar.gz"):
         prepare("/absent", tmp_path / "data", "splits=val")

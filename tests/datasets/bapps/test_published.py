@@ -56,7 +56,7 @@ def test_sizes_agree_with_the_published_ones_as_far_as_those_are_rounded(tmp_pat
     if agrees:
         assert warning is None
     else:
-        assert f"{file} has {size / 1e9:.2f} GB ({size} bytes), published is about" in warning
+        assert f"{file} has {size / 1e9:.2f} GB ({size} bytes), expected about" in warning
         assert "\n" not in warning
 
 

@@ -36,7 +36,7 @@ def test_a_complete_folder_dataset_and_stored_distances_that_are_read_only_are_e
     folders = [tmp_path / "packed", tmp_path / "experiments/distances"]
     ended = run_read_only("scripts/evaluate.py", *words, folders=folders)
     assert ended.returncode == 0, ended.stderr
-    assert "nothing recomputed" in ended.stdout
+    assert "nothing computed" in ended.stdout
 
 
 def test_what_is_missing_in_a_read_only_folder_is_one_line_with_the_remedy(tmp_path):
@@ -48,7 +48,7 @@ def test_what_is_missing_in_a_read_only_folder_is_one_line_with_the_remedy(tmp_p
     last = ended.stderr.splitlines()[-1]
     assert last.startswith(f"error: {tmp_path}/packed/folder/pil_bilinear/")
     assert last.endswith(
-        ": what is missing or has changed cannot be made in it (Permission denied): make it writable, or choose"
+        ": not writable (Permission denied), and something in it is missing or has changed: make it writable, or choose"
         " another folder"
     )
     assert "Traceback" not in ended.stderr
@@ -71,7 +71,7 @@ def test_a_complete_mini_dataset_is_opened_without_a_lock(tmp_path, unlockable):
     unlockable()
     found = prepare(parse(settings("dataset", *words), DatasetConfig).data, "val")
     assert [split.card for split in found] == [split.card for split in made]
-    with pytest.raises(UserError, match=f"^{tmp_path}/.*: what is missing or has changed cannot be made in it"):
+    with pytest.raises(UserError, match=f"^{tmp_path}/.*: not writable"):
         prepare(parse(settings("dataset", *words, "data.val=3"), DatasetConfig).data, "val")
 
 

@@ -10,7 +10,7 @@ from lpips_repro.errors import UserError
 from tests.datasets.archives import members, write_archive
 from tests.datasets.small_bapps import FEW, small_settings
 
-NEVER_PACKED = "good (never packed: read through, counts as published)"
+NEVER_PACKED = "good (never packed: read completely, counts as published)"
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def verify(mirror, tmp_path, capsys):
 
 
 def test_nothing_there_is_an_error_that_names_the_command(verify):
-    verify(mirror="/absent", error=r"nothing of BAPPS is there to verify \(train and val\): run `make data`")
-    verify("splits=val", mirror="/absent", error=r"nothing of .* \(val\): run `make data SPLITS=val`")
+    verify(mirror="/absent", error=r"no files of BAPPS to verify \(train and val\): run `make data`")
+    verify("splits=val", mirror="/absent", error=r"no files of .* \(val\): run `make data SPLITS=val`")
 
 
 def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify, monkeypatch):
@@ -53,7 +53,7 @@ def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify,
     (folder / "archives/jnd.tar.gz").write_bytes(b"another file")
     table = verify(
         mirror="/absent",
-        error=r"not as it should be: 2afc/val/cnn, 2afc/val/deblur, 2afc/val/color, jnd.tar.gz: see the verdicts above",
+        error=r"not good: 2afc/val/cnn, 2afc/val/deblur, 2afc/val/color, jnd.tar.gz: see the verdicts above",
     )
     assert "DAMAGED" in table["2afc/val/cnn"]
     advice = f"move the folder {packed}/2afc-val-{{}} elsewhere and run `make data SPLITS=val` to pack it again"
@@ -64,8 +64,8 @@ def test_all_is_good_then_each_kind_of_damage_is_found(mirror, tmp_path, verify,
         f"CHANGED since its first use: move {folder}/archives/jnd.tar.gz elsewhere and run `make data SPLITS=val` to "
     )
     assert changed in table["jnd.tar.gz"]
-    assert f"if the new one is meant, take its line out of {folder}/archives/sha256.json" in table["jnd.tar.gz"]
-    assert "not there (not needed once packed)" in table["twoafc_val.tar.gz"]
+    assert f"to use the new one, remove its line from {folder}/archives/sha256.json" in table["jnd.tar.gz"]
+    assert "missing (not needed after packing)" in table["twoafc_val.tar.gz"]
 
 
 def test_other_judgments_are_a_warning_and_no_failure(mirror, tmp_path, verify, caplog):
@@ -76,7 +76,7 @@ def test_other_judgments_are_a_warning_and_no_failure(mirror, tmp_path, verify, 
     assert sum("JUDGMENTS DIFFER from those published" in line for line in table.values()) == 6
 
 
-def test_archives_never_packed_are_read_through(mirror, tmp_path, verify):
+def test_archives_that_were_never_packed_are_verified_by_reading_them(mirror, tmp_path, verify):
     shutil.copytree(mirror, tmp_path / "data/archives")
     table = verify(mirror="/absent")
     for archive in ARCHIVES.values():
@@ -93,7 +93,7 @@ def test_archives_used_in_place_are_checked_and_named_by_their_path(mirror, tmp_
     assert table[f"{mirror}/twoafc_train.tar.gz"].endswith(NEVER_PACKED)
     shutil.copytree(mirror, tmp_path / "data/archives", dirs_exist_ok=True)
     (tmp_path / "data/archives/jnd.tar.gz").write_bytes(b"another file")
-    table = verify(mirror=address.format(mirror), error="not as it should be: jnd.tar.gz: see")
+    table = verify(mirror=address.format(mirror), error="not good: jnd.tar.gz: see")
     assert table[f"{mirror}/jnd.tar.gz"].endswith("good")
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_split_and_a_damaged_card_are_found(mirror, tmp_path, verify):
     packed = tmp_path / "data/packed/bapps/exact"
     (packed / "2afc-val-cnn/p0.npy").write_bytes(b"")
     (packed / "2afc-val-color/card.json").write_text('{"layout": 1}')
-    table = verify("splits=val", error=r"not as it should be: 2afc/val/cnn, 2afc/val/color: see")
+    table = verify("splits=val", error=r"not good: 2afc/val/cnn, 2afc/val/color: see")
     for split in ("cnn", "color"):
         advice = (
             f": move the folder {packed}/2afc-val-{split} elsewhere and run `make data SPLITS=val` to pack it again"
@@ -128,7 +128,7 @@ def cut(content):
 def test_a_damaged_archive_that_was_never_packed_is_found(mirror, verify, spoil):
     file = mirror / "jnd.tar.gz"
     file.write_bytes(spoil(file.read_bytes()))
-    table = verify("splits=val", error=f"not as it should be: {file}: see")
+    table = verify("splits=val", error=f"not good: {file}: see")
     assert "DAMAGED" in table[str(file)]
     assert "damaged or truncated" in table[str(file)]
     assert f"replace {file}, which is used in place, or remove its folder from data.mirrors" in table[str(file)]
@@ -142,7 +142,7 @@ WITHOUT_ONE = dict.fromkeys(
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
-        ({"2afc/../../evil.png": b"x"}, r"DAMAGED: .*member '../../evil.png' leads outside: refused"),
+        ({"2afc/../../evil.png": b"x"}, r"DAMAGED: .*member '../../evil.png' leads outside the target"),
         ({"2afc/val/cnn/p0/000001.png": None}, r"DAMAGED: .*: 2afc/val/cnn/p0 has no file 000001 \(1 missing\)"),
         ({"2afc/val/new/judge/000001.npy": b"x"}, r"DAMAGED: .*: 2afc/val/new/ref has no file 000001 \(1 missing\)"),
         (WITHOUT_ONE, r"WRONG COUNT: 2afc/val/cnn 5 \(expected 6\): replace /.*, which is used in place"),
@@ -156,12 +156,12 @@ def test_wrong_files_in_an_archive_that_was_never_packed_are_found(mirror, verif
     files = {**dict(members("2afc", "val", FEW, 0, size=64)), **change}
     file = mirror / "twoafc_val.tar.gz"
     write_archive(file, ((name, content) for name, content in files.items() if content is not None), "2afc/")
-    assert re.search(verdict, verify("splits=val", error=f"not as it should be: {file}: see")[str(file)])
+    assert re.search(verdict, verify("splits=val", error=f"not good: {file}: see")[str(file)])
 
 
 def test_an_archive_of_another_size_than_published_is_a_warning_and_no_failure(mirror, verify, caplog, monkeypatch):
     assert re.search(r"jnd.tar.gz +0.00 GB +about 0.0 GB ", verify("splits=val")[f"{mirror}/jnd.tar.gz"])
-    assert "published is about" not in caplog.text
+    assert "expected about" not in caplog.text
     monkeypatch.setitem(ARCHIVES, ("jnd", "val"), ARCHIVES["jnd", "val"]._replace(size=200_000_000))
     assert re.search(r"jnd.tar.gz +0.00 GB +about 0.2 GB ", verify("splits=val")[f"{mirror}/jnd.tar.gz"])
     assert caplog.text.count(f"ATTENTION: {mirror}/jnd.tar.gz has 0.00 GB") == 1

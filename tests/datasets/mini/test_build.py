@@ -145,7 +145,7 @@ def test_a_changed_generator_rebuilds(root):
     ("name", "number"), [("train", 0), ("val", -1), ("jnd", 0), ("autoencoders", 1), ("autoencoder_steps", 0)]
 )
 def test_a_number_that_is_too_small_is_named(tmp_path, name, number):
-    with pytest.raises(UserError, match=f"{name} {number}"):
+    with pytest.raises(UserError, match=f"{name}={number}"):
         build_mini(tmp_path, **{**SETTINGS, name: number}, workers=1)
 
 

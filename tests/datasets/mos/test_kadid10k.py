@@ -67,10 +67,10 @@ def test_each_size_is_a_split_and_none_is_for_training(root):
 
 def test_what_is_missing_is_named_with_where_to_get_it(root):
     (root / "images/I01_25_05.png").unlink()
-    with pytest.raises(UserError, match=r"images/I01_25_05.png: missing, though .*dmos.csv names it: unpack"):
+    with pytest.raises(UserError, match=r"images/I01_25_05.png: missing, though .*dmos.csv lists it: unpack"):
         kadid(root).read_images()
     (root / "dmos.csv").unlink()
-    with pytest.raises(UserError, match=r"dmos.csv: missing: KADID-10k is fetched by hand: .*kadid.* DATA_ROOT=FOLDER"):
+    with pytest.raises(UserError, match=r"dmos.csv: KADID-10k is downloaded by hand: .*kadid.* DATA_ROOT=FOLDER"):
         kadid(root).read_images()
 
 
@@ -102,7 +102,7 @@ def test_a_byte_order_mark_and_blank_lines_change_neither_columns_nor_the_lines_
 
 def test_an_image_with_two_scores_is_refused(root):
     write_scores(root, LINES[0], LINES[0])
-    with pytest.raises(UserError, match=r"dmos.csv: names no image, or one twice: restore"):
+    with pytest.raises(UserError, match=r"dmos.csv: lists no image, or one twice: restore"):
         kadid(root).read_images()
 
 

@@ -52,7 +52,7 @@ def test_what_is_not_there_is_named_with_where_to_get_it(root, what):
 def test_the_first_missing_image_is_named_and_how_many_are(root):
     (root / "Distorted_Images/i02_01_1.bmp").unlink()
     (root / "Distorted_Images/I01_02_3.BMP").unlink()
-    with pytest.raises(UserError, match=r"/i01_02_3.bmp: missing .*first of 2 images that .*MOS_with_names.txt names"):
+    with pytest.raises(UserError, match=r"/i01_02_3.bmp: missing .*first of 2 missing images of .*MOS_with_names.txt"):
         read_tid2013(root)
     (root / "reference_images/I02.BMP").unlink()
     with pytest.raises(UserError, match=r"reference_images/i02.bmp: missing .*first of 3"):
@@ -62,7 +62,7 @@ def test_the_first_missing_image_is_named_and_how_many_are(root):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("I01_01_1.bmp 5.5", "'I01_01_1.bmp 5.5': expected a score and a name, as in '5.51429 I01_01_1.bmp'"),
+        ("I01_01_1.bmp 5.5", "'I01_01_1.bmp 5.5': expected a score and a name, such as '5.51429 I01_01_1.bmp'"),
         ("-1 I01_01_1.bmp", "'-1 I01_01_1.bmp': expected a score and a name"),
         ("nan I01_01_1.bmp", "'nan I01_01_1.bmp': expected a score and a name"),
         ("5.5", "'5.5': expected a score and a name"),
@@ -82,13 +82,13 @@ def test_a_wrong_line_is_named_with_its_number_value_and_remedy(root, line, mess
 
 def test_an_empty_list_of_scores_is_an_error(root):
     (root / "MOS_with_names.txt").write_text("\n")
-    with pytest.raises(UserError, match=r"MOS_with_names.txt: names no image"):
+    with pytest.raises(UserError, match=r"MOS_with_names.txt: lists no image"):
         read_tid2013(root)
 
 
 def test_names_that_differ_in_case_alone_are_refused(root):
     shutil.copy(root / "reference_images/I02.BMP", root / "reference_images/I02.bmp")
-    with pytest.raises(UserError, match=r"I02.bmp: differs from I02.BMP beside it in upper and lower case alone"):
+    with pytest.raises(UserError, match=r"I02.bmp: its name differs from I02.BMP only in upper and lower case"):
         read_tid2013(root)
 
 
@@ -151,7 +151,7 @@ def test_the_digest_follows_the_images_and_not_the_scores(root):
 def test_make_data_says_what_is_there_or_where_to_get_it(root, capsys, tmp_path):
     fetch_dataset(settings("dataset", "data=tid2013", f"data.root={root}"))
     assert "tid: 3 reference images, 18 distorted: NOT all of TID2013" in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"absent/mos_with_names.txt: missing: TID2013 is fetched by hand"):
+    with pytest.raises(UserError, match=r"absent/mos_with_names.txt: missing: TID2013 is downloaded by hand"):
         fetch_dataset(settings("dataset", "data=tid2013", f"data.root={tmp_path}/absent"))
 
 

@@ -18,7 +18,7 @@ from lpips_repro.evaluation.run import evaluate
 from tests.compose import CONFIGS, settings
 
 HEADER = "id,left_vote,right_vote,votes,ref_path,left_path,right_path,split,is_imagenet,prompt"
-# Grey levels of the left and right image, whose reference has 100; the votes; the part.
+# Gray levels of the left and right image, whose reference has 100; the votes; the part.
 TRIPLETS = {
     "2": (110, 130, "1,0,8", "test,True"),
     "3": (150, 120, "1,0,7", "test,True"),
@@ -138,10 +138,10 @@ def test_rows_of_the_table_have_the_scores_by_hand(root, monkeypatch):
 def test_what_is_missing_is_named_with_where_to_get_it(root):
     (root / "distort/000/009_1.png").unlink()
     splits(root, "train")
-    with pytest.raises(UserError, match=r"distort/000/009_1.png: missing, though .*data.csv names it: unpack"):
+    with pytest.raises(UserError, match=r"distort/000/009_1.png: missing, though .*data.csv lists it: unpack"):
         splits(root, "val")
     (root / "data.csv").unlink()
-    with pytest.raises(UserError, match=r"data.csv: missing: NIGHTS is fetched by hand: .*dreamsim.* DATA_ROOT=FOLDER"):
+    with pytest.raises(UserError, match=r"missing: NIGHTS is downloaded by hand: .*dreamsim.* DATA_ROOT=FOLDER"):
         splits(root, "val")
 
 
@@ -178,7 +178,7 @@ def test_a_line_that_is_not_as_it_should_be_is_named(root, old, new, message):
         (b"\xff\xfe\x00", "not a readable table"),
         (b"", "no column id, left_vote"),
         (HEADER.replace("right_vote", "right").encode(), "no column right_vote: restore the file"),
-        (HEADER.encode(), "names no triplet of val, test: restore the file"),
+        (HEADER.encode(), "lists no triplet of val, test: restore the file"),
         (HEADER.encode() + b'\n1,"' + b"0" * 200_000 + b'"', "not a readable table"),
     ],
 )
@@ -197,5 +197,5 @@ def test_a_byte_order_mark_and_blank_lines_change_neither_columns_nor_the_lines_
 
 
 def test_images_smaller_than_the_datasets_size_are_refused(root):
-    with pytest.raises(UserError, match=r"48 x 48 pixels: expected a square of 64 to 4096 a side"):
+    with pytest.raises(UserError, match=r"48 x 48 pixels: expected a square with sides of 64 to 4096"):
         splits(root, "val", size=64)

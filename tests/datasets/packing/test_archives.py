@@ -87,12 +87,12 @@ def test_splits_to_skip_are_left_alone(tmp_path):
     assert [s.card["split"] for s in pack(path, tmp_path, skip=[("2afc", "val", "cnn")])] == ["traditional"]
 
 
-def test_files_outside_the_layout_are_passed_over_and_counted(tmp_path, caplog):
+def test_files_outside_the_layout_are_skipped_and_counted(tmp_path, caplog):
     extra = [("2afc/val/README", b"hello"), ("2afc/val/cnn/ref/.DS_Store", b"x")]
     path = write_archive(tmp_path / "a.tar.gz", [*files(), *extra], "2afc/")
     with caplog.at_level("WARNING"):
         pack(path, tmp_path)
-    assert "passed over 2 files" in caplog.text
+    assert "skipped 2 files" in caplog.text
 
 
 def test_images_not_of_the_stored_form_are_named(tmp_path, caplog):
@@ -174,7 +174,7 @@ def test_an_oversized_extension_header_is_refused_before_it_is_read(tmp_path, ki
         pack(tmp_path / "a.tar.gz", tmp_path)
 
 
-def test_hidden_twins_of_images_are_passed_over(tmp_path):
+def test_hidden_twins_of_images_are_skipped(tmp_path):
     twin = ("2afc/val/cnn/ref/._000000.png", b"not an image")
     path = write_archive(tmp_path / "a.tar.gz", [*files(), twin], "2afc/")
     assert [len(split) for split in pack(path, tmp_path)] == [5, 7]

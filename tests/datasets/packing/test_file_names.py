@@ -1,4 +1,4 @@
-"""Which files the images of a packed split come from."""
+"""The files that the images of a packed split come from."""
 
 import dataclasses
 

@@ -152,7 +152,7 @@ def test_a_killed_worker_is_one_line_and_leaves_the_older_packed_split(tmp_path,
     assert {path.name for path in tmp_path.iterdir()} == {"data", "packed"}
 
 
-def test_images_that_are_shrunk_are_told_once_per_split(tmp_path, caplog):
+def test_images_that_are_resized_are_logged_once_per_split(tmp_path, caplog):
     folder, _, _ = make_split(tmp_path / "data")
     for file in folder.glob("p0/*.png"):
         Image.open(file).resize((256, 256)).save(file)
@@ -161,9 +161,9 @@ def test_images_that_are_shrunk_are_told_once_per_split(tmp_path, caplog):
         for _ in range(2):
             caplog.clear()
             prepared = prepare(parse(settings("dataset", *words(tmp_path)), DatasetConfig).data, "val")
-            told = [record.getMessage() for record in caplog.records if "shrunk" in record.getMessage()]
-            assert told == [
-                f"{folder}: 5 of 15 images are stored larger (256x256 pixels): shrunk to 64x64 by"
+            logged = [record.getMessage() for record in caplog.records if "resized" in record.getMessage()]
+            assert logged == [
+                f"{folder}: 5 of 15 images are stored larger (256x256 pixels): resized to 64x64 by"
                 " data.resize=pil_bilinear"
             ]
     assert prepared[0].card["stored_sizes"] == {"256x256": 5, "64x64": 10}

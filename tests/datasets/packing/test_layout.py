@@ -22,7 +22,7 @@ def test_splits_are_found_in_the_papers_order(tmp_path):
     assert [split.split for split in find_splits(tmp_path, "train")] == ["mix"]
 
 
-def test_hidden_folders_are_passed_over(tmp_path):
+def test_hidden_folders_are_skipped(tmp_path):
     make_split(tmp_path, split="cnn", count=1)
     (tmp_path / "2afc/val/.ipynb_checkpoints").mkdir()
     assert [split.split for split in find_splits(tmp_path, "val")] == ["cnn"]
@@ -30,21 +30,24 @@ def test_hidden_folders_are_passed_over(tmp_path):
 
 def test_a_split_named_as_the_mean_is_refused(tmp_path):
     make_split(tmp_path, split="all", count=1)
-    with pytest.raises(UserError, match="the tables call their mean 'all': rename the split"):
+    with pytest.raises(UserError, match="'all' is the name of a mean in tables: rename the split"):
         find_splits(tmp_path, "val")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("real", "the tables call their mean 'real'"),
-        ("Distortions", "the tables call their mean 'distortions'"),
-        ("note", "the tables have a column 'note' of their own"),
-        ("settings", "the tables have a column 'settings' of their own"),
-        *((f"noise{suffix}", f"the tables add '{suffix}' to") for suffix in ("_lo", "_hi", "_paper", "_diff", "_sd")),
+        ("real", "'real' is the name of a mean"),
+        ("Distortions", "'distortions' is the name of a mean"),
+        ("note", "'note' is the name of a column"),
+        ("settings", "'settings' is the name of a column"),
+        *(
+            (f"noise{suffix}", f"names of columns in tables end with '{suffix}'")
+            for suffix in ("_lo", "_hi", "_paper", "_diff", "_sd")
+        ),
     ],
 )
-def test_a_split_whose_column_would_be_taken_for_another_is_refused(tmp_path, name, message):
+def test_a_split_whose_column_would_be_treated_as_another_is_refused(tmp_path, name, message):
     make_split(tmp_path, split="noise", count=1)
     make_split(tmp_path, split=name, count=1)
     with pytest.raises(UserError, match=f"{name}: {message}.*rename the split"):
@@ -101,7 +104,7 @@ def test_a_missing_field_is_named(tmp_path):
 def test_an_empty_split_is_named(tmp_path):
     for field in ("ref", "p0", "p1", "judge"):
         (tmp_path / "2afc/val/cnn" / field).mkdir(parents=True)
-    with pytest.raises(UserError, match="2afc/val/cnn: an empty split"):
+    with pytest.raises(UserError, match="2afc/val/cnn: empty split"):
         find_splits(tmp_path, "val")
 
 
@@ -119,9 +122,9 @@ def files(root, *names):
 
 # A case has the files, the folder that is given, and the message; {} stands for the root of the files.
 HAS = "{} has the layout: set DATA_ROOT={} (data.root)"
-MOVE = "it is a split itself: move it to ROOT/KIND/val/NAME and set DATA_ROOT=ROOT"
+MOVE = "it is a split: move it to ROOT/KIND/val/NAME and set DATA_ROOT=ROOT"
 FOUND = {
-    "empty": ([], ".", "nothing in it"),
+    "empty": ([], ".", "nothing"),
     "images": ([f"{k}.png" for k in range(8)], ".", "0.png, 1.png, 2.png, 3.png, 4.png, 5.png and 2 more"),
     "test": (["2afc/test/cnn/ref/0.png"], ".", "2afc/test/: rename {}/2afc/test to {}/2afc/val"),
     "case": (["2AFC/val/cnn/ref/0.png", "notes.txt"], ".", "2AFC/val/, notes.txt: rename {}/2AFC to {}/2afc"),
@@ -129,7 +132,11 @@ FOUND = {
     "train": (["2afc/train/cnn/ref/0.png"], ".", "2afc/train/"),
     "above": (["x/y/2afc/val/cnn/ref/0.png"], ".", f"x/: {HAS}".replace("{}", "{}/x/y")),
     "kind": (["2afc/val/cnn/ref/0.png"], "2afc", f"val/: {HAS}"),
-    "itself": (["2AFC/test/x/ref/0.png"], "2AFC", "test/: it is a folder 2AFC itself: set DATA_ROOT={} (data.root)"),
+    "itself": (
+        ["2AFC/test/x/ref/0.png"],
+        "2AFC",
+        "test/: it is the folder 2AFC of a dataset: set DATA_ROOT={} (data.root)",
+    ),
     "below": (["2afc/val/cnn/ref/0.png"], "2afc/val", f"cnn/: {HAS}"),
     "split": (["2afc/val/cnn/ref/0.png", "2afc/val/cnn/p0/0.png"], "2afc/val/cnn", f"p0/, ref/: {HAS}"),
     "triplets": (["ref/0.png", "p0/0.png", "p1/0.png"], ".", f"p0/, p1/, ref/: {MOVE.replace('KIND', '2afc')}"),
@@ -152,7 +159,7 @@ def test_a_root_without_splits_says_what_was_expected_found_and_what_to_do(tmp_p
 
 def test_a_phase_that_holds_fields_and_no_splits_is_named(tmp_path):
     files(tmp_path, *(f"2afc/val/{field}/0.png" for field in ("ref", "p0", "p1", "judge")))
-    with pytest.raises(UserError, match=r"2afc/val: holds fields, not splits: move judge, p0, p1, ref into"):
+    with pytest.raises(UserError, match=r"2afc/val: holds fields instead of splits: move judge, p0, p1, ref into"):
         find_splits(tmp_path, "val")
 
 

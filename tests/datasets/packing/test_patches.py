@@ -73,7 +73,7 @@ def test_exact_restores_patches_of_another_size(tmp_path, patch):
 def test_another_size_is_refused_and_the_file_named(tmp_path, shape):
     path = save(tmp_path / "a.png", np.zeros(shape, np.uint8))
     with pytest.raises(
-        UserError, match=f"a.png: {shape[1]} x {shape[0]} pixels: expected a square of 64 to 4096 a side"
+        UserError, match=f"a.png: {shape[1]} x {shape[0]} pixels: expected a square with sides of 64 to 4096"
     ):
         load_patch(path, EXACT)
 
@@ -83,12 +83,12 @@ def test_a_mode_whose_conversion_would_lose_something_is_refused_and_the_file_na
     image = Image.new(mode, (64, 64))
     path = tmp_path / "a.png"
     image.save(path)
-    with pytest.raises(UserError, match=rf"{path.name}: a PNG of mode {mode}: expected 8-bit RGB or grey"):
+    with pytest.raises(UserError, match=rf"{path.name}: a PNG of mode {mode}: expected 8-bit RGB or gray"):
         load_patch(path, EXACT)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "RGBA"])
-def test_grey_palette_and_opaque_images_are_converted(tmp_path, patch, mode):
+def test_gray_palette_and_opaque_images_are_converted(tmp_path, patch, mode):
     image = Image.fromarray(patch).convert(mode)  # opaque where it has alpha
     image.save(tmp_path / "a.png")
     assert np.array_equal(load_patch(tmp_path / "a.png", EXACT)[0], np.asarray(image.convert("RGB")))
