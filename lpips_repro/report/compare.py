@@ -17,6 +17,7 @@ from PIL import Image
 from lpips_repro.config import CompareConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import NEITHER, Disagreement, flips_on
@@ -59,8 +60,9 @@ def compare_runs(composed: DictConfig) -> None:
     runs = runs_to_compare(cfg.runs, Path(cfg.experiments))
     first, *others = [run.label for run in runs]
     rows = [run.row(TWOAFC) for run in runs]
-    splits = splits_of_tables(runs[0].tables, runs[0].data, TWOAFC.kind)
-    tables = [_scores(runs, rows, TWOAFC, splits), *_jnd(runs)]
+    packed = dataset_of(runs[0].data).find(["val"])
+    splits = splits_of_tables(runs[0].tables, packed, TWOAFC.kind)
+    tables = [_scores(runs, rows, TWOAFC, splits), *_jnd(runs, packed)]
     flips = {run.label: _flips(runs[0], run, rows[0], row, splits) for run, row in zip(runs[1:], rows[1:], strict=True)}
     settings = _different_settings(runs)
     with written_together(folder) as new:
@@ -97,10 +99,10 @@ def _scores(
     return ComparedScores(table, differences_of(table, bootstrap, runs[0].label))
 
 
-def _jnd(runs: Sequence[ComparedRun]) -> list[ComparedScores]:
+def _jnd(runs: Sequence[ComparedRun], packed: Sequence[Split]) -> list[ComparedScores]:
     """The same of JND, if there are such judgments and all runs have a row."""
     try:
-        splits = splits_of_tables(runs[0].tables, runs[0].data, JND.kind)
+        splits = splits_of_tables(runs[0].tables, packed, JND.kind)
         return [_scores(runs, [run.row(JND) for run in runs], JND, splits)] if splits else []
     except UserError as error:
         log.warning("no JND scores: %s", error)

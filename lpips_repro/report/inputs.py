@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from lpips_repro.config import ReportConfig
 from lpips_repro.datasets.packed import PackedSplit
+from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
@@ -61,7 +62,11 @@ class Inputs:
 
     def _splits_of(self, kind: str) -> list[Split]:
         """The splits of a kind that have a score; UserError if they are not those of the tables."""
-        return splits_of_tables(self.tables, self.cfg.data, kind)
+        return splits_of_tables(self.tables, self._packed, kind)
+
+    @functools.cached_property
+    def _packed(self) -> list[PackedSplit]:
+        return dataset_of(self.cfg.data).find(["val"])
 
     @functools.cached_property
     def pairs(self) -> AllPairs:

@@ -4,9 +4,8 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split, content_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import Protocol
@@ -20,19 +19,16 @@ from lpips_repro.report.stored import distances_of, number_of_seeds
 log = logging.getLogger(__name__)
 
 
-def splits_of_tables(folder: Path, data: Any, kind: str) -> list[Split]:
-    """The packed validation splits of a kind that have a score, none if there are none; nothing is downloaded.
-
-    Args:
-        folder: of the tables; data: settings of the dataset.
+def splits_of_tables(folder: Path, splits: Sequence[Split], kind: str) -> list[Split]:
+    """Those of a kind that have a score, of the validation splits of a dataset; none if there are none.
 
     Raises:
-        UserError: if they are not those of the tables.
+        UserError: if they are not those of the tables in the folder.
     """
     known = _data_of(folder)
     if not known:
         raise UserError(f"{folder / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
-    own = [split for split in dataset_of(data).find(["val"]) if split.card["kind"] == kind]
+    own = [split for split in splits if split.card["kind"] == kind]
     found = usable_splits(own) if own else []
     content = content_of(found)
     if different := sorted(name for name in content if content[name] != known.get(name)):
