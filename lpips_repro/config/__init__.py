@@ -1,4 +1,4 @@
-"""The settings, as dataclasses that refuse what is misspelled or out of range.
+"""The settings, as dataclasses that refuse what is misspelt or out of range.
 
 Hydra composes the YAML files of `configs/`; `parse` turns the result into one of these, or raises UserError.
 """
