@@ -28,9 +28,10 @@ def test_no_page_has_a_phrase_of_the_word_list(phrase):
     assert found == []
 
 
-def test_words_of_the_list_fail_the_spelling_check(tmp_path):
+@pytest.mark.parametrize(("text", "message"), [("a" + "new", "==> again"), ("organ" + "ised", "==> organized")])
+def test_words_of_the_list_and_british_spellings_fail_the_check(text, message, tmp_path):
     pytest.importorskip("codespell_lib", reason="codespell is a tool: not among the oldest versions")
-    (tmp_path / "page.md").write_text("It is written a" + "new.\n")
+    (tmp_path / "page.md").write_text(f"It is {text}.\n")
     spelling = [sys.executable, "-m", "codespell_lib", str(tmp_path / "page.md")]
     done = subprocess.run(spelling, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode != 0 and "==> again" in done.stdout
+    assert done.returncode != 0 and message in done.stdout
