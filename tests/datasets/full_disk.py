@@ -18,7 +18,7 @@ def run_on_full_disk(size: int, *arguments: str) -> str:
         " os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     command = [sys.executable, "-c", code, *arguments]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1, ended
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.stderr.splitlines()[-1]

@@ -12,6 +12,7 @@ from lpips_repro.datasets.find import find_split
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
 from tests.datasets.folders import make_split, noise_split
+from tests.processes import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def test_a_script_without_the_usual_line_packs_a_folder(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"from lpips_repro.datasets.find import find_split\nprint(find_split('{folder}', '2afc').name)\n")
     environment = os.environ | {"PYTHONPATH": str(CONFIGS.parent)}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=PATIENCE, env=environment)
     assert (done.returncode, done.stdout) == (0, "2afc/val/cnn\n"), done.stderr
 
 

@@ -19,6 +19,7 @@ from lpips_repro.download.partial_download import GZIP, PartialDownload
 from lpips_repro.errors import UserError
 from tests.datasets.full_disk import run_on_full_disk
 from tests.datasets.server import Step, serve
+from tests.processes import PATIENCE
 
 NAME = "jnd.tar.gz"
 CONTENT = GZIP + random.Random(0).randbytes(299_997)
@@ -536,7 +537,7 @@ Path.replace = count
 {FETCH}"""
     with serve(CONTENT, after=Step(ranges=False)) as restarting, serve(CONTENT) as good:
         begin(tmp_path, good, 100_000)
-        process = subprocess.run([sys.executable, "-c", code, str(tmp_path), restarting.url], timeout=60)
+        process = subprocess.run([sys.executable, "-c", code, str(tmp_path), restarting.url], timeout=PATIENCE)
         assert process.returncode == -signal.SIGKILL
         kept, _ = PartialDownload(tmp_path / f"{NAME}.part").kept
         assert (kept > 100_000) == (moves > 0)

@@ -23,6 +23,7 @@ from tests.datasets.folders import make_split
 from tests.datasets.full_disk import REPOSITORY, run_on_full_disk
 from tests.datasets.server import Step, serve
 from tests.datasets.small_bapps import SMALL, TINY, prepare_phases, small_settings
+from tests.processes import PATIENCE
 
 SCRIPT = ("-m", "tests.datasets.small_bapps")
 EXAMPLES = 12  # of each split in the archives that take some time
@@ -152,7 +153,7 @@ def test_workers_of_a_killed_run_end_by_themselves(many, tmp_path):
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         # The end of the output comes when the last process that could write to it is gone.
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == -signal.SIGKILL
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -26,6 +26,7 @@ from tests.compose import CONFIGS
 from tests.datasets.archives import members, npy, write_archive, write_tar
 from tests.datasets.server import Step, serve
 from tests.datasets.small_bapps import FEW, SMALL, prepare_phases, small_settings
+from tests.processes import PATIENCE
 
 REPOSITORY = CONFIGS.parent
 PATCH_BYTES = patch_bytes(64)
@@ -132,7 +133,7 @@ def test_two_resize_modes_at_once_share_one_download(mirror, tmp_path):
         while not server.requests:
             time.sleep(0.01)
         prepare(server.url, tmp_path / "data", "splits=val", "data.resize=pil_bilinear")
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
     assert server.served == len(content["twoafc_val.tar.gz"]) + len(content["jnd.tar.gz"])
 
 
@@ -456,7 +457,7 @@ def test_a_second_process_waits_and_says_so(mirror, tmp_path):
         assert "another process is writing to" in line
         assert process.poll() is None
     assert f"{packed}: the other process has released the lock: continuing" in process.stderr.readline()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
 
