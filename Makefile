@@ -7,6 +7,7 @@ DATA := bapps
 DATA_ROOT :=
 SPLITS := all
 METHODS :=
+RUNS :=
 TASK :=
 IMAGES :=
 COUNT :=
@@ -31,15 +32,16 @@ SETS_build-dataset := images={IMAGES} out={OUT}
 SETS_simulate := out={OUT}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_disagreements := methods={METHODS} $(SETS_data)
+SETS_compare := runs={RUNS}
 # An experiment may choose the dataset, too.
 SETS_paper = $(if $(filter DATA,$(GIVEN)),data={DATA}) data.root={DATA_ROOT}
 SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
-WITHOUT_ARGS := help setup lint
+WITHOUT_ARGS := help setup lint docs-figures
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES COUNT OUT AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS RUNS TASK IMAGES COUNT OUT AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -81,7 +83,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup docs-figures data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
 
 ##@ Start
 help:  ## This list
@@ -138,6 +140,9 @@ eval-tables: setup  ## 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid
 disagreements: setup  ## Triplets on which two methods disagree, as CSV and picture: METHODS=a,b [DATA=...] [SPLITS=cnn,color]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
+compare: setup  ## Training runs next to each other: scores, settings, verdicts that differ: RUNS="a b" [ARGS="shown=20"]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
 paper: setup  ## Everything that the paper shows, compared with it; resumes [DATA=...] [ARGS="experiment=paper_mini"]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
@@ -175,6 +180,9 @@ gpu-bench: setup  ## Rates of NET=alex|squeeze|vgg on a GPU; the same command go
 	@$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
 
 ##@ Development
+docs-figures: setup  ## Draw the figures of README and the manual again, into docs/figures
+	$(RUN) scripts/docs_figures.py
+
 test: setup  ## All tests but the slow ones [ARGS="-k lpips"]
 	$(PYTEST) $(ARGS)
 

@@ -75,6 +75,7 @@ def test_a_folder_reaches_the_settings_unchanged(text):
         ("train", "VARIANT", "variant"),
         ("data", "SPLITS", "splits"),
         ("disagreements", "METHODS", "methods"),
+        ("compare", "RUNS", "runs"),
         ("disagreements", "SPLITS", "splits"),
         ("disagreements", "DATA_ROOT", "data.root"),
         ("data", "DATA", "data"),

@@ -8,7 +8,9 @@ from lpips_repro.config.cnn_distortions import CnnDistortionsConfig
 from lpips_repro.config.data import DatasetConfig, DataSettings, Observers, Resize, Splits
 from lpips_repro.config.evaluate import (
     SUPERVISIONS,
+    CompareConfig,
     CorrelationConfig,
+    DataOfRunConfig,
     Device,
     DisagreementsConfig,
     Dtype,
@@ -41,7 +43,9 @@ __all__ = [
     "Activation",
     "BenchConfig",
     "CnnDistortionsConfig",
+    "CompareConfig",
     "CorrelationConfig",
+    "DataOfRunConfig",
     "DataSettings",
     "DatasetConfig",
     "Device",

@@ -166,6 +166,27 @@ class DisagreementsConfig(EvaluateConfig):
 
 
 @dataclass(kw_only=True)
+class CompareConfig:
+    """`configs/compare.yaml`; runs: names or folders, with spaces between them."""
+
+    runs: str | None
+    shown: int
+    name: str
+    experiments: str
+
+    def __post_init__(self):
+        check_name("name", self.name)
+        check_at_least("shown", self.shown, 1)
+
+
+@dataclass(kw_only=True)
+class DataOfRunConfig:
+    """The dataset in the `config.yaml` of a run; `data` as in `config.choices`."""
+
+    data: Any
+
+
+@dataclass(kw_only=True)
 class SparsityConfig:
     """`configs/sparsity.yaml`."""
 

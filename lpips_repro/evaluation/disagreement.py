@@ -87,20 +87,44 @@ def disagreements(one: Evaluation, other: Evaluation, most: int | None = None) -
 
 def disagreements_on(split: Split, distances: Mapping[str, Distances]) -> list[Disagreement]:
     """The same, given the distances of the two methods by label."""
+    packed = _triplets_of(split)
+    first, second, strength = _both(packed, distances)
+    against = (first.credits < 0.5) & (second.credits < 0.5)
+    chosen = ((first.credits != second.credits) | against) & (strength > 0)
+    return _chosen(packed, first, second, strength, chosen)
+
+
+def flips_on(split: Split, distances: Mapping[str, Distances]) -> list[Disagreement]:
+    """The triplets in which the two methods choose different images, whatever the votes say, in falling order."""
+    packed = _triplets_of(split)
+    first, second, strength = _both(packed, distances)
+    return _chosen(packed, first, second, strength, first.chosen != second.chosen)
+
+
+def _triplets_of(split: Split) -> PackedSplit:
     if split.card["kind"] != TWOAFC.kind or not isinstance(split, PackedSplit):
         raise UserError(f"{split.name}: no 2AFC triplets: disagreements are of these")
-    votes = split.votes
-    first, second = (_Answers(label, of_label, votes) for label, of_label in distances.items())
-    differ = first.credits != second.credits
-    against = (first.credits < 0.5) & (second.credits < 0.5)
-    clear = np.abs(2 * votes.astype(np.float64) - 1)
-    strength = np.where(differ | against, clear * (first.decision + second.decision) / 2, 0.0)
-    order = np.argsort(-strength, kind="stable")[: np.count_nonzero(strength)]
+    return split
+
+
+def _both(split: PackedSplit, distances: Mapping[str, Distances]) -> tuple["_Answers", "_Answers", np.ndarray]:
+    """What both methods say, and the strength of each triplet (N,)."""
+    first, second = (_Answers(label, of_label, split.votes) for label, of_label in distances.items())
+    clear = np.abs(2 * split.votes.astype(np.float64) - 1)
+    return first, second, clear * (first.decision + second.decision) / 2
+
+
+def _chosen(
+    split: PackedSplit, first: "_Answers", second: "_Answers", strength: np.ndarray, chosen: np.ndarray
+) -> list[Disagreement]:
+    """The triplets that are chosen (N,), in falling order of strength."""
+    order = np.flatnonzero(chosen)
+    order = order[np.argsort(-strength[order], kind="stable")]
     files = image_files(split)
-    found = []
+    votes, found = split.votes, []
     for index in map(int, order):
         best = first if first.credits[index] > second.credits[index] else second
-        better = best.label if differ[index] else NEITHER
+        better = best.label if first.credits[index] != second.credits[index] else NEITHER
         names = {name: files[name][index] for name in files}
         about = (float(votes[index]), split.card["observers"], better, float(strength[index]))
         found.append(Disagreement(split.name, index, names, *about, (first.of(index), second.of(index))))
@@ -113,6 +137,7 @@ class _Answers:
     def __init__(self, label: str, distances: Distances, votes: np.ndarray):
         self.label, self.d0, self.d1 = label, distances["d0"], distances["d1"]
         self.credits = twoafc_credits(self.d0, self.d1, votes)
+        self.chosen = np.where(self.d0 == self.d1, -1, self.d1 < self.d0)  # p0, p1, or -1 for a tie
         with np.errstate(invalid="ignore"):  # of two that are infinite
             apart = np.where(self.d0 == self.d1, 0.0, np.abs(self.d0 - self.d1))
         self.decision = np.where(apart > 0, rankdata(apart) / len(apart), 0.0)

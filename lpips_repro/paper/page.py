@@ -35,14 +35,19 @@ def reproduction_page(
     observers: str,
     settings: Mapping[str, Any],
     steps: Mapping[str, Mapping[str, Any]],
+    report: str = "",
 ) -> str:
     """The page as Markdown.
 
     Args:
         cells: all published figures; data: the dataset; observers: who judged.
         settings: of the trainings by full name; steps: what became of each step, by name.
+        report: the address of the report's page, if there is one.
     """
-    parts = [f"# Reproduction of the paper on {data}", judged_by(observers), EXPLANATION, _summary(cells)]
+    parts = [f"# Reproduction of the paper on {data}", judged_by(observers)]
+    if report:
+        parts.append(f"[The report]({report}) has the figures, all tables and the examples.")
+    parts += [EXPLANATION, _summary(cells)]
     for where, own in groupby(cells, lambda cell: cell.where):
         parts += [f"## {where}", _table(list(own))]
     parts += ["## What the paper leaves open, and what was taken", _decisions(settings), "## Steps", _steps(steps)]

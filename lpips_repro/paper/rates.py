@@ -1,9 +1,13 @@
 """How long the steps will take: rates of this machine, measured once, and the numbers of examples."""
 
+import functools
 import json
 import logging
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +25,27 @@ from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.files import write_whole
 from lpips_repro.paper.steps import Step, composed
 from lpips_repro.progress import Progress
+from lpips_repro.report.figures import lin_weights, save_figure
 
 log = logging.getLogger(__name__)
 
 LIN_STEP, STEP = "lin step", "step"
+START, FIGURE = "start of a step", "figure"  # seconds
+# What every step does before its own work: a new process imports the program and composes its settings.
+BEFORE_WORK = "import lpips_repro.training.run; from lpips_repro.paper.steps import composed; composed('train', [])"
 MACHINE = ("cpu", "cores", "threads", "gpu", "torch")
 # Weights of the networks in the tables, each of which costs a pass over the validation splits.
 PASSES = {"alex": 4, "squeeze": 2, "vgg": 2}
+FIGURES = 20  # of a report, about
 
 Rates = dict[str, float]
 
 
 def measured_rates(file: Path, nets: Sequence[str], device: torch.device) -> Rates:
-    """Triplets per second by "NET pass", "NET lin step" and "NET step"; measured if the file does not have them.
+    """Triplets per second by "NET pass", "NET lin step" and "NET step"; seconds of a step's start and of a figure.
 
     Args:
-        file: where the rates of this machine are kept.
+        file: where the rates of this machine are kept; what it does not have is measured.
     """
     machine = {key: value for key, value in describe(device).items() if key in MACHINE}
     try:
@@ -44,11 +53,15 @@ def measured_rates(file: Path, nets: Sequence[str], device: torch.device) -> Rat
     except (OSError, ValueError):
         stored = {}
     rates: Rates = stored.get("rates", {}) if stored.get("machine") == machine else {}
-    missing = [net for net in nets if f"{net} {STEP}" not in rates]
+    missing: dict[str, Callable[[], Rates]] = {
+        net: functools.partial(_rates_of, net, device) for net in nets if f"{net} {STEP}" not in rates
+    }
+    if not rates.keys() >= {START, FIGURE}:
+        missing["start"] = _seconds_of_parts
     if missing:
         log.info("measuring the rates of this machine, for the estimates of time")
-    for net in Progress(missing, "rates", unit="network", leave=False):
-        rates |= _rates_of(net, device)
+    for name in Progress([*missing], "rates", unit="measure", leave=False):
+        rates |= missing[name]()
         write_whole(file, json.dumps({"machine": machine, "rates": rates}, indent=2) + "\n")
     return rates
 
@@ -64,6 +77,18 @@ def _rates_of(net: str, device: torch.device) -> Rates:
     return {f"{net} pass": found[PASS], f"{net} {LIN_STEP}": on_features, f"{net} {STEP}": cfg.batch_size / seconds}
 
 
+def _seconds_of_parts() -> Rates:
+    """How long a step takes before its own work, and a figure with its files."""
+    begin = time.monotonic()
+    subprocess.run([sys.executable, "-c", BEFORE_WORK], check=True, capture_output=True)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        weights = torch.linspace(0, 1, 256).reshape(1, -1, 1, 1)
+        state = {f"lin{layer}.model.1.weight": weights for layer in range(5)}
+        save_figure(lin_weights(state), Path(folder), "figure")
+    return {START: start - begin, FIGURE: time.monotonic() - start}
+
+
 def counts_of(data: Any) -> tuple[int, int]:
     """Triplets of the train and val splits of a dataset; those published of BAPPS before it is fetched."""
     dataset = dataset_of(data)
@@ -75,8 +100,12 @@ def counts_of(data: Any) -> tuple[int, int]:
     return train, val
 
 
-def seconds_of(step: Step, cfg: PaperConfig, rates: Mapping[str, float], counts: tuple[int, int]) -> float | None:
-    """How long a step will take by the rates; None for one that is not estimated."""
+def seconds_of(step: Step, cfg: PaperConfig, rates: Mapping[str, float], counts: tuple[int, int]) -> float:
+    """How long a step will take by the rates: its start, and its work if that takes long."""
+    return rates[START] + _work_of(step, cfg, rates, counts)
+
+
+def _work_of(step: Step, cfg: PaperConfig, rates: Mapping[str, float], counts: tuple[int, int]) -> float:
     train, val = counts
     if step.trains:
         net, variant = step.trains
@@ -87,4 +116,4 @@ def seconds_of(step: Step, cfg: PaperConfig, rates: Mapping[str, float], counts:
         return epochs * (train / rates[f"{net} {STEP}"] + val / rates[f"{net} pass"])
     if step.script == "evaluate":
         return sum(PASSES.get(net, 2) * val / rates[f"{net} pass"] for net in cfg.nets)
-    return None
+    return FIGURES * rates[FIGURE] if step.script == "report" else 0.0

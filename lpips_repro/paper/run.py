@@ -21,7 +21,7 @@ from lpips_repro.files import write_whole
 from lpips_repro.paper.comparison import compare, write_cells
 from lpips_repro.paper.page import duration, reproduction_page
 from lpips_repro.paper.rates import counts_of, measured_rates, seconds_of
-from lpips_repro.paper.steps import Step, composed, steps_of
+from lpips_repro.paper.steps import Step, composed, report_name, steps_of
 from lpips_repro.runs.record import choose_device
 from lpips_repro.runs.run_name import flat_settings
 from lpips_repro.runs.signals import ended_by_sigterm
@@ -84,7 +84,7 @@ def _say_what_is_left(cfg: PaperConfig, steps: Sequence[Step], folder: Path, mis
     for step in steps:
         state = DONE if step.is_done else NOT_RUN if step.name in missing else LEFT
         seconds = seconds_of(step, cfg, rates, counts) if state == LEFT else None
-        total += seconds or 0
+        total += seconds or 0.0
         rows.append((step.name, state, f"about {duration(seconds)}" if seconds else missing.get(step.name, "")))
     print(tabulate(rows, ("step", "state", "time"), tablefmt="simple", disable_numparse=True))
     print(f"\nleft: about {duration(total)} on this machine, by measured rates, without downloads\n", flush=True)
@@ -136,5 +136,7 @@ def _write_page(cfg: PaperConfig, folder: Path, steps: Sequence[Step], state: Ma
     in_order = {step.name: state.get(step.name, {"state": LEFT}) for step in steps}
     write_cells(folder / "reproduction.csv", cells)
     page = folder / "REPRODUCTION.md"
-    write_whole(page, reproduction_page(cells, cfg.data.name, observers, flat_settings(settings), in_order))
+    report = Path(cfg.experiments) / report_name(cfg) / "index.html"
+    link = f"../{report.parent.name}/{report.name}" if report.is_file() else ""
+    write_whole(page, reproduction_page(cells, cfg.data.name, observers, flat_settings(settings), in_order, link))
     print(f"\nwritten: {page}, {folder / 'reproduction.csv'}")

@@ -61,7 +61,19 @@ def steps_of(cfg: PaperConfig, data: DictConfig) -> list[Step]:
         Step("tables", "evaluate", [*common, *tables, *cfg.tables]),
         Step("Figure 5", "correlation", [*folders, *tables, f"version='{cfg.version}'"]),
         Step("Figure 10", "sparsity", [*folders, *fetch, f"name={cfg.name}-sparsity"]),
+        Step("report", "report", [*dataset, *folders, *fetch, *_report(cfg)]),
     ]
+
+
+def report_name(cfg: PaperConfig) -> str:
+    """The folder of the report under `experiments`."""
+    return f"{cfg.name}-report"
+
+
+def _report(cfg: PaperConfig) -> list[str]:
+    nets = f"net=[{','.join(cfg.nets)}]"
+    own = [f"name={report_name(cfg)}", f"tables={cfg.name}", f"reference={quoted(cfg.reference)}"]
+    return [nets, *own, f"version='{cfg.version}'"]
 
 
 def _trainings(cfg: PaperConfig, common: Sequence[str]) -> Iterator[Step]:

@@ -99,16 +99,21 @@ def all_pairs(folder: Path, splits_of: Callable[[str], Sequence[Split]], experim
             continue
         found = pairs_of(table, bootstrap)
         differences += found
-        columns += [
-            _column(table, name, [one for one in found if one.split == name])
-            for name in table.columns
-            if any(name in row.scores for row in table.rows)
-        ]
+        columns += columns_of(table, found)
     if not columns:
         raise UserError(next(iter(reasons), f"{folder}: no row of its tables has stored distances"))
     for reason in dict.fromkeys(reasons):
         log.warning("differences between all pairs: %s", reason)
     return AllPairs(columns, differences, left_out)
+
+
+def columns_of(table: Table, pairs: Sequence[Difference]) -> list[Column]:
+    """The columns of a table that a method has a score in, given the differences of all pairs: see `pairs_of`."""
+    return [
+        _column(table, name, [one for one in pairs if one.split == name])
+        for name in table.columns
+        if any(name in row.scores for row in table.rows)
+    ]
 
 
 def write_all_pairs(folder: Path, found: AllPairs) -> list[Path]:

@@ -1,6 +1,5 @@
 """The triplets in which two methods differ most from the votes and from each other (`make disagreements`)."""
 
-import csv
 import logging
 import re
 from collections import Counter
@@ -33,15 +32,10 @@ from lpips_repro.evaluation.tables.writer import judged_by
 from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.progress import Progress
 from lpips_repro.report.triplet_sheet import triplet_sheet
+from lpips_repro.report.triplet_table import write_triplets
 from lpips_repro.runs.record import choose_device
 
 log = logging.getLogger(__name__)
-
-FIELDS = ("d0", "d1", "verdict", "credit")  # of each method
-COLUMNS = (
-    *("split", "index", *TWOAFC.images, "judge", "strength", "better"),
-    *("method_a", "method_b", *(f"{field}_{of}" for of in "ab" for field in FIELDS), "observers"),
-)
 
 
 def write_disagreements(composed: DictConfig) -> None:
@@ -118,10 +112,7 @@ def _write(
     judged = judged_by(splits[0].card["observers"])
     stem = "-and-".join(re.sub(r"[^\w.-]", "_", label) for label in (a, b))
     table, picture = folder / f"{stem}.csv", folder / f"{stem}.png"
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(map(_line, found))
+    write_triplets(table, found)
     headings = {a: f"{a} agrees more with the votes than {b}", b: f"{b} agrees more with the votes than {a}"}
     headings[NEITHER] = "both are against the votes"
     sections = {text: [one for one in found if one.better == who][:shown] for who, text in headings.items()}
@@ -135,18 +126,3 @@ def _write(
 def _counts(found: Iterable[Disagreement], split: str, of: Iterable[str]) -> list[int]:
     counts = Counter(one.better for one in found if one.split == split)
     return [counts[who] for who in of]
-
-
-def _line(one: Disagreement) -> dict[str, object]:
-    """A line of the CSV."""
-    line = {
-        "split": one.split,
-        "index": one.index,
-        **one.files,
-        "judge": f"{one.judge:.6g}",
-        "strength": f"{one.strength:.6f}",
-    }
-    line |= {"better": one.better, "observers": one.observers}
-    for of, answer in zip("ab", one.answers, strict=True):
-        line |= {f"method_{of}": answer.label} | {f"{field}_{of}": getattr(answer, field) for field in FIELDS}
-    return line

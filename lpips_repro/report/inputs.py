@@ -1,7 +1,6 @@
 """What the figures of a report are drawn from: each read once, when a figure needs it."""
 
 import functools
-import json
 import logging
 from pathlib import Path
 from typing import cast
@@ -13,18 +12,16 @@ from yaml import YAMLError
 
 from lpips_repro.config import ReportConfig
 from lpips_repro.datasets.packed import PackedSplit
-from lpips_repro.datasets.registry import dataset_of
-from lpips_repro.datasets.split import Split, content_of
+from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.table import Row
-from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
 from lpips_repro.report.stored import distances_of
+from lpips_repro.report.stored_tables import splits_of_tables
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +61,7 @@ class Inputs:
 
     def _splits_of(self, kind: str) -> list[Split]:
         """The splits of a kind that have a score; UserError if they are not those of the tables."""
-        known = _data_of(self.tables)
-        if not known:
-            raise UserError(
-                f"{self.tables / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`"
-            )
-        own = [split for split in dataset_of(self.cfg.data).find(["val"]) if split.card["kind"] == kind]
-        found = usable_splits(own) if own else []
-        content = content_of(found)
-        if different := sorted(name for name in content if content[name] != known.get(name)):
-            raise UserError(
-                f"{self.tables}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
-            )
-        return found
+        return splits_of_tables(self.tables, self.cfg.data, kind)
 
     @functools.cached_property
     def pairs(self) -> AllPairs:
@@ -173,10 +158,3 @@ class Inputs:
 def _pair(distances: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     d0, d1 = (distances[name] for name in TWOAFC.distances)
     return d0, d1
-
-
-def _data_of(tables: Path) -> dict[str, str]:
-    try:
-        return cast(dict[str, str], json.loads((tables / DATA_FILE).read_text())["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}

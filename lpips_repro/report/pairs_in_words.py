@@ -33,9 +33,10 @@ def sentences_of(
     if count == 1:
         return [*said, f"On {_place(column)}, {shown[0]} is the only method with a score."]
     pairs, decided = count * (count - 1) // 2, sum(map(sum, better))
-    said.append(
-        f"On {_place(column)}, the data decide {decided} of {pairs} pairs of methods (p adjusted for all pairs)."
-    )
+    if not decided:
+        which = "between the two methods" if count == 2 else f"between any two of the {count} methods"
+        return [*said, f"On {_place(column)}, the data do not decide {which}."]
+    said.append(f"On {_place(column)}, the data decide {decided} of {pairs} pairs (p is adjusted for all of them).")
     for first in range(count - 1):
         below = range(first + 1, count)
         worse = [

@@ -1,18 +1,45 @@
 """Tables with what each example counts, from the distances behind the rows of tables that were written."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
-from lpips_repro.datasets.split import Split
+from lpips_repro.datasets.registry import dataset_of
+from lpips_repro.datasets.split import Split, content_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import Protocol
+from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, add_scores
+from lpips_repro.evaluation.usable import usable_splits
 from lpips_repro.progress import Progress
 from lpips_repro.report.stored import distances_of, number_of_seeds
 
 log = logging.getLogger(__name__)
+
+
+def splits_of_tables(folder: Path, data: Any, kind: str) -> list[Split]:
+    """The packed validation splits of a kind that have a score, none if there are none; nothing is downloaded.
+
+    Args:
+        folder: of the tables; data: settings of the dataset.
+
+    Raises:
+        UserError: if they are not those of the tables.
+    """
+    known = _data_of(folder)
+    if not known:
+        raise UserError(f"{folder / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
+    own = [split for split in dataset_of(data).find(["val"]) if split.card["kind"] == kind]
+    found = usable_splits(own) if own else []
+    content = content_of(found)
+    if different := sorted(name for name in content if content[name] != known.get(name)):
+        raise UserError(
+            f"{folder}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
+        )
+    return found
 
 
 def stored_table(
@@ -53,6 +80,21 @@ def stored_table(
             made.append(row)
     counts = {split.card["split"]: len(split) for split in splits}
     return Table(protocol, made, protocol.columns(tuple(counts)), protocol.counts(counts), ""), bootstrap, left_out
+
+
+def bootstrap_of(row: Row, protocol: Protocol, splits: Sequence[Split]) -> Bootstrap:
+    """The resamples of the table of a row, given its splits; UserError if the row does not say which they are."""
+    drawn = row.settings.get("bootstrap")
+    if not isinstance(drawn, dict):
+        raise UserError(f"{row.label}: its table does not say which resamples it has: run `make eval-tables` again")
+    return Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
+
+
+def _data_of(folder: Path) -> dict[str, str]:
+    try:
+        return cast(dict[str, str], json.loads((folder / DATA_FILE).read_text())["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _read(row: Row, splits: Sequence[Split], experiments: Path, bootstrap: Bootstrap) -> None:

@@ -8,6 +8,7 @@ import pytest
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation import Evaluation, disagreements
+from lpips_repro.evaluation.disagreement import flips_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from tests.datasets.folders import noise_split
 
@@ -43,6 +44,16 @@ def test_by_hand(tmp_path):
     assert (one.label, one.d0, one.d1, one.verdict, one.credit) == ("a", 9.0, 5.0, "p1", 1.0)
     assert (other.label, other.verdict, other.credit) == ("b", "p0", 0.0)
     assert next(one for one in found if one.index == 5).answers[0].verdict == "tie"
+
+
+def test_flips_are_all_triplets_with_other_verdicts_whatever_the_votes_say(tmp_path):
+    #        a right  b right  both right  both wrong  nobody knows  a ties
+    votes = [1.0, 0.2, 1.0, 0.0, 0.5, 1.0]
+    one, other = evaluations(tmp_path, votes, a=[4.0, 2.0, 1.0, 3.0, 5.0, 0.0], b=[-0.1, -0.2, 0.3, 0.6, -0.5, 0.4])
+    found = flips_on(one.split, {"a": one.distances, "b": other.distances})
+    assert [(flip.index, flip.better) for flip in found] == [(0, "a"), (5, "b"), (1, "b"), (4, "neither")]
+    assert [[answer.verdict for answer in flip.answers] for flip in found][1:3] == [["tie", "p1"], ["p1", "p0"]]
+    assert flips_on(one.split, {"a": one.distances, "twin": one.distances}) == []
 
 
 def test_the_scale_of_a_method_changes_nothing(tmp_path):

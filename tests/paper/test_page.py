@@ -15,8 +15,8 @@ STEPS = {
 }
 
 
-def page(observers="human"):
-    return reproduction_page(CELLS, "bapps", observers, {"trainer.schedule": "released", "seed": 0}, STEPS)
+def page(observers="human", report=""):
+    return reproduction_page(CELLS, "bapps", observers, {"trainer.schedule": "released", "seed": 0}, STEPS, report)
 
 
 def rows(text, start):
@@ -40,6 +40,11 @@ def test_settings_and_steps_are_on_the_page():
     text = page()
     assert "`trainer.schedule`" in text and "released" in text
     assert "| dataset" in text and "12 s" in text and "no weights" in text
+
+
+def test_the_report_is_linked_if_there_is_one():
+    assert "[The report](../paper-report/index.html)" in page(report="../paper-report/index.html")
+    assert "The report" not in page()
 
 
 def test_simulated_judgments_are_said_to_be():

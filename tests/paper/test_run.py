@@ -49,6 +49,8 @@ def test_the_whole_way_on_mini(tmp_path):
     of_l2 = [line for line in lines if line["row"] == "l2" and line["column"] == "all" and line["ours"]]
     assert {line["label"] for line in of_l2} == {"l2-rgb", "l2-lab"}
     assert {line["verdict"] for line in lines} <= {"not comparable: simulated", "not run", "within 0.5"}
+    assert (tmp_path / "paper-mini-report/figures/2afc.svg").is_file()
+    assert ("(../paper-mini-report/index.html)" in page) == (tmp_path / "paper-mini-report/index.html").is_file()
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0
     assert "finished: mean val" not in again.stdout + again.stderr  # nothing is trained again

@@ -19,12 +19,12 @@ def test_the_paper_is_nine_trainings_between_data_and_tables():
     nine = [
         f"train {net} {variant} seed 0" for net in ("alex", "squeeze", "vgg") for variant in ("lin", "tune", "scratch")
     ]
-    assert names == ["dataset", "weights", *nine, "tables", "Figure 5", "Figure 10"]
+    assert names == ["dataset", "weights", *nine, "tables", "Figure 5", "Figure 10", "report"]
 
 
 def test_each_step_is_a_script_with_settings_that_it_takes():
     scripts = {"data": "dataset", "evaluate": "evaluate", "weights": "weights", "train": "train"}
-    scripts |= {"correlation": "correlation", "sparsity": "sparsity"}
+    scripts |= {"correlation": "correlation", "sparsity": "sparsity", "report": "report"}
     for step in steps("experiment=paper_mini", "data.root=/my data", "experiments=/my results", "seeds=[0,3]"):
         assert Path(step.command[1]).is_file()
         composed = settings(scripts[step.script], *step.overrides)

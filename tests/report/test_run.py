@@ -1,5 +1,6 @@
 """The report: figures of whatever exists."""
 
+import csv
 import json
 import logging
 import shutil
@@ -13,8 +14,10 @@ from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.run import evaluate
+from lpips_repro.report.all_pairs import write_all_pairs
 from lpips_repro.report.figures import read_scores
 from lpips_repro.report.figures.style import FORMATS
+from lpips_repro.report.inputs import Inputs
 from lpips_repro.report.run import write_report
 from lpips_repro.report.stored import distances_of
 from tests.compose import settings
@@ -82,7 +85,7 @@ def test_everything_is_drawn_that_tables_distances_and_runs_allow(data, capsys):
     assert made == OF_TABLES | OF_DISTANCES | ALWAYS | {"training"}
     assert left_out == {}
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(made) + 4  # and the pairs, and a last line
+    assert len(printed) == len(made) + 4  # and the pairs, the number of figures, images and page
     folder = data / "e/report-folder"
     assert f"2AFC scores (paper, Figure 4): {folder}/figures/2afc.{{png,svg,pdf}}" in printed
     assert (folder / "config.yaml").is_file() and (folder / "run.json").is_file()
@@ -112,9 +115,12 @@ def test_without_the_packages_of_the_page_it_is_left_out_with_the_reason(data, c
 def test_what_cannot_be_drawn_is_left_out_with_the_reason_and_goes_when_it_was_there_before(data, capsys):
     tables(data)
     report(data)
+    pairs = [data / f"e/report-folder/{name}.csv" for name in ("all_pairs", "ranks")]
+    assert all(file.is_file() for file in pairs)
     shutil.rmtree(data / "e/tables-folder")
     own = data / "e/report-folder/figures"
     made, left_out = report(data)
+    assert not any(file.exists() for file in pairs)
     assert made == ALWAYS
     assert left_out.keys() == OF_TABLES | OF_DISTANCES | {"training"}
     assert "scores.csv: no such file: run `make eval-tables` first" in left_out["2afc"]
@@ -152,6 +158,30 @@ def test_distances_of_rows_are_those_of_their_scores(data):
         for split in splits:
             score = 100 * TWOAFC.score(found[split.name], split.votes)
             assert score == pytest.approx(row.scores[split.card["split"]], abs=0.0051)
+
+
+def differences(file):
+    """The lines of a file of differences, by the kind, the column and the two rows."""
+    with file.open(newline="") as lines:
+        return {
+            (one["kind"], one["split"], frozenset((one["label"], one["baseline"]))): one
+            for one in csv.DictReader(lines)
+        }
+
+
+def test_all_pairs_are_those_of_the_tables_whose_distances_are_stored_of_several_seeds_too(data):
+    tables(data, "+net.alex-gaussian.seeds=[0,1]")
+    cfg = parse(settings("report", *where(data), "net=[]"), ReportConfig)
+    file, _ = write_all_pairs(data / "e/report", Inputs(cfg).pairs)
+    found = differences(file)
+    wanted = differences(data / "e/tables-folder/differences.csv")
+    methods = ("l2-rgb", "ssim", "alex-gaussian-off_the_shelf-v0.1")
+    wanted = {key: one for key, one in wanted.items() if key[2] <= {*methods}}
+    assert len(wanted) == 2 * 3 * 2 + 2 * 2  # two pairs with the best row; 2AFC in two protocols, and JND
+    for key, one in wanted.items():
+        assert abs(float(one["difference"])) == abs(float(found[key]["difference"]))
+        assert float(one["p"]) == pytest.approx(float(found[key]["p"]), rel=2e-3)
+    assert len(found) == 3 * len(wanted) / 2
 
 
 def test_rows_without_stored_distances_are_left_out_with_a_warning(data, caplog):

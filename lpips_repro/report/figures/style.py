@@ -69,12 +69,12 @@ def in_style(function: Callable[P, Picture]) -> Callable[P, Picture]:
     return styled
 
 
-def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save_figure(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write NAME.png, NAME.svg and NAME.pdf; the same figure gives the same bytes."""
     dates: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    files = [folder / f"{name}.{suffix}" for suffix in FORMATS]
+    files = [folder / f"{name}.{suffix}" for suffix in formats]
     with _saving():
-        for suffix, file in zip(FORMATS, files, strict=True):
+        for suffix, file in zip(formats, files, strict=True):
             figure.savefig(file, format=suffix, metadata=dates.get(suffix))
     return files
 

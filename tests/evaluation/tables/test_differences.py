@@ -18,7 +18,7 @@ from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND, jnd_map, jnd_map_replicates
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_credits, twoafc_credits
-from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, write_differences
+from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, pairs_of, write_differences
 from lpips_repro.evaluation.tables.sign_flip import DRAWS
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 
@@ -252,3 +252,13 @@ def test_three_methods_on_the_real_judgments(shared, tmp_path):
     assert p["st-lpips-alex"].p_from == "normal"
     assert p["st-lpips-alex"].p_holm == pytest.approx(2 * p["st-lpips-alex"].p)
     assert best["scratch", "all"].n == 36_344
+    pairs = {(one.label, one.baseline, one.split): one for one in pairs_of(table, bootstrap)}
+    assert len(pairs) == 3 * 9
+    of_all = {names[:2]: one.p for names, one in pairs.items() if one.split == "all"}
+    assert of_all["scratch", "st-lpips-vgg"] == p["scratch"].p
+    assert of_all["scratch", "st-lpips-alex"] == p["both"].p
+    assert of_all["st-lpips-alex", "st-lpips-vgg"] == p["st-lpips-alex"].p
+    apart = table.rows[0].credits["frameinterp"] - table.rows[1].credits["frameinterp"]
+    options = {"n_resamples": 20_000, "batch": 1000, "rng": np.random.default_rng(1)}
+    wanted = stats.permutation_test((apart,), np.mean, permutation_type="samples", **options)
+    assert pairs["scratch", "st-lpips-alex", "frameinterp"].p == pytest.approx(wanted.pvalue, abs=0.01)  # it is .06

@@ -1,0 +1,159 @@
+"""The training runs that are compared, and their distances from where the evaluation keeps them."""
+
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from lpips_repro.config import DataOfRunConfig, parse
+from lpips_repro.config.paths import CONFIGS
+from lpips_repro.datasets.split import Split
+from lpips_repro.errors import UserError, expected
+from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs, read_run
+from lpips_repro.evaluation.protocols import Distances, Protocol
+from lpips_repro.evaluation.tables.reader import read_rows
+from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.report.stored import distances_of
+from lpips_repro.runs.run_name import default_settings, flat_settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A finished run.
+
+    Attributes:
+        label: its name, or its path if another run that is compared has that name, too; run: what it is.
+        config: its composed settings.
+    """
+
+    label: str
+    run: TrainedRun
+    config: DictConfig
+
+    @property
+    def experiments(self) -> Path:
+        """The folder that has its tables and distances."""
+        return self.run.folder.parent
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the tables of its data."""
+        return self.experiments / f"tables-{self.run.data}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings by full names."""
+        return flat_settings(cast(dict[str, Any], OmegaConf.to_container(self.config, resolve=False)))
+
+    @property
+    def data(self) -> Any:
+        """The settings of its dataset; those that it was trained before are at their defaults."""
+        file = CONFIGS / "data" / f"{self.run.data}.yaml"
+        defaults = OmegaConf.load(file) if file.is_file() else OmegaConf.create()
+        merged = OmegaConf.create({"data": OmegaConf.merge(defaults, self.config.data)})
+        return parse(merged, DataOfRunConfig).data
+
+    @property
+    def evaluation(self) -> str:
+        """The command that computes its distances."""
+        root = self.settings.get("data.root")
+        known = default_settings("dataset", data=self.run.data).get("data.root")
+        more = "" if root == known else f" DATA_ROOT={shlex.quote(str(root))}"
+        return f"make eval-tables DATA={self.run.data}{more}"
+
+    def row(self, protocol: Protocol) -> Row:
+        """Its row of a table, which may be the mean of several seeds; UserError if it has none with scores."""
+        file = self.tables / f"{protocol.file}.csv"
+        if not file.is_file():
+            raise UserError(f"{self.label}: no stored distances: {file} does not exist: run `{self.evaluation}`")
+        rows = [row for row in read_rows(self.tables, protocol) if self.run.folder.name in row.run.split()]
+        if not rows:
+            raise UserError(f"{self.label}: no stored distances: {file} has no row of it: run `{self.evaluation}`")
+        if not rows[0].scores:
+            raise UserError(f"{self.label}: no stored distances: {rows[0].note}")
+        return rows[0]
+
+    def distances(self, row: Row, splits: Sequence[Split]) -> dict[str, Distances]:
+        """Its distances by the short names of splits, given its row."""
+        seed = row.run.split().index(self.run.folder.name)
+        try:
+            found = distances_of(row, splits, self.experiments, seed)
+        except UserError as error:
+            raise UserError(f"{self.label}: no stored distances: run `{self.evaluation}`") from error
+        return {split.card["split"]: found[split.name] for split in splits}
+
+
+def runs_to_compare(words: str | None, experiments: Path) -> list[ComparedRun]:
+    """The runs that the settings name, all of the same validation data.
+
+    Raises:
+        UserError: if a run does not exist, is not finished or of other data, or there are fewer than two.
+    """
+    try:
+        names = shlex.split(words or "")
+    except ValueError as error:
+        raise UserError(f"runs={words}: {error}: expected names of runs with spaces between them") from error
+    runs = [_run_of(name, experiments) for name in names]
+    folders = [run.folder.resolve() for run in runs]
+    if twice := next((run for run, folder in zip(runs, folders, strict=True) if folders.count(folder) > 1), None):
+        raise UserError(f"runs={words}: {twice.folder} is named twice: expected different runs")
+    if len(runs) < 2:
+        raise UserError(f'runs={words or ""}: expected two or more runs: RUNS="NAME NAME"{_there(experiments)}')
+    for other in runs[1:]:
+        _check_data(runs[0], other)
+    short = [run.folder.name for run in runs]
+    labels = [name if short.count(name) == 1 else str(run.folder) for name, run in zip(short, runs, strict=True)]
+    return [ComparedRun(label, run, _config_of(run)) for label, run in zip(labels, runs, strict=True)]
+
+
+def _run_of(name: str, experiments: Path) -> TrainedRun:
+    folder = next((each for each in (experiments / name, Path(name).expanduser()) if each.is_dir()), None)
+    if folder is None:
+        known = [run.folder.name for run in find_runs(experiments)]
+        there = expected(name, known) if known else f"{experiments} has no finished run: run `make train` first"
+        raise UserError(f"runs: {name}: no such run: {there}")
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    file = folder / "summary.json"
+    if not file.is_file():
+        if (folder / "config.yaml").is_file() and (folder / "last.pt").is_file():
+            raise UserError(f"{folder}: not finished: give its command again (it is in {folder / 'run.json'})")
+        raise UserError(f"{folder}: not a finished training run: it has no summary.json{_there(experiments)}")
+    try:
+        return read_run(file)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{file}: not the summary of a training run on judgments{_there(experiments)}") from error
+
+
+def _there(experiments: Path) -> str:
+    names = [run.folder.name for run in find_runs(experiments)]
+    return f": finished runs in {experiments}: {', '.join(names) or 'none'}"
+
+
+def _check_data(first: TrainedRun, other: TrainedRun) -> None:
+    """UserError if two runs were validated on other data."""
+    one, two = ({name: of for name, of in run.splits.items() if "/val/" in name} for run in (first, other))
+    different = sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
+    if first.data != other.data or different:
+        name = different[0] if different else "their data"
+        said = [of.get(name, run.data) for of, run in ((one, first), (two, other))]
+        raise UserError(
+            f"{other.folder}: of other data than {first.folder}: {name}: {said[1]}, not {said[0]}: compare runs of the"
+            " same data"
+        )
+
+
+def _config_of(run: TrainedRun) -> DictConfig:
+    file = run.folder / "config.yaml"
+    try:
+        return cast(DictConfig, OmegaConf.load(file))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        remedy = f"give the run's command again (it is in {run.folder / 'run.json'}): it writes it again"
+        raise UserError(f"{file}: cannot be read: {remedy}") from error

@@ -1,0 +1,36 @@
+"""Triplets with the votes and what two methods say, as a CSV."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from lpips_repro.evaluation.disagreement import Disagreement
+from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+
+FIELDS = ("d0", "d1", "verdict", "credit")  # of each method
+COLUMNS = (
+    *("split", "index", *TWOAFC.images, "judge", "strength", "better"),
+    *("method_a", "method_b", *(f"{field}_{of}" for of in "ab" for field in FIELDS), "observers"),
+)
+
+
+def write_triplets(path: Path, found: Iterable[Disagreement]) -> None:
+    """Write a line per triplet."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(map(_line, found))
+
+
+def _line(one: Disagreement) -> dict[str, object]:
+    line = {
+        "split": one.split,
+        "index": one.index,
+        **one.files,
+        "judge": f"{one.judge:.6g}",
+        "strength": f"{one.strength:.6f}",
+    }
+    line |= {"better": one.better, "observers": one.observers}
+    for of, answer in zip("ab", one.answers, strict=True):
+        line |= {f"method_{of}": answer.label} | {f"{field}_{of}": getattr(answer, field) for field in FIELDS}
+    return line
