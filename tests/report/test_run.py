@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -84,10 +85,31 @@ def test_everything_is_drawn_that_tables_distances_and_runs_allow(data, capsys):
     assert made == OF_TABLES | OF_DISTANCES | ALWAYS | {"training"}
     assert left_out == {}
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(made) + 2  # and the pairs, and a last line
+    assert len(printed) == len(made) + 4  # and the pairs, the number of figures, images and page
     folder = data / "e/report-folder"
     assert f"2AFC scores (paper, Figure 4): {folder}/figures/2afc.{{png,svg,pdf}}" in printed
     assert (folder / "config.yaml").is_file() and (folder / "run.json").is_file()
+
+
+def test_the_page_has_the_figures_the_reasons_and_the_tables(data, capsys):
+    tables(data)
+    made, left_out = report(data, "report.maps=2")
+    index = data / "e/report-folder/index.html"
+    printed = capsys.readouterr().out
+    assert f"the page: {index}" in printed and "images: all: 21 of 21 examples, about " in printed
+    text = index.read_text()
+    assert all(f'src="figures/{name}.svg"' in text for name in made)
+    assert all(name in text for name in left_out)
+    assert text.count('<table class="scores"') == 3  # 2AFC, its likelihood, JND
+    (settings_file,) = index.parent.glob("page-*/page.js")
+    assert '"mapsShown":"alex-gaussian off the shelf v0.1"' in settings_file.read_text()
+
+
+def test_without_the_packages_of_the_page_it_is_left_out_with_the_reason(data, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    made, _ = report(data)
+    assert made == ALWAYS
+    assert "left out: the page: jinja2, which makes the page, is not installed: pip install" in capsys.readouterr().out
 
 
 def test_what_cannot_be_drawn_is_left_out_with_the_reason_and_goes_when_it_was_there_before(data, capsys):

@@ -121,7 +121,13 @@ def _template() -> Any:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["code"] = lambda text: _with_code(jinja2.filters.escape(text))
     return environment.get_template("index.html.j2").render
+
+
+def _with_code(text: Any) -> Any:
+    """A message, escaped; what is between backticks is code."""
+    return type(text)(re.sub("`([^`]+)`", r"<code>\1</code>", str(text)))
 
 
 def _context(page: Page, assets: str) -> dict[str, Any]:

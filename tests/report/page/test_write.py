@@ -93,7 +93,7 @@ def test_without_tables_the_page_says_what_to_run(made):
     shutil.rmtree(made.tables)
     again(made)
     text = made.index.read_text()
-    assert text.count("run `make eval-tables` first") >= 3  # summary, differences, examples
+    assert text.count("run <code>make eval-tables</code>") == 3  # summary, differences, examples
 
 
 def test_judgments_of_people_have_no_banner_and_those_of_unknown_observers_have_one(made, tmp_path):
