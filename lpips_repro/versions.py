@@ -1,4 +1,4 @@
-"""Versions of packages and of this code, also if it runs from its source tree and is not installed."""
+"""Versions of packages and of this code, also if this package is not installed."""
 
 import hashlib
 import importlib.metadata
@@ -10,7 +10,7 @@ OWN = "lpips_repro"
 
 
 def package_version(package: str) -> str:
-    """The version of a package; of this one, if it is not installed, that of its source tree.
+    """The version of a package. If this package is not installed, it is the version of its source tree.
 
     Raises:
         importlib.metadata.PackageNotFoundError: if another package is not installed.
@@ -24,7 +24,7 @@ def package_version(package: str) -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """The version of a package, or None if it is not installed, or under another name (`opencv-python`)."""
+    """The version of a package, or None if no package of this name is installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -32,7 +32,7 @@ def installed_version(package: str) -> str | None:
 
 
 def code_digest() -> str:
-    """A digest of all files of the package and of `configs/`: it needs no git, and documents do not change it."""
+    """A digest of all files of the package and of `configs/`. It needs no git, and does not depend on documentation."""
     sha = hashlib.sha256()
     for file in sorted([*(ROOT / OWN).rglob("*.py"), *(ROOT / "configs").rglob("*.yaml")]):
         sha.update(f"{file.relative_to(ROOT).as_posix()}\0".encode())
