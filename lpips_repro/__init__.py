@@ -8,7 +8,7 @@ __all__ = ["LPIPS", "__version__", "load_image"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported at first use, so that processes which only decode images start without torch.
+    # Imported at first use, so that processes that only decode images start without torch.
     if name == "LPIPS":
         from lpips_repro.metrics.lpips import LPIPS
 

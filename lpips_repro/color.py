@@ -1,10 +1,10 @@
-"""Conversions of RGB images that several metrics share.
+"""Conversions of RGB images.
 
-CIE L*a*b* follows scikit-image's rgb2lab, digit for digit in its constants: sRGB primaries, the D65 white point of the
-2 degree observer, and the rounded thresholds of its transfer functions:
+CIE L*a*b* follows scikit-image's rgb2lab with the same constants: sRGB primaries, the D65 white point of the 2 degree
+observer, and rounded thresholds of the transfer functions:
 
-    linear = c / 12.92 where c <= 0.04045, else ((c + 0.055) / 1.055)^2.4
-    f(t) = 7.787 t + 16 / 116 where t <= 0.008856, else t^(1/3),  t = XYZ / white
+    linear = c / 12.92 if c <= 0.04045, else ((c + 0.055) / 1.055)^2.4
+    f(t) = 7.787 t + 16 / 116 if t <= 0.008856, else t^(1/3),  t = XYZ / white
     L = 116 f(Y) - 16,  a = 500 (f(X) - f(Y)),  b = 200 (f(Y) - f(Z))
 """
 
@@ -25,9 +25,9 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
         rgb: shape (N, 3, H, W), in [0, 1].
 
     Returns:
-        shape (N, 3, H, W): L in [0, 100], a and b within about +-110. Gradients are finite everywhere, black included.
+        shape (N, 3, H, W): L in [0, 100], a and b within about +-110. Gradients are finite everywhere, also for black.
     """
-    # Each branch is kept inside its own domain, or the one not taken would put NaN into the gradient.
+    # Each branch is clamped to its own domain: the branch not taken would make the gradient NaN.
     curve = ((rgb.clamp_min(GAMMA_THRESHOLD) + 0.055) / 1.055) ** 2.4
     linear = torch.where(rgb > GAMMA_THRESHOLD, curve, rgb / 12.92)
     x, y, z = (
@@ -40,20 +40,19 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 def weighted_sum(rgb: Tensor, weights: list[float] | tuple[float, ...]) -> Tensor:
     """The weighted sum of the three channels, (N, 3, H, W) to (N, H, W).
 
-    Written out instead of as a matrix product: equal pixels give exactly equal sums, and no device rounds the products
-    to a shorter format (TF32).
+    It is not a matrix product, so that equal pixels give exactly equal sums, and no device rounds to TF32.
     """
     red, green, blue = rgb.unbind(1)
     return red * weights[0] + green * weights[1] + blue * weights[2]
 
 
 def shift_and_scale(images: Tensor, shift: tuple[float, ...], scale: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Tensor:
-    """(images - shift) / scale, by channel.
+    """(images - shift) / scale per channel.
 
-    The numbers are arguments of operations, not tensors: a GPU would wait for those to be sent.
+    The numbers are arguments of operations, not tensors, which would have to be sent to a GPU.
 
     Args:
-        images: shape (N, 3, H, W); shift, scale: a number per channel.
+        images: shape (N, 3, H, W); shift, scale: one number per channel.
 
     Returns:
         (N, 3, H, W), channels last in memory.
@@ -63,19 +62,19 @@ def shift_and_scale(images: Tensor, shift: tuple[float, ...], scale: tuple[float
 
 
 def truncate_to_uint8(rgb: Tensor) -> Tensor:
-    """What the released evaluator sees of images that were read from uint8: for compatibility only.
+    """Images from uint8 as the released evaluator sees them, for compatibility only.
 
-    It normalises u / 255 to [-1, 1] and comes back to uint8 by truncation where rounding is meant, all in float32; so
-    some values lose one grey level. Not differentiable: gradients do not pass.
+    It normalizes u / 255 to [-1, 1], and converts back to uint8 by truncation instead of rounding, in float32, so that
+    some values lose one gray level. It is not differentiable.
 
     Args:
         rgb: any shape, in [0, 1].
 
     Returns:
-        the same shape and dtype, in whole grey levels divided by 255.
+        the same shape and dtype, in whole gray levels divided by 255.
     """
-    normalised = (rgb.detach().float() - 0.5) / 0.5
-    return ((normalised + 1) * (255 / 2)).to(torch.uint8).to(rgb.dtype) / 255
+    normalized = (rgb.detach().float() - 0.5) / 0.5
+    return ((normalized + 1) * (255 / 2)).to(torch.uint8).to(rgb.dtype) / 255
 
 
 def _cube_root(t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The demo: the whole pipeline once, on the small dataset (`make demo`). Each step is a command of its own."""
+"""The demo: the whole pipeline on the mini dataset (`make demo`). Each step is a separate command."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ LOG = "demo.log"
 NEXT = """
 What next:
   make weights        ImageNet weights of AlexNet, SqueezeNet and VGG (0.8 GB): more rows of LPIPS
-  make eval-tables    the paper's tables, on judgments of people (BAPPS, 1.3 GB to fetch)
+  make eval-tables    the paper's tables, on judgments of people (BAPPS, a download of 1.3 GB)
   {command} distance REF.png IMAGE.png    the distance of two images
   make                everything else
 """
@@ -36,8 +36,8 @@ class Step:
     """A step of the demo.
 
     Attributes:
-        what: it does; target: of make, which does the same.
-        words: the script and its settings; result: how the line begins that tells its result, of what it says last.
+        what: its description; target: the make command that does the same.
+        words: the script and its settings; result: beginning of the line of the log that has its result.
     """
 
     what: str
@@ -54,7 +54,7 @@ WORK = (
         ("data.py", "data=mini"),
         result="mini: ",
     ),
-    Step("AlexNet's weights by stacked k-means, of photographs alone", "make init-kmeans", ("init_kmeans.py",)),
+    Step("AlexNet's weights by stacked k-means, from photographs only", "make init-kmeans", ("init_kmeans.py",)),
     Step(
         "Lin weights over a random AlexNet, trained on the judgments",
         "make train NET=alex_gaussian DATA=mini",
@@ -74,20 +74,20 @@ TABLES = Step(
 
 
 def run_demo(composed: DictConfig, words: Sequence[str]) -> None:
-    """Run every step, then print the scores and what to do next.
+    """Run all steps, then print the scores and what to do next.
 
     Args:
-        composed: the settings of the tables, `configs/demo.yaml`; words: their overrides. `experiments` is that of all
-            steps: the tables have rows of what the others make.
+        composed: the settings of the tables, `configs/demo.yaml`; words: their overrides. All steps use its
+            `experiments`, since the tables have rows of their results.
 
     Raises:
-        UserError: for a setting that is refused, before the first step; or if a step fails.
+        UserError: if a setting is refused, before the first step; or if a step fails.
     """
     cfg = parse(composed, EvaluateConfig)
     folder = Path(cfg.experiments) / cfg.name
     check_writable("experiments", folder)
     every_row = cfg.show is Show.all
-    print(f"The whole pipeline once; three to five minutes the first time. Log of all steps: {folder / LOG}")
+    print(f"The whole pipeline; three to five minutes the first time. Log of all steps: {folder / LOG}")
     count = len(WORK) + 2
     where = tuple(word for word in words if word.startswith("experiments="))
     with (folder / LOG).open("w+") as log:
@@ -113,34 +113,34 @@ def _end(began: float, result: str) -> None:
 
 
 def squeezenet_weights(allowed: bool) -> str:
-    """Fetch SqueezeNet's ImageNet weights if they are missing; returns where they are, or why they are not, in a line.
+    """Download SqueezeNet's ImageNet weights if they are missing; return their file or the reason, as one line.
 
     Args:
-        allowed: whether they may be downloaded.
+        allowed: whether to download them.
 
     Raises:
         UserError: if LPIPS_REPRO_WEIGHTS is not a folder.
     """
     found = find_imagenet_file("squeeze")
     if found is not None:
-        return f"{found}: there already"
+        return f"{found}: already there"
     if not allowed:
-        return "not fetched: download=false"
+        return "not downloaded: download=false"
     if os.environ.get("CI"):
-        return "not fetched: the environment variable CI is set"
+        return "not downloaded: the environment variable CI is set"
     try:
-        return f"{fetch_quickly('squeeze')}: fetched"
+        return f"{fetch_quickly('squeeze')}: downloaded"
     except WeightsNotFoundError as error:
-        return f"not fetched, and the demo goes on without: {error}"
+        return f"not downloaded, and the demo continues without them: {error}"
 
 
 def _run(step: Step, log: TextIO, *, to_terminal: bool = False) -> str:
-    """Run a step, with its output in the log or on the terminal; returns the line in the log that tells its result."""
+    """Run a step, with its output in the log or on the terminal; return the line of the log with its result."""
     begin = log.seek(0, os.SEEK_END)
     script, *words = step.words
     command = [sys.executable, str(CONFIGS.parent / "scripts" / script), *words]
     with subprocess.Popen(command, stdout=None if to_terminal else log) as process:
-        # Ctrl-C reaches the script too, which saves its state; SIGTERM reaches this process alone.
+        # Ctrl-C also reaches the script, which saves its state. SIGTERM reaches only this process.
         before = {
             signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
             signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
@@ -155,13 +155,13 @@ def _run(step: Step, log: TextIO, *, to_terminal: bool = False) -> str:
     if status in (143, -signal.SIGTERM):
         sys.exit(143)
     if status:
-        raise UserError(f"{script}: exit status {status}: {log.name} has its log; the same command goes on from there")
+        raise UserError(f"{script}: exit status {status}: see its log in {log.name}; the same command resumes there")
     log.seek(begin)
     return next((line for line in reversed(log.read().splitlines()) if line and line.startswith(step.result)), "done")
 
 
 def _installed_command() -> str:
-    """The command lpips-repro as it is called from here."""
+    """The command that runs lpips-repro from the current folder."""
     python = Path(sys.executable)
     script = python.with_name("lpips-repro")
     return os.path.relpath(script) if script.is_file() else f"{os.path.relpath(python)} -m lpips_repro.cli"

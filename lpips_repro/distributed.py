@@ -1,8 +1,8 @@
-"""Several processes at one job, as `torchrun` starts them:
+"""A group of processes started by `torchrun`:
 
     torchrun --nproc-per-node 2 scripts/train.py net=vgg variant=tune
 
-Without torchrun a process is the only rank of its group, and everything here is free.
+Without torchrun a process is the only rank of its group, and nothing here has a cost.
 """
 
 import contextlib
@@ -26,19 +26,19 @@ log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-# The first rank may fetch or pack a dataset while the others wait for it.
+# The first rank may download or pack a dataset while the others wait for it.
 TIMEOUT = datetime.timedelta(days=1)
-# What gloo says where a process at the other end is no more.
+# Gloo's errors if a peer process has ended.
 PEER_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those at the job.
+    """This process in its group.
 
     Attributes:
-        rank: its number; world: how many there are.
-        local: its number on this machine, and that of its GPU.
+        rank: its number; world: the number of processes.
+        local: its number on this machine, and the number of its GPU.
     """
 
     rank: int = 0
@@ -47,7 +47,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether it is the one that writes and reports."""
+        """Whether it is the first rank, which writes and logs."""
         return self.rank == 0
 
     def gather(self, value: Value) -> list[Value]:
@@ -67,7 +67,7 @@ class Ranks:
         return values[0]
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Whether each flag is set on any rank. The ranks meet once for all flags; no GPU is waited for."""
+        """Whether each flag is set on any rank. The ranks synchronize once, and do not wait for a GPU."""
         if self.world == 1:
             return flags
         found = torch.tensor(flags, dtype=torch.int64)
@@ -79,7 +79,7 @@ class Ranks:
         self.any(False)
 
     def device(self, kind: torch.device) -> torch.device:
-        """This rank's device of a kind: each has a GPU of its own, and UserError says where there are too few."""
+        """This rank's device of a kind. Each rank has its own GPU; UserError if there are too few."""
         if kind.type != "cuda" or self.world == 1:
             return kind
         if self.local >= torch.cuda.device_count():
@@ -90,14 +90,14 @@ class Ranks:
         return torch.device("cuda", self.local)
 
     def share(self, count: int) -> slice:
-        """This rank's part of so many things; parts differ by one at most, and may be empty."""
+        """This rank's part of `count` items. Parts differ by at most one item, and may be empty."""
         return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """The module with gradients that are the mean over the ranks, as soon as all have called backward."""
+        """The module with gradients averaged over the ranks in backward."""
         if self.world == 1:
             return module
-        # No buffer ever changes; newer versions of torch have another name for leaving them alone.
+        # Buffers never change. The option not to synchronize them has two names in versions of torch.
         names = ("forward_sync_buffers", "broadcast_buffers")
         name = next(name for name in names if name in inspect.signature(DistributedDataParallel).parameters)
         settings: dict[str, Any] = {"gradient_as_bucket_view": True, name: False}
@@ -105,7 +105,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """The first rank goes through the block alone, then the others do: they find done what it did."""
+        """A context that the first rank runs before the others, which then find its results."""
         if not self.first:
             self.meet()
         yield
@@ -115,9 +115,9 @@ class Ranks:
 
 @contextlib.contextmanager
 def started_ranks() -> Iterator[Ranks]:
-    """The ranks that torchrun started, connected for as long as the block lasts; only the first one logs.
+    """A context with the connected ranks of torchrun. Only the first rank logs.
 
-    Where one of them ends before its time, the others end too: it has said why, or torchrun does.
+    If a rank fails, the others also end. The failed rank or torchrun reports the reason.
     """
     if not dist.is_torchelastic_launched():
         yield Ranks()
@@ -135,6 +135,6 @@ def started_ranks() -> Iterator[Ranks]:
         if not any(text in str(error) for text in PEER_LOST):
             raise
         if ranks.first:
-            log.error("another process at this job has ended, and so this one does")
+            log.error("another process of this job has ended: this one ends too")
         sys.exit(1)
-    dist.destroy_process_group()  # not after an error: the other ranks may be waiting, until torchrun ends them
+    dist.destroy_process_group()  # not after an error: other ranks may wait until torchrun ends them

@@ -1,4 +1,4 @@
-"""How a script runs its entry point: errors of the user's end it in one line."""
+"""Running a script's entry point, with user errors shown in one line."""
 
 import errno
 import io
@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-import lpips_repro.datasets  # noqa: F401 (registers those that settings can choose)
+import lpips_repro.datasets  # noqa: F401 (registers the datasets)
 from lpips_repro.config import explain
 from lpips_repro.config.addresses import public
 from lpips_repro.config.library_metrics import register_library_metrics
@@ -27,20 +27,20 @@ from lpips_repro.errors import UserError, check_utf8, expected
 from lpips_repro.quoting import quoted
 from lpips_repro.sweep import unfinished
 
-LAUNCHERS = ("joblib", "submitit")  # whose errors are told as they are: no SLURM here, a partition that is not there
+LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
 SWEEP = "not every run of the sweep finished"
-KEPT = "what is complete is kept, and the same command goes on from there"
+KEPT = "completed work is kept, and the same command resumes there"
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a Hydra entry point; errors of the user's end it with one line (a sweep: one a run) and exit status 1."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors to here
-    sys.argv = hide_arguments(sys.argv)  # Hydra prints and writes them in many places
+    """Call a Hydra entry point. User errors end it with one line (one per run of a sweep) and exit status 1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors
+    sys.argv = hide_arguments(sys.argv)  # Hydra prints and writes arguments in many places
     logging.setLogRecordFactory(PublicRecord)
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal may not have every character of a file's name
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not support all characters of file names
     sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
     try:
         for word in sys.argv[1:]:
@@ -74,7 +74,7 @@ class _WithoutOverrides:
 
 
 def _explain(error: Exception) -> str | None:
-    """What to tell the user, or None where it takes a traceback."""
+    """The message for the user, or None if a traceback is needed."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -83,7 +83,7 @@ def _explain(error: Exception) -> str | None:
         return _explain_no_choice(sys.argv[1:])
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of an open file
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # from an open file
         return f"{error.strerror}: {KEPT}"
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 60) : error.end + 60]
@@ -96,7 +96,7 @@ def _explain(error: Exception) -> str | None:
 
 
 def _explain_override(error: Exception) -> str:
-    """One line on an override that Hydra refused."""
+    """The message for an override that Hydra refused, in one line."""
     if isinstance(error, OverrideParseException):
         return _explain_grammar(error.override)
     if ambiguous := re.search(r"Ambiguous value for argument '(.*)'\n", str(error)):
@@ -105,7 +105,7 @@ def _explain_override(error: Exception) -> str:
         for word in sys.argv[1:]:
             key, _, value = word.partition("=")
             if value.startswith("[") and f"${{{key}}}" in interpolation[1]:
-                return f"{public(word)}: expected one name, as {key}={public(value.strip('[]').partition(',')[0])}"
+                return f"{public(word)}: expected one name: {key}={public(value.strip('[]').partition(',')[0])}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_choice(error.missing_cfg_file, error.options)
     cause = error.__cause__
@@ -117,7 +117,7 @@ def _explain_override(error: Exception) -> str:
 
 
 def _explain_choice(file: str, options: Sequence[str] | None) -> str:
-    """On a choice that a group of settings has not; Hydra knows the options where it takes only one of them."""
+    """The message for an unknown choice of a group; `options`: Hydra's options, if only one is allowed."""
     group, _, name = file.partition("/")
     while (CONFIGS / group / name).parent.is_dir() and "/" in name:
         part, _, name = name.partition("/")
@@ -127,12 +127,12 @@ def _explain_choice(file: str, options: Sequence[str] | None) -> str:
 
 
 def choices(group: str) -> list[str]:
-    """What `configs/` has of a group of settings."""
+    """The choices of a group of settings in `configs/`."""
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
 def _explain_no_choice(words: Sequence[str]) -> str | None:
-    """On a group of settings that is given something else than a name, as in `data=null`."""
+    """The message for a group of settings whose value is not a name, such as `data=null`."""
     parser = OverridesParser.create()
     for word in words:
         key, equals, value = word.partition("=")
@@ -142,7 +142,7 @@ def _explain_no_choice(words: Sequence[str]) -> str | None:
 
 
 def _explain_grammar(word: str) -> str:
-    """On a word that is no override, with quotes that make it one."""
+    """The message for a word that is not an override, with the quotes that make it one."""
     key, equals, value = word.partition("=")
     if not equals:
         return f"{public(word)}: expected KEY=VALUE"
@@ -153,8 +153,8 @@ def _explain_grammar(word: str) -> str:
     advised = shlex.quote(f"{key}={value}")
     in_make = re.sub(r'([\\"$`])', r"\\\1", advised)
     return public(
-        f"{word}: Hydra cannot read this value: it takes quotes for Hydra and for the shell: {advised}, and once more"
-        f' for make: ARGS="{in_make}"'
+        f"{word}: Hydra cannot read this value: quote it for Hydra and for the shell: {advised}, and in make also as"
+        f' ARGS="{in_make}"'
     )
 
 

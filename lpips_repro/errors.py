@@ -1,4 +1,4 @@
-"""The one exception that the command line shows without a traceback, and the most frequent reasons for it."""
+"""The exception that the command line shows without a traceback, and checks that raise it."""
 
 import difflib
 import os
@@ -6,30 +6,30 @@ from collections.abc import Container, Iterable
 
 
 class UserError(ValueError):
-    """Something that the user can fix: the message names the file or setting, what it holds, and the remedy."""
+    """An error that the user can fix. The message names the file or setting, its value, and the remedy."""
 
 
 class Terminated(SystemExit):
-    """SIGTERM ends the process. A `SystemExit` of a user's code, on the other hand, is caught."""
+    """SIGTERM ends the process. Its own class, since a `SystemExit` of user code is caught."""
 
     def __init__(self) -> None:
         super().__init__(143)
 
 
 def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
-    """Raise UserError, naming the allowed values and the likely one, unless `value` is one of them."""
+    """Raise UserError, with the allowed values and the likely one, unless `value` is allowed."""
     allowed = tuple(allowed)
     if value not in allowed:
         raise UserError(f"{name}={value!r}: {expected(value, allowed)}")
 
 
 def expected(value: object, allowed: Iterable[str], number: str = "one") -> str:
-    """What a message says of a value that does not exist: those that do, and the likely one.
+    """The text of a message on a value that is not allowed: the allowed values, and the likely one.
 
     Args:
-        value: what does not exist.
-        allowed: what does.
-        number: of values that are expected, in words.
+        value: the value that is not allowed.
+        allowed: the allowed values.
+        number: the expected number of values, as a word.
     """
     allowed = tuple(allowed)
     text = f"expected {number} of {', '.join(allowed)}"
@@ -38,7 +38,7 @@ def expected(value: object, allowed: Iterable[str], number: str = "one") -> str:
 
 
 def likely_names(value: object, allowed: Iterable[str]) -> list[str]:
-    """Up to three allowed names that a value may stand for, the likeliest first: `vgg16` for `vgg`."""
+    """Up to three allowed names that a value may mean, the likeliest first: `vgg16` for `vgg`."""
     if not isinstance(value, str):
         return []
     wanted, names = value.lower(), {name.lower(): name for name in allowed}
@@ -48,13 +48,13 @@ def likely_names(value: object, allowed: Iterable[str]) -> list[str]:
 
 
 def check_new(what: str, name: str, registry: Container[str]) -> None:
-    """Raise UserError if a registry has the name already: the first one is not replaced."""
+    """Raise UserError if a registry already has the name."""
     if name in registry:
-        raise UserError(f"{what} {name!r} is registered already: give yours another name")
+        raise UserError(f"{what} {name!r} is already registered: give yours another name")
 
 
 def check_utf8(name: str) -> None:
-    """Raise UserError for a name of a file that is not UTF-8: it can be neither stored nor printed."""
+    """Raise UserError if a file name is not UTF-8: it can be neither stored nor printed."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,11 +1,11 @@
-"""The step between make and a script: the values of make's variables become Hydra overrides, unchanged.
+"""The step between make and a script: it passes the values of make's variables to Hydra, unchanged.
 
     export NET=alex DATA_ROOT='/my $data'
     python -m lpips_repro.launch scripts/train.py net={NET} data.root={DATA_ROOT} -- seed=1
 
-runs `scripts/train.py net=alex 'data.root="/my $data"' seed=1`. The values come through the environment: make and the
-shell would read some of their characters as their own. A setting whose variable is empty is left out. Words after `--`
-are handed over as they are.
+This runs `scripts/train.py net=alex 'data.root="/my $data"' seed=1`. The values come through the environment, since
+make and the shell would interpret some characters. A setting whose variable is empty is left out. Words after `--` are
+passed unchanged.
 """
 
 import os
@@ -26,8 +26,8 @@ def command_of(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """The words of the command that runs a script.
 
     Args:
-        words: the script, settings with variables in them, `--`, and words that are handed over.
-        values: of the variables.
+        words: the script, settings with variables, `--`, and words that are passed unchanged.
+        values: the values of variables.
     """
     end = words.index("--")
     settings = [_filled(word, values) for word in words[:end]]
@@ -35,7 +35,7 @@ def command_of(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str | None:
-    """A setting with the value of its variable, or None without a value."""
+    """A setting with the value of its variable, or None if the variable is empty."""
     match = VARIABLE.search(word)
     if match is None:
         return word
@@ -49,7 +49,7 @@ def _filled(word: str, values: Mapping[str, str]) -> str | None:
 
 
 def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
-    """Raise UserError for a DATA_ROOT of BAPPS that holds nothing of it: BAPPS would be downloaded instead."""
+    """Raise UserError if a DATA_ROOT has no split of BAPPS: BAPPS would be downloaded instead."""
     root = values.get("DATA_ROOT", "")
     others = any(word.startswith("data=") or word.lower() == "data.unpack=true" for word in words[words.index("--") :])
     used = "data.root={DATA_ROOT}" in words and values.get("DATA") == "bapps" and not others
@@ -61,20 +61,20 @@ def check_root(words: Sequence[str], values: Mapping[str, str]) -> None:
     folder = Path(root).expanduser()
     if not any(path.name in PAPER_SPLITS for kind in IMAGE_FIELDS for path in folder.glob(f"{kind}/*/*")):
         raise UserError(
-            f"DATA_ROOT={root}: holds no split of BAPPS, such as {root}/2afc/val/cnn: a dataset of your own is"
+            f"DATA_ROOT={root}: holds no split of BAPPS, such as {root}/2afc/val/cnn: for your own dataset set"
             f" DATA=folder DATA_ROOT={root}; without DATA_ROOT, BAPPS is downloaded"
         )
 
 
 def check_count(values: Mapping[str, str]) -> None:
-    """Raise UserError for a COUNT that is no number of autoencoders: Hydra would name the sweep that it is part of."""
+    """Raise UserError if COUNT is not a number of autoencoders, in a clearer message than Hydra's."""
     count = values.get("COUNT", "")
     if count and not (count.isdecimal() and int(count) > 0):
         raise UserError(f"COUNT={count}: expected an integer of at least 1")
 
 
 def main() -> None:
-    """Start the script in place of this process."""
+    """Replace this process by the script."""
     try:
         check_root(sys.argv[1:], os.environ)
         check_count(os.environ)

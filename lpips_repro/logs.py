@@ -1,4 +1,4 @@
-"""The log of a run, in its folder."""
+"""The log file of a run."""
 
 import contextlib
 import logging
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def logged_in(file: Path) -> Iterator[None]:
-    """Whatever is logged is written to the end of a file, too; its folder is made."""
+    """A context in which log records are also appended to a file, whose folder is made."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -1,4 +1,4 @@
-"""Work spread over processes."""
+"""Work in several processes."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ from lpips_repro.errors import UserError
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -21,18 +21,19 @@ def available_cores() -> int:
 def process_pool(
     workers: int, initializer: Callable[[], None] | None = None, *, task: str = "", setting: str = "data.workers"
 ) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with this one, however it ends, and with the block; tasks not begun are dropped then.
+    """A context with a pool of processes, which end with it, and with this process in any case. Pending tasks are
+    dropped.
 
-    They are started afresh: a fork of a process in which torch has run threads can hang. So the calling script needs
-    the usual `if __name__ == "__main__":`.
+    They are spawned, not forked: a fork of a process in which torch has run threads can hang. So the calling script
+    needs `if __name__ == "__main__":`.
 
     Args:
         workers: number of processes.
-        initializer: called first in each.
-        task: what they do, for the message if one of them is killed; setting: of their number.
+        initializer: called first in each process.
+        task, setting: what they do, and the setting of their number, for the message if one is killed.
 
     Raises:
-        UserError: if one of them ends before its work does. What the block has written stays.
+        UserError: if a process ends before its work is done. Files that were written stay.
     """
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(initializer,))
@@ -41,7 +42,7 @@ def process_pool(
     except BrokenExecutor as error:
         fewer = f"with fewer of them ({setting}=1)" if workers > 1 else "with more memory"
         raise UserError(
-            f"{task and f'{task}: '}a worker process was killed, most likely because memory ran out: what is complete"
+            f"{task and f'{task}: '}a worker process was killed, most likely because memory ran out: completed work"
             f" is kept: run the command again, {fewer}"
         ) from error
     finally:
@@ -49,19 +50,19 @@ def process_pool(
 
 
 def is_importing_main() -> bool:
-    """Whether this is such a process, which imports the script that started it: a script without the usual line."""
+    """Whether this is a worker that imports the script that started it, which lacks `if __name__ == "__main__":`."""
     return getattr(multiprocessing.current_process(), "_inheriting", False)
 
 
 def _start(initializer: Callable[[], None] | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends the pool
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends the pool
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer is not None:
         initializer()
 
 
 def _end_with_parent() -> None:
-    # A killed parent closes no queue: its workers would wait for the next call for ever.
+    # A killed parent closes no queue, so that its workers would wait forever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -1,10 +1,10 @@
 """TF32 on a GPU: float32 convolutions and matrix products with a mantissa of 10 bits instead of 23.
 
-PyTorch's default lets a GPU compute convolutions in TF32. The distances here never depend on that default: `LPIPS`
-computes inside `full_float32`. TF32 is used only inside a block of `tf32(True)`.
+By default PyTorch computes convolutions on a GPU in TF32. Distances do not depend on this default: `LPIPS` computes
+inside `full_float32`. TF32 is used only inside `tf32(True)`.
 
-PyTorch's switches are global. Blocks can be nested, and open in several threads at the same time, as those of
-`torch.nn.DataParallel`: the last one to close restores what the first one found.
+PyTorch's switches are global. The contexts can be nested, and open in several threads at the same time, as in
+`torch.nn.DataParallel`: the last one to close restores the state before the first one.
 """
 
 import contextlib
@@ -17,32 +17,32 @@ import torch
 
 Restore = Callable[[], None]
 
-# torch >= 2.9 has a second set of switches. They are called "fp32_precision".
+# torch >= 2.9 has a second set of switches, called "fp32_precision".
 _NEW_CONVOLUTIONS: Any = getattr(torch.backends.cudnn, "conv", None)
 _NEW_PRODUCTS = _NEW_CONVOLUTIONS and torch.backends.cuda.matmul
-# Those of the CPU follow the old switch of products.
+# The CPU's switch follows the old switch of matrix products.
 _CPU_PRODUCTS = _NEW_CONVOLUTIONS and getattr(torch.backends.mkldnn, "matmul", None)
 
 _lock = threading.Lock()
-# The open blocks in their order, and what each wants.
+# The open contexts in their order, and whether each enables TF32.
 _chosen: dict[object, bool] = {}
 _guarded: dict[object, bool] = {}
-_applied: bool | None = None  # what they have made of the switches
+_applied: bool | None = None  # the current state of the switches
 _restore: Restore | None = None
 
 
 def tf32(wanted: bool) -> AbstractContextManager[None]:
-    """Compute float32 convolutions and matrix products on a GPU in TF32, or in full precision, inside the block."""
+    """A context that computes float32 convolutions and matrix products on a GPU in TF32, or in full precision."""
     return _open(_chosen, wanted)
 
 
 def full_float32() -> AbstractContextManager[None]:
-    """Compute float32 on a GPU in full precision inside the block, unless a block of `tf32` is open."""
+    """A context that computes float32 on a GPU in full precision, unless a context of `tf32` is open."""
     return _open(_guarded, False)
 
 
 def set_tf32(wanted: bool) -> Restore:
-    """Set the switches of convolutions (cuDNN) and matrix products (cuBLAS); returns what undoes it."""
+    """Set the switches of convolutions (cuDNN) and matrix products (cuBLAS); return a function that restores them."""
     cpu_before = _CPU_PRODUCTS and _CPU_PRODUCTS.fp32_precision
     value = "high" if wanted else "highest"
     undo = [
@@ -74,7 +74,7 @@ def _open(blocks: dict[object, bool], wanted: bool) -> Iterator[None]:
 
 
 def _apply() -> None:
-    """Set the switches as the open blocks want: the last one of `tf32` decides, if there is any."""
+    """Set the switches for the open contexts. The last context of `tf32`, if any, decides."""
     global _applied, _restore
     wanted = next(reversed((_chosen or _guarded).values()), None)
     if wanted == _applied:
@@ -101,7 +101,7 @@ def _set(read: Callable, write: Callable, value: object, new_switch: Any, wanted
         before = None
     else:
         write(value)
-    if new_switch and (new_switch.fp32_precision == "tf32") != wanted:  # it does not follow the old one
+    if new_switch and (new_switch.fp32_precision == "tf32") != wanted:  # it does not follow the old switch
         new_switch.fp32_precision = "tf32" if wanted else "ieee"
 
     def restore() -> None:

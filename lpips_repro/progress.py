@@ -1,4 +1,4 @@
-"""The progress of long work: a bar on a terminal, elsewhere a line in the log now and then."""
+"""The progress of long work: a bar on a terminal, else a line in the log from time to time."""
 
 import logging
 import time
@@ -9,18 +9,18 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-EVERY = 30.0  # seconds between two lines, at least
+EVERY = 30.0  # least seconds between two lines
 
 
 class Progress(tqdm):
     """tqdm's bar if standard error is a terminal, else lines in the log.
 
-    The first line comes after `EVERY` seconds, so short work says nothing. Lines are written by `update`: work that
-    takes longer than that per update has one line per update.
+    The first line comes after `EVERY` seconds, so that short work logs nothing. `update` writes the lines: slower
+    updates give one line each.
 
     Args:
-        iterable, desc, total, unit, others: as of tqdm.
-        disable: True for neither bar nor lines, such as for every process at a job but the first.
+        iterable, desc, total, unit, others: as for tqdm.
+        disable: True for neither bar nor lines, for example in all processes of a job except the first.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Progress(tqdm):
     ):
         super().__init__(iterable, desc, total, disable=disable, unit=unit, **others)
         self.in_log = bool(self.disable and not disable)
-        if self.in_log:  # tqdm keeps only the counts of a bar that it does not show
+        if self.in_log:  # a disabled bar of tqdm keeps only counts
             self.desc, self.unit, self.postfix = desc, unit, ""
             self.unit_scale, self.initial = others.get("unit_scale", False), self.n
             self.begun = self.said = time.monotonic()
 
     def __iter__(self) -> Iterator:
-        """The items, each counted when the next one is asked for."""
+        """Yield the items, and count each when the next one is requested."""
         if not self.in_log:
             yield from super().__iter__()
             return
@@ -50,7 +50,7 @@ class Progress(tqdm):
             self.update()
 
     def update(self, n: float | None = 1) -> bool | None:
-        """Count so many more."""
+        """Count n more items."""
         if not self.in_log:
             return super().update(n)
         self.n += n

@@ -1,13 +1,13 @@
-"""What a stored value depends on beside settings, weights and images: the code that made it, and the libraries below.
+"""The code and libraries that a stored value depends on, in addition to settings, weights and images.
 
-A value that was stored under another code or library is not used again. The code of a value is a list of files and
-folders of this package, all of whose Python files count: a list of single functions would miss what they call.
+A value that was stored with other code or libraries is not used again. The code of a value is a list of files and
+folders of this package, of which all Python files count. A list of functions would miss the functions that they call.
 
-Functions of the user, such as a metric or a network, count with the file that defines them and with the Python files
-that it imports from its own folder or below, and those that these import from there. They are found in the source, so
-it does not matter what else the program has loaded. Where the files are does not count. Not counted: what is imported
-from another folder or under a name that is made at run time, data files, and code typed into an interactive session.
-Of an installed package the file that defines the function counts alone.
+A user's function, such as a metric or a network, counts with the file that defines it and the Python files that this
+imports, directly or indirectly, from its own folder or below. Imports are found in the source, so that other loaded
+modules do not matter. Paths of files do not count. Imports from other folders, imports under names made at run time,
+data files, and code typed into an interactive session do not count either. For an installed package only the file that
+defines the function counts.
 """
 
 import ast
@@ -23,9 +23,9 @@ from lpips_repro.versions import OWN, ROOT, installed_version, package_version
 
 PACKAGE = ROOT / OWN
 LIBRARIES = ("torch", "torchvision", "numpy")
-# What another version of the program or its libraries changes of an identity.
+# The entries of an identity that change with versions of the program or libraries.
 VERSIONS = {"code": "the code that computes them", "libraries": "the libraries that it uses"}
-# From images in memory to the distances of any method.
+# The code from images in memory to the distances of any method.
 METRICS = ("metrics", "weights", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
 
 
@@ -37,7 +37,7 @@ def provenance(
     Args:
         sources: files and folders of this package, such as "metrics" or "evaluation/distances/compute.py".
         libraries: names of packages; those that are not installed are None.
-        own: functions that take part, whose files count too if they are not of this package.
+        own: functions that are used, whose files also count if they are not of this package.
     """
     code = "+".join(filter(None, (package_version(OWN), digest_of(sources), own_code(*own))))
     return {"code": code, "libraries": {name: installed_version(name) for name in libraries}}
@@ -45,7 +45,7 @@ def provenance(
 
 @functools.cache
 def digest_of(sources: tuple[str, ...]) -> str:
-    """A digest of the names and contents of the Python files that files and folders of this package hold."""
+    """A digest of the names and contents of the Python files in files and folders of this package."""
     sha = hashlib.sha256()
     for source in sorted(sources):
         path = PACKAGE / source
@@ -56,10 +56,10 @@ def digest_of(sources: tuple[str, ...]) -> str:
 
 
 def own_code(*functions: Callable[..., Any] | None) -> str:
-    """The digests of the code of functions that are not of this package, or "" if all are; see above.
+    """The digests of the code of functions that are not of this package (see above), or "" if all are.
 
     Args:
-        functions: functions, classes or other callable objects; None is passed over.
+        functions: functions, classes or other callable objects; None is ignored.
     """
     files = {file_of(function) for function in functions}
     own = [file for file in files if file is not None and not file.is_relative_to(PACKAGE)]
@@ -67,19 +67,19 @@ def own_code(*functions: Callable[..., Any] | None) -> str:
 
 
 def file_of(function: Callable[..., Any] | None) -> Path | None:
-    """The Python file of the module that a function, class or other callable object is from, or None."""
+    """The Python file of the module of a function, class or other callable object, or None."""
     while isinstance(function, functools.partial):
         function = function.func
-    if inspect.isbuiltin(function):  # torch.neg says that it is from a Python file
+    if inspect.isbuiltin(function):  # the module of torch.neg is a Python file
         return None
-    # Not the file of its code, which is that of a decorator such as torch.no_grad().
+    # Not the file of its code, which may be a decorator's, such as torch.no_grad().
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     file = Path(getattr(module, "__file__", None) or "").absolute()
     return file if file.suffix == ".py" and file.is_file() else None
 
 
 def _digest_with_imports(file: Path) -> str:
-    """A digest of a file, and of the files that it imports from its folder, with their names."""
+    """A digest of a file, and of the names and contents of the files that it imports from its folder."""
     folder, found, left = file.parent, {file}, [file]
     while left and not {"site-packages", "dist-packages"} & set(file.parts):
         new = set(_imported_files(left.pop(), folder)) - found
@@ -93,7 +93,7 @@ def _digest_with_imports(file: Path) -> str:
 
 
 def _imported_files(file: Path, folder: Path) -> Iterator[Path]:
-    """The files in a folder or below it, but not of this package, that the imports of a file may stand for."""
+    """The files in a folder or below it, but not of this package, that a file may import."""
     for bases, parts in _imports(file):
         modules = [base.joinpath(*parts[:count]) for base in bases for count in range(1, len(parts) + 1)]
         for path in [path for one in modules for path in (one / "__init__.py", one.with_name(f"{one.name}.py"))]:
@@ -102,16 +102,16 @@ def _imported_files(file: Path, folder: Path) -> Iterator[Path]:
 
 
 def _imports(file: Path) -> Iterator[tuple[Sequence[Path], list[str]]]:
-    """What a file imports, anywhere in it: folders that each name may be looked up from, and the parts of the name."""
+    """Yield each import of a file: the folders that its name may be found in, and the parts of the name."""
     try:
         nodes = list(ast.walk(ast.parse(file.read_bytes())))
-    except (SyntaxError, ValueError):  # of a file that is imported in some cases only
+    except (SyntaxError, ValueError):  # the file may never be imported
         return
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((file.parents, alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # Relative, it begins with the folder that the dots stand for.
+            # A relative import begins in the folder that the dots mean.
             package = [folder.name for folder in file.parents[node.level - 1 : node.level]] if node.level else []
             parts = [*package, *(node.module.split(".") if node.module else [])]
             bases = file.parents[node.level : node.level + 1] if node.level else file.parents

@@ -13,7 +13,7 @@ OWN = "lpips_repro"
 
 @functools.cache  # Python reads the metadata again at every call
 def package_version(package: str) -> str:
-    """The version of a package; of this one, that of the code that runs, installed or not.
+    """The version of a package. For this package, it is the version of the code that runs, installed or not.
 
     Raises:
         importlib.metadata.PackageNotFoundError: if another package is not installed.
@@ -23,7 +23,7 @@ def package_version(package: str) -> str:
 
 @functools.cache
 def installed_version(package: str) -> str | None:
-    """The version of a package, or None if it is not installed, or under another name (`opencv-python`)."""
+    """The version of a package, or None if no package of this name is installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -31,7 +31,7 @@ def installed_version(package: str) -> str | None:
 
 
 def code_digest() -> str:
-    """A digest of all files of the package and of `configs/`: it needs no git, and documents do not change it."""
+    """A digest of all files of the package and of `configs/`. It needs no git, and does not depend on documentation."""
     sha = hashlib.sha256()
     for file in sorted([*(ROOT / OWN).rglob("*.py"), *(ROOT / "configs").rglob("*.yaml")]):
         sha.update(f"{file.relative_to(ROOT).as_posix()}\0".encode())

@@ -9,7 +9,7 @@ from lpips_repro.entry_point import run
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_dataset")
 def main(cfg: DictConfig) -> None:
     """Build."""
-    # Imported here: the processes that make examples import this file too.
+    # Imported here, since the processes that make examples also import this file.
     from lpips_repro.building.build import build_dataset
 
     build_dataset(cfg)

@@ -1,4 +1,4 @@
-"""Show what the trained autoencoders do.  python scripts/cnn_distortions_sheet.py count=96 images=FOLDER"""
+"""Show the distortions of the trained autoencoders.  python scripts/cnn_distortions_sheet.py count=96 images=FOLDER"""
 
 import hydra
 from omegaconf import DictConfig
@@ -9,7 +9,7 @@ from lpips_repro.entry_point import run
 @hydra.main(version_base="1.3", config_path="../configs", config_name="cnn_distortions")
 def main(cfg: DictConfig) -> None:
     """Show."""
-    # Imported here: the processes that decode images import this file too, and need no torch.
+    # Imported here, since the processes that decode images also import this file, and do not need torch.
     from lpips_repro.cnn_distortions.sheet import write_sheet
 
     write_sheet(cfg)

@@ -1,4 +1,4 @@
-"""Fetch, check and pack a dataset.  python scripts/data.py data=mini"""
+"""Download, check and pack a dataset.  python scripts/data.py data=mini"""
 
 import hydra
 from omegaconf import DictConfig
@@ -8,8 +8,8 @@ from lpips_repro.entry_point import run
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="dataset")
 def main(cfg: DictConfig) -> None:
-    """Fetch."""
-    # Imported here: the processes that decode images import this file too, and need no torch.
+    """Download."""
+    # Imported here, since the processes that decode images also import this file, and do not need torch.
     from lpips_repro.datasets.commands import fetch_dataset
 
     fetch_dataset(cfg)

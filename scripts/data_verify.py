@@ -1,4 +1,4 @@
-"""Check what is on disk of BAPPS.  python scripts/data_verify.py splits=val"""
+"""Check BAPPS on disk.  python scripts/data_verify.py splits=val"""
 
 import hydra
 from omegaconf import DictConfig
@@ -9,7 +9,7 @@ from lpips_repro.entry_point import run
 @hydra.main(version_base="1.3", config_path="../configs", config_name="dataset")
 def main(cfg: DictConfig) -> None:
     """Verify."""
-    # Imported here: the processes that decode images import this file too, and need no torch.
+    # Imported here, since the processes that decode images also import this file, and do not need torch.
     from lpips_repro.datasets.commands import verify_dataset
 
     verify_dataset(cfg)

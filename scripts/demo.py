@@ -1,4 +1,4 @@
-"""Run the whole pipeline once on the small dataset.  python scripts/demo.py show=all"""
+"""Run the whole pipeline on the mini dataset.  python scripts/demo.py show=all"""
 
 import hydra
 from hydra.core.hydra_config import HydraConfig

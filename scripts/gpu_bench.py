@@ -1,4 +1,4 @@
-"""Measure the rates of a network on a GPU, or go on.  python scripts/gpu_bench.py 'net=[alex]' device=cuda"""
+"""Measure or resume measuring the rates of a network on a GPU.  python scripts/gpu_bench.py 'net=[alex]' device=cuda"""
 
 import sys
 
@@ -8,7 +8,7 @@ try:
 
     from lpips_repro.benchmark.gpu import gpu_bench
     from lpips_repro.entry_point import run
-except ModuleNotFoundError as error:  # where the GPU is, not everything may be installed
+except ModuleNotFoundError as error:  # not all packages may be installed on the machine with the GPU
     sys.exit(f"error: not run: {error.name} is not installed")
 
 

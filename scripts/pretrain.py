@@ -1,4 +1,4 @@
-"""Let a network learn from photographs alone.  python scripts/pretrain.py task=puzzle images=FOLDER"""
+"""Train a network on photographs without labels.  python scripts/pretrain.py task=puzzle images=FOLDER"""
 
 import hydra
 from omegaconf import DictConfig
@@ -9,7 +9,7 @@ from lpips_repro.entry_point import run
 @hydra.main(version_base="1.3", config_path="../configs", config_name="pretrain")
 def main(cfg: DictConfig) -> None:
     """Pretrain."""
-    # Imported here: the processes that decode images import this file too, and need no torch.
+    # Imported here, since the processes that decode images also import this file, and do not need torch.
     from lpips_repro.pretraining.run import pretrain
 
     pretrain(cfg)

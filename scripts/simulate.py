@@ -1,4 +1,4 @@
-"""Give a dataset simulated judgments.  python scripts/simulate.py out=data/mine"""
+"""Add simulated judgments to a dataset.  python scripts/simulate.py out=data/mine"""
 
 import hydra
 from omegaconf import DictConfig

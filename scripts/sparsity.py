@@ -1,4 +1,4 @@
-"""Write how many lin weights are zero, by layer.  python scripts/sparsity.py net=[alex]"""
+"""Write the share of zero lin weights per layer.  python scripts/sparsity.py net=[alex]"""
 
 import hydra
 from omegaconf import DictConfig

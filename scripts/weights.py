@@ -1,4 +1,4 @@
-"""Fetch and check the weights that the tables use.  python scripts/weights.py net=[alex]"""
+"""Download and check the weights that the tables use.  python scripts/weights.py net=[alex]"""
 
 import hydra
 from omegaconf import DictConfig
@@ -9,7 +9,7 @@ from lpips_repro.weights.fetch import fetch_weights
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="weights")
 def main(cfg: DictConfig) -> None:
-    """Fetch."""
+    """Download."""
     fetch_weights(cfg)
 
 

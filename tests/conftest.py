@@ -36,7 +36,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def shared() -> Path:
     """The folder of real data next to the repository; tests that need it are skipped if it is absent."""
     if not SHARED.is_dir():
-        pytest.skip("no shared/ folder with real weights, triplets and judgments beside the repository")
+        pytest.skip("no shared/ folder with real weights, triplets and judgments next to the repository")
     return SHARED
 
 

@@ -11,7 +11,7 @@ from lpips_repro.backbones import gaussian_state
 
 
 def formula_images() -> list[Tensor]:
-    """A smooth reference, the same with a texture, and the same moved: (1, 3, 64, 64), whole grey levels / 255."""
+    """A smooth reference, the same with a texture, and the same moved: (1, 3, 64, 64), whole gray levels / 255."""
     c, y, x = np.meshgrid(np.arange(3), np.arange(64), np.arange(64), indexing="ij")
 
     def waves(y, x):
@@ -33,12 +33,12 @@ def formula_state(net: str) -> dict[str, Tensor]:
 
 
 def judged_triplets(count: int = 84) -> list[tuple[int, int, int]]:
-    """Triplets by formula: how many grey levels p0 and p1 are from the reference, and how many of five chose p1."""
+    """Triplets by formula: how many gray levels p0 and p1 are from the reference, and how many of five chose p1."""
     return [(i % 7, 2 * (i % 4), i % 6) for i in range(count)]
 
 
 def judged_pairs(count: int = 30) -> list[tuple[int, int]]:
-    """Pairs by formula: how many grey levels they differ by, no two alike, and how many of three said "same"."""
+    """Pairs by formula: how many gray levels they differ by, no two alike, and how many of three said "same"."""
     return [(7 * i % count, i % 4) for i in range(count)]
 
 

@@ -30,7 +30,7 @@ def started(command: Sequence[str], output: Path, **environment: str) -> Iterato
     Args:
         command: its words.
         output: the file for what it says.
-        environment: variables beside those of this process.
+        environment: variables in addition to those of this process.
     """
     output.parent.mkdir(exist_ok=True)
     with output.open("w") as file:

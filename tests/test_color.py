@@ -25,7 +25,7 @@ def rgb_images() -> dict[str, np.ndarray]:
         "photograph": data.astronaut()[::2, ::2] / 255,
         "random": random,
         "near black": random * 0.05,
-        "greys": np.repeat(np.linspace(0, 1, 4096).reshape(64, 64, 1), 3, axis=2),
+        "grays": np.repeat(np.linspace(0, 1, 4096).reshape(64, 64, 1), 3, axis=2),
         "primaries": np.stack(np.meshgrid([0.0, 1.0], [0.0, 0.04045, 1.0], [0.0, 1.0]), axis=-1).reshape(4, 3, 3),
     }
 
@@ -60,16 +60,16 @@ def test_weighted_sum_of_channels_by_hand():
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_truncation_is_that_of_the_released_code_on_every_grey_level(dtype):
+def test_truncation_is_that_of_the_released_code_on_every_gray_level(dtype):
     levels = torch.arange(256, dtype=torch.float32).view(1, 1, 16, 16).expand(1, 3, 16, 16) / 255
     theirs = released.tensor2im((levels - 0.5) / 0.5)
     found = truncate_to_uint8(levels.to(dtype))
     assert found.dtype == dtype
-    # Equal, not close: both are whole grey levels.
+    # Equal, not close: both are whole gray levels.
     assert torch.equal((found * 255).round(), as_batch(theirs, dtype))
 
 
-def test_truncation_loses_a_level_of_some_greys_and_never_more():
+def test_truncation_loses_one_level_of_some_grays_and_never_more():
     levels = torch.arange(256)
     lost = levels - (truncate_to_uint8(levels / 255) * 255).round()
     assert lost.unique().tolist() == [0, 1]

@@ -73,26 +73,26 @@ def test_every_step_composes():
 
 
 def test_weights_that_are_here_are_named(bare, imagenet):
-    assert demo.squeezenet_weights(allowed=True).endswith("there already")
+    assert demo.squeezenet_weights(allowed=True).endswith("already there")
 
 
 def test_nothing_is_fetched_if_downloads_are_off(bare):
-    assert demo.squeezenet_weights(allowed=False) == "not fetched: download=false"
+    assert demo.squeezenet_weights(allowed=False) == "not downloaded: download=false"
 
 
-def test_nothing_is_fetched_where_ci_is_set(bare, monkeypatch):
+def test_nothing_is_fetched_if_ci_is_set(bare, monkeypatch):
     monkeypatch.setenv("CI", "true")
-    assert demo.squeezenet_weights(allowed=True) == "not fetched: the environment variable CI is set"
+    assert demo.squeezenet_weights(allowed=True) == "not downloaded: the environment variable CI is set"
 
 
-def test_the_demo_goes_on_without_what_cannot_be_fetched(bare, monkeypatch, one_step, capsys):
+def test_the_demo_continues_without_what_cannot_be_fetched(bare, monkeypatch, one_step, capsys):
     def refuse(name):
         raise WeightsNotFoundError("https://host/file: no answer within 10 s")
 
     monkeypatch.setattr(demo, "fetch_quickly", refuse)
     one_step("print('the end')")
     lines = capsys.readouterr().out.splitlines()
-    reason = "s: not fetched, and the demo goes on without: https://host/file: no answer within 10 s"
+    reason = "s: not downloaded, and the demo continues without them: https://host/file: no answer within 10 s"
     assert len([line for line in lines if line.endswith(reason)]) == 1
     assert len([line for line in lines if line.endswith("s: the end")]) == 2
 
@@ -113,7 +113,7 @@ def test_a_wrong_setting_is_refused_before_the_first_step(bare, one_step, capsys
 
 
 def test_a_step_that_fails_ends_the_demo_and_names_its_log(bare, one_step, capsys, tmp_path):
-    with pytest.raises(UserError, match=r"step.py: exit status 3: .*demo/demo.log has its log; the same command goes"):
+    with pytest.raises(UserError, match=r"step.py: exit status 3: see its log in .*demo.log; the same command resumes"):
         one_step("print('all'); raise SystemExit(3)", "download=false")
     assert "3/3" not in capsys.readouterr().out
     assert (tmp_path / "experiments/demo/demo.log").read_text() == "all\n"

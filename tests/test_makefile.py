@@ -150,13 +150,13 @@ def test_variables_of_the_environment_change_nothing():
         (("train", "data-root=/x"), "data-root=/x: variables are in upper case: DATA_ROOT=/x"),
         (("train", "NETS=vgg"), "NETS=vgg: no such variable: expected one of NET VARIANT DATA DATA_ROOT"),
         (("train", "DATAROOT=/x"), "DATAROOT=/x: no such variable: expected one of NET VARIANT DATA DATA_ROOT"),
-        (("train", "seed=1"), 'seed=1: no such variable: .*settings go into ARGS, as in ARGS="seed=1"'),
+        (("train", "seed=1"), 'seed=1: no such variable: .*settings go into ARGS, such as ARGS="seed=1"'),
         (("data-verify", "NET=vgg"), "NET=vgg: make data-verify does not use it: leave it out"),
         (("train-all", "NET=vgg"), "NET=vgg: make train-all does not use it"),
         (("lint", "ARGS=--fix"), "ARGS=--fix: make lint does not use it"),
-        (("train", "NET="), "NET=: no value: give it one, or leave it out"),
+        (("train", "NET="), "NET=: no value: set it, or leave it out"),
         (("eval-tables", "DATA_ROOT= "), "DATA_ROOT=: no value"),
-        (("train", "DATA=mini", "DATA_ROOT=my"), "DATA_ROOT=my: the folder of a dataset that is there already: .*mini"),
+        (("train", "DATA=mini", "DATA_ROOT=my"), "DATA_ROOT=my: only for a dataset that exists already: .*mini"),
         (("eval-tables", "DATA=mini", "DATA_ROOT=my"), "DATA_ROOT=my: .* mini is made in data/mini"),
     ],
 )
@@ -184,7 +184,7 @@ def test_the_folder_of_bapps_is_taken(tmp_path):
     assert script("data", f"DATA_ROOT={tmp_path}")[-1] == f"data.root={tmp_path}"
 
 
-def test_what_belongs_to_make_and_to_the_programs_goes_on_working():
+def test_what_belongs_to_make_and_to_the_programs_continues_working():
     others = ("SHELL=/bin/bash", "PYTHON=python3", "PYTEST_ADDOPTS=-x", "LPIPS_REPRO_WEIGHTS=/w", "-j2", "MAKEFLAGS=-s")
     assert script("train", *others) == script("train")
     done = make("--dry-run", "test", "RUN=python3", "ARGS=-k lpips")

@@ -13,7 +13,7 @@ def test_a_killed_worker_is_one_line_that_says_what_happened_and_the_remedy():
     with pytest.raises(UserError) as caught, process_pool(2, task="packing /data") as pool:
         pool.submit(signal.raise_signal, signal.SIGKILL).result()
     assert str(caught.value) == (
-        "packing /data: a worker process was killed, most likely because memory ran out: what is complete is kept:"
+        "packing /data: a worker process was killed, most likely because memory ran out: completed work is kept:"
         " run the command again, with fewer of them (data.workers=1)"
     )
 

@@ -37,14 +37,14 @@ def test_short_work_says_nothing(clock, caplog):
     assert caplog.messages == []
 
 
-def test_bytes_without_a_total_are_told_in_short(clock, caplog):
+def test_bytes_without_a_total_are_reported_in_short(clock, caplog):
     with Progress(desc="bapps", unit="B", unit_scale=True) as bar:
         clock[0] += 31
         bar.update(1_230_000)
     assert caplog.messages == ["bapps: 1.23M B, 00:31 elapsed"]
 
 
-def test_more_than_the_total_is_told_without_it(clock, caplog):
+def test_more_than_the_total_is_reported_without_it(clock, caplog):
     with Progress(total=5, desc="packing") as bar:
         clock[0] += 31
         bar.update(6)

@@ -46,7 +46,7 @@ def test_the_home_of_the_user_is_expanded_in_lists_and_in_what_refers_to_a_path(
 
 
 def test_the_home_of_an_unknown_user_is_one_line():
-    with pytest.raises(UserError, match=r"^~nobody-here/x: no such user: a folder of this name is ./~nobody-here/x$"):
+    with pytest.raises(UserError, match=r"^~nobody-here/x: no such user: .* write ./~nobody-here/x$"):
         parse(settings("evaluate", 'experiments="~nobody-here/x"'), EvaluateConfig)
 
 
@@ -71,5 +71,5 @@ def test_mini_is_made_in_a_folder_of_its_own(tmp_path, held):
 
 def test_mini_is_not_made_in_a_folder_of_something_else(tmp_path):
     (tmp_path / "2afc").mkdir()
-    with pytest.raises(UserError, match=r"data.root=.*holds 2afc and no mini: .* DATA=folder DATA_ROOT="):
+    with pytest.raises(UserError, match=r"data.root=.*holds 2afc, not mini: .* DATA=folder DATA_ROOT="):
         parse(settings("dataset", "data=mini", f"data.root={tmp_path}"), DatasetConfig)

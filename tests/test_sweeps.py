@@ -1,4 +1,4 @@
-"""Sweeps through Hydra's launchers: every run that did not finish is named, and the same command goes on."""
+"""Sweeps through Hydra's launchers: every run that did not finish is named, and the same command resumes them."""
 
 import os
 import re
@@ -19,10 +19,8 @@ from tests.processes import PATIENCE, REPOSITORY, children, run_words
 from tests.training.tiny import assert_same, checkpoint
 
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-NOT_ALL = (
-    "error: not every run of the sweep finished: what is complete is kept, and the same command goes on from there"
-)
-NO_END = "did not end: its process was killed, or is still at work"
+NOT_ALL = "error: not every run of the sweep finished: completed work is kept, and the same command resumes there"
+NO_END = "did not end: its process was killed, or is still running"
 
 # A script as those of scripts/, but for what it does, which takes no time.
 SCRIPT = """
@@ -189,4 +187,4 @@ def test_after_a_kill_the_same_command_ends_with_the_weights_of_runs_alone(data,
 
     process = started_sweep(*arguments)
     output, _ = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output.count("finished already")) == (0, 3)
+    assert (process.returncode, output.count("already finished")) == (0, 3)

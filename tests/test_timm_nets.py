@@ -46,7 +46,7 @@ def test_it_has_rows_in_the_tables():
         ("eva02_base_patch14_448.mim_in22k_ft_in1k", "supervised"),
     ],
 )
-def test_what_it_learned_from_is_told_from_timms_name(name, supervision):
+def test_what_it_learned_from_is_read_from_timms_name(name, supervision):
     (net,) = nets(f"net=[timm/{name}]").values()
     assert net.supervision == supervision
 

@@ -1,4 +1,4 @@
-"""Networks that give feature maps; importing the package registers those of every file in it."""
+"""Networks that return feature maps. Importing the package registers the networks of all its files."""
 
 import importlib
 import pkgutil

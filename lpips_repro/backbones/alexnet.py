@@ -1,6 +1,6 @@
-"""AlexNet in torchvision's shape (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks").
+"""AlexNet as in torchvision (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks").
 
-The feature maps are those after the five ReLUs: conv1 to conv5 of the paper.
+The feature maps are the outputs of the five ReLUs: conv1 to conv5 of the paper.
 """
 
 from torch import nn

@@ -1,7 +1,7 @@
-"""AlexNet as Caffe had it ("CaffeNet"), which the self-supervised networks of the paper's Table 5 were published as.
+"""AlexNet as in Caffe ("CaffeNet"), the published form of the self-supervised networks of the paper's Table 5.
 
-Krizhevsky, Sutskever, Hinton 2012, with its two halves of channels in conv2, conv4 and conv5; pooling comes before
-normalisation, and poolings keep the last, partial window. The feature maps are conv1 to conv5, after ReLU.
+Krizhevsky, Sutskever, Hinton 2012, with two groups of channels in conv2, conv4 and conv5. Pooling comes before
+normalization and keeps the last, partial window. The feature maps are conv1 to conv5, after ReLU.
 """
 
 import torch
@@ -11,25 +11,25 @@ from lpips_repro.backbones.registry import register_backbone
 from lpips_repro.color import rgb_to_lab, shift_and_scale
 
 CHANNELS = (96, 256, 384, 384, 256)
-# Mean blue, green and red of ImageNet, in [0, 255], as Caffe's models subtract it.
+# ImageNet's mean of blue, green and red, in [0, 255], which Caffe's models subtract.
 MEAN_BGR = (104.007, 116.669, 122.679)
-# conv2 and conv5 and what precedes conv4 are in two halves; of a network split in two, everything is.
+# Groups of each convolution. In a split network all have two.
 GROUPS = (1, 2, 1, 2, 2)
 
 
 def to_bgr(images: Tensor) -> Tensor:
-    """RGB (N, 3, H, W) in [-1, 1] to blue, green, red in [0, 255], less ImageNet's mean."""
+    """RGB (N, 3, H, W) in [-1, 1] to blue, green, red in [0, 255], minus ImageNet's mean."""
     return shift_and_scale((images.flip(1) + 1) * 127.5, MEAN_BGR)
 
 
 def to_lab(images: Tensor) -> Tensor:
-    """RGB (N, 3, H, W) in [-1, 1] to CIE Lab (D65): L - 50, a, b; L is the picture in grey, a and b its chroma."""
-    # Outside the range by rounding only.
+    """RGB (N, 3, H, W) in [-1, 1] to CIE Lab (D65): L - 50, a, b. L is the gray image, a and b are its chroma."""
+    # Clamped, since rounding may leave the range.
     return shift_and_scale(rgb_to_lab(((images + 1) / 2).clamp(0, 1)), (50.0, 0.0, 0.0))
 
 
 class GreyAndChroma(nn.Module):
-    """A first layer in two halves: one convolution sees the grey channel, another the two chroma channels."""
+    """A first layer in two halves: one convolution of the gray channel, another of the two chroma channels."""
 
     def __init__(self, channels: int, kernel_size: int, stride: int):
         super().__init__()
@@ -37,7 +37,7 @@ class GreyAndChroma(nn.Module):
         self.chroma = nn.Conv2d(2, channels // 2, kernel_size, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W), grey first, to (N, channels, H', W')."""
+        """(N, 3, H, W), gray first, to (N, channels, H', W')."""
         return torch.cat((self.grey(x[:, :1]), self.chroma(x[:, 1:])), dim=1)
 
 
@@ -45,9 +45,9 @@ def caffenet_layers(norm: str, *, split: bool = False) -> nn.Sequential:
     """The layers up to relu5.
 
     Args:
-        norm: "lrn" (local response normalisation after the first two poolings) or "batch" (batch normalisation after
+        norm: "lrn" (local response normalization after the first two poolings) or "batch" (batch normalization after
             each convolution).
-        split: two networks of half the channels side by side, for grey and for chroma.
+        split: two separate networks with half the channels each, for gray and for chroma.
     """
     layers: list[nn.Module] = []
     previous = 3

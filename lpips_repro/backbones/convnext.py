@@ -1,6 +1,6 @@
 """ConvNeXt-Tiny (Liu, Mao, Wu, Feichtenhofer, Darrell, Xie 2022, "A ConvNet for the 2020s").
 
-The four feature maps are those after each stage, at strides 4, 8, 16 and 32.
+The four feature maps are the outputs of the stages, at strides 4, 8, 16 and 32.
 """
 
 from torch import nn

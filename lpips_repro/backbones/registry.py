@@ -1,4 +1,4 @@
-"""The networks by name, and the one module they all become: images in, feature maps out."""
+"""The registry of networks, and the module that turns images into feature maps with any of them."""
 
 import functools
 import math
@@ -14,27 +14,28 @@ from torchvision.models import WeightsEnum
 from lpips_repro.errors import UserError, check_choice, check_new
 from lpips_repro.modules import import_file
 
-# In which the largest output of a layer is looked for.
+# Image side for which the largest output of a layer is measured.
 USUAL_SIZE = 64
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What is known of a network before it is built.
+    """The description of a network.
 
     Attributes:
-        layers: builds the network: layers in a row, tapped at `taps`, or a module that returns a list of its maps.
+        layers: builds the network: a sequence of layers, tapped at `taps`, or a module that returns a list of feature
+            maps.
         channels: channels of each feature map.
-        min_size: smallest image side that leaves every feature map at least one pixel.
+        min_size: smallest image side for which every feature map has at least one place.
         taps: indices of the layers whose outputs are the feature maps, numbered as in torchvision's `features`.
-        preprocess: makes of RGB images (N, 3, H, W) in [-1, 1] what the network was trained on; None: version 0.1 of
-            the metric scales by ImageNet's mean and standard deviation, version 0.0 does nothing.
+        preprocess: converts RGB images (N, 3, H, W) in [-1, 1] to the network's input; None: version 0.1 of the metric
+            scales by ImageNet's mean and standard deviation, version 0.0 does nothing.
         imagenet: torchvision's ImageNet weights.
-        features_file: name of a file that holds only their convolutional part.
-        left_out: how keys of published weights begin that are of no feature map.
-        initialise: what torchvision does to each fresh convolution; None where it leaves them as PyTorch makes them.
-        fetch: downloads published weights that torchvision does not have; None where nothing does.
-        rename: gives published weights the network's own keys; None where they have them but for `features.`.
+        features_file: name of a file with only the convolutional part of these weights.
+        left_out: prefixes of keys of published weights that no feature map needs.
+        initialise: torchvision's initialization of a convolution; None if it is PyTorch's default.
+        fetch: downloads published weights that torchvision does not have, or None.
+        rename: converts the keys of published weights to the network's; None if they differ at most in `features.`.
     """
 
     layers: Callable[[], nn.Module]
@@ -51,16 +52,16 @@ class BackboneSpec:
 
 
 BACKBONES: dict[str, BackboneSpec] = {}
-# Networks that are registered when they are asked for: how their names begin, and what registers one.
+# Networks that are registered on demand: the prefix of their names, and the function that registers one.
 FAMILIES: dict[str, Callable[[str], None]] = {}
 
 
 class NotInstalledError(UserError):
-    """A network needs an optional package that is not there: the message names the command that installs it."""
+    """An optional package that a network needs is not installed. The message names the command that installs it."""
 
 
 def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
-    """Register a function that builds a network; `spec` holds the other fields of `BackboneSpec`."""
+    """Return a decorator that registers a function that builds a network; `spec` has the fields of `BackboneSpec`."""
 
     def register(layers: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         check_new("network", name, BACKBONES)
@@ -71,12 +72,12 @@ def register_backbone(name: str, **spec) -> Callable[[Callable[[], nn.Module]], 
 
 
 def check_backbone(name: str, setting: str = "net", file: str | None = None) -> None:
-    """Raise UserError, naming the known ones, unless there is a network of this name.
+    """Raise UserError, with the known names, unless there is a network of this name.
 
     Args:
-        name: a key of `BACKBONES`, or of one of the `FAMILIES`, which registers it then.
-        setting: what is to be named in the message.
-        file: a Python file that registers networks, read first.
+        name: a key of `BACKBONES`, or a name in one of the `FAMILIES`, which then registers it.
+        setting: name of the setting, for the message.
+        file: a Python file that registers networks, imported first.
     """
     if file is not None:
         import_file(Path(file), "network")
@@ -87,16 +88,16 @@ def check_backbone(name: str, setting: str = "net", file: str | None = None) -> 
 
 
 class Backbone(nn.Module):
-    """A registered network, cut after its last feature map.
+    """A registered network up to its last feature map.
 
     Args:
-        name: of a network, as for `check_backbone`; any other raises UserError.
-        state: parameters as torchvision names them, with or without `features.` before each; what begins with one of
-            the spec's `left_out` is passed over. Missing, unexpected, wrong-shaped or non-finite entries raise
-            UserError. Without a state the parameters are left as they are initialised.
+        name: name of a network, as for `check_backbone`; an unknown name raises UserError.
+        state: parameters with torchvision's keys, with or without the prefix `features.`. Keys that begin with one of
+            the spec's `left_out` are ignored. Missing, unexpected, wrong-shaped or non-finite entries raise UserError.
+            Without a state the parameters keep their initialization.
     """
 
-    features: Any  # layers in a row, or a module that returns its maps
+    features: Any  # a sequence of layers, or a module that returns its maps
 
     def __init__(self, name: str, state: dict[str, Tensor] | None = None):
         super().__init__()
@@ -113,7 +114,7 @@ class Backbone(nn.Module):
                 state = {f"features.{key}": value for key, value in state.items()}
             load_strictly(self, state, f"weights of {name}")
 
-    # The spec is of the registry and may hold functions that cannot be pickled: the name stands for it.
+    # The spec may hold functions that cannot be pickled. Only the name is pickled; the registry has the spec.
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "spec"}
 
@@ -123,11 +124,11 @@ class Backbone(nn.Module):
         self.spec = BACKBONES[self.name]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The feature maps, (N, channels, H', W') each, of preprocessed images (N, 3, H, W)."""
+        """The feature maps (N, channels, H', W') of preprocessed images (N, 3, H, W)."""
         return list(self.each_map(x))
 
     def each_map(self, x: Tensor) -> Iterator[Tensor]:
-        """The feature maps one after the other; of layers in a row none is kept that the caller does not keep."""
+        """Yield the feature maps. A sequence of layers keeps no map after the caller has used it."""
         if not self.spec.taps:
             yield from self.features(x)
             return
@@ -138,14 +139,14 @@ class Backbone(nn.Module):
 
     @property
     def map_density(self) -> float:
-        """Numbers in the largest output of a layer, tapped or not, for each pixel of the image."""
+        """Numbers in the largest output of a layer, tapped or not, per pixel of the image."""
         side = max(USUAL_SIZE, self.spec.min_size)
         return _largest_output(self.name, side) / side**2
 
 
 @functools.cache
 def map_shapes(name: str, height: int, width: int) -> list[tuple[int, int]]:
-    """Places and channels of each feature map of an image."""
+    """(places, channels) of each feature map of an image of height x width."""
     with torch.device("meta"):
         maps = Backbone(name).eval()(torch.empty(1, 3, height, width))
     return [(feature_map[0, 0].numel(), feature_map.shape[1]) for feature_map in maps]
@@ -169,12 +170,12 @@ def _largest_output(name: str, side: int) -> int:
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Load a state dict, or raise UserError naming the first key that is missing, unexpected, misshapen or not finite.
+    """Load a state dict; raise UserError with the first key that is missing, unexpected, wrong-shaped or not finite.
 
     Args:
-        module: takes the state.
+        module: the module that loads the state.
         state: tensors by key.
-        what: what the state is, for the message.
+        what: name of the state, for the message.
     """
     wanted = module.state_dict()
     for key in wanted:
@@ -188,21 +189,21 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> Non
 
 
 def check_value(what: str, key: str, value: Tensor, shape: Sequence[int]) -> None:
-    """Raise UserError for an entry of a state dict that is no tensor, has another shape, or is not finite."""
+    """Raise UserError if an entry of a state dict is not a tensor, has another shape, or is not finite."""
     if not isinstance(value, Tensor):
         raise UserError(f"{what}: {key} is a {type(value).__name__}: expected a torch.Tensor")
     if tuple(value.shape) != tuple(shape):
         raise UserError(f"{what}: {key} has shape {tuple(value.shape)}: expected {tuple(shape)}")
-    if not value.is_meta and not value.float().isfinite().all():  # as parameters are; float8 has no isfinite
+    if not value.is_meta and not value.float().isfinite().all():  # float8 has no isfinite
         raise UserError(f"{what}: {key} holds values that are not finite")
 
 
 def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:
     """Random parameters for a network: Gaussian weights and zero biases, the paper's "Random" row.
 
-    The paper gives no standard deviation. Without biases the ReLU networks here are positively homogeneous and the
-    metric normalises every feature map, so it does not matter; sqrt(2 / fan_in) keeps the maps at the input's scale.
-    Layers that normalise, and what is neither a convolution nor a linear layer, stay as they are made.
+    The paper gives no standard deviation, and the metric does not depend on it: without biases these ReLU networks are
+    positively homogeneous, and the metric normalizes every feature map. sqrt(2 / fan_in) keeps the maps at the input's
+    scale. Only convolutions and linear layers are changed.
     """
     generator = torch.Generator().manual_seed(seed)
     backbone = _seeded(name, seed)
@@ -215,14 +216,14 @@ def gaussian_state(name: str, seed: int) -> dict[str, Tensor]:
 
 
 def torchvision_state(name: str, seed: int) -> dict[str, Tensor]:
-    """Random parameters for a network as torchvision initialises it: where "scratch" begins in the released code."""
+    """Random parameters for a network as torchvision initializes it: the start of "scratch" in the released code."""
     return _seeded(name, seed).state_dict()
 
 
 def _seeded(name: str, seed: int) -> Backbone:
-    """A network as torchvision initialises it."""
+    """A network as torchvision initializes it."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' state too
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also set the state of GPUs
         backbone = Backbone(name)
         if backbone.spec.initialise is not None:
             for module in backbone.modules():

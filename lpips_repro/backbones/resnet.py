@@ -1,6 +1,6 @@
 """ResNet-18 and ResNet-50 (He, Zhang, Ren, Sun 2016, "Deep Residual Learning for Image Recognition").
 
-The five feature maps are those after the first ReLU and after each of the four stages, at strides 2, 4, 8, 16 and 32.
+The five feature maps are the outputs of the first ReLU and of the four stages, at strides 2, 4, 8, 16 and 32.
 """
 
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, resnet18, resnet50

@@ -1,6 +1,6 @@
 """SqueezeNet 1.1 (Iandola et al. 2016).
 
-The seven feature maps are those before each of the three poolings and after each of the last four Fire modules.
+The seven feature maps are the inputs of the three poolings and the outputs of the last four Fire modules.
 """
 
 from torch import nn

@@ -1,7 +1,7 @@
 """Swin-T (Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo 2021, "Swin Transformer: Hierarchical Vision Transformer using
 Shifted Windows").
 
-The four feature maps are those after each stage, at strides 4, 8, 16 and 32, the last before its normalisation.
+The four feature maps are the outputs of the stages, at strides 4, 8, 16 and 32, the last before its normalization.
 """
 
 from torchvision.models import Swin_T_Weights, swin_t
@@ -18,5 +18,5 @@ from lpips_repro.backbones.tapped import Tapped
     left_out=("norm.", "head."),
 )
 def _swin_t() -> Tapped:
-    """Patches and then, in turn, a stage and the merging before the next."""
+    """The patches, then stages alternating with patch merging."""
     return Tapped(swin_t().features, ("1", "3", "5", "7"), channels_last=True)

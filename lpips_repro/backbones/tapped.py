@@ -1,4 +1,4 @@
-"""A network whose layers are used in the order in which they stand, cut after the last one whose output is a map."""
+"""A network of consecutive layers, cut after the last one whose output is a feature map."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class Tapped(nn.Sequential):
-    """The layers of a network under their own names, up to the last one tapped.
+    """The layers of a network, with their names, up to the last one that is tapped.
 
     Args:
-        network: its children, one after the other, are what it does to images.
-        after: names of those whose outputs are feature maps.
-        channels_last: its maps are (N, H, W, C).
+        network: a network that applies its children one after the other.
+        after: names of the children whose outputs are feature maps.
+        channels_last: whether its maps are (N, H, W, C).
     """
 
     def __init__(self, network: nn.Module, after: Sequence[str], *, channels_last: bool = False):

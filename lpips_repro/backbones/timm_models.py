@@ -1,10 +1,10 @@
-"""Any network of the package timm that gives feature maps, as `timm/NAME`: `timm/resnet50`, `timm/test_vit`.
+"""Networks of the package timm that return feature maps, as `timm/NAME`: `timm/resnet50`, `timm/test_vit`.
 
-NAME is timm's own. Its tag, the part after the point, chooses the preprocessing that those weights were trained with:
-`timm/vit_base_patch16_224.mae` (ImageNet's mean and deviation) has another than timm's default for that network.
-The feature maps are timm's, one a stage; of networks that have one resolution throughout (vision transformers), those
-after a quarter, half, three quarters and all of their blocks. Position embeddings are interpolated for the image.
-Images must have at least the coarsest stride, or the least multiple of it, up to the fourth, that the network takes.
+NAME is timm's name. Its tag, the part after the point, selects the preprocessing of those weights:
+`timm/vit_base_patch16_224.mae` (ImageNet's mean and deviation) differs from timm's default for that network. The
+feature maps are timm's, one per stage. For networks with a single resolution (vision transformers) they are the outputs
+after a quarter, half, three quarters and all of the blocks. Position embeddings are interpolated to the image's size.
+The smallest image side is the coarsest stride, or the smallest multiple of it, up to four, that the network accepts.
 
 timm is optional: pip install "lpips_repro[timm]".
 """
@@ -25,22 +25,22 @@ from lpips_repro.errors import UserError, likely_names
 log = logging.getLogger(__name__)
 
 BEGIN = "timm/"
-# What makes networks with position embeddings take images of any size; others know none or one of the settings.
+# Settings with which networks with position embeddings accept images of any size. Others have one of them or none.
 ANY_SIZE: tuple[dict[str, Any], ...] = (
     {"dynamic_img_size": True, "dynamic_img_pad": True},
     {"dynamic_img_size": True},
     {},
 )
 MULTIPLES = (1, 2, 3, 4)
-# What stands in checkpoints of self-supervised learning beside the network.
+# Prefixes of other entries in checkpoints of self-supervised learning.
 HEADS = ("head.", "fc.", "mask_token", "decoder_")
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class TimmMaps(nn.Module):
-    """timm's network, cut after its last feature map."""
+    """timm's network up to its last feature map."""
 
-    net: Any  # of timm: its `feature_info` describes the maps
+    net: Any  # timm's network: its `feature_info` describes the maps
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -57,15 +57,16 @@ def register_timm(name: str) -> None:
     """Register the network `timm/NAME`.
 
     Raises:
-        NotInstalledError: without timm.
-        UserError: where it has no such network, or one that gives no feature maps or takes images of one size alone.
+        NotInstalledError: if timm is not installed.
+        UserError: if timm has no such network, or if the network returns no feature maps or accepts only one image
+            size.
     """
     timm, model = _timm(), name.removeprefix(BEGIN)
     if not timm.is_model(model):
         likely = [f"{BEGIN}{other}" for other in likely_names(model, timm.list_models())]
-        remedy = f"did you mean {' or '.join(likely)}?" if likely else "timm.list_models() names all"
+        remedy = f"did you mean {' or '.join(likely)}?" if likely else "timm.list_models() lists them all"
         raise UserError(f"net={name!r}: timm {timm.__version__} has no such network: {remedy}")
-    with torch.device("meta"):  # shapes alone: nothing is computed
+    with torch.device("meta"):  # only shapes: nothing is computed
         settings = _settings(timm, name, model)
         build = functools.partial(timm.create_model, model, features_only=True, **settings)
         net = build()
@@ -81,7 +82,7 @@ def register_timm(name: str) -> None:
         return {own.get(_canonical(key), key): value for key, value in state.items()}
 
     def fetch() -> dict[str, Tensor]:
-        log.info("timm downloads the weights of %s, or has them in its cache", model)
+        log.info("timm loads the weights of %s from its cache, or downloads them", model)
         state = TimmMaps(build(pretrained=True)).state_dict()
         return {f"features.{key}": value for key, value in state.items()}
 
@@ -108,34 +109,34 @@ def _timm() -> ModuleType:
 
 
 def _canonical(key: str) -> str:
-    """One spelling of a key: where timm taps a network, it wraps it, or writes `_` for some of the points."""
+    """A key in one spelling. If timm taps a network, it wraps it, or writes `_` instead of some points."""
     return key.removeprefix("model.").removeprefix("body.").replace("_", ".")
 
 
 def _settings(timm: ModuleType, name: str, model: str) -> dict[str, Any]:
-    """How to build the network: for images of any size if that can be had, and which maps."""
+    """The settings to build the network with: for images of any size if possible, and the maps to return."""
     for settings in ANY_SIZE:
         try:
             net = timm.create_model(model, features_only=True, **settings)
-        except TypeError:  # it does not know a setting
+        except TypeError:  # a setting that the network does not have
             continue
         except Exception as error:
-            raise UserError(f"net={name!r}: timm gives no feature maps of it: {_first_line(error)}") from None
+            raise UserError(f"net={name!r}: timm returns no feature maps of it: {_first_line(error)}") from None
         blocks, strides = len(net.feature_info.info), set(net.feature_info.reduction())
         if len(strides) == 1 and blocks > 4:
             settings = settings | {"out_indices": [blocks * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]}
         return settings
-    raise UserError(f"net={name!r}: timm gives no feature maps of it")
+    raise UserError(f"net={name!r}: timm returns no feature maps of it")
 
 
 @torch.no_grad()
 def _min_size(name: str, maps: TimmMaps, channels: list[int]) -> int:
-    """The least multiple of the coarsest stride that gives every map at least one place."""
+    """The smallest multiple of the coarsest stride for which every map has at least one place."""
     stride = max(maps.net.feature_info.reduction())
     for size in (stride * multiple for multiple in MULTIPLES):
         try:
             shapes = [tuple(m.shape) for m in maps(torch.empty(1, 3, size, size))]
-        except Exception as error:  # each network refuses in its own way
+        except Exception as error:  # networks raise different errors
             reason = _first_line(error)
             continue
         if [shape[1] for shape in shapes] == channels and min(min(shape[2:]) for shape in shapes) > 0:
@@ -145,7 +146,7 @@ def _min_size(name: str, maps: TimmMaps, channels: list[int]) -> int:
 
 
 def _preprocess(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[[Tensor], Tensor] | None:
-    """What the weights were trained with; None for ImageNet's mean and deviation, which the metric has itself."""
+    """The preprocessing of the weights; None for ImageNet's mean and deviation, which the metric applies."""
     if (mean, std) == IMAGENET:
         return None
 

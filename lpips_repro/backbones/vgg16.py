@@ -1,6 +1,6 @@
 """VGG16 (Simonyan and Zisserman 2015), configuration D.
 
-The feature maps are those after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
+The feature maps are the outputs of relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
 """
 
 from torch import nn

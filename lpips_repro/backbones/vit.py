@@ -1,8 +1,8 @@
 """ViT-B/16 (Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale").
 
-The four feature maps are the patches' tokens after blocks 3, 6, 9 and 12, put back where the patches are (4 x 4 of a
-64 x 64 image; the class token is no place); the last is taken before the final normalisation. Of an image that is no
-multiple of 16, the last rows and columns are in no patch.
+The four feature maps are the tokens of the patches after blocks 3, 6, 9 and 12, arranged as the patches are (4 x 4 for
+a 64 x 64 image), without the class token. The last map is taken before the final normalization. If an image side is not
+a multiple of 16, the last rows or columns are in no patch.
 """
 
 import math
@@ -39,7 +39,7 @@ class ViTMaps(nn.Module):
         return maps
 
     def positions(self, grid: torch.Size) -> Tensor:
-        """The embedding of the class and each place, (1, 1 + places, C): bicubic between the 14 x 14 learned ones."""
+        """The embeddings of the class and of each place, (1, 1 + places, C), interpolated from the learned 14 x 14."""
         learned = self.encoder.pos_embedding
         side = math.isqrt(int(learned.shape[1]) - 1)
         if grid == (side, side):

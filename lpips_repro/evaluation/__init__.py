@@ -1,4 +1,4 @@
-"""From splits to distances, scores and tables."""
+"""Distances, scores and tables of methods on splits."""
 
 from lpips_repro.evaluation.disagreement import Disagreement, disagreements
 from lpips_repro.evaluation.protocols.jnd import jnd_map

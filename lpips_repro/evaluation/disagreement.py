@@ -9,8 +9,8 @@ These are the triplets in which the methods choose different images, or both cho
 
     |2 judge - 1| * (decision_a + decision_b) / 2
 
-that is by how clear the votes are, times how decided the methods are. A method's decision is the share of the split's
-triplets whose two distances differ no more, so that methods of any scale count alike.
+The first factor is large if the votes are clear, the second if the methods are decided. A method's decision is the
+share of the split's triplets whose two distances differ at most as much, so that the scale of a method does not matter.
 """
 
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ from lpips_repro.evaluation.protocols import Distances
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, twoafc_credits
 from lpips_repro.evaluation.single import Evaluation
 
-NEITHER = "neither"  # is the better of two methods that are both against the votes
+NEITHER = "neither"  # both methods are against the votes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method says of a triplet.
+    """The answer of a method to a triplet.
 
     Attributes:
-        label: of the method; d0, d1: the distances of p0 and p1 from the reference.
-        verdict: "p0", "p1" or "tie"; credit: the share of judges who agree, a half for a tie.
+        label: label of the method; d0, d1: the distances of p0 and p1 from the reference.
+        verdict: "p0", "p1" or "tie"; credit: the share of judges who agree, or one half for a tie.
     """
 
     label: str
@@ -47,15 +47,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A triplet of which two methods say different things, or both the contrary of the votes.
+    """A triplet in which two methods choose different images, or both choose against the votes.
 
     Attributes:
-        split: as in "2afc/val/cnn"; index: of the triplet in the packed split.
-        files: the images in the dataset's folder, by ref, p0 and p1; empty if they were never files.
-        judge: share of judges who chose p1; observers: who they were.
+        split: name of the split, such as "2afc/val/cnn"; index: index of the triplet in the packed split.
+        files: the image files of ref, p0 and p1, relative to the dataset's folder; empty if they were never files.
+        judge: share of judges who chose p1; observers: who judged.
         better: the label of the method that more judges agree with; "neither" if both are against the votes.
-        strength: what they are sorted by, in (0, 1].
-        answers: of the two methods.
+        strength: the value that they are sorted by, in (0, 1].
+        answers: the answers of the two methods.
     """
 
     split: str
@@ -69,23 +69,24 @@ class Disagreement:
 
 
 def disagreements(one: Evaluation, other: Evaluation, most: int | None = None) -> list[Disagreement]:
-    """The triplets in which two methods differ most from the votes and from each other, in falling order.
+    """The triplets in which two methods differ most from the votes and from each other, in descending order.
 
     Args:
-        one, other: of two methods on the same packed 2AFC split; most: how many; None for all there are.
+        one, other: evaluations of two methods on the same packed 2AFC split; most: most triplets; None for all.
 
     Raises:
-        UserError: for other splits, or methods of one label.
+        UserError: if the splits differ or are not 2AFC, or if the methods have the same label.
     """
     if one.split.identity != other.split.identity:
-        raise UserError(f"{one.label} ran on {one.split.name}, {other.label} on {other.split.name} or other data of it")
+        where = f"{one.label} ran on {one.split.name}, {other.label} on {other.split.name}"
+        raise UserError(f"{where}: expected the same split and data")
     if one.label == other.label:
-        raise UserError(f"{one.label} and {other.label}: two methods of one label: give one of them another name")
+        raise UserError(f"{one.label}: two methods have this label: give one of them another name")
     return disagreements_on(one.split, {each.label: each.distances for each in (one, other)})[:most]
 
 
 def disagreements_on(split: Split, distances: Mapping[str, Distances]) -> list[Disagreement]:
-    """The same, given the distances of the two methods by label."""
+    """As `disagreements`, from the distances of two methods by label."""
     packed = _triplets_of(split)
     first, second, strength = _both(packed, distances)
     against = (first.credits < 0.5) & (second.credits < 0.5)
@@ -94,7 +95,7 @@ def disagreements_on(split: Split, distances: Mapping[str, Distances]) -> list[D
 
 
 def flips_on(split: Split, distances: Mapping[str, Distances]) -> list[Disagreement]:
-    """The triplets in which the two methods choose different images, whatever the votes say, in falling order."""
+    """The triplets in which two methods choose different images, for any votes, in descending order of strength."""
     packed = _triplets_of(split)
     first, second, strength = _both(packed, distances)
     return _chosen(packed, first, second, strength, first.chosen != second.chosen)
@@ -102,12 +103,12 @@ def flips_on(split: Split, distances: Mapping[str, Distances]) -> list[Disagreem
 
 def _triplets_of(split: Split) -> PackedSplit:
     if split.card["kind"] != TWOAFC.kind or not isinstance(split, PackedSplit):
-        raise UserError(f"{split.name}: no 2AFC triplets: disagreements are of these")
+        raise UserError(f"{split.name}: not a packed 2AFC split: disagreements need 2AFC triplets")
     return split
 
 
 def _both(split: PackedSplit, distances: Mapping[str, Distances]) -> tuple["_Answers", "_Answers", np.ndarray]:
-    """What both methods say, and the strength of each triplet (N,)."""
+    """The answers of both methods, and the strength of each triplet (N,)."""
     first, second = (_Answers(label, of_label, split.votes) for label, of_label in distances.items())
     clear = np.abs(2 * split.votes.astype(np.float64) - 1)
     return first, second, clear * (first.decision + second.decision) / 2
@@ -116,7 +117,7 @@ def _both(split: PackedSplit, distances: Mapping[str, Distances]) -> tuple["_Ans
 def _chosen(
     split: PackedSplit, first: "_Answers", second: "_Answers", strength: np.ndarray, chosen: np.ndarray
 ) -> list[Disagreement]:
-    """The triplets that are chosen (N,), in falling order of strength."""
+    """The chosen triplets, in descending order of strength."""
     order = np.flatnonzero(chosen)
     order = order[np.argsort(-strength[order], kind="stable")]
     files = image_files(split)
@@ -131,7 +132,7 @@ def _chosen(
 
 
 class _Answers:
-    """What a method says of all triplets."""
+    """The answers of a method to all triplets."""
 
     def __init__(self, label: str, distances: Distances, votes: np.ndarray):
         self.label, self.d0, self.d1 = label, distances["d0"], distances["d1"]
@@ -139,7 +140,7 @@ class _Answers:
 
         self.credits = twoafc_credits(self.d0, self.d1, votes)
         self.chosen = np.where(self.d0 == self.d1, -1, self.d1 < self.d0)  # p0, p1, or -1 for a tie
-        with np.errstate(invalid="ignore"):  # of two that are infinite
+        with np.errstate(invalid="ignore"):  # both may be infinite
             apart = np.where(self.d0 == self.d1, 0.0, np.abs(self.d0 - self.d1))
         self.decision = np.where(apart > 0, rankdata(apart) / len(apart), 0.0)
 

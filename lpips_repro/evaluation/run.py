@@ -41,12 +41,12 @@ from lpips_repro.runs.record import choose_device, record_run
 
 log = logging.getLogger(__name__)
 
-# Examples of one image size: a compilation takes up to ten seconds for each network, and again for pairs.
+# Examples per image size: compiling takes up to ten seconds per network, and again for pairs.
 COMPILE_FROM = 20_000
 
 
 def evaluate(composed: DictConfig) -> None:
-    """Write and print the tables that the composed settings (`configs/evaluate.yaml`) ask for.
+    """Write and print the tables of the composed settings (`configs/evaluate.yaml`).
 
     Raises:
         UserError: for a setting, a file of the dataset or a device that cannot be used.
@@ -70,7 +70,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
         check_labels(methods)
         check_baseline(cfg.baseline, methods)
         if not methods:
-            raise UserError("metric=[] net=[]: nothing to evaluate: name at least one of them")
+            raise UserError("metric=[] net=[]: nothing to evaluate: name at least one metric or network")
     with ranks.first_before_others():
         if ranks.first:
             _check_before_fetching(cfg)
@@ -81,7 +81,7 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
     runs = ranks.from_first(on_these_data(cfg, runs, splits) if ranks.first else runs)
     methods = in_order(own + trained_methods(cfg, runs))
     if not methods:
-        raise UserError("no run is trained on these data, and no other row is asked for: name a metric or network")
+        raise UserError("no run was trained on these data, and no other row is selected: name a metric or network")
     if ranks.first:
         _warn(cfg, splits)
     store = DistanceStore(Path(cfg.experiments) / "distances")
@@ -96,22 +96,22 @@ def _evaluate(cfg: EvaluateConfig, composed: DictConfig, ranks: Ranks) -> None:
 
 
 def _check_before_fetching(cfg: EvaluateConfig) -> None:
-    """Read the published tables, and name the networks without weights, before hours of fetching BAPPS."""
+    """Check the published tables and list the networks without weights, before hours of downloading BAPPS."""
     if cfg.paper is Paper.later and not dataset_of(cfg.data).has_paper_figures:
         raise UserError(
-            f"paper=later: published figures are of BAPPS with data.resize=pil_bilinear, not of data={cfg.data.name} as"
-            " it is set: leave it out"
+            f"paper=later: the published figures are for BAPPS with data.resize=pil_bilinear, not for the settings of"
+            f" data={cfg.data.name}: leave it out"
         )
     for protocol in PROTOCOLS.values():
         _paper(cfg, protocol)
         _later(cfg, protocol)
     if dataset_of(cfg.data).to_fetch(["val"]) and (missing := missing_weights(cfg)):
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
-        log.warning("the rows of these networks will have no scores, for they have no weights:%s", reasons)
+        log.warning("the rows of these networks will have no scores, because there are no weights for them:%s", reasons)
 
 
 def _paper(cfg: EvaluateConfig, protocol: Protocol) -> dict[tuple[str, str], dict[str, float]]:
-    """The paper's figures, which belong to BAPPS as the released loader reads it; of other data none."""
+    """Return the paper's figures if the data are BAPPS as the released loader reads it, else nothing."""
     return read_paper(Path(cfg.reference), protocol) if dataset_of(cfg.data).has_paper_figures else {}
 
 
@@ -120,21 +120,21 @@ def _later(cfg: EvaluateConfig, protocol: Protocol) -> list[Row]:
 
 
 def compiled_for(cfg: EvaluateConfig, device: torch.device, splits: Sequence[Split]) -> bool:
-    """Whether networks and SSIM are compiled for all splits of a dataset: as the settings say, or if it pays."""
+    """Return whether networks and SSIM are compiled: as the settings say, or if the splits have enough examples."""
     if cfg.compile is not None:
         return cfg.compile
     examples = sum(map(len, splits)) // len({split.pixels for split in splits})  # of one size
     if device.type != "cpu" or examples < COMPILE_FROM:
         return False
     if reason := why_not(device):
-        log.warning("compile=null: not compiled, though with %d examples it would pay: %s", examples, reason)
+        log.warning("compile=null: not compiled, although %d examples would be faster compiled: %s", examples, reason)
         return False
     log.info("compile=null: %d examples: networks and SSIM are compiled; compile=false turns this off", examples)
     return True
 
 
 def _warn(cfg: EvaluateConfig, splits: Sequence[Split]) -> None:
-    """Say what the figures of these data do not show."""
+    """Warn of what the scores on these data do not show."""
     for note in {split.card.get("note", "") for split in splits} - {""}:
         log.warning("%s: %s", cfg.data.root, note)
     if cfg.dtype is Dtype.bfloat16:
@@ -143,7 +143,7 @@ def _warn(cfg: EvaluateConfig, splits: Sequence[Split]) -> None:
 
 
 def _verified(splits: Sequence[Split]) -> list[Split]:
-    """The splits that have a score; all of them hold what was packed."""
+    """Check the digests of the splits and return those that have a score."""
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
     return usable_splits(splits)
@@ -159,7 +159,7 @@ def _write_all(
     there = keep_other_tables(folder, content_of(splits), *files)
     with written_together(folder) as new:
         record_run(new, composed)
-        remove_tables(new, there - files)  # none of another run may stay next to those of this one
+        remove_tables(new, there - files)  # tables of an earlier run must not stay next to those of this one
         tables, differences = [], []
         for protocol, own in asked.items():
             bootstrap = Bootstrap(protocol, own, cfg.bootstrap, cfg.seed)

@@ -1,12 +1,12 @@
-"""One method on one split, from Python.
+"""Evaluate one method on one split, from Python.
 
     from lpips_repro.evaluation import evaluate
 
     result = evaluate(lambda x, y: (x - y).abs().mean(dim=(1, 2, 3)), "mini/val/traditional")
-    result                      # score, 95 % interval, number of examples and who judged
-    result.distances["d0"]      # of p0 from the reference, (N,)
+    result                      # score, 95 % interval, number of examples and kind of observers
+    result.distances["d0"]      # from p0 to the reference, (N,)
 
-The score and its interval are those of the method's row in the tables.
+The score and its interval equal those in the method's row of the tables.
 """
 
 import logging
@@ -46,9 +46,9 @@ from lpips_repro.runs.record import choose_device
 
 log = logging.getLogger(__name__)
 
-# Layers whose values differ in training mode.
+# Layers that behave differently in training mode.
 DRAWING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
-TRIED = 2  # images, before all of them: an error of a function is raised as it is
+TRIED = 2  # examples on which a function is tried first: its exceptions are raised unchanged
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +56,10 @@ class Evaluation:
     """The score of a method on a split.
 
     Attributes:
-        label: of the method, such as the name of a function; split: what it ran on; protocol: what scored it.
-        score: in the unit of the protocol's function: a share in [0, 1] for 2AFC and JND, Spearman's correlation for
-            mean opinion scores.
+        label: the method's, such as the name of a function; split: the split it ran on; protocol: how it was scored.
+        score: a fraction in [0, 1] for 2AFC and JND; Spearman's correlation for mean opinion scores.
         interval: ends of its 95 % bootstrap interval, the same as in the tables; NaN if it has none.
-        distances: (N,) each: d0 and d1 of 2AFC, d of JND, distance of mean opinion scores.
+        distances: by name, each (N,): d0 and d1 for 2AFC, d for JND, distance for mean opinion scores.
     """
 
     label: str
@@ -77,12 +76,12 @@ class Evaluation:
 
     @property
     def votes(self) -> np.ndarray:
-        """What the observers answered, (N,): for 2AFC the share who chose p1."""
+        """The observers' answers, (N,): for 2AFC the fraction who chose p1."""
         return self.split.votes
 
     @property
     def credits(self) -> np.ndarray | None:
-        """What each example counts, (N,), if the score is their mean: for 2AFC the share of judges who agree."""
+        """The score of each example, (N,), if the score is their mean: for 2AFC the fraction of judges who agree."""
         return self.protocol.credits(self.distances, self.votes)
 
     def __repr__(self) -> str:
@@ -105,25 +104,26 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Score a method on a split. Nothing is stored but the packed split.
+    """Score a method on a split. Only the packed split is stored.
 
     Args:
         method: a function (x, y) of two batches of RGB images, float32 (N, 3, H, W), that returns N distances (a tensor
-            or array of N values in any shape, larger for less similar images); a module that is called so, such as
-            `lpips_repro.LPIPS` or the released `lpips.LPIPS`; a function of `lpips_repro.metrics`, whose similarities
-            count as in the tables; or a name, such as "ssim", "alex-off_the_shelf-v0.0", "piq/mdsi" or "mine.py:mine".
-        split: the folder of a split, a name such as "mini/val/traditional", or a split: see `find_split`.
+            or array of N values in any shape, larger for less similar images); a module with the same arguments, such
+            as `lpips_repro.LPIPS` or the released `lpips.LPIPS`; a function of `lpips_repro.metrics` (similarities are
+            turned into distances as for the tables); or a name, such as "ssim", "alex-off_the_shelf-v0.0", "piq/mdsi"
+            or "mine.py:mine".
+        split: a split, its folder, or its name, such as "mini/val/traditional": see `find_split`.
         protocol: "2afc", "2afc-likelihood", "jnd" or "mos".
-        input_range: least and largest value of the images that a function takes. Those of `lpips_repro.metrics` and
-            `LPIPS` have their own.
-        device: where images are; None for that of a module, for a GPU (if there is one) with a label, else for the CPU.
-        batch_size: examples at once; None for what suits the size of images.
-        bootstrap: resamples for the interval; seed: of these.
+        input_range: smallest and largest value of the images that the function expects. Ignored for functions of
+            `lpips_repro.metrics` and for `LPIPS`, which have their own.
+        device: of the images. By default the module's; for a name, a GPU if there is one; else the CPU.
+        batch_size: examples per batch; by default chosen for the size of the images.
+        bootstrap: number of resamples for the interval; seed: of the resamples.
 
     Raises:
-        UserError: for a split, protocol or label that does not exist; for a batch size, number of resamples or seed
-            that is too small; for a method that does not return N numbers, or NaN; for votes that leave the score
-            undefined. What a function raises on the first images is raised as it is.
+        UserError: if a split, protocol or label does not exist; if the batch size, number of resamples or seed is too
+            small; if the method does not return N numbers, or returns NaN; if the votes leave the score undefined.
+            Exceptions of a function on the first images are raised unchanged.
     """
     check_choice("protocol", protocol, PROTOCOLS)
     check_at_least("bootstrap", bootstrap, 1)
@@ -133,7 +133,9 @@ def evaluate(
     scoring = PROTOCOLS[protocol]
     found = find_split(split, scoring.kind)
     if found.card["kind"] != scoring.kind:
-        raise UserError(f"protocol={protocol}: {found.name} has other answers: protocol={protocol_of(found).name}")
+        raise UserError(
+            f"protocol={protocol}: {found.name} has other judgments: use protocol={protocol_of(found).name}"
+        )
     usable_splits([found])
     engine = Engine(_device_of(method, device))
     label, distance = _ready(method, engine, input_range)
@@ -162,7 +164,7 @@ def _device_of(method: object, device: str | torch.device | None) -> torch.devic
 def _ready(
     method: Any, engine: Engine, input_range: tuple[float, float]
 ) -> tuple[str, Distance | PrecomputedDistances]:
-    """The label of a method, and the method ready to run."""
+    """Return the label of a method, and its distance or its precomputed distances."""
     if isinstance(method, str | Method):
         found = find_method(method) if isinstance(method, str) else method
         return found.label, found.build(engine)
@@ -181,7 +183,7 @@ def _ready(
         log.warning("%s: in training mode: dropout or batch normalization changes its distances: call .eval()", name)
     low, high = input_range
     if not low < high:
-        raise UserError(f"input_range={input_range}: expected the least and the largest value, as in (0, 1)")
+        raise UserError(f"input_range={input_range}: expected the smallest and the largest value, such as (0, 1)")
 
     def pair(x: Tensor, y: Tensor) -> Tensor:
         found = method(low + (high - low) * x, low + (high - low) * y)
@@ -190,7 +192,7 @@ def _ready(
         except (TypeError, ValueError, RuntimeError) as error:
             what = type(found).__name__
             raise UserError(f"{label}: returned a {what}: expected a tensor or array of {len(x)} values") from error
-        return values.reshape(-1) if values.numel() == len(x) else values  # as (N, 1, 1, 1) of the released package
+        return values.reshape(-1) if values.numel() == len(x) else values  # the released package gives (N, 1, 1, 1)
 
     label = getattr(method, "__name__", type(method).__name__)
     return label, Distance(of_pairs(pair), {})
@@ -199,7 +201,7 @@ def _ready(
 def _run(
     label: str, distance: Distance, split: Split, device: torch.device, batch_size: int | None
 ) -> dict[str, np.ndarray]:
-    """The distances on a split by column."""
+    """Return the distances on a split, by column."""
     batches = batches_of(split, device, batch_size)
     with torch.inference_mode():
         distance.measure(*[load_batch(images[:TRIED], device) for images in split.read(batches[0])])

@@ -1,4 +1,4 @@
-"""The splits that have a score: in some, the votes leave it undefined for any distances."""
+"""Splits that have a score. On other splits it is undefined for any distances, because of the votes."""
 
 import logging
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ log = logging.getLogger(__name__)
 
 
 def usable_splits(splits: Sequence[Split]) -> list[Split]:
-    """The splits that have a score; warns of each of the others.
+    """Return the splits that have a score, and warn of each of the others.
 
     Raises:
-        UserError: if none has one.
+        UserError: if no split has a score.
     """
     reasons = {split.name: _why_undefined(split) for split in splits}
     usable = [split for split in splits if not reasons[split.name]]
     if not usable:
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise UserError(f"no split has a score: {listed}: use data that have other votes, too")
+        raise UserError(f"no split has a score: {listed}: use data with more varied votes")
     for name, reason in reasons.items():
         if reason:
             log.warning("%s: %s: left out", name, reason)
@@ -28,7 +28,7 @@ def usable_splits(splits: Sequence[Split]) -> list[Split]:
 
 
 def _why_undefined(split: Split) -> str:
-    """Why the score of a split is undefined, or ""."""
+    """Return why the score of a split is undefined, or "" if it is defined."""
     protocol = protocol_of(split)
     needed = protocol.needed(split.votes)
     if needed is None or needed.any():

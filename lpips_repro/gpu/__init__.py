@@ -1,1 +1,1 @@
-"""Whether everything works on a real GPU (`make gpu-check`)."""
+"""Checks on a real GPU (`make gpu-check`)."""

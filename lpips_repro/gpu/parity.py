@@ -1,7 +1,7 @@
-"""Every network and every classic metric gives the values of the CPU, under PyTorch's own settings of TF32.
+"""Checks that all networks and classic metrics give the CPU's values on a GPU, under PyTorch's own settings of TF32.
 
-The networks have random weights. Their distances are in float32, whose rounding moves them by 2e-7 of the largest one;
-TF32 would move them by more than 1e-4.
+The networks have random weights. Rounding in float32 changes their distances by 2e-7 of the largest one; TF32 would
+change them by more than 1e-4.
 """
 
 import functools
@@ -18,8 +18,8 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import lin_key
 
 TOLERANCE = 1e-5  # of the largest value
-TIMM = ("timm/test_vit", "timm/test_resnet")  # the smallest that timm has
-# Other settings of classic metrics than their own defaults.
+TIMM = ("timm/test_vit", "timm/test_resnet")  # the smallest networks of timm
+# Settings of classic metrics that are checked in addition to the defaults.
 SETTINGS: dict[str, tuple[dict[str, str | bool], ...]] = {
     "l2": ({"colorspace": "lab"},),
     "ssim": ({"colorspace": "lab"}, {"window": "gaussian"}, {"truncate": True}),
@@ -28,7 +28,7 @@ PAIRS = 8
 
 
 def checks() -> list[Check]:
-    """One for each network, and for each classic metric in each setting."""
+    """One check per network, and per classic metric and setting."""
     found = [Check("parity", net, functools.partial(network, net)) for net in dict.fromkeys((*BACKBONES, *TIMM))]
     for name in METRICS:
         for settings in ({}, *SETTINGS.get(name, ())):
@@ -38,7 +38,7 @@ def checks() -> list[Check]:
 
 
 def network(net: str, device: torch.device) -> str:
-    """Distances of images by a network and lin weights that are both random."""
+    """Check distances of a random network with random lin weights."""
     try:
         check_backbone(net)
     except NotInstalledError as error:
@@ -54,14 +54,14 @@ def network(net: str, device: torch.device) -> str:
 
 
 def classic(name: str, settings: dict[str, str | bool], device: torch.device) -> str:
-    """Values of a metric without a network."""
+    """Check values of a classic metric."""
     x, y = smooth_pair(PAIRS, torch.device("cpu"))
     metric = functools.partial(METRICS[name].function, **settings)
     return agreement(metric(x, y), metric(x.to(device), y.to(device)))
 
 
 def agreement(on_cpu: Tensor, on_device: Tensor) -> str:
-    """How far values on a device are from those on the CPU; an AssertionError if that is too far."""
+    """The difference of values on a device and on the CPU, as text; AssertionError if it is too large."""
     off = float((on_device.cpu() - on_cpu).abs().max() / on_cpu.abs().max())
     if not off <= TOLERANCE:
         raise AssertionError(f"off by {off:.1e} of the largest value: at most {TOLERANCE:.0e} is allowed")

@@ -1,4 +1,4 @@
-"""Steps of every pretext task, by the loop itself: they learn, and no step waits."""
+"""Checks that steps of each pretext task learn and do not wait for the GPU."""
 
 import functools
 import tempfile
@@ -13,12 +13,12 @@ from lpips_repro.pretraining.loop import fit
 
 
 def checks() -> list[Check]:
-    """One for each task."""
+    """One check per task."""
     return [Check("pretraining", task, functools.partial(steps, task)) for task in TASK_SETTINGS]
 
 
 def steps(task: str, device: torch.device) -> str:
-    """Some steps of a run."""
+    """Check some steps of a run."""
     with tempfile.TemporaryDirectory() as folder:
         run = pretraining_run(Path(folder), task, device)
         before = parameters(run.task)

@@ -1,7 +1,7 @@
-"""Two processes that share one GPU train as one does.
+"""Checks that two processes that share one GPU train as one process does.
 
-NCCL refuses two ranks on one GPU, and so does `Ranks.device` under torchrun. Gloo takes CUDA tensors, too: it is
-slower, but it adds up the same gradients.
+NCCL and `Ranks.device` refuse two ranks on one GPU. Gloo, which is used here, also sums gradients on a GPU, but more
+slowly.
 """
 
 import functools
@@ -25,13 +25,13 @@ PATIENCE = 180  # seconds
 
 
 def checks() -> list[Check]:
-    """Of training on images and on features."""
+    """Checks of training on images and on features."""
     variants = {"alex tune": "tune", "alex lin on features": "lin"}
     return [Check("ranks", name, functools.partial(two_as_one, "alex", variant)) for name, variant in variants.items()]
 
 
 def two_as_one(net: str, variant: str, device: torch.device) -> str:
-    """Compare the run of two processes with that of one."""
+    """Compare a run of two processes with a run of one."""
     with tempfile.TemporaryDirectory() as root:
         one = train(net, variant, Path(root) / "one", device)
         arguments = (Path(root) / "two", net, variant, str(device))
@@ -56,11 +56,11 @@ def _wait(processes: torch.multiprocessing.ProcessContext) -> None:
 
 
 def _rank(rank: int, folder: Path, net: str, variant: str, device: str) -> None:
-    """What each process does."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # there may be no network
+    """The work of each process."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # works without a network
     folder.mkdir(parents=True, exist_ok=True)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORLD)
-    # The same number on the machine for both: that of their GPU.
+    # Both have the same local number, that of their GPU.
     ranks = Ranks(rank, WORLD, local=0)
     train(net, variant, folder, torch.device(device), ranks=ranks)
     dist.destroy_process_group()

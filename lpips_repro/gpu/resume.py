@@ -1,10 +1,10 @@
-"""A run that is stopped and goes on gives what a run that is not stopped gives.
+"""Checks that a stopped and resumed run gives the result of a run that is not stopped.
 
-On a CPU to the bit. On a GPU the order of sums can differ from run to run (in the gradients of cuDNN and of pooling),
-and Adam makes a whole step of the rounding of a gradient that is nearly zero. So results are compared in units of the
-distance between the beginning and the end of the run. Another order of sums moved them by 0.7 % of it (two processes on
-a CPU); a resumed run without the optimizer's state, the seed of dropout or the order of the examples is 17 % away or
-more.
+On a CPU they are equal to the bit. On a GPU the order of sums can differ between runs (in gradients of cuDNN and of
+pooling), and Adam turns rounding errors of a gradient near zero into whole steps. So differences are measured in units
+of the distance between the beginning and the end of the run. Another order of sums changed results by 0.7 % of it (two
+processes on a CPU). Resuming without the optimizer's state, the seed of dropout or the order of examples changes them
+by at least 17 %.
 """
 
 import functools
@@ -23,7 +23,7 @@ from lpips_repro.runs.signals import Stopped
 from lpips_repro.training import loop as training_loop
 
 TOLERANCE = 0.05  # of the distance learned
-STOPPED_AFTER = 4  # calls of `check_stop`: in the midst of the steps
+STOPPED_AFTER = 4  # calls of `check_stop`: in the middle of the run
 
 
 class Trained(NamedTuple):
@@ -34,7 +34,7 @@ class Trained(NamedTuple):
 
 
 def checks() -> list[Check]:
-    """Of training on images and on features, and of a pretext task."""
+    """Checks of training on images and on features, and of a pretext task."""
     runs = {
         "alex tune": functools.partial(train, "alex", "tune"),
         "squeeze lin on features": functools.partial(train, "squeeze", "lin"),
@@ -44,7 +44,7 @@ def checks() -> list[Check]:
 
 
 def stopped_or_not(run: Callable[..., Trained], device: torch.device) -> str:
-    """Compare a run with another one that is stopped, and, to know what there is by chance, with its repetition."""
+    """Compare a run with a stopped and resumed one, and with a repetition, which shows the random differences."""
     with tempfile.TemporaryDirectory() as root:
         whole, again = (run(Path(root) / name, device) for name in ("whole", "again"))
         stopped = Path(root) / "stopped"
@@ -58,7 +58,7 @@ def stopped_or_not(run: Callable[..., Trained], device: torch.device) -> str:
 
 
 def train(net: str, variant: str, folder: Path, device: torch.device, **settings: Any) -> Trained:
-    """Train to the end, or until `check_stop` raises."""
+    """Train to the end, or until `check_stop` raises; return the parameters before and after."""
     run = training_run(folder, net, variant, device, **settings)
     before = parameters(run.model)
     training_loop.fit(run)
@@ -66,7 +66,7 @@ def train(net: str, variant: str, folder: Path, device: torch.device, **settings
 
 
 def pretrain(task: str, folder: Path, device: torch.device, **settings: Any) -> Trained:
-    """The same of a pretext task."""
+    """As `train`, for a pretext task."""
     run = pretraining_run(folder, task, device, **settings)
     before = parameters(run.task)
     pretraining_loop.fit(run)
@@ -74,7 +74,7 @@ def pretrain(task: str, folder: Path, device: torch.device, **settings: Any) -> 
 
 
 def agreement(one: Trained, other: Tensor) -> str:
-    """How far the end of another run is from that of one; an AssertionError if that is too far."""
+    """The difference of the results of two runs, as text; AssertionError if it is too large."""
     apart = _apart(one, other)
     if not apart <= TOLERANCE:
         raise AssertionError(f"{apart:.1e} of the distance learned apart: at most {TOLERANCE:.0e} is allowed")
@@ -86,7 +86,7 @@ def _apart(one: Trained, other: Tensor) -> float:
 
 
 class _StopAfter:
-    """A `check_stop` that raises at some call."""
+    """A `check_stop` that raises in its n-th call."""
 
     def __init__(self, calls: int):
         self.left = calls

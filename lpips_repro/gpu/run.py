@@ -1,4 +1,4 @@
-"""`make gpu-check`: every promise about GPUs, checked on the one that is there."""
+"""`make gpu-check`: all checks on this machine's GPU."""
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
@@ -12,19 +12,19 @@ from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.gpu.runner import FAILED, Check, results_of, summary, write_results
 
-# The longest ones last.
+# The longest groups last.
 GROUPS = ("parity", "pretraining", "resume", "ranks", "tests", "training")
 
 
 def gpu_check(chosen: Sequence[str] = (), folder: Path = Path("experiments/benchmarks")) -> int:
-    """Run the checks; returns the exit status: 1 if any failed.
+    """Run the checks and return the exit status: 1 if any failed.
 
     Args:
-        chosen: names of groups; by default all.
-        folder: where the CSV is written: gpu-check-<card>.csv, of chosen groups gpu-check-<card>-part.csv.
+        chosen: names of groups; all by default.
+        folder: the folder of the CSV: gpu-check-<card>.csv, or gpu-check-<card>-part.csv for chosen groups.
 
     Raises:
-        UserError: if there is no GPU, or no such group.
+        UserError: if there is no GPU, or if a group is unknown.
     """
     for name in chosen:
         check_choice("group", name, GROUPS)
@@ -35,7 +35,7 @@ def gpu_check(chosen: Sequence[str] = (), folder: Path = Path("experiments/bench
     results = []
     for result in results_of({name: _list_of(name) for name in chosen or GROUPS}, device):
         results.append(result)
-        write_results(path, results, card)  # a run that is killed leaves what it found
+        write_results(path, results, card)  # so that a killed run keeps its results
     print(f"\n{summary(results)}\nwritten: {path}")
     return int(any(result.status == FAILED for result in results))
 
@@ -52,5 +52,5 @@ def find_gpu() -> torch.device:
 
 
 def _list_of(group: str) -> Callable[[], Iterable[Check]]:
-    # Imported when its turn comes: what one group needs may not be installed.
+    # Imported late: packages that a group needs may not be installed.
     return lambda: importlib.import_module(f"lpips_repro.gpu.{group}").checks()

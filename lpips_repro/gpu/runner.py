@@ -1,4 +1,4 @@
-"""Runs checks one after the other, whatever becomes of each, and tells what became of them."""
+"""Running checks one after the other, and reporting their results."""
 
 import contextlib
 import csv
@@ -16,16 +16,16 @@ OK, FAILED, NOT_RUN = "ok", "FAILED", "not run"
 
 
 class NotRun(Exception):
-    """A check cannot be run here; the message is the reason."""
+    """A check cannot be run on this machine. The message is the reason."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A promise that is checked.
+    """A check.
 
     Attributes:
-        group, name: what it is called.
-        run: raises an exception if the promise is not kept, or `NotRun`; returns what was measured, in a few words.
+        group, name: its group and name.
+        run: raises an exception if the check fails, or `NotRun`; returns a short text of what was measured.
     """
 
     group: str
@@ -35,7 +35,7 @@ class Check:
 
 @dataclass
 class Result:
-    """What became of a check; detail: what was measured, or the reason."""
+    """The result of a check; detail: what was measured, or the reason of a failure."""
 
     group: str
     name: str
@@ -45,11 +45,12 @@ class Result:
 
 
 def results_of(groups: Mapping[str, Callable[[], Iterable[Check]]], device: torch.device) -> Iterator[Result]:
-    """Run the checks of all groups, each with a printed line.
+    """Run the checks of all groups, print a line for each, and yield the results.
 
     Args:
-        groups: by name, what lists the checks of a group. If that fails, it is the one result of the group.
-        device: where they run.
+        groups: functions that list the checks of a group, by name. If one fails, its failure is the group's only
+            result.
+        device: the device that they run on.
     """
     for group, list_checks in groups.items():
         try:
@@ -64,7 +65,7 @@ def results_of(groups: Mapping[str, Callable[[], Iterable[Check]]], device: torc
 
 
 def _result(check: Check, device: torch.device) -> tuple[Result, str]:
-    """What became of a check, and, if it failed, what it printed and the traceback."""
+    """The result of a check, and, if it failed, its output and traceback."""
     said, start, trace = io.StringIO(), time.monotonic(), ""
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
@@ -77,7 +78,7 @@ def _result(check: Check, device: torch.device) -> tuple[Result, str]:
             else:
                 status, detail = FAILED, f"{type(error).__name__}: {error}".partition("\n")[0]
                 trace = traceback.format_exc()
-    torch.compiler.reset()  # torch keeps eight compilations of a function at most
+    torch.compiler.reset()  # torch keeps at most eight compilations of a function
     result = Result(check.group, check.name, status, round(time.monotonic() - start, 1), detail)
     return result, said.getvalue() + trace if status == FAILED else ""
 
@@ -87,13 +88,13 @@ def _raise(error: Exception, device: torch.device) -> None:
 
 
 def _missing_package(error: Exception) -> str | None:
-    """The package of others whose absence is the cause of an error."""
+    """The missing third-party package that causes an error, or None."""
     package = (getattr(error, "name", None) or "").partition(".")[0]
     return package if isinstance(error, ModuleNotFoundError) and package != __package__.partition(".")[0] else None
 
 
 def summary(results: Sequence[Result]) -> str:
-    """A table of the groups, then each check that is not ok with its reason."""
+    """A table of the groups, and each check that is not ok with its reason."""
     lines = [f"{'':<12}{OK:>8}{FAILED:>8}{NOT_RUN:>9}{'seconds':>9}"]
     for group in dict.fromkeys(result.group for result in results):
         of_group = [result for result in results if result.group == group]
@@ -107,7 +108,7 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def write_results(path: Path, results: Sequence[Result], card: Mapping[str, str]) -> None:
-    """Write results to a CSV, each with the card and the versions."""
+    """Write results to a CSV, with the card and versions in each row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [*(field.name for field in fields(Result)), *card])

@@ -1,4 +1,4 @@
-"""Training and pretraining runs of seconds, from random weights on noise, and how far apart their results are."""
+"""Training and pretraining runs that take seconds, with random weights on noise."""
 
 import math
 import tempfile
@@ -38,7 +38,7 @@ CheckStop = Callable[..., bool]
 
 
 def never_stop(flag: bool = False) -> bool:
-    """A `check_stop` that raises at no call; gives back the flag, whether it is time for a checkpoint."""
+    """A `check_stop` that never raises, and returns its flag (whether to save a checkpoint)."""
     return flag
 
 
@@ -52,21 +52,21 @@ def training_run(
     ranks: Ranks | None = None,
     **trainer: Any,
 ) -> Run:
-    """A run of one epoch of `STEPS` steps, new or to go on; lin learns from stored features.
+    """A run of one epoch of `STEPS` steps, new or to be resumed; lin learns from stored features.
 
     Args:
-        folder: of the run, where its data are, too.
+        folder: the folder of the run and its data.
         net, variant: as for `RankingModel`.
         device, check_stop, ranks: as in `Run`.
         trainer: settings that differ from the defaults.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = Path(tempfile.mkdtemp(dir=folder))  # written again at every start, always the same
+    data = Path(tempfile.mkdtemp(dir=folder))  # the same data are written at each start
     torch.manual_seed(0)
     begin = torchvision_state if variant == "scratch" else gaussian_state
     model = RankingModel(net, variant, "0.1", begin(net, 0)).to(device)
     ranks = ranks or Ranks()
-    with ranks.first_before_others():  # they share the features
+    with ranks.first_before_others():  # ranks share the features
         splits = {"train": noise_split(data / "train", BATCH * STEPS), "val": noise_split(data / "val", BATCH)}
         triplets = {phase: _triplets(split, phase, model, folder, device) for phase, split in splits.items()}
     seldom = {"epochs": 1, "decay_epochs": 0, "log_every": NEVER, "checkpoint_minutes": NEVER}
@@ -86,7 +86,7 @@ def _triplets(split: PackedSplit, phase: str, model: RankingModel, folder: Path,
 def pretraining_run(
     folder: Path, task: str, device: torch.device, *, check_stop: CheckStop = never_stop
 ) -> Pretraining:
-    """A run of `STEPS` steps, new or to go on; arguments as for `training_run`."""
+    """A run of `STEPS` steps, new or to be resumed; arguments as for `training_run`."""
     folder.mkdir(parents=True, exist_ok=True)
     base, own, optimizer = (_settings_in(name) for name in ("pretrain", f"task/{task}", "optimizer/adam"))
     settings = {key: value for key, value in base.items() if key not in ("defaults", "hydra")}
@@ -101,18 +101,18 @@ def pretraining_run(
 
 
 def _settings_in(name: str) -> dict[str, Any]:
-    """What a file of `configs/` holds."""
+    """The content of a file of `configs/`."""
     content: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=False)
     return content
 
 
 def parameters(module: nn.Module) -> Tensor:
-    """All parameters in one row, on the CPU."""
+    """All parameters as one vector, on the CPU."""
     return torch.cat([parameter.detach().flatten().cpu() for parameter in module.parameters()])
 
 
 def check_learned(before: Tensor, after: Tensor) -> str:
-    """How far training has moved parameters; an AssertionError if they are not finite, or the same."""
+    """The change of parameters by training, as text; AssertionError if they are unchanged or not finite."""
     moved = float((after - before).norm() / before.norm())
     assert 0 < moved < math.inf, f"the parameters moved by {moved} of their norm"
     return f"the parameters moved by {moved:.1e} of their norm"

@@ -1,4 +1,4 @@
-"""The tests that are skipped without a CUDA device, file by file."""
+"""Checks that run the tests that need a CUDA device, file by file."""
 
 import functools
 import os
@@ -18,14 +18,14 @@ FAILED_TO_COLLECT = 2  # pytest's exit status
 
 
 def checks() -> list[Check]:
-    """One for each file that marks tests with `cuda`."""
+    """One check per file with tests that are marked `cuda`."""
     folder = ROOT / "tests"
     files = sorted(file for file in folder.rglob("test_*.py") if "pytest.mark.cuda" in file.read_text())
     return [Check("tests", str(file.relative_to(folder)), functools.partial(marked_cuda, file)) for file in files]
 
 
 def marked_cuda(file: Path, device: torch.device) -> str:
-    """Run the tests of a file in a process of its own; returns what pytest says last."""
+    """Run the marked tests of a file in a new process; return the last line of pytest."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda and not slow", "-p", "no:cacheprovider", str(file)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

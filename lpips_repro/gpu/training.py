@@ -1,4 +1,4 @@
-"""Training steps in every precision, by the training loop itself: they learn, and no step waits."""
+"""Checks that training steps in each precision learn and do not wait for the GPU."""
 
 import functools
 import tempfile
@@ -18,7 +18,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def checks() -> list[Check]:
-    """One for each network, variant and precision; the compiled ones, which take longest, at the end."""
+    """One check per network, variant and precision. Compiled ones, which take longest, come last."""
     found = []
     for net in NETS:
         found.append(_check(f"{net} lin on features", net, "lin"))
@@ -34,7 +34,7 @@ def _check(name: str, net: str, variant: str, **trainer: Any) -> Check:
 
 
 def steps(net: str, variant: str, device: torch.device, **trainer: Any) -> str:
-    """Some steps of a run."""
+    """Check some steps of a run."""
     if trainer.get("compile") and (reason := why_not(device)):
         raise NotRun(reason)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Makes the steps of a loop fail if they wait for the GPU."""
+"""Making steps of a training loop fail if they wait for the GPU."""
 
 import contextlib
 import itertools
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-# Steps of the optimizer after which, and until which, no synchronization is allowed: the first ones set up and compile,
-# and the last one is followed by a validation.
+# Synchronization is an error after the first and until the second of these steps of the optimizer: the first steps set
+# up and compile, and a validation follows the last one.
 AFTER, UNTIL = 2, 5
 
 
 @contextlib.contextmanager
 def no_waiting() -> Iterator[None]:
-    """Let every synchronization with a GPU raise in the middle steps of the loop inside the block.
+    """A context in which each synchronization with a GPU raises, in the middle steps of the loop inside it.
 
-    PyTorch does not report a synchronization of distributed collectives, or a non-blocking copy that waits because its
+    PyTorch does not report synchronizations of distributed collectives, or non-blocking copies that wait because their
     source is not pinned.
     """
     numbers = itertools.count(1)
@@ -33,4 +33,4 @@ def no_waiting() -> Iterator[None]:
         hook.remove()
         torch.cuda.set_sync_debug_mode("default")
     if (taken := next(numbers) - 1) <= UNTIL:
-        raise AssertionError(f"{taken} steps were taken: at least {UNTIL + 1} were expected")
+        raise AssertionError(f"{taken} steps were taken: expected at least {UNTIL + 1}")

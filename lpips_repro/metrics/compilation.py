@@ -1,4 +1,4 @@
-"""What the compiled forms of metrics share: one compilation a shape, and one clear error where there can be none."""
+"""Compilation of metrics: one compilation per shape, and one clear error if compilation fails."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from torch import Tensor
 
 from lpips_repro.errors import UserError
 
-# Each network, setting and shape is a compilation of the same function, of which torch allows 8 by default.
+# The same function is compiled for each network, setting and shape. By default torch allows 8 compilations of it.
 MOST_COMPILATIONS = 1000
 
 
 @contextlib.contextmanager
 def compiling(freezing: bool = False) -> Iterator[None]:
-    """Around calls of what `torch.compile` gave, the first of which compiles.
+    """A context for calls of a compiled function. The first call compiles it.
 
     Args:
-        freezing: make the weights constants, in the layout that the processor wants; no gradient can be had then.
+        freezing: make the weights constants, in the layout that suits the processor. There is no gradient then.
 
     Raises:
-        UserError: where compilation fails, with the reason.
+        UserError: if compilation fails, with the reason.
     """
     limits = {"cache_size_limit": MOST_COMPILATIONS, "accumulated_cache_size_limit": MOST_COMPILATIONS}
     # Numbers are constants: torch 2.6 cannot take them as inputs in inference mode.
@@ -32,15 +32,17 @@ def compiling(freezing: bool = False) -> Iterator[None]:
         try:
             yield
         except torch._dynamo.exc.TorchDynamoException as error:
-            text = f"the metric could not be compiled: {_reason(error)}, or do without (compiled=False, compile=false)"
+            text = (
+                f"the metric could not be compiled: {_reason(error)}, or switch it off (compiled=False, compile=false)"
+            )
             raise UserError(text) from error
 
 
 def why_not(device: torch.device) -> str | None:
-    """Why nothing can be compiled for a device, with the remedy, or None where it can."""
+    """The reason why torch cannot compile for a device, with the remedy, or None if it can."""
     try:
         torch.compile(lambda x: x.sin() + 1, dynamic=False)(torch.zeros(8, device=device))
-    except Exception as error:  # of many kinds: no compiler, no triton, a cache that cannot be written
+    except Exception as error:  # of many types: no compiler, no triton, a cache that cannot be written
         return _reason(error)
     return None
 
@@ -54,9 +56,9 @@ def _reason(error: Exception) -> str:
 
 
 def padded(images: Tensor, count: int) -> Tensor:
-    """The images with black ones after them up to the count, so that nothing is compiled for fewer."""
+    """The images, followed by black ones up to `count`, so that smaller batches need no compilation."""
     if len(images) == count:
         return images
-    # In the inference mode in which the images were made: for tensors of the other kind everything is compiled again.
+    # In the inference mode in which the images were made: torch compiles again for tensors made in another mode.
     with torch.inference_mode(images.is_inference()), torch.set_grad_enabled(torch.is_grad_enabled()):
         return F.pad(images, (0, 0) * (images.ndim - 1) + (0, count - len(images)))

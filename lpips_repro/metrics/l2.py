@@ -1,10 +1,10 @@
-"""L2 of the paper's tables: the mean squared difference, in RGB or in CIE Lab.
+"""The paper's L2 distance: the mean squared difference, in RGB or in CIE Lab.
 
     RGB: mean((x' - y')^2), x' = 2 x - 1 in [-1, 1], the scale of the released evaluator
     Lab: mean((Lab(x) - Lab(y))^2 / 100^2) / 2
 
 Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018. The paper names no
-colour space; the released evaluator (`richzhang/PerceptualSimilarity`) defaults to Lab.
+color space. The released evaluator (`richzhang/PerceptualSimilarity`) uses Lab by default.
 """
 
 import torch.nn.functional as F
@@ -18,10 +18,10 @@ from lpips_repro.metrics.registry import register_metric
 
 @register_metric()
 def l2(x: Tensor, y: Tensor, colorspace: str = "rgb", *, validate: bool = True) -> Tensor:
-    """Mean squared difference of two batches of images: a distance, 0 for identical images.
+    """Mean squared difference of two batches of images. It is a distance: 0 for identical images.
 
     Args:
-        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), grey; in [0, 1].
+        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), gray; in [0, 1].
         colorspace: "rgb" (the value is on the [-1, 1] scale) or "lab".
         validate: whether to check that values are in [0, 1].
 
@@ -29,7 +29,8 @@ def l2(x: Tensor, y: Tensor, colorspace: str = "rgb", *, validate: bool = True) 
         N values.
 
     Raises:
-        ValueError: images that do not fit together or leave [0, 1]; an unknown colour space.
+        ValueError: if the images differ in shape, dtype or device or have values outside [0, 1], or if the color space
+            is unknown.
     """
     check_images(x, y, 0.0, 1.0, channels=GREY_OR_RGB, validate=validate)
     check_choice("colorspace", colorspace, COLORSPACES)

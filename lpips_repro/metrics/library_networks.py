@@ -12,7 +12,7 @@ from lpips_repro.weights.imagenet import imagenet_state
 
 
 def shift_tolerant_lpips(net: str, download: bool) -> nn.Module:
-    """ST-LPIPS (Ghildyal and Liu, ECCV 2022), `net` alex or vgg, of images in [-1, 1]: its package has the weights."""
+    """ST-LPIPS (Ghildyal and Liu, ECCV 2022), `net` alex or vgg, for images in [-1, 1]. Its package has the weights."""
     from stlpips_pytorch.stlpips import LPIPS
 
     network: nn.Module = LPIPS(net=net, variant="shift_tolerant", verbose=False)
@@ -20,14 +20,14 @@ def shift_tolerant_lpips(net: str, download: bool) -> nn.Module:
 
 
 def dists(download: bool) -> nn.Module:
-    """DISTS (Ding et al., TPAMI 2020), of images in [0, 1]: its package has the weights of channels.
+    """DISTS (Ding et al., TPAMI 2020), for images in [0, 1]. Its package has the weights of the channels.
 
-    Those of VGG16 are torchvision's, from where the network `vgg` has them. Without them it raises UserError.
+    The weights of VGG16 are torchvision's, as for the network `vgg`. If they are missing, it raises UserError.
     """
     from DISTS_pytorch import DISTS_pt
 
     vgg = Backbone("vgg", imagenet_state("vgg", download=download))
-    # Its constructor would have torchvision download VGG16, and look for its own weights in sys.prefix.
+    # The constructor would download VGG16 through torchvision, and look for its own weights in sys.prefix.
     with mock.patch.object(DISTS_pt, "models", SimpleNamespace(vgg16=lambda pretrained: vgg)):
         network: nn.Module = DISTS_pt.DISTS(load_weights=False)
     weights = torch.load(Path(DISTS_pt.__file__).with_name("weights.pt"), map_location="cpu", weights_only=True)

@@ -1,4 +1,5 @@
-"""Peak signal-to-noise ratio, in decibels: 10 log10(255^2 / MSE), MSE on the 0-255 scale over pixels and channels.
+"""Peak signal-to-noise ratio in decibels: 10 log10(255^2 / MSE), with the MSE over pixels and channels on the 0-255
+scale.
 
 It ranks pairs exactly as the L2 distance in RGB does.
 """
@@ -12,24 +13,24 @@ from lpips_repro.metrics.registry import register_metric
 
 @register_metric(to_distance=torch.neg)
 def psnr(x: Tensor, y: Tensor, *, validate: bool = True) -> Tensor:
-    """PSNR of two batches of images, larger for more similar ones; as a distance it is negated.
+    """PSNR of two batches of images: larger is more similar. The distance is its negative.
 
-    Identical images have +inf (as a distance -inf), with a gradient of zero; so have images so close that their mean
-    squared difference falls below the smallest normal number of the dtype.
+    The value is +inf (the distance -inf), with a gradient of zero, for identical images and for images whose mean
+    squared difference is below the smallest normal number of the dtype.
 
     Args:
-        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), grey; in [0, 1].
+        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), gray; in [0, 1].
         validate: whether to check that values are in [0, 1].
 
     Returns:
         N values, in dB.
 
     Raises:
-        ValueError: images that do not fit together or leave [0, 1].
+        ValueError: if the images differ in shape, dtype or device or have values outside [0, 1].
     """
     check_images(x, y, 0.0, 1.0, channels=GREY_OR_RGB, validate=validate)
-    # The peak is 255 on the 0-255 scale, so 1 on the scale of the input.
+    # The peak is 1 on the scale of the input.
     mse = (at_least_float32(x) - at_least_float32(y)).square().mean(dim=(1, 2, 3))
     differ = mse >= torch.finfo(mse.dtype).tiny
-    # The logarithm never sees a zero: its infinite slope times the zero slope of the square would be NaN.
+    # The logarithm gets no zero: its infinite slope times the zero slope of the square would be NaN.
     return torch.where(differ, -10 * torch.where(differ, mse, 1).log10(), torch.inf)

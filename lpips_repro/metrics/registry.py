@@ -1,4 +1,4 @@
-"""The metrics by name, each with the way its value becomes a distance (smaller is more similar)."""
+"""The registry of metrics, each with the conversion of its value to a distance (smaller is more similar)."""
 
 import inspect
 from collections.abc import Callable
@@ -22,14 +22,14 @@ METRICS: dict[str, Metric] = {}
 def register_metric(
     to_distance: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Register a function of (x, y, **settings) under its own name.
+    """Register a function of (x, y, **settings) under the name of the function.
 
     Args:
-        to_distance: turns the function's value into a distance, where a larger value means more similar.
+        to_distance: converts the value to a distance; needed if a larger value means more similar.
 
     Raises:
-        UserError: for what is no function, such as a module or a partial: its file would not show what it computes; for
-            a `to_distance` that cannot be called.
+        UserError: if it is not a function but, for example, a module or a partial, whose file does not show what it
+            computes; or if `to_distance` is not callable.
     """
     if not callable(to_distance):
         what = f"to_distance={to_distance!r}"

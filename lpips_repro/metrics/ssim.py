@@ -4,8 +4,8 @@
     DSSIM = (1 - SSIM) / 2
 
 Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, Image Quality Assessment: From Error Visibility to Structural
-Similarity, IEEE Transactions on Image Processing 13(4), 2004. The Gaussian window is that of the paper, the uniform one
-is scikit-image's default, which the released LPIPS evaluator uses.
+Similarity, IEEE Transactions on Image Processing 13(4), 2004. The Gaussian window is the paper's. The uniform window is
+scikit-image's default, which the released LPIPS evaluator uses.
 """
 
 import functools
@@ -23,16 +23,16 @@ from lpips_repro.metrics.registry import register_metric
 from lpips_repro.metrics.tracing import is_recorded
 
 K1, K2 = 0.01, 0.03
-# L, the span of values.
+# L, the range of values.
 DATA_RANGE = {"rgb": 1.0, "lab": 100.0}
 WINDOW_SIZE = {"uniform": 7, "gaussian": 11}
 SIGMA = 1.5
 
-# Samples in a window as both moments count them, and as the variance divides by them: a uniform window is summed, not
-# averaged, and its variance is that of a sample; the Gaussian has weights that sum to 1.
+# Samples per window in the moments, and the divisor of the variance. A uniform window is summed, not averaged, and its
+# variance is a sample variance. The Gaussian weights sum to 1.
 SAMPLES = {"uniform": (49, 48), "gaussian": (1, 1)}
 
-# Pixels to work on at a time: on a CPU a compromise between its cache and the cost of each operation.
+# Pixels per block: on a CPU, a compromise between its cache and the overhead of each operation.
 BLOCK_PIXELS = {"cpu": 2**17, "other": 2**22}
 
 
@@ -47,25 +47,26 @@ def ssim(
     *,
     validate: bool = True,
 ) -> Tensor:
-    """Structural similarity of two batches of images, the mean over channels; as a distance `dssim`.
+    """Structural similarity of two batches of images, averaged over channels. The distance is `dssim`.
 
     Args:
-        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), grey; in [0, 1], no smaller than the window.
+        x, y: shape (N, 3, H, W), RGB, or (N, 1, H, W), gray; in [0, 1], at least as large as the window.
         window: "uniform" (7 x 7, sample covariance: skimage.metrics.structural_similarity's defaults) or "gaussian"
             (11 x 11, sigma 1.5, population covariance: Wang et al.). Only windows inside the image count.
         colorspace: "rgb" or "lab" (data range 100).
-        truncate: see the images as the released evaluator does, cut to uint8 where rounding is meant. For
-            compatibility only: the values have no gradient.
-        compiled: compile what is done to each block of channels: some seconds an image size, then two to three times as
-            fast for ten images or more; for fewer it does not pay.
+        truncate: truncate images to uint8 instead of rounding, as the released evaluator does. For compatibility only:
+            there is no gradient.
+        compiled: compile the computation. It takes some seconds per image size, and is then two to three times as fast
+            for ten images or more, but not for fewer.
         validate: whether to check that values are in [0, 1].
 
     Returns:
         N values in [-1, 1], 1 for identical images.
 
     Raises:
-        UserError (a ValueError): where nothing can be compiled.
-        ValueError: images that do not fit together, leave [0, 1] or are too small; an unknown window or colour space.
+        UserError (a ValueError): if compilation fails.
+        ValueError: if the images differ in shape, dtype or device, have values outside [0, 1] or are too small, or if
+            the window or color space is unknown.
     """
     check_choice("window", window, tuple(WINDOW_SIZE))
     check_choice("colorspace", colorspace, COLORSPACES)
@@ -77,7 +78,7 @@ def ssim(
         x, y = rgb_to_lab(as_rgb(x)), rgb_to_lab(as_rgb(y))
     settings = window, DATA_RANGE[colorspace]
     channels = x.flatten(0, 1), y.flatten(0, 1)
-    if is_recorded(x):  # whose count is a symbol, or another one later
+    if is_recorded(x):  # the batch size is a symbol, or may change later
         blocks, compiled = [channels], False
     else:
         count = max(1, BLOCK_PIXELS["cpu" if x.device.type == "cpu" else "other"] // x[0, 0].numel())
@@ -102,7 +103,7 @@ def dssim(
     *,
     validate: bool = True,
 ) -> Tensor:
-    """Structural dissimilarity (1 - SSIM) / 2, N values in [0, 1]; arguments and errors are those of `ssim`."""
+    """Structural dissimilarity (1 - SSIM) / 2, N values in [0, 1]. Arguments and errors are those of `ssim`."""
     return (1 - ssim(x, y, window, colorspace, truncate, validate=validate)) / 2
 
 
@@ -114,48 +115,49 @@ def _compiled_channel_ssim() -> Callable[..., Tensor]:
 def _channel_ssim(x: Tensor, y: Tensor, window: str, data_range: float) -> Tensor:
     """Mean SSIM of single channels, (M, H, W) to M values."""
     width, margin = x.shape[2], WINDOW_SIZE[window] - 1
-    # Moments of sum and difference give all five of x and y that SSIM needs: x^2 + y^2 = (s^2 + d^2) / 2 and
-    # 2 x y = (s^2 - d^2) / 2, for means as for variances. One map less to filter, and exactly 1 for identical images.
-    # These two may be float32: off by e, about 2^-24 of the data range, they move a deviation by no more, and each
-    # factor of SSIM, relative to its denominator, by 2 s e / (s^2 + 2 K2^2) <= e / (2^0.5 K2) = 1.4e-6.
+    # SSIM needs five moments of x and y. The moments of the sum s and the difference d give them: x^2 + y^2 = (s^2 +
+    # d^2) / 2 and 2 x y = (s^2 - d^2) / 2, for means and for variances. That is one map less to filter, and exactly 1
+    # for identical images. s and d may be float32: an error e of about 2^-24 of the data range changes a deviation by
+    # at most e, and each factor of SSIM, relative to its denominator, by 2 s e / (s^2 + 2 K2^2) <= e / (2^0.5 K2) =
+    # 1.4e-6.
     mean_s, variance_s = _moments(x + y, window)
     mean_d, variance_d = _moments(x - y, window)
-    # The constants take the factors of the moments, which then cancel.
+    # The constants have the same factors as the moments, so that the factors cancel.
     samples, divisor = SAMPLES[window]
     mean_s += 2 * (K1 * data_range * samples) ** 2
     variance_s += 2 * (K2 * data_range) ** 2 * divisor
     similarity = (mean_s - mean_d) * (variance_s - variance_d)
     similarity = similarity / (mean_s.add_(mean_d) * variance_s.add_(variance_d))
-    # Of every row only the windows inside the image.
+    # Only windows inside the image.
     return similarity.unfold(1, width - margin, width).mean(dim=(1, 2))
 
 
 def _moments(v: Tensor, window: str) -> tuple[Tensor, Tensor]:
-    """Squared mean times samples^2 and variance times its divisor, in every window, (M, H, W) to (M, L).
+    """Squared mean times samples^2, and variance times its divisor, per window, (M, H, W) to (M, L).
 
-    Rows are joined end to end, so that every operation after the first runs over whole images: L counts the windows
-    that wrap around from one row to the next too, which mean nothing.
+    Rows are joined end to end, so that operations run over whole images. The L windows include those that wrap around
+    from one row to the next, which have no meaning.
     """
-    # Variance as E[v^2] - E[v]^2 in float32 puts SSIM off by up to 5e-5 where images are bright and flat.
+    # In float32, the variance E[v^2] - E[v]^2 gives errors of SSIM up to 5e-5 in bright and flat images.
     v = v.double()
     filter_rows = _box if window == "uniform" else _gaussian
     mean, square = filter_rows(v), filter_rows(v * v)
     mean = mean * mean
-    # In place here and below where no gradient needs what was there: fresh memory costs more than arithmetic.
+    # In place here and below if no gradient needs the old values: new memory costs more than arithmetic.
     return mean, square.sub_(mean, alpha=1 / SAMPLES[window][0])
 
 
 def _box(v: Tensor) -> Tensor:
-    """Sums of 7 x 7 neighbours, (M, H, W) to (M, L)."""
-    if torch.compiler.is_compiling():  # torch 2.6 compiles a wrong gradient of overlapping parts
+    """Sums over 7 x 7 windows, (M, H, W) to (M, L)."""
+    if torch.compiler.is_compiling():  # torch 2.6 compiles a wrong gradient of unfold
         columns = _seven(v.flatten(1), v.shape[2])
-    else:  # reducing strided columns is vectorised
+    else:  # a sum over strided columns is vectorized
         columns = v.unfold(1, 7, 1).sum(-1).flatten(1)
     return _seven(columns, 1)
 
 
 def _seven(v: Tensor, step: int) -> Tensor:
-    """Sums of seven values that are so many places apart, (M, L) to fewer: by doubling, 7 = 4 + 2 + 1."""
+    """Sums of seven values that are `step` places apart, (M, L) to (M, L - 6 step): by doubling, 7 = 4 + 2 + 1."""
     size = v.shape[1] - 6 * step
     two = v.narrow(1, 0, size + 5 * step) + v.narrow(1, step, size + 5 * step)
     four = two.narrow(1, 0, size) + two.narrow(1, 2 * step, size)
@@ -163,7 +165,7 @@ def _seven(v: Tensor, step: int) -> Tensor:
 
 
 def _gaussian(v: Tensor) -> Tensor:
-    """Gaussian means of 11 x 11 neighbours, (M, H, W) to (M, L); the two at the same distance share a weight."""
+    """Gaussian means over 11 x 11 windows, (M, H, W) to (M, L). Two values at the same distance share a weight."""
     radius = WINDOW_SIZE["gaussian"] // 2
     weights = [math.exp(-(k**2) / (2 * SIGMA**2)) for k in range(radius + 1)]
     norm = weights[0] + 2 * sum(weights[1:])

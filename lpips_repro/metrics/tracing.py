@@ -1,4 +1,4 @@
-"""Whether operations on a tensor are only recorded, so that its values cannot be read."""
+"""Whether operations on a tensor are only recorded, not run."""
 
 import contextlib
 import sys
@@ -14,8 +14,8 @@ _functorch = torch._C._functorch
 def is_recorded(tensor: Tensor) -> bool:
     """Whether the values of a tensor cannot be read.
 
-    That is so under torch.compile, torch.export, torch.jit.trace, make_fx, torch.func.vmap and functionalize, for fake
-    tensors and those on the meta device, and during the capture of a CUDA graph.
+    That is the case under torch.compile, torch.export, torch.jit.trace, make_fx, torch.func.vmap and functionalize, for
+    fake tensors and tensors on the meta device, and during the capture of a CUDA graph.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _is_proxied() or _is_batched(tensor):
         return True
@@ -25,7 +25,7 @@ def is_recorded(tensor: Tensor) -> bool:
 
 
 def quiet_checks() -> contextlib.AbstractContextManager[object]:
-    """A block that checks shapes. torch.jit.trace warns of every such check: that it is not part of the trace."""
+    """A context for checks of shapes. It silences torch.jit.trace's warnings that they are not in the trace."""
     if torch.compiler.is_compiling() or not torch.jit.is_tracing():
         return contextlib.nullcontext()
     return warnings.catch_warnings(action="ignore", category=torch.jit.TracerWarning)
@@ -37,13 +37,13 @@ def is_transformed(tensor: Tensor) -> bool:
 
 
 def _is_proxied() -> bool:
-    # Whoever traces with make_fx has imported it.
+    # A program that uses make_fx has imported it.
     module = sys.modules.get("torch.fx.experimental.proxy_tensor")
     return module is not None and module.get_proxy_mode() is not None
 
 
 def _is_batched(tensor: Tensor) -> bool:
-    """Whether it is of torch.func.vmap or functionalize, inside other transforms or not."""
+    """Whether a tensor belongs to torch.func.vmap or functionalize, inside other transforms or not."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         if _functorch.is_batchedtensor(tensor) or _functorch.is_functionaltensor(tensor):
             return True

@@ -1,1 +1,1 @@
-"""Networks that learn from photographs alone, without labels or judgments."""
+"""Networks that learn from photographs, without labels or judgments."""

@@ -1,4 +1,4 @@
-"""Weights by stacked k-means, from settings to files (`make init-kmeans`): a state dict, its recipe, its filters."""
+"""Weights by stacked k-means (`make init-kmeans`): a state dict, its recipe, and a picture of its filters."""
 
 import hashlib
 import json
@@ -34,34 +34,34 @@ from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 
-SIZE = 227  # of the crops: Caffe's own
-HELD_OUT = 64  # crops of photographs that give nothing else, for the rates on them
+SIZE = 227  # side of the crops, as in Caffe
+HELD_OUT = 64  # held-out crops, on which rates of change are reported
 CODE = (
     "photographs/crops.py",
     *(f"pretraining/{name}.py" for name in ("init_kmeans", "kmeans", "rates_of_change")),
 )
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow")
-ZOOM = 4  # of the filters in their picture
+ZOOM = 4  # magnification of the filters in their picture
 
 
 def init_kmeans(composed: DictConfig) -> None:
-    """Make the weights that the composed settings (`configs/init_kmeans.yaml`) describe, unless they are there.
+    """Make the weights of the composed settings (`configs/init_kmeans.yaml`), unless they exist.
 
     Raises:
-        UserError: for a setting or photographs that cannot be used.
+        UserError: if a setting or the photographs cannot be used.
     """
     cfg = parse(composed, KmeansConfig)
     ((name, net),) = cfg.net.items()
     check_choice(f"net.{name}.backbone", net.backbone, BACKBONES)
-    # The metric, so that images come to the layers as they will when it is evaluated.
+    # The metric preprocesses images as in an evaluation.
     metric = LPIPS(net.backbone, "off_the_shelf", weights=gaussian_state(net.backbone, cfg.seed))
     check_row(net.backbone, metric.backbone.features)
-    assert net.weights is not None  # as `KmeansConfig` has checked
+    assert net.weights is not None  # `KmeansConfig` has checked it
     path = Path(net.weights)
     _keep_if_damaged(path)
     known = read_recipe(path)
     if path.suffix != ".pth" or (path.is_file() and (known is None or "patches" not in known)):
-        raise UserError(f"{path}: not weights of k-means made here, or no .pth file: set net.{name}.weights=NEW.pth")
+        raise UserError(f"{path}: not weights of k-means made here, or not a .pth file: set net.{name}.weights=NEW.pth")
     check_writable(f"net.{name}.weights", path.parent)
     folder = Path(cfg.images) if cfg.images else None
     crops, left_out = without_unusable(lambda left_out: draw_crops(folder, left_out, cfg.crops))
@@ -74,17 +74,17 @@ def init_kmeans(composed: DictConfig) -> None:
         **provenance(*METRICS, *CODE, libraries=PACKAGES),
     }
     if known and {key: known.get(key) for key in identity} == identity:
-        log.info("%s: there already, of the same photographs and settings", path)
+        log.info("%s: already there, with the same photographs and settings", path)
         return
     if known:
-        log.warning("%s: that of other photographs or settings is replaced: its command makes it again", path)
+        log.warning("%s: weights of other photographs or settings are replaced: their command makes them again", path)
     record = fill_backbone(metric, crops["train"], cfg.patches, cfg.seed)
     held_out = rates_of_change(metric.backbone.features, _images(metric, crops["held_out"]), cfg.seed + 1)
     record["rates_held_out"] = relative(held_out).tolist()
     record["left_out"] = left_out
     state = {key: value.contiguous() for key, value in metric.backbone.state_dict().items()}
     save_whole(path, state)
-    write_recipe(path, f"made here of {len(crops['train'])} crops", {**identity, **record})
+    write_recipe(path, f"made here from {len(crops['train'])} crops", {**identity, **record})
     picture = path.with_name(f"{path.stem}-filters.png")
     picture_filters(metric).save(picture)
     _report(record)
@@ -92,7 +92,7 @@ def init_kmeans(composed: DictConfig) -> None:
 
 
 def _keep_if_damaged(path: Path) -> None:
-    """Set aside weights that were made here, as their recipe says, and cannot be read."""
+    """Set aside unreadable weights whose recipe says that they were made here."""
     try:
         made_here = "patches" in json.loads(recipe_file(path).read_text())
     except (OSError, ValueError, TypeError):
@@ -105,17 +105,17 @@ def _keep_if_damaged(path: Path) -> None:
 
 
 def fill_backbone(metric: LPIPS, crops: np.ndarray, patches: int, seed: int) -> dict[str, Any]:
-    """Set the parameters of a metric's backbone, the same ones in whatever order the crops come.
+    """Set the parameters of a metric's backbone. They do not depend on the order of the crops.
 
     Args:
-        metric: whose backbone has layers as `check_row` wants them; changed in place.
-        crops: uint8 (N, H, W, 3): every other one gives patches, the rest normalises.
-        patches: of each layer's input.
-        seed: of all that is random.
+        metric: a metric whose backbone passes `check_row`; changed in place.
+        crops: uint8 (N, H, W, 3): every other crop gives patches, the others are for normalization.
+        patches: number of patches of each layer's input.
+        seed: seed of all random numbers.
 
     Returns:
-        For each convolution its filters and patches, and rates of change over their geometric mean: "rates_before" the
-        layers are scaled, and in each of the "rounds" that followed.
+        The filters and patches of each convolution, and rates of change over their geometric mean: "rates_before" the
+        layers are scaled, and after each of the "rounds".
     """
     layers = metric.backbone.features
     images = _images(metric, in_order(crops))
@@ -158,14 +158,14 @@ def draw_crops(
 
 
 def in_order(crops: np.ndarray) -> np.ndarray:
-    """Crops in an order of their content, so that nothing depends on the order of reading."""
+    """Crops ordered by content, so that nothing depends on the order of reading."""
     return crops[sorted(range(len(crops)), key=lambda number: crops[number].tobytes())]
 
 
 def picture_filters(metric: LPIPS) -> Image.Image:
-    """The first convolution's filters as they weigh red, green and blue; grey is zero."""
+    """The first convolution's filters as weights of red, green and blue. Gray is zero."""
     weight = metric.backbone.features[0].weight.detach()
-    # The gradient through the preprocessing: it may have turned colours round.
+    # The gradient through the preprocessing, which may change the order of colors.
     pixels = torch.zeros(weight.shape, requires_grad=True)
     (gradient,) = torch.autograd.grad((metric.preprocess((pixels,)) * weight).sum(), pixels)
     filters = (gradient / gradient.abs().amax(dim=(1, 2, 3), keepdim=True) + 1) / 2
@@ -175,12 +175,12 @@ def picture_filters(metric: LPIPS) -> Image.Image:
 
 
 def _images(metric: LPIPS, crops: np.ndarray) -> Tensor:
-    """Crops as the backbone wants them."""
+    """Crops as the input of the backbone."""
     return metric.preprocess((torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1,))
 
 
 def _report(record: dict[str, Any]) -> None:
-    """Print what became of each layer."""
+    """Print the rates of each layer."""
     columns = {"before": record["rates_before"], "after": record["rounds"][-1], "held out": record["rates_held_out"]}
     rows = [
         {"layer": f"conv{number}", **layer, **{key: f"{rates[number - 1]:.3g}" for key, rates in columns.items()}}

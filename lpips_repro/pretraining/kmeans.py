@@ -1,15 +1,15 @@
 """Filters from stacked k-means, without training.
 
 Krähenbühl, Doersch, Donahue, Darrell, "Data-dependent Initializations of Convolutional Neural Networks", ICLR 2016
-(arXiv 1511.06856), as the authors' code has it (github.com/philkr/magic_init). For each convolution in order, from
-patches of its input, which the layers before it have made:
+(arXiv 1511.06856), as in the authors' code (github.com/philkr/magic_init). The steps for each convolution in order,
+from patches of its input:
 
-    whiten      centre, project onto as many principal components as there are filters, divide by their deviations
-    k-means     of the whitened patches, each of length 1; the filter is the projection onto its centre
-    normalise   weights and bias so that over images each channel has deviation 1 and mean BIAS before its ReLU
+    whiten      center, project onto as many principal components as there are filters, divide by their deviations
+    k-means     of the whitened patches, scaled to length 1; a filter is the projection onto a cluster's center
+    normalize   weights and bias so that each channel has deviation 1 and mean BIAS over images, before its ReLU
 
-A convolution in groups is one for each group: its filters come from patches of their own channels. What then equalises
-the layers is in `lpips_repro.pretraining.rates_of_change`.
+In a grouped convolution, the filters of each group come from patches of their own channels.
+`lpips_repro.pretraining.rates_of_change` then equalizes the layers.
 """
 
 import warnings
@@ -26,43 +26,43 @@ from torch import Tensor, nn
 from lpips_repro.errors import UserError
 
 BIAS = 0.1  # the authors' default
-# Smallest share of the largest principal component's variance that a component is divided by.
+# Lower bound of a component's variance, as a share of the largest component's variance.
 LEAST_VARIANCE = 1e-6
-# What keeps its output's scale in step with its input's, LRN nearly so.
+# Layers whose output scales with their input (LRN nearly).
 IN_A_ROW = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.LocalResponseNorm)
 
 
 def check_row(net: str, layers: nn.Module) -> None:
-    """UserError unless the layers are convolutions, ReLUs, poolings and LRN in a row."""
+    """Raise UserError unless the layers are a sequence of convolutions, ReLUs, poolings and LRN."""
     row = list(layers) if isinstance(layers, nn.Sequential) else [layers]
     others = {type(layer).__name__ for layer in row if not isinstance(layer, IN_A_ROW)}
     if others:
         found = ", ".join(sorted(others))
         raise UserError(f"backbone={net}: has {found}: k-means needs {', '.join(kind.__name__ for kind in IN_A_ROW)}")
     for number, layer in enumerate(row):
-        # Of weight or spectral normalization the weight is computed, and what is written into it is lost.
+        # With weight or spectral normalization the weight is computed, and values written to it are lost.
         if isinstance(layer, nn.Conv2d) and not isinstance(layer.weight, nn.Parameter):
-            raise UserError(f"backbone={net}: the weight of layer {number} is computed: use a convolution without that")
+            raise UserError(f"backbone={net}: the weight of layer {number} is computed: use one without normalization")
 
 
 @torch.no_grad()
 def stack_kmeans(
     layers: nn.Sequential, images: Tensor, others: Tensor, patches: int, seed: int
 ) -> Iterator[dict[str, int]]:
-    """Set the filters of all convolutions, one after the other.
+    """Set the filters of all convolutions, one after the other, in place.
 
     Args:
-        layers: as `check_row` wants them; changed in place.
-        images: preprocessed (N, 3, H, W), whose patches are clustered.
-        others: the same, to normalise by: a filter responds more to what it was made from than to anything else.
-        patches: of each layer's input.
-        seed: of the patches' places and of k-means.
+        layers: layers that pass `check_row`; changed in place.
+        images: preprocessed images (N, 3, H, W), whose patches are clustered.
+        others: other such images for normalization: a filter responds most to the images that it was made from.
+        patches: number of patches of each layer's input.
+        seed: seed of the patches' places and of k-means.
 
     Yields:
-        For each convolution, once it is set, how many patches there were and how many filters.
+        The numbers of filters and patches of each convolution, after it is set.
 
     Raises:
-        UserError: where the images are too few or too plain.
+        UserError: if there are too few images, or if they are too similar.
     """
     number = 0
     for layer in layers:
@@ -83,9 +83,9 @@ def stack_kmeans(
 
 
 def draw_patches(layer: nn.Conv2d, inputs: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """What a convolution sees, (count, channels, rows, columns), at random places of its input, or at all of them."""
+    """Patches of a convolution's input, (count, channels, rows, columns), from random places, or from all places."""
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    # PyTorch computes this for every kind of padding, also for padding="same".
+    # PyTorch computes this attribute for all kinds of padding, also for padding="same".
     windows = F.pad(inputs, layer._reversed_padding_repeated_twice, mode)
     for dim, size, stride, step in zip((2, 3), layer.kernel_size, layer.stride, layer.dilation, strict=True):
         windows = windows.unfold(dim, (size - 1) * step + 1, stride)[..., ::step]
@@ -97,28 +97,28 @@ def draw_patches(layer: nn.Conv2d, inputs: Tensor, count: int, rng: np.random.Ge
 
 
 def kmeans_filters(patches: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Filters (count, D) from patches (N, D): k-means of the whitened patches, each of length 1."""
-    centred = (patches - patches.mean(axis=0)).astype(np.float64)
-    size = centred.shape[1]
-    covariance = centred.T @ centred / len(centred)
+    """Filters (count, D) from patches (N, D), by k-means of the whitened patches, scaled to length 1."""
+    centered = (patches - patches.mean(axis=0)).astype(np.float64)
+    size = centered.shape[1]
+    covariance = centered.T @ centered / len(centered)
     variance, directions = scipy.linalg.eigh(covariance, subset_by_index=(max(0, size - count), size - 1))
     if variance[-1] <= 0:
-        raise UserError("all patches are alike: give photographs")
+        raise UserError("all patches are equal: give photographs")
     whitening = directions / np.sqrt(np.maximum(variance, LEAST_VARIANCE * variance[-1]))
-    whitened = centred @ whitening
+    whitened = centered @ whitening
     whitened /= np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), np.finfo(float).tiny)
     clusters = MiniBatchKMeans(count, batch_size=10 * count, n_init=1, random_state=int(rng.integers(2**32)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct patches than filters
-        centres = clusters.fit(whitened).cluster_centers_
-    return centres @ whitening.T
+        centers = clusters.fit(whitened).cluster_centers_
+    return centers @ whitening.T
 
 
 @torch.no_grad()
 def normalise(layer: nn.Conv2d, inputs: Tensor, scale: float) -> None:
-    """Give each channel deviation `scale` and mean `scale` x BIAS over these inputs.
+    """Give each channel the deviation `scale` and the mean `scale` x BIAS over these inputs.
 
-    A convolution without bias keeps the mean that it has.
+    A convolution without bias keeps its mean.
     """
     outputs = layer._conv_forward(inputs, layer.weight, None)
     deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3))

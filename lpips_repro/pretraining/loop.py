@@ -1,4 +1,4 @@
-"""The one loop of all pretext tasks.
+"""The training loop of all pretext tasks.
 
 for each step:
     crops -> examples of the task, drawn from the run's seed and the step's number -> loss -> optimizer
@@ -32,22 +32,22 @@ from lpips_repro.runs.schedule import learning_rate
 from lpips_repro.runs.signals import Stopped
 from lpips_repro.runs.step_mode import set_step_mode
 
-# A score is over this many examples at least, several of a crop where there are fewer, and about so many at most.
+# The number of examples of a score, about: several per crop if there are fewer crops.
 SCORED = 1000
 
 
 @dataclass
 class Pretraining:
-    """What a run is made of.
+    """The parts of a run.
 
     Attributes:
-        folder: where checkpoints and logs go.
-        identity: what must not change between its starts, by name: digests and settings.
-        task: on `device`.
-        crops: to learn from, and held out.
+        folder: the folder of checkpoints and logs.
+        identity: values that must not change between starts, by name: digests and settings.
+        task: the task, on `device`.
+        crops: crops for training, and held-out crops.
         cfg: the settings.
-        check_stop: called often; raises `Stopped` if the run is to save and end.
-        photographs: files of the crops to learn from, each of which gave as many; a bad step is reported with them.
+        check_stop: called often; raises `Stopped` if the run should save and end.
+        photographs: files of the training crops, with equal numbers of crops, for reports of bad steps.
     """
 
     folder: Path
@@ -60,14 +60,14 @@ class Pretraining:
     photographs: Sequence[Path] = ()
 
     def numbers(self, step: int) -> np.ndarray:
-        """The crops of a step: each pass takes all of them in another order, but for a last batch that is not full."""
+        """The crops of a step. Each pass takes all crops in another order, without a last incomplete batch."""
         size = self.cfg.task.batch_size
         taken, within = divmod(step, len(self.crops.train) // size)
         order = epoch_order(self.cfg.seed, taken, len(self.crops.train))
         return order[within * size : (within + 1) * size]
 
     def batches(self, step: int) -> Generator[np.ndarray, None, None]:
-        """The crops of each step from this one on; the next ones are read while the last ones are learned from."""
+        """Yield the crops of each step from this one on. The next crops are read during a step."""
 
         def read(step: int) -> np.ndarray:
             return self.crops.train[self.numbers(step)]
@@ -75,25 +75,25 @@ class Pretraining:
         return read_ahead(read, itertools.count(step))
 
     def learning_rate(self, step: int) -> float:
-        """The rate of a step, which decays in the second half of the run."""
+        """The learning rate of a step, which decays in the second half of the run."""
         task, steps = self.cfg.task, self.cfg.task.steps
         each = max(1, len(self.crops.train) // task.batch_size)
         return learning_rate(self.cfg.schedule, task.learning_rate, step, hold=steps / 2, steps=steps, per_epoch=each)
 
     def generator(self, *numbers: int) -> torch.Generator:
-        """What is drawn from depends on the seed and numbers alone, so there is no state to save."""
+        """A generator that depends only on the seed and numbers, so that there is no state to save."""
         return torch.Generator().manual_seed(mixed_seed(self.cfg.seed, *numbers))
 
 
 @dataclass
 class _State:
-    """Where a run is: all that a checkpoint holds, but for task and optimizer.
+    """The state of a run: everything in a checkpoint, except task and optimizer.
 
     Attributes:
-        entry: sums since the last log entry; period: since the last validation.
-        step: how many there were; validated: the step of the last validation, -1 before it; scores: of that one.
-        seconds: that earlier starts took; None if they did not save it.
-        started: when this start began.
+        entry: sums since the last log entry; period: sums since the last validation.
+        step: number of steps so far; validated: step of the last validation, or -1; scores: its scores.
+        seconds: time of earlier starts; None if they did not save it.
+        started: time when this start began.
     """
 
     entry: StepSums
@@ -106,14 +106,14 @@ class _State:
 
 
 def fit(run: Pretraining) -> dict[str, Score]:
-    """Learn to the end, from wherever an earlier start of the same run stopped.
+    """Train to the end, from the point where an earlier start of the same run stopped.
 
     Returns:
-        The scores on held-out photographs at the end.
+        The final scores on held-out photographs.
 
     Raises:
-        Stopped: if `run.check_stop` raised it; what is needed to go on is saved.
-        UserError: if the loss or a gradient is not finite, or the run in the folder is another one.
+        Stopped: if `run.check_stop` raised it, after the state was saved.
+        UserError: if the loss or a gradient is not finite, or if the folder has another run.
     """
     cfg, task, steps = run.cfg, run.task, run.cfg.task.steps
     set_step_mode(task.backbone, cfg.precision, cfg.compile)
@@ -155,14 +155,14 @@ def fit(run: Pretraining) -> dict[str, Score]:
 
 
 def _restored(run: Pretraining, optimizer: torch.optim.Optimizer) -> _State:
-    """Where an earlier start stopped, or the beginning; task and optimizer get what they had there."""
+    """The state of an earlier start, or of the beginning; task and optimizer are restored."""
     saved = load_latest(run.folder, run.identity, ("last.pt",))
     if saved is None:
         return _State(StepSums(run.device), StepSums(run.device))
     run.task.load_state_dict(saved["task"])
     optimizer.load_state_dict(saved["optimizer"])
     entry = StepSums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
-    period = StepSums(run.device, saved.get("period"))  # earlier versions of the code did not save it, and the time
+    period = StepSums(run.device, saved.get("period"))  # earlier versions of the code did not save it or the time
     scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
     return _State(entry, period, saved["step"], saved["validated"], scores, saved.get("seconds"))
 
@@ -179,7 +179,7 @@ def _save(run: Pretraining, state: _State, optimizer: torch.optim.Optimizer, wat
 
 
 def _validate(run: Pretraining, state: _State, watch: PretextWatch) -> None:
-    """Score the task on held-out photographs, and begin the sums of the next period."""
+    """Score the task on held-out photographs, and reset the sums of the period."""
     means = state.period.means() if state.period.steps == state.step - max(state.validated, 0) else {}
     state.scores, state.validated = score(run, run.crops.held_out), state.step
     watch.validation(state.step, state.scores, means)
@@ -189,10 +189,10 @@ def _validate(run: Pretraining, state: _State, watch: PretextWatch) -> None:
 def take_step(
     task: PretextTask, optimizer: torch.optim.Optimizer, crops: Tensor, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Learn from crops, uint8 (N, S, S, 3) on the task's device; a GPU is not waited for.
+    """Take a step on crops, uint8 (N, S, S, 3) on the task's device, without waiting for a GPU.
 
     Returns:
-        The loss and the numbers shown with it, by name, and the norm of the gradient.
+        The loss and the task's other numbers, by name, and the norm of the gradient.
     """
     with fixed_shapes(crops.device):
         loss, shown = task.loss(*task.draw(crops, generator))
@@ -205,7 +205,7 @@ def take_step(
 
 @torch.no_grad()
 def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
-    """The task's scores on some crops, by name, each the mean over examples that are drawn alike every time."""
+    """The task's scores on crops, by name: means over examples that are the same in every call."""
     chosen = np.arange(0, len(crops), max(1, len(crops) // SCORED))
     size = min(run.cfg.task.batch_size, len(chosen))
     sums: dict[str, np.ndarray] = {}
@@ -214,7 +214,7 @@ def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
     for number in range(-(-SCORED // len(chosen))):
         generator = run.generator(number, 0)
         order = chosen[torch.randperm(len(chosen), generator=generator).numpy()]
-        for start in range(0, len(order) - size + 1, size):  # full ones: chance may depend on how many there are
+        for start in range(0, len(order) - size + 1, size):  # full batches: chance may depend on the batch size
             given, wanted = run.task.draw(send(crops[order[start : start + size]], run.device), generator)
             for name, pair in run.task.score(given, wanted).items():
                 sums[name] = sums.get(name, 0) + np.array(pair)

@@ -1,4 +1,4 @@
-"""Permutations that are far from each other (Noroozi and Favaro, ECCV 2016, algorithm 1)."""
+"""Permutations with large distances from each other (Noroozi and Favaro, ECCV 2016, algorithm 1)."""
 
 import itertools
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def distant_permutations(count: int, seed: int, length: int = 9) -> np.ndarray:
-    """Permutations of 0 to length - 1, each as far as can be from all before it in the sum of their Hamming distances.
+    """Permutations of 0 to length - 1. Each maximizes the sum of its Hamming distances from those before it.
 
     Args:
-        count: how many, up to length!.
-        seed: of the first one; of several equally far, the first in the order of their numbers is taken.
-        length: of a permutation.
+        count: number of permutations, up to length!.
+        seed: seed of the first one. Ties are resolved by the lexicographic order.
+        length: length of a permutation.
 
     Returns:
         int64 (count, length).
@@ -21,6 +21,6 @@ def distant_permutations(count: int, seed: int, length: int = 9) -> np.ndarray:
     chosen = [int(np.random.default_rng(seed).integers(len(candidates)))]
     while len(chosen) < count:
         distance += (candidates != candidates[chosen[-1]]).sum(axis=1)
-        distance[chosen[-1]] = np.iinfo(np.int64).min // 2  # never again
+        distance[chosen[-1]] = np.iinfo(np.int64).min // 2  # never chosen again
         chosen.append(int(distance.argmax()))
     return candidates[chosen].astype(np.int64)

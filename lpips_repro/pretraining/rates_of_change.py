@@ -1,13 +1,13 @@
-"""How fast the layers of a network would learn, and layers scaled so that all learn at the same rate.
+"""Rates of change of a network's layers, and scaling of layers so that all rates are equal.
 
 The second part of Krähenbühl et al. 2016 (see `lpips_repro.pretraining.kmeans`). A layer's rate of change is
 
     C_k = E || dl / dW_k ||^2 / || W_k ||^2,   the expectation over images, and losses l = <eta, output>, eta ~ N(0, 1)
 
-A ReLU network is positively homogeneous: W_k times r_k, with the biases above in step, changes the output by r_k alone,
-and C_k by r_k^-4 where the product of all factors is 1. So r_k = (C_k / C)^(1/4), C the geometric mean, makes all rates
-C at once. Local response normalisation does not scale quite in step, so the factors are found in a few rounds, in which
-each layer is normalised again over what the layers below now give it.
+A ReLU network is positively homogeneous: scaling W_k by r_k, and the biases above accordingly, scales the output by
+r_k, and C_k by r_k^-4 if the product of all factors is 1. So r_k = (C_k / C)^(1/4), with the geometric mean C, makes
+all rates equal to C. Local response normalization does not scale exactly, so that the factors are found in a few
+rounds. Each round normalizes the layers again, from bottom to top.
 """
 
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.kmeans import normalise
 
-# The largest departure of a rate from their geometric mean at which the rounds end.
+# The rounds end if no rate differs more than this from the geometric mean.
 TOLERANCE = 0.01
 MOST_ROUNDS = 20
-DRAWS = 2  # of losses for each image
+DRAWS = 2  # random losses per image
 IMAGES_AT_ONCE = 16
 
 
 def rates_of_change(layers: nn.Sequential, images: Tensor, seed: int) -> Tensor:
-    """The rate of change of each convolution's weights (layers,), over preprocessed images (N, 3, H, W)."""
+    """The rates of change of the convolutions' weights, (layers,), over preprocessed images (N, 3, H, W)."""
     generator = torch.Generator().manual_seed(seed)
     weights = [layer.weight for layer in layers if isinstance(layer, nn.Conv2d)]
     squares = torch.zeros(len(weights), dtype=torch.float64)
@@ -35,7 +35,7 @@ def rates_of_change(layers: nn.Sequential, images: Tensor, seed: int) -> Tensor:
     for batch in images.split(IMAGES_AT_ONCE):
         output = layers(batch)
         for draw in range(DRAWS):
-            # Independent of image to image: the square of their sum is expected to be the sum of their squares.
+            # Losses of images are independent, so that the expected square of their sum is the sum of squares.
             loss = (output * torch.randn(output.shape, generator=generator)).sum()
             gradients = torch.autograd.grad(loss, weights, retain_graph=draw < DRAWS - 1)
             squares += torch.stack([gradient.double().square().sum() for gradient in gradients])
@@ -46,23 +46,23 @@ def rates_of_change(layers: nn.Sequential, images: Tensor, seed: int) -> Tensor:
 
 
 def relative(rates: Tensor) -> Tensor:
-    """Rates over their geometric mean."""
+    """Rates divided by their geometric mean."""
     return rates / rates.log().mean().exp()
 
 
 def equalise_rates(layers: nn.Sequential, images: Tensor, seed: int) -> Iterator[Tensor]:
-    """Scale the convolutions until all rates are equal, within `TOLERANCE`.
+    """Scale the convolutions until all rates are equal within `TOLERANCE`.
 
     Args:
-        layers: with normalised channels; changed in place. The last layer keeps its scale.
-        images: preprocessed (N, 3, H, W).
-        seed: of the losses.
+        layers: layers with normalized channels; changed in place. The last layer keeps its scale.
+        images: preprocessed images (N, 3, H, W).
+        seed: seed of the losses.
 
     Yields:
-        The rates over their geometric mean, before each round and at the end.
+        The rates divided by their geometric mean, before each round and at the end.
 
     Raises:
-        UserError: where they are not equal after `MOST_ROUNDS`.
+        UserError: if they are not equal after `MOST_ROUNDS`.
     """
     scales = torch.ones(sum(isinstance(layer, nn.Conv2d) for layer in layers), dtype=torch.float64)
     for _ in range(MOST_ROUNDS):
@@ -72,12 +72,12 @@ def equalise_rates(layers: nn.Sequential, images: Tensor, seed: int) -> Iterator
             return
         scales *= (rates.log() / 4).cumsum(0).exp()
         renormalise(layers, images, scales)
-    raise UserError(f"rates of change still {rates.tolist()} after {MOST_ROUNDS} rounds: give more crops")
+    raise UserError(f"rates of change differ after {MOST_ROUNDS} rounds: {rates.tolist()}: give more crops")
 
 
 @torch.no_grad()
 def renormalise(layers: nn.Sequential, images: Tensor, scales: Tensor) -> None:
-    """Give the channels of each convolution its scale as their deviation over images, layer after layer."""
+    """Normalize the channels of each convolution to its scale as their deviation over images."""
     remaining = iter(scales.tolist())
     for layer in layers:
         if isinstance(layer, nn.Conv2d):

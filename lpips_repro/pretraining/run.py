@@ -1,4 +1,4 @@
-"""A pretraining run from its settings to its exported network (`make pretrain`)."""
+"""A pretraining run, from settings to the exported network (`make pretrain`)."""
 
 import dataclasses
 import logging
@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 
 
 def pretrain(composed: DictConfig) -> None:
-    """Learn the task that the composed settings (`configs/pretrain.yaml`) describe, or go on where a run stopped.
+    """Run or resume the pretraining of the composed settings (`configs/pretrain.yaml`).
 
     Raises:
-        UserError: for a setting, photograph or device that cannot be used.
-        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
+        UserError: if a setting, photograph or device cannot be used.
+        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C. The state is saved.
     """
     _check_alone()
     cfg = parse(composed, PretrainConfig)
-    if cfg.images is not None:  # one run, however the folder is spelt
+    if cfg.images is not None:  # the same run for any spelling of the folder
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
     images = None if cfg.images is None else Path(cfg.images)
@@ -76,24 +76,24 @@ def _check_count(cfg: PretrainConfig, crops: int) -> None:
 
 
 def _check_alone() -> None:
-    """UserError if torchrun started several processes: tasks normalize over a batch, which would be divided."""
-    with started_ranks() as ranks, ranks.first_before_others():  # which wait, so that the first says it alone
+    """Raise UserError if torchrun started several processes, which would divide a batch that tasks normalize over."""
+    with started_ranks() as ranks, ranks.first_before_others():  # only the first reports the error
         if ranks.world > 1:
             raise UserError(
-                f"torchrun started {ranks.world} processes: pretraining takes one, because its tasks normalize over a"
-                " whole batch: start it without torchrun, as make pretrain does"
+                f"torchrun started {ranks.world} processes: pretraining needs one, since its tasks normalize over a"
+                " whole batch: start it without torchrun, as `make pretrain` does"
             )
 
 
 def _keep_if_damaged(weights: Path) -> None:
-    """Set aside weights with a recipe that is not theirs: one of the two is damaged."""
+    """Set aside weights and a recipe that do not match: one of them is damaged."""
     recipe = recipe_file(weights)
     if recipe.is_file():
         keep_damaged(weights, recipe, said=f"{weights}: it or its recipe is damaged", then="written again")
 
 
 def make_task(cfg: TaskConfig, seed: int) -> PretextTask:
-    """The task that settings describe, with its weights as they are at first."""
+    """The task of the settings, with its initial weights."""
     torch.manual_seed(seed)
     loop = {field.name for field in dataclasses.fields(TaskConfig)} - {"side"}
     own = {key: value for key, value in dataclasses.asdict(cfg).items() if key not in loop}
@@ -109,7 +109,7 @@ def _learn(
     photographs: Sequence[Path],
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train in the run's folder; the recipe of the weights that are then there."""
+    """Train in the run's folder, and return the recipe of the weights."""
     record_settings(folder, composed, LEFT_OUT)
     task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
     with stop_on_signals() as check_stop:
@@ -136,19 +136,19 @@ def _learn(
 
 
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
-    """Put the network where the tables look for it, with how it was made beside it."""
+    """Write the network and its recipe to the file that the tables read."""
     for name, pair in recipe["held_out"].items():
-        said = f"{name}: {pair['value']:.4f} on held-out photographs, where chance is {pair['chance']:.4f}"
-        log.info("%s; %.4f on those learned from", said, recipe["train"][name]["value"])
-    # CaffeNet is called alex in the tables.
+        said = f"{name}: {pair['value']:.4f} on held-out photographs (chance {pair['chance']:.4f})"
+        log.info("%s; %.4f on training photographs", said, recipe["train"][name]["value"])
+    # CaffeNet's name in tables is alex.
     net = "alex" if recipe["backbone"].startswith("caffenet") else recipe["backbone"].replace("/", "-")
     file = Path(cfg.experiments) / "weights" / f"{net}-{cfg.task.name}.pth"
     known = read_recipe(file)
     if known is None and file.is_file():
-        log.warning("%s: not made here, so left as it is: the network is in %s", file, folder / "weights.pth")
+        log.warning("%s: not made here, and not replaced: the network is in %s", file, folder / "weights.pth")
         return
     if known is not None and known.get("run") != folder.name:
-        log.warning("%s: that of %s (%s) is replaced: its command puts it back", file, known.get("run"), known["made"])
+        log.warning("%s: that of %s (%s) is replaced: its command restores it", file, known.get("run"), known["made"])
     save_whole(file, torch.load(folder / "weights.pth", weights_only=True))
     write_recipe(file, recipe["made"], {"run": folder.name, **recipe})
-    log.info("%s: finished: %s, and how it was made in %s", folder, file, recipe_file(file))
+    log.info("%s: finished: %s, with its recipe %s", folder, file, recipe_file(file))

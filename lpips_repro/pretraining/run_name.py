@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
 
-# What changes no result, is in the name as it is, or is seen in the photographs themselves.
+# Settings that change no result, or are in the name.
 LEFT_OUT = {
     *("seed", "device", "experiments", "store", "workers"),
     *("validate_every", "log_every", "checkpoint_minutes"),
@@ -12,7 +12,7 @@ LEFT_OUT = {
 
 
 def run_name(composed: DictConfig) -> str:
-    """`pretrain-<task>-seed<seed>`, and a short hash of what differs from the default settings."""
+    """`pretrain-<task>-seed<seed>`, and a short hash of settings that differ from the defaults."""
     task = composed.task.name
     name = f"pretrain-{task}-seed{composed.seed}"
     return with_hash(name, run_settings(composed, LEFT_OUT), default_settings("pretrain", task=task))

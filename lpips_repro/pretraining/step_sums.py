@@ -1,4 +1,4 @@
-"""Sums over steps of what a task shows, kept where the task is: reading them is what makes a GPU wait."""
+"""Sums of a task's numbers over steps, on the task's device, since reading them waits for a GPU."""
 
 import math
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class StepSums:
-    """Sums by name, and over how many steps.
+    """Sums by name, and the number of steps.
 
     Args:
-        device: where they are kept.
-        saved: what `state` gave; None for empty ones.
+        device: the device of the sums.
+        saved: result of `state`; None for empty sums.
     """
 
     def __init__(self, device: torch.device, saved: Mapping[str, Any] | None = None):
@@ -23,7 +23,7 @@ class StepSums:
         self.first_bad = torch.full((), math.inf, dtype=torch.float64, device=device)
 
     def add(self, step: int, shown: Mapping[str, Tensor], norm: Tensor) -> None:
-        """Count a step: its number, what it showed, and the norm of its gradient; waits for no GPU."""
+        """Add a step: its number, its numbers by name, and the norm of its gradient. It does not wait for a GPU."""
         is_finite = torch.stack([value.isfinite() for value in (*shown.values(), norm)]).all()
         bad = torch.full_like(self.first_bad, math.inf).masked_fill_(~is_finite, step)
         self.first_bad = torch.minimum(self.first_bad, bad)
@@ -32,14 +32,14 @@ class StepSums:
         self.steps += 1
 
     def means(self) -> dict[str, float]:
-        """The mean of each over the steps."""
+        """The means over the steps, by name."""
         return {name: value.item() / self.steps for name, value in self.values.items()}
 
     def first_bad_step(self) -> int | None:
-        """The first step that showed a number, or had a gradient, that is not finite, or None."""
+        """The first step with a number or gradient that is not finite, or None."""
         step = self.first_bad.item()
         return None if math.isinf(step) else int(step)
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on with them."""
+        """The state for a checkpoint."""
         return {"sums": self.values, "steps": self.steps}

@@ -1,4 +1,4 @@
-"""What pretraining shows of itself, above what every run does (`lpips_repro.runs.watch`): scores next to chance."""
+"""The output of pretraining: that of every run (`lpips_repro.runs.watch`), and scores with their chance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,10 @@ class PretextWatch(Watch):
     """The watch of a pretraining run.
 
     Args:
-        folder: the run's.
-        task: whose numbers are shown.
-        step: where the run goes on.
-        validated: the step of the last validation that counts; -1 for none.
+        folder: the run's folder.
+        task: the task whose numbers are shown.
+        step: the step that the run resumes from.
+        validated: step of the last validation; -1 for none.
         cfg: the task's settings.
     """
 
@@ -33,11 +33,11 @@ class PretextWatch(Watch):
         )
 
     def training(self, step: int, means: Mapping[str, float], rate: float) -> None:
-        """Means over the steps since the last entry, by name, and the learning rate."""
+        """Write means over the steps since the last entry, by name, and the learning rate."""
         self.entry(step, {**means, "learning_rate": rate}, f"loss {means['loss']:.4f}")
 
     def validation(self, step: int, scores: Mapping[str, Score], means: Mapping[str, float]) -> None:
-        """Scores on held-out photographs by name, and the means over the steps since the last validation, if known."""
+        """Write scores on held-out photographs, and means over the steps since the last validation, if known."""
         pairs = {name: {"": value, "_chance": chance} for name, (value, chance) in scores.items()}
         values = {f"{name}{kind}": number for name, pair in pairs.items() for kind, number in pair.items()}
         said = ", ".join(f"{name} {value:.4f} (chance {chance:.4f})" for name, (value, chance) in scores.items())

@@ -1,1 +1,1 @@
-"""Learning from judgments: the ranking loss, stored lin features, the loop, checkpoints."""
+"""Learning from judgments: the ranking loss, the model, the loop and its output."""

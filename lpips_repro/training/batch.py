@@ -1,4 +1,4 @@
-"""A batch of triplets, as images or as stored features: what a collection of triplets gives and a model takes."""
+"""A batch of triplets, as images or as stored features."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ class ImageBatch(NamedTuple):
 
 
 class FeatureBatch(NamedTuple):
-    """Stored features (N, 2, sum of channels), for p0 and p1: see `lpips_repro.features.stored`.
+    """Stored features (N, 2, sum of channels) of p0 and p1: see `lpips_repro.features.stored`.
 
     Attributes:
         mean: each channel's mean squared difference.
-        noise: the standard deviation that dropout gives it; None if it is not stored: no dropout can be drawn then.
+        noise: its standard deviation under dropout; None if it is not stored, and dropout cannot be drawn.
     """
 
     mean: Tensor

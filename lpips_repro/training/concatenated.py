@@ -1,4 +1,4 @@
-"""Several arrays as one, whose rows are taken by number: from memory maps, or from the memory of a GPU."""
+"""Several arrays as one, with rows by number from memory maps or from the memory of a GPU."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,21 @@ from torch import Tensor
 
 from lpips_repro.devices import send
 
-# Rows that go to a GPU at once when all of them do.
+# Rows per copy when all rows are sent to a GPU.
 BLOCK = 2000
 
 
 class ConcatenatedArrays:
-    """Several arrays, one after the other: rows are numbered through all of them.
+    """Several arrays, one after the other, with consecutive numbers of rows.
 
     Args:
-        arrays: memory-mapped or not, alike but for their lengths.
-        device: where rows are given.
-        resident: keep all of them on the device; otherwise they are sent as they are asked for.
+        arrays: arrays, memory-mapped or not, that differ only in length.
+        device: the device of returned rows.
+        resident: keep all rows on the device; otherwise rows are sent on demand.
 
     Attributes:
         nbytes: size of all rows.
-        on_device: all rows, (N, ...), if they are kept there.
+        on_device: all rows, (N, ...), if they are kept on the device.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], device: torch.device, *, resident: bool = False):
@@ -34,7 +34,7 @@ class ConcatenatedArrays:
             self.keep_on_device()
 
     def __getitem__(self, indices: np.ndarray) -> Tensor:
-        """The rows with these numbers, on the device; a GPU is not waited for."""
+        """The rows with these numbers, on the device. It does not wait for a GPU."""
         if self.on_device is not None:
             return self.on_device.index_select(0, send(indices, self.device))
         out = np.empty((len(indices), *self.arrays[0].shape[1:]), self.arrays[0].dtype)
@@ -46,7 +46,7 @@ class ConcatenatedArrays:
         return send(out, self.device)
 
     def keep_on_device(self) -> None:
-        """Send all rows to the device, where they stay."""
+        """Send all rows to the device, and keep them there."""
         first = torch.from_numpy(np.array(self.arrays[0][:1]))
         out = torch.empty((int(self.ends[-1]), *first.shape[1:]), dtype=first.dtype, device=self.device)
         for array, end in zip(self.arrays, self.ends, strict=True):

@@ -1,7 +1,7 @@
-"""The dropout of training: which squared differences are dropped, one random bit each.
+"""The dropout of training: one random bit per squared difference.
 
-What is drawn belongs to a triplet of the whole batch, wherever it is computed: however many processes share a batch,
-together they drop what one process would.
+Random bits belong to triplets of the whole batch, so that several processes that share a batch drop the same
+differences as one process would.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from lpips_repro.runs.example_order import mixed_seed
 
-# An integer as wide as a number; and the only one of a number's bits that is set in 2.0, the one below the sign.
+# The integer type of a dtype's width, and the only bit that is set in 2.0, the one below the sign.
 _INTEGER = {torch.float32: (torch.int32, 30), torch.float64: (torch.int64, 62)}
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Draws for some triplets of a batch.
+    """Random draws for some triplets of a batch.
 
     Attributes:
-        generator: where from, on the model's device.
-        batch: triplets in the whole batch; None for as many as are computed here.
-        first: place in the batch of the first one computed here.
+        generator: the generator, on the model's device.
+        batch: triplets of the whole batch; None: those of this process.
+        first: index in the batch of the first triplet of this process.
     """
 
     generator: torch.Generator
@@ -31,44 +31,44 @@ class Dropout:
     first: int = 0
 
     def words(self, count: int, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Random bits for the two pairs of `count` triplets, for maps of so many (places, channels) each.
+        """Random bits for the two pairs of `count` triplets, for maps with these (places, channels).
 
         Returns:
-            For each map int32 (2, count, Q, channels), of whose bits `factors` makes use.
+            int32 (2, count, Q, channels) for each map, whose bits `factors` uses.
         """
         lengths = [_per_channel(places) * channels for places, channels in shapes]
         shape = (2, self.batch or count, -(-sum(lengths) // 2))
         drawn = torch.empty(shape, dtype=torch.int64, device=self.generator.device)
-        # To draw words and take their bits is a hundred times faster than to draw the numbers one by one.
+        # Drawing words and using their bits is a hundred times faster than drawing single numbers.
         drawn.random_(torch.iinfo(torch.int64).min, None, generator=self.generator)
         words = drawn[:, self.first : self.first + count].view(torch.int32)[..., : sum(lengths)].split(lengths, dim=2)
         return [part.unflatten(2, (-1, channels)) for part, (_, channels) in zip(words, shapes, strict=True)]
 
     def normal(self, like: Tensor) -> Tensor:
-        """Standard normal numbers of the shape of `like`, whose first dimension counts triplets."""
+        """Standard normal numbers of the shape of `like`, whose first dimension is triplets."""
         shape = (self.batch or len(like), *like.shape[1:])
         drawn = torch.empty(shape, dtype=like.dtype, device=like.device).normal_(generator=self.generator)
         return drawn[self.first : self.first + len(like)]
 
 
 class DropoutOfSteps:
-    """The draws of a run's steps: each from the run's seed and the step's number, so that there is no state to save.
+    """The draws of a run's steps. Each depends only on the run's seed and the step's number: there is no state to save.
 
     Args:
-        seed: the run's.
-        device: the model's.
+        seed: the run's seed.
+        device: the model's device.
     """
 
     def __init__(self, seed: int, device: torch.device):
         self.seed, self.generator = seed, torch.Generator(device)
 
     def of(self, step: int, batch: int, first: int = 0) -> Dropout:
-        """The draws of a step; batch, first: as in `Dropout`."""
+        """The draws of a step; batch, first: as for `Dropout`."""
         return Dropout(self.generator.manual_seed(mixed_seed(self.seed, step)), batch, first)
 
 
 def factors(words: Tensor, places: int, dtype: torch.dtype) -> Tensor:
-    """What dropout of one half multiplies with: 0 or 2, (..., places, C), for the bits of words (..., Q, C)."""
+    """The factors of dropout with p = 1/2, 0 or 2, (..., places, C), from the bits of words (..., Q, C)."""
     integer, top = _INTEGER[dtype]
     bits = -(-places // words.shape[-2])
     shifts = torch.arange(top - 30, top - 30 + bits, dtype=integer, device=words.device)
@@ -77,5 +77,5 @@ def factors(words: Tensor, places: int, dtype: torch.dtype) -> Tensor:
 
 
 def _per_channel(places: int) -> int:
-    """Words that a channel needs: 31 bits of each are used."""
+    """The number of words per channel, of which 31 bits each are used."""
     return -(-places // 31)

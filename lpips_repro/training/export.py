@@ -1,4 +1,4 @@
-"""What a finished run leaves: weights in the released format, and the summary that says that it is finished."""
+"""The results of a finished run: weights in the released format, and the summary that marks it as finished."""
 
 import dataclasses
 import json
@@ -17,20 +17,20 @@ from lpips_repro.weights.state_dicts import read_state
 log = logging.getLogger(__name__)
 
 SUMMARY = "summary.json"
-# The weights of the last step are the run's result; those of the best validation may be missing.
+# The weights of the last step are the run's result. Those of the best validation may be missing.
 WEIGHTS = {"best": "weights_best.pth", "last": "weights.pth"}
 
 
 def is_finished(folder: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether a run in a folder left all that a finished run leaves.
+    """Whether the folder has all results of a finished run.
 
-    Files of it that are damaged are set aside with a warning: the run writes them again, from its last checkpoint.
+    Damaged files are set aside with a warning. The run writes them again from its last checkpoint.
 
     Args:
-        identity: the digests of its splits, and its settings.
+        folder: the run's folder. identity: the digests of its splits, and its settings.
 
     Raises:
-        UserError: if the run there is another one.
+        UserError: if the folder has another run.
     """
     whole = [_is_whole_or_set_aside(folder / name) for name in WEIGHTS.values()]
     file = folder / SUMMARY
@@ -45,22 +45,21 @@ def is_finished(folder: Path, identity: Mapping[str, Any]) -> bool:
     check_identity(folder, known, dict(identity))
     if not all(whole) or not (folder / WEIGHTS["last"]).is_file():
         return False
-    log.info("%s: finished already: mean val 2AFC %.2f %%", folder, mean)
+    log.info("%s: already finished: mean val 2AFC %.2f %%", folder, mean)
     return True
 
 
 def export_weights(folder: Path, model: RankingModel, identity: dict[str, Any]) -> float | None:
-    """Write the weights of the best and of the last checkpoint; the model has those of the last one afterwards.
+    """Write the weights of the best and the last checkpoint. It leaves the weights of the last one in the model.
 
     Returns:
-        The seconds that all starts of the run took; None if earlier versions of the code, which did not count them,
-        took part.
+        The time of all starts of the run in seconds; None if an earlier version of the code did not count it.
     """
     seconds = None
     for name, exported in WEIGHTS.items():
         saved = load_latest(folder, identity, (f"{name}.pt",))
         if saved is None:
-            log.warning("%s: not written: there is no whole %s.pt", folder / exported, name)
+            log.warning("%s: not written: there is no complete %s.pt", folder / exported, name)
             continue
         model.load_trained_state(saved["model"])
         save_whole(folder / exported, model.trained_metric().cpu().official_state_dict())
@@ -75,12 +74,13 @@ def write_summary(
     scores: Mapping[str, Mapping[str, Mapping[str, float]]],
     seconds: float | None,
 ) -> None:
-    """Write that a run is finished: what was trained on what, its scores in percent, and how long it took.
+    """Write the summary of a finished run: what was trained, on which data, its scores in percent, and its time.
 
     Args:
-        val_2afc: of the last validation, by split, and their "mean".
-        scores: of the tables, as `write_run_tables` gives them.
-        seconds: of training, as `export_weights` gives them.
+        run, settings: the run and its settings.
+        val_2afc: scores of the last validation by split, and their "mean".
+        scores: result of `write_run_tables`.
+        seconds: result of `export_weights`.
     """
     summary = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}
     summary |= {"settings": dict(settings), "val_2afc": dict(val_2afc), "scores": scores}
@@ -92,11 +92,11 @@ def keep_orphans(folder: Path) -> None:
     """Set aside the weights of a run whose checkpoints no longer exist, before it is trained again."""
     for file in (folder / name for name in WEIGHTS.values()):
         if file.is_file():
-            log.warning("%s: no checkpoint of it is left: kept as %s", file, set_aside(file, "earlier").name)
+            log.warning("%s: its checkpoint no longer exists: kept as %s", file, set_aside(file, "earlier").name)
 
 
 def _is_whole_or_set_aside(file: Path) -> bool:
-    """Whether a file of weights is missing or whole."""
+    """Whether a file of weights is missing or readable. A damaged file is set aside."""
     if not file.is_file():
         return True
     try:

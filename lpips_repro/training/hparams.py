@@ -1,4 +1,4 @@
-"""The settings of a run with its final scores, for TensorBoard's page "HParams", which compares runs."""
+"""The settings and final scores of a run, for TensorBoard's page "HParams", which compares runs."""
 
 import dataclasses
 import enum
@@ -11,14 +11,14 @@ from torch.utils.tensorboard.summary import hparams
 
 from lpips_repro.config import TrainConfig
 
-# The page takes its columns from one of the runs: the same for all. Their scalars sort behind the curves.
+# The page takes its columns from one run, so that all runs have the same. Their tags sort after the curves.
 METRICS = {
     f"val_final/{protocol}_{column}": (protocol, column)
     for protocol, columns in {"2afc": ("all", "distortions", "real"), "jnd": ("all",)}.items()
     for column in columns
 }
-FIRST = ("data", "net", "variant", "version", "seed")  # the page begins with these: those "that differ"
-NO_RESULT = ("log_every", "checkpoint_minutes")  # settings that change none
+FIRST = ("data", "net", "variant", "version", "seed")  # shown first, as settings "that differ"
+NO_RESULT = ("log_every", "checkpoint_minutes")  # settings that change no result
 
 
 def write_hparams(
@@ -27,8 +27,8 @@ def write_hparams(
     """Write a run's settings and final scores.
 
     Args:
-        board: of the run's folder; cfg: its settings.
-        scores: by protocol, then by column, each with "score", as `write_run_tables` returns them.
+        board: the writer of the run's folder; cfg: the run's settings.
+        scores: result of `write_run_tables`.
     """
     found = {
         tag: scores[protocol][column]["score"]
@@ -43,11 +43,11 @@ def write_hparams(
     for tag, score in found.items():
         board.add_scalar(tag, score)
     for summary in (experiment, start, end):
-        board._get_file_writer().add_summary(summary)  # as `SummaryWriter` does, which has no method for this run
+        board._get_file_writer().add_summary(summary)  # as in `SummaryWriter`, whose own method writes to another run
 
 
 def settings_of(cfg: TrainConfig) -> dict[str, str | float]:
-    """What tells one run from another, by a short name."""
+    """The settings that distinguish runs, by short names."""
     (net,), (variant,) = cfg.net, cfg.variant
     settings: dict[str, Any] = {"data": cfg.data.name, "net": net, "variant": variant, "version": cfg.version}
     settings["seed"] = cfg.seed

@@ -1,9 +1,9 @@
-"""The training loop (paper, appendix B): the ranking loss is minimized, with lin weights back to >= 0 after every step.
+"""The training loop (paper, appendix B): it minimizes the ranking loss, and clamps lin weights to >= 0 after each step.
 
 for each step (`lpips_repro.training.step`):
-    triplets -> distances (d0, d1) -> ranking loss against the votes -> optimizer -> lin weights back to >= 0
+    triplets -> distances (d0, d1) -> ranking loss against the votes -> optimizer -> lin weights clamped to >= 0
 before the first epoch and after each:
-    2AFC on the validation splits -> checkpoint last.pt, and best.pt where it is the best so far
+    2AFC on the validation splits -> checkpoint last.pt, and best.pt if it is the best so far
 """
 
 import time
@@ -32,24 +32,24 @@ from lpips_repro.training.validation import validate
 from lpips_repro.training.watch import TrainingWatch
 
 CPU = torch.device("cpu")
-# Images in TensorBoard, over a whole run: each validation has its own in short runs only.
+# Most validations of a run whose images are written to TensorBoard.
 MOST_PICTURES = 10
 
 
 @dataclass
 class Run:
-    """What a run is made of.
+    """The parts of a run.
 
     Attributes:
-        folder: where checkpoints and logs go.
-        identity: what must not change between its starts, by name: digests and settings.
-        model: on `device`.
-        train: triplets to learn from; val: those of each validation split, by name.
-        cfg: the trainer's settings; seed: of order and dropout.
-        check_stop: called often, by all ranks alike; raises `Stopped` if the run is to save and end. Takes a flag
-            and returns whether it is set on any rank, so that the ranks meet once for both.
-        ranks: the processes that train it together: the first one saves and reports.
-        optimizer: its settings.
+        folder: the folder of checkpoints and logs.
+        identity: values that must not change between starts, by name: digests and settings.
+        model: the model, on `device`.
+        train: triplets to train on; val: triplets of each validation split, by name.
+        cfg: the trainer's settings; seed: seed of order and dropout.
+        check_stop: called often, by all ranks; raises `Stopped` if the run should save and end. It takes a flag, and
+            returns whether the flag is set on any rank, so that one synchronization serves both.
+        ranks: the processes that train together; the first one saves and logs.
+        optimizer: the optimizer's settings.
     """
 
     folder: Path
@@ -66,11 +66,11 @@ class Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in an epoch; the last one may be of fewer triplets."""
+        """Steps per epoch. The last one may have fewer triplets."""
         return -(-len(self.train) // self.cfg.batch_size)
 
     def numbers(self, step: int) -> np.ndarray:
-        """The numbers of the triplets of a step: each epoch takes all of them in another order."""
+        """The numbers of the triplets of a step. Each epoch takes all triplets in another order."""
         epoch, within = divmod(step, self.steps_per_epoch)
         order = epoch_order(self.seed, epoch, len(self.train))
         return order[within * self.cfg.batch_size : (within + 1) * self.cfg.batch_size]
@@ -78,13 +78,13 @@ class Run:
 
 @dataclass
 class _State:
-    """Where a run is: all that a checkpoint holds, but for model and optimizer.
+    """The state of a run: everything in a checkpoint, except model and optimizer.
 
     Attributes:
-        entry: sums since the last log entry; epoch: of all ranks, from the beginning of the epoch to that entry.
-        step, validations: how many there were; scores: of the last validation; best: highest mean so far.
-        seconds: that earlier starts took; None if they did not save it.
-        started: when this start began.
+        entry: sums since the last log entry; epoch: sums of all ranks from the start of the epoch to that entry.
+        step, validations: numbers so far; scores: scores of the last validation; best: highest mean so far.
+        seconds: time of earlier starts; None if they did not save it.
+        started: time when this start began.
     """
 
     entry: StepSums
@@ -98,14 +98,14 @@ class _State:
 
 
 def fit(run: Run) -> dict[str, float]:
-    """Train to the end, from wherever an earlier start of the same run stopped.
+    """Train to the end, from the point where an earlier start of the same run stopped.
 
     Returns:
         The scores of the last validation, in [0, 1], by split, and their "mean".
 
     Raises:
-        Stopped: if `run.check_stop` raised it; what is needed to go on is saved.
-        UserError: if the loss or a gradient is not finite, or the run in the folder is another one.
+        Stopped: if `run.check_stop` raised it, after the state was saved.
+        UserError: if the loss or a gradient is not finite, or if the folder has another run.
     """
     cfg, ranks, per_epoch = run.cfg, run.ranks, run.steps_per_epoch
     hold, steps = cfg.epochs * per_epoch, (cfg.epochs + cfg.decay_epochs) * per_epoch
@@ -148,14 +148,14 @@ def fit(run: Run) -> dict[str, float]:
 
 
 def _restored(run: Run, optimizer: torch.optim.Optimizer) -> _State:
-    """Where an earlier start stopped, or the beginning; model and optimizer get what they had there."""
+    """The state of an earlier start, or of the beginning; model and optimizer are restored."""
     ranks = run.ranks
     saved = ranks.from_first(load_latest(run.folder, run.identity) if ranks.first else None)
     if saved is None:
         return _State(StepSums(run.device, ranks=ranks), StepSums(CPU))
     run.model.load_trained_state(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
-    # Earlier versions of the code did not save the sums of an epoch, and the time.
+    # Earlier versions of the code did not save the sums of an epoch or the time.
     entry, epoch = StepSums(run.device, saved["window"], ranks), StepSums(CPU, saved.get("epoch"))
     known = {key: saved[key] for key in ("step", "validations", "scores", "best")}
     return _State(entry, epoch, **known, seconds=saved.get("seconds"))
@@ -178,17 +178,17 @@ def _save(
     content |= {"optimizer": optimizer.state_dict(), "window": total.values, "epoch": state.epoch.values}
     content |= {key: getattr(state, key) for key in ("step", "validations", "scores", "best")}
     content["seconds"] = None if state.seconds is None else state.seconds + time.monotonic() - state.started
-    if is_best:  # before last.pt: a run killed in between does this validation again
+    if is_best:  # before last.pt: a run that is killed in between repeats this validation
         save_checkpoint(run.folder / "best.pt", content)
     save_checkpoint(run.folder / "last.pt", content)
 
 
 def _validate(run: Run, state: _State, watch: TrainingWatch | Unwatched) -> bool:
-    """Score the model on the validation splits, and begin the sums of the next epoch; whether it is the best so far."""
+    """Score the model on the validation splits, and reset the sums of the epoch; return whether it is the best."""
     epoch, epochs = state.step // run.steps_per_epoch, run.cfg.epochs + run.cfg.decay_epochs
     state.scores, disagreements = validate(run.model, run.val, run.check_stop, run.ranks)
     state.validations = epoch + 1
-    # The released clamp begins with negative lin weights, which no metric takes.
+    # With the released clamp, lin weights are negative at first, which no metric accepts.
     is_best = state.scores["mean"] > state.best and bool((run.model.lin >= 0).all())
     state.best = state.scores["mean"] if is_best else state.best
     if epoch % -(-epochs // MOST_PICTURES) == 0 or epoch == epochs:

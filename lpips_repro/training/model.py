@@ -1,4 +1,4 @@
-"""What is trained: the distance of LPIPS with its lin weights as one vector, and the ranking loss on top."""
+"""The trained model: LPIPS with its lin weights as one vector, and the ranking loss."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,18 +20,18 @@ class RankingModel(nn.Module):
 
     Args:
         net, version, weights: backbone, version and backbone parameters, as for `LPIPS`.
-        variant: "lin" (the backbone is frozen), "tune" or "scratch" (everything learns, but batch normalisation keeps
-            the statistics that it began with: the backbone stays in eval mode).
-        activation: of the ranking network, a key of `lpips_repro.training.ranking.ACTIVATIONS`.
-        dropout: whether to drop half of the squared differences in training, as the paper does.
-        released_clamp: reproduce a bug of the released code, which clamps the backbone's own 1x1 convolutions to
-            >= 0 as well, and lin weights not before the first step.
+        variant: "lin" (the backbone is frozen), "tune" or "scratch" (all parameters are trained, but batch
+            normalization keeps its initial statistics: the backbone stays in eval mode).
+        activation: activation of the ranking network, a key of `lpips_repro.training.ranking.ACTIVATIONS`.
+        dropout: whether to drop half of the squared differences in training, as in the paper.
+        released_clamp: reproduce a bug of the released code, which also clamps the backbone's 1x1 convolutions to >= 0,
+            and does not clamp lin weights before the first step.
 
     Attributes:
-        metric: the distance off the shelf, whose backbone is trained (or not).
-        steps_in_bfloat16: whether the backbone computes in bfloat16 if gradients are wanted: in steps, but not in
+        metric: the metric off the shelf, with the backbone.
+        steps_in_bfloat16: whether the backbone computes in bfloat16 if gradients are enabled: in steps, but not in
             validation.
-        lin: the lin weights of all layers, one after the other (sum of channels,), never negative.
+        lin: the lin weights of all layers, (sum of channels,), never negative.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RankingModel(nn.Module):
         self.steps_in_bfloat16 = False
         self._compiled_distances: Callable[..., tuple[Tensor, ...]] | None = None
         self.channels = BACKBONES[net].channels
-        # As PyTorch initialises a 1x1 convolution without bias: uniform in +-1 / sqrt(C).
+        # As PyTorch initializes a 1x1 convolution without bias: uniform in +-1 / sqrt(C).
         self.lin = nn.Parameter(torch.cat([torch.empty(c).uniform_(-(c**-0.5), c**-0.5) for c in self.channels]))
         self.ranking = RankingLoss(activation)
         self.metric.backbone.requires_grad_(variant != "lin")
@@ -59,11 +59,11 @@ class RankingModel(nn.Module):
             self.project()
 
     def distances(self, batch: Batch, dropout: Dropout | None = None) -> tuple[Tensor, Tensor]:
-        """The distances of p0 and p1 from ref, (N,) each.
+        """The distances of p0 and of p1 from ref, each (N,).
 
         Args:
-            batch: images, or stored features of the backbone.
-            dropout: draws for the triplets; None leaves it out, as for validation.
+            batch: images or stored features.
+            dropout: random draws for the triplets; None for no dropout, as in validation.
         """
         draws = dropout if self.dropout else None
         if isinstance(batch, FeatureBatch):
@@ -77,7 +77,7 @@ class RankingModel(nn.Module):
         return d0, d1
 
     def _image_distances(self, images: Tensor, words: Sequence[Tensor | None] | None) -> tuple[Tensor, ...]:
-        """Of references, images p0 and images p1, one after the other (3N, 3, H, W), preprocessed."""
+        """The distances from preprocessed images ref, p0 and p1, one after the other (3N, 3, H, W)."""
         learning = torch.is_grad_enabled()
         with (
             torch.set_grad_enabled(learning and self.variant != "lin"),
@@ -88,22 +88,22 @@ class RankingModel(nn.Module):
         return (torch.cat(means, dim=2) @ self.lin).unbind(1)
 
     def compile_steps(self, triplets: int) -> None:
-        """Compile what a step on images computes, forward and backward, for batches of so many triplets.
+        """Compile forward and backward of a step on images, for batches of `triplets` triplets.
 
-        Batches of another size, and what needs no gradient, run as before.
+        Batches of another size, and calls without gradient, run uncompiled.
         """
         self._compiled_distances = compiled_with_gradient(self._image_distances, 3 * triplets)
         compile_forward(self.ranking, triplets)
 
     @torch.no_grad()
     def project(self) -> None:
-        """Put back to zero what a step has made negative."""
+        """Clamp lin weights to >= 0 after a step."""
         self.lin.clamp_(min=0)
         self.clamp_backbone()
 
     @torch.no_grad()
     def clamp_backbone(self) -> None:
-        """What the released clamp does to the backbone, where it is asked for."""
+        """Clamp the backbone as the released code does, with `released_clamp`."""
         if self.released_clamp:
             for module in self.metric.backbone.modules():
                 if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
@@ -115,11 +115,11 @@ class RankingModel(nn.Module):
         return {k: v for k, v in self.state_dict().items() if not (frozen and k.startswith("metric."))}
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `trained_state` gave."""
+        """Load a result of `trained_state`."""
         self.load_state_dict({**self.state_dict(), **state})
 
     def lin_by_layer(self) -> tuple[Tensor, ...]:
-        """The lin weights of each layer, (C,)."""
+        """The lin weights of each layer, (C,) each."""
         return self.lin.detach().split(self.channels)
 
     def lin_state(self) -> dict[str, Tensor]:
@@ -127,13 +127,13 @@ class RankingModel(nn.Module):
         return {lin_key(layer): part.clone().view(1, -1, 1, 1) for layer, part in enumerate(self.lin_by_layer())}
 
     def trained_metric(self) -> LPIPS:
-        """The metric as it stands, frozen, on its own copy of the parameters, where the model is."""
+        """The current metric, frozen, with its own copy of the parameters, on the model's device."""
         net, version, weights = self.metric.backbone.name, self.metric.version, self.metric.backbone.state_dict()
         return LPIPS(net, self.variant, version, weights=weights, lin_weights=self.lin_state()).to(self.lin.device)
 
 
 def _drawn_means(batch: FeatureBatch, dropout: Dropout | None) -> Tensor:
-    """The channel means of stored features, (N, 2, sum of channels), as dropout leaves them."""
+    """The channel means of stored features under dropout, (N, 2, sum of channels)."""
     if dropout is None:
         return batch.mean
     if batch.noise is None:

@@ -1,22 +1,22 @@
-"""A triplet that a model gets wrong, as a picture that says what people and the model chose."""
+"""A picture of a triplet that a model gets wrong, with the choices of people and of the model."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lpips_repro.training.validation import Disagreement
 
-SIDE = 192  # pixels, about, of an image as it is shown: patches of 64 are enlarged three times
-EDGE, GAP = 5, 12  # pixels of a frame, and between images
-SIZE = 18  # of the text, in pixels
+SIDE = 192  # approximate side of a shown image in pixels: patches of 64 are enlarged three times
+EDGE, GAP = 5, 12  # width of a frame, and space between images, in pixels
+SIZE = 18  # size of the text in pixels
 LINE = 25
-JUDGES, METRIC = "#0072b2", "#d55e00"  # frames of what each chose; they can be told apart by the color-blind
+JUDGES, METRIC = "#0072b2", "#d55e00"  # colors of the frames, which color-blind people can distinguish
 
 
 def picture_of(triplet: Disagreement) -> np.ndarray:
-    """The reference, p0 and p1 side by side, enlarged without smoothing; uint8 (H, W, 3).
+    """The reference, p0 and p1 in a row, enlarged without smoothing, uint8 (H, W, 3).
 
-    The image that most judges chose has an outer frame, the one with the smaller distance an inner one. Votes and
-    distance are below each.
+    The image that most judges chose has an outer frame, and the one with the smaller distance an inner frame. Votes and
+    distances are below the images.
     """
     names = ("ref", "p0", "p1")
     factor = max(1, round(SIDE / max(triplet.images["ref"].shape[:2])))

@@ -1,7 +1,7 @@
-"""The ranking loss (paper section 3.2 and appendix B): from two distances to what the judges said.
+"""The ranking loss (paper, section 3.2 and appendix B): from two distances to the judges' choice.
 
-A small network G turns (d0, d1) into the probability that a judge picks p1; the loss is its binary cross-entropy
-against h, the share of judges who did.
+A small network G maps (d0, d1) to the probability that a judge chooses p1. The loss is its binary cross-entropy against
+h, the share of judges who chose p1.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 # The paper says ReLU; the released code uses LeakyReLU(0.2).
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2)}
 HIDDEN = 32
-# Keeps the ratios of distances finite, as in the released code.
+# Added to denominators of ratios of distances, as in the released code.
 RATIO_EPSILON = 0.1
 
 
@@ -35,11 +35,11 @@ class RankingLoss(nn.Module):
         )
 
     def logit(self, d0: Tensor, d1: Tensor) -> Tensor:
-        """The logit of the probability that a judge picks p1, (N,), for distances d0 and d1, (N,)."""
+        """The logit of the probability that a judge chooses p1, (N,), for distances d0 and d1, (N,)."""
         ratios = d0 / (d1 + RATIO_EPSILON), d1 / (d0 + RATIO_EPSILON)
         return self.net(torch.stack((d0, d1, d0 - d1, *ratios), dim=1)).squeeze(1)
 
     def forward(self, d0: Tensor, d1: Tensor, judge: Tensor) -> Tensor:
         """The mean binary cross-entropy; judge: share of judges who chose p1, (N,), in [0, 1]."""
-        # On logits, which stays exact where the sigmoid saturates; the released code's BCELoss is the same function.
+        # On logits, which is exact even if the sigmoid saturates. The released code's BCELoss is the same function.
         return F.binary_cross_entropy_with_logits(self.logit(d0, d1), judge)

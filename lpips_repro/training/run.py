@@ -1,4 +1,4 @@
-"""A training run from its settings to its exported weights and table row (`make train`)."""
+"""A training run, from settings to exported weights and its row in the tables (`make train`)."""
 
 import contextlib
 import logging
@@ -46,14 +46,14 @@ TRAINED_VARIANTS = ("lin", "tune", "scratch")
 
 
 def train(composed: DictConfig) -> None:
-    """Train the metric that the composed settings (`configs/train.yaml`) describe, or go on where a run stopped.
+    """Run or resume the training of the composed settings (`configs/train.yaml`).
 
     Raises:
-        UserError: for a setting, dataset, device or weights that cannot be used.
-        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: the state is saved.
+        UserError: if a setting, the dataset, the device or weights cannot be used.
+        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C. The state is saved.
     """
     with started_ranks() as ranks:
-        with ranks.first_before_others():  # what is wrong with the settings, the first says alone
+        with ranks.first_before_others():  # only the first reports wrong settings
             cfg = parse(composed, TrainConfig)
             (net,), (variant,) = cfg.net, cfg.variant
             check_choice("variant", variant, TRAINED_VARIANTS)
@@ -65,7 +65,7 @@ def train(composed: DictConfig) -> None:
             folder = Path(cfg.experiments) / run_name(composed)
             check_writable("experiments", Path(cfg.experiments))
             weights = None
-            if not (folder / "summary.json").is_file():  # what the run cannot do without, before a dataset is fetched
+            if not (folder / "summary.json").is_file():  # checks what the run needs, before a dataset is downloaded
                 weights = _initial_weights(cfg)
                 if variant == "lin" and cfg.trainer.lin_features:
                     check_writable("features", Path(cfg.features))
@@ -95,7 +95,7 @@ def _train(
     if ranks.from_first(ranks.first and is_finished(folder, {**data, **settings})):
         return
     with ranks.first_before_others():
-        if weights is None:  # what a finished run wrote is damaged
+        if weights is None:  # results of a finished run are damaged
             weights = _initial_weights(cfg)
         identity = {**data, **settings, "initial weights": digest_state(weights)[:12], "device": device.type}
         scores = _begin(cfg, composed, folder, identity, train_splits + val_splits) if ranks.first else None
@@ -130,13 +130,13 @@ def _train(
 
 
 def _check_network(cfg: TrainConfig, side: int | None) -> None:
-    """UserError for a network that has not this version, or takes no images of this side, if that is known."""
+    """Raise UserError if the network does not have this version, or does not accept images of this side (if known)."""
     ((name, net),) = cfg.net.items()
     check_choice("version", cfg.version, versions_of(net.backbone))
     smallest = BACKBONES[net.backbone].min_size
     if side is not None and smallest > side:
         raise UserError(
-            f"net={name}: takes images of at least {smallest} pixels a side, and the patches have {side}: choose"
+            f"net={name}: the patches have sides of {side} pixels, and the network needs at least {smallest}: choose"
             " another network"
         )
 
@@ -144,7 +144,7 @@ def _check_network(cfg: TrainConfig, side: int | None) -> None:
 def _begin(
     cfg: TrainConfig, composed: DictConfig, folder: Path, identity: dict[str, Any], splits: list[PackedSplit]
 ) -> dict[str, float] | None:
-    """Check before hours of work that run and data are the right ones; the scores of a run with no step left."""
+    """Check run and data before long work; return the scores if no step is left, else None."""
     saved = load_latest(folder, identity)
     if saved is None:
         keep_orphans(folder)
@@ -156,7 +156,7 @@ def _begin(
 
 
 def _check_used(cfg: TrainConfig) -> None:
-    """UserError for settings of a step that the run would make no use of."""
+    """Raise UserError for settings that the run would not use."""
     if "lin" in cfg.variant and cfg.trainer.lin_features:
         for key, default in (("precision", Precision.float32), ("compile", False)):
             value = getattr(cfg.trainer, key)
@@ -169,12 +169,12 @@ def _check_used(cfg: TrainConfig) -> None:
 
 
 def _triplet_splits(cfg: TrainConfig) -> list[list[PackedSplit]]:
-    """Of the train and of the val phase."""
+    """The splits of the train and the val phase."""
     prepared = cast(Sequence[PackedSplit], prepare(cfg.data, "train", "val"))
     splits = [split for split in prepared if split.card["kind"] == TWOAFC.kind]
     by_phase = [[split for split in splits if split.card["phase"] == phase] for phase in ("train", "val")]
     if not all(by_phase):
-        raise UserError(f"data={cfg.data.name}: 2afc/train and 2afc/val splits are needed for training")
+        raise UserError(f"data={cfg.data.name}: training needs splits of 2afc/train and 2afc/val: use another dataset")
     if len(sizes := {split.size for split in by_phase[0]}) > 1:
         found = ", ".join("{}x{}".format(*size) for size in sorted(sizes))
         raise UserError(f"data={cfg.data.name}: 2afc/train has images of {found} pixels: training needs one size")
@@ -197,9 +197,9 @@ def _triplets(
     device: torch.device,
     ranks: Ranks,
 ) -> tuple[ImageTriplets, dict[str, ImageTriplets]]:
-    """To learn from, and of each validation split: stored features if the backbone is frozen, else images."""
+    """The triplets of training and of each validation split: stored features if the backbone is frozen, else images."""
     if "lin" in cfg.variant and cfg.trainer.lin_features:
-        with ranks.first_before_others():  # the others find the features stored
+        with ranks.first_before_others():  # the others use the stored features
             train, val = _on_features(cfg, model, train_splits, val_splits, device)
     else:
         train = ImageTriplets(train_splits, device)
@@ -216,13 +216,13 @@ def _on_features(
     device: torch.device,
 ) -> tuple[ImageTriplets, dict[str, ImageTriplets]]:
     dtype, root = cfg.trainer.lin_features_dtype.value, Path(cfg.features)
-    model.clamp_backbone()  # as released, it changes the frozen backbone at the first step: features are made after it
+    model.clamp_backbone()  # the released clamp changes the frozen backbone, so that features are computed after it
     backbone = model.metric.backbone.name
     needed = sum(features_bytes(backbone, len(split), dtype, noise=True) for split in train_splits)
     needed += sum(features_bytes(backbone, len(split), dtype, noise=False) for split in val_splits)
     root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
-    log.info("lin features: %.2f GB (%s) in %s, where %.2f GB are free", needed / 1e9, dtype, root, free / 1e9)
+    log.info("lin features: %.2f GB (%s) in %s, with %.2f GB free", needed / 1e9, dtype, root, free / 1e9)
     features = [stored_features(model.metric, split, root, dtype, device, noise=True) for split in train_splits]
     val: dict[str, ImageTriplets] = {}
     for split in val_splits:

@@ -1,4 +1,4 @@
-"""What a finished run gives: its row in the tables, beside that of the network before training."""
+"""The tables of a finished run: its row, and the row of the network before training."""
 
 import itertools
 from collections.abc import Mapping
@@ -27,21 +27,21 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.runs.board import open_board
 from lpips_repro.training.hparams import write_hparams
 
-# By protocol, then split or average: score, low and high end of its interval.
+# Score and ends of its interval ("score", "low", "high"), by protocol, then by split or average.
 RunScores = dict[str, dict[str, dict[str, float]]]
 
 
 def write_run_tables(
     cfg: TrainConfig, run: TrainedRun, initial: Mapping[str, Tensor], device: torch.device
 ) -> RunScores:
-    """Score a run's exported weights on every validation split; write, print and show in TensorBoard its rows.
+    """Score a run's exported weights on each validation split; write, print and show its tables in TensorBoard.
 
     Args:
         cfg: the run's settings; run: the run.
         initial: the backbone's parameters before training, scored off the shelf.
-        device: where distances that are not stored yet are computed.
+        device: the device for distances that are not stored yet.
 
-    A split whose score is undefined is left out, with a warning.
+    Splits whose score is undefined are left out, with a warning.
 
     Returns:
         The run's scores: {"2afc": {"cnn": {"score": ..., "low": ..., "high": ...}, ...}, "jnd": ...}.

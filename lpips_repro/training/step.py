@@ -1,4 +1,4 @@
-"""One step of training: triplets by number -> distances -> ranking loss -> optimizer -> lin weights back to >= 0."""
+"""A training step: triplets by number -> distances -> ranking loss -> optimizer -> lin weights clamped to >= 0."""
 
 from typing import NamedTuple
 
@@ -17,10 +17,10 @@ from lpips_repro.training.triplets import ImageTriplets
 
 
 class Outcome(NamedTuple):
-    """What a step gave.
+    """The result of a step.
 
     Attributes:
-        loss: the mean over the batch (of several ranks: this one's part of the sum); norm: of the whole gradient.
+        loss: mean over the batch (with several ranks: this rank's part of the sum); norm: norm of the gradient.
         d0, d1, judge: distances and votes of this rank's triplets, (n,).
     """
 
@@ -32,17 +32,17 @@ class Outcome(NamedTuple):
 
 
 class TrainingStep:
-    """The step of the loop, ready to be taken again and again.
+    """The step of the loop, a callable.
 
     Args:
-        model: on the device of the triplets.
-        optimizer: of `make_optimizer`.
+        model: the model, on the device of the triplets.
+        optimizer: the result of `make_optimizer`.
         cfg: the trainer's settings.
-        seed: of dropout: that of a step depends on it and the step's number alone.
-        ranks: the processes that share every batch.
+        seed: seed of dropout, which depends only on it and the step's number.
+        ranks: the processes that share each batch.
 
     Raises:
-        UserError: if the device does not have the precision, or nothing can be compiled.
+        UserError: if the device does not support the precision or compilation.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class TrainingStep:
         self.objective = self.ranks.parallel(_Objective(model))
 
     def __call__(self, triplets: ImageTriplets, indices: np.ndarray, step: int) -> Outcome:
-        """Learn from the triplets numbered, the batch of all ranks; step: its number in the run."""
+        """Take a step on triplets; indices: numbers of the batch of all ranks; step: number of the step in the run."""
         share = self.ranks.share(len(indices))
         own = indices[share]
-        # A rank that has no triplet takes one that counts nothing: all ranks meet in the backward pass.
+        # A rank without triplets takes one with weight 0, since all ranks synchronize in the backward pass.
         used = own if len(own) else indices[:1]
         dropout = self.dropout.of(step, len(indices), share.start if len(own) else 0)
         with tf32(self.tf32), fixed_shapes(self.device):
@@ -79,7 +79,7 @@ class TrainingStep:
 
 
 class _Objective(nn.Module):
-    """From triplets to their loss, as the one module that the ranks have in common."""
+    """From triplets to their loss, as one module for DistributedDataParallel."""
 
     def __init__(self, model: RankingModel):
         super().__init__()
@@ -94,7 +94,7 @@ class _Objective(nn.Module):
 
 
 def update(model: RankingModel, optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    """Learn from a loss; returns the norm of the gradient."""
+    """Take an optimizer step for a loss, and return the norm of the gradient."""
     optimizer.zero_grad()
     loss.backward()
     norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])

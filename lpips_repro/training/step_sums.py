@@ -1,4 +1,4 @@
-"""Sums over the steps of a log entry or an epoch, kept where the model is: reading them is what makes a GPU wait."""
+"""Sums over the steps of a log entry or an epoch, on the model's device, since reading them waits for a GPU."""
 
 import math
 
@@ -15,9 +15,9 @@ class StepSums:
     """Sums of loss, gradient norm and 2AFC credit.
 
     Args:
-        device: where they are kept.
-        values: of sums that were saved, or None to begin with.
-        ranks: the processes that share every batch; steps and norms, which they have in common, the first one counts.
+        device: the device of the sums.
+        values: values of saved sums, or None.
+        ranks: the processes that share each batch. Only the first counts steps and norms, which all have in common.
     """
 
     def __init__(self, device: torch.device, values: Tensor | None = None, ranks: Ranks | None = None):
@@ -29,24 +29,24 @@ class StepSums:
 
     @torch.no_grad()
     def add(self, step: int, loss: Tensor, norm: Tensor, d0: Tensor, d1: Tensor, judge: Tensor) -> None:
-        """Count a step: its number, loss and gradient norm, the distances (N,) and votes (N,); waits for no GPU."""
+        """Add a step: its number, loss, gradient norm, distances (N,) and votes (N,). It does not wait for a GPU."""
         credit = ((d1 < d0) * judge + (d0 < d1) * (1 - judge) + (d0 == d1) * 0.5).sum()
         bad = torch.full_like(loss, math.inf, dtype=torch.float64)
         bad.masked_fill_(~(loss.isfinite() & norm.isfinite()), step)
         first = float(self.ranks.first)
-        # Numbers are put there by the GPU itself: to send them would be to wait for it.
+        # The GPU makes these numbers: sending them would wait for it.
         steps, triplets = (torch.full_like(bad, number) for number in (first, len(d0)))
         sums = (steps, loss.double(), first * norm.double(), triplets, credit.double())
         self.values[:_FIRST_BAD] += torch.stack(sums)
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], bad)
 
     def include(self, other: "StepSums") -> None:
-        """Add all that other sums, on the same device, have counted."""
+        """Add other sums on the same device."""
         self.values[:_FIRST_BAD] += other.values[:_FIRST_BAD]
         self.values[_FIRST_BAD] = torch.minimum(self.values[_FIRST_BAD], other.values[_FIRST_BAD])
 
     def total(self) -> "StepSums":
-        """What all ranks have counted together; waits for them."""
+        """The sums over all ranks. It waits for them."""
         found = torch.tensor(self.ranks.gather(self.values.tolist()), dtype=torch.float64)
         values = found.sum(dim=0)
         values[_FIRST_BAD] = found[:, _FIRST_BAD].min()
@@ -54,7 +54,7 @@ class StepSums:
 
     @property
     def triplets(self) -> int:
-        """How many triplets were counted."""
+        """The number of triplets."""
         return int(self.values[_TRIPLETS].item())
 
     def first_bad_step(self) -> int | None:
@@ -63,7 +63,7 @@ class StepSums:
         return None if math.isinf(step) else int(step)
 
     def means(self) -> dict[str, float]:
-        """Mean loss and gradient norm of a step, and mean 2AFC credit of a triplet, in [0, 1]."""
+        """Mean loss and gradient norm per step, and mean 2AFC credit per triplet, in [0, 1]."""
         values = self.values.tolist()
         return {
             "loss": values[_LOSS] / values[_STEPS],

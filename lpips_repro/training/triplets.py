@@ -1,4 +1,4 @@
-"""The triplets of several splits as one numbered collection that gives batches by number: images, or lin features."""
+"""The triplets of several splits as one numbered collection, with batches by number: images or lin features."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from lpips_repro.training.concatenated import ConcatenatedArrays
 
 log = logging.getLogger(__name__)
 
-# Of the free memory of a GPU, what triplets may take.
+# The share of a GPU's free memory that triplets may take.
 RESIDENT_SHARE = 0.8
 
 
@@ -24,9 +24,9 @@ class ImageTriplets:
     """Triplets as images.
 
     Args:
-        splits: packed 2AFC splits, numbered through in this order.
-        device: where batches go.
-        resident: keep all triplets on the device, as they are stored: see `keep_what_fits`.
+        splits: packed 2AFC splits, with consecutive numbers in this order.
+        device: the device of batches.
+        resident: keep all triplets on the device, in their stored form: see `keep_what_fits`.
     """
 
     def __init__(self, splits: Sequence[PackedSplit], device: torch.device, *, resident: bool = False):
@@ -34,7 +34,7 @@ class ImageTriplets:
         self.ends = np.cumsum([len(split) for split in splits])
         self.judge = np.concatenate([split.votes for split in splits])
         self.fields = self._fields(resident)
-        # Votes are few: a GPU has them all.
+        # Votes are small: a GPU keeps them all.
         self.votes_by_number = ConcatenatedArrays([self.judge], device, resident=device.type == "cuda")
 
     def _fields(self, resident: bool) -> list[ConcatenatedArrays]:
@@ -46,16 +46,16 @@ class ImageTriplets:
 
     @property
     def nbytes(self) -> int:
-        """What all triplets take on a device, in bytes."""
+        """The size of all triplets on a device, in bytes."""
         return sum(field.nbytes for field in self.fields)
 
     def keep_on_device(self) -> None:
-        """Send all triplets to the device, where they stay."""
+        """Send all triplets to the device, and keep them there."""
         for field in self.fields:
             field.keep_on_device()
 
     def batch(self, indices: np.ndarray) -> Batch:
-        """The triplets with these numbers, on the device; a GPU is not waited for."""
+        """The triplets with these numbers, on the device. It does not wait for a GPU."""
         return ImageBatch(*(as_images(field[indices]) for field in self.fields))
 
     def votes(self, indices: np.ndarray) -> Tensor:
@@ -63,12 +63,12 @@ class ImageTriplets:
         return self.votes_by_number[indices]
 
     def images(self, index: int) -> dict[str, np.ndarray]:
-        """The stored patches of a triplet: ref, p0, p1, uint8 (H, W, 3)."""
+        """The stored patches of a triplet: ref, p0 and p1, uint8 (H, W, 3)."""
         split, place = self.locate(index)
         return {name: split.arrays[name][place] for name in TWOAFC.images}
 
     def locate(self, index: int) -> tuple[PackedSplit, int]:
-        """The split of a numbered triplet, and its number there."""
+        """The split of a triplet by number, and its index there."""
         split = int(np.searchsorted(self.ends, index, side="right"))
         return self.splits[split], int(index - (self.ends[split - 1] if split else 0))
 
@@ -97,7 +97,7 @@ class FeatureTriplets(ImageTriplets):
         return [ConcatenatedArrays(arrays, self.device, resident=resident) for arrays in kinds]
 
     def batch(self, indices: np.ndarray) -> Batch:
-        """As of `ImageTriplets`."""
+        """As in `ImageTriplets`."""
         return FeatureBatch(*(self._values(field[indices]) for field in self.fields))
 
     def _values(self, stored: Tensor) -> Tensor:
@@ -106,15 +106,15 @@ class FeatureTriplets(ImageTriplets):
 
 
 def keep_what_fits(device: torch.device, groups: Mapping[str, Iterable[ImageTriplets]]) -> None:
-    """Keep triplets in the free memory of a GPU, a group at a time in this order; says which.
+    """Keep groups of triplets in the free memory of a GPU, in this order, and log which.
 
     Args:
-        device: the GPU; on a CPU nothing is done: memory maps are in memory as far as there is room.
-        groups: triplets by what they are for: those of a group are all kept, or none.
+        device: the GPU; on a CPU nothing is done, since the system caches memory maps.
+        groups: triplets by purpose; a group is kept whole or not at all.
     """
     if device.type != "cuda":
         return
-    torch.cuda.empty_cache()  # what earlier work has left unused is free, too
+    torch.cuda.empty_cache()  # unused memory of earlier work is also free
     left = RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
     for what, group in groups.items():
         members = list(group)

@@ -1,4 +1,4 @@
-"""The 2AFC scores of a model in training, and the triplets in which it contradicts the votes most."""
+"""The 2AFC scores of a model in training, and the triplets that contradict the votes most."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lpips_repro.progress import Progress
 from lpips_repro.training.model import RankingModel
 from lpips_repro.training.triplets import ImageTriplets
 
-BATCH = 250  # triplets 64 x 64
+BATCH = 250  # triplets of 64 x 64
 SHOWN = 8
 
 
@@ -24,9 +24,9 @@ class Disagreement:
     """A triplet that a model gets wrong.
 
     Attributes:
-        split, index: where it is.
-        d0, d1: distances of p0 and p1; chosen: predicted share of judges who choose p1; judge: the share who did.
-        images: ref, p0 and p1, uint8 (H, W, 3) each; observers: who judged.
+        split, index: its split, and its index there.
+        d0, d1: distances of p0 and p1; chosen: predicted share of judges who choose p1; judge: the true share.
+        images: ref, p0 and p1, each uint8 (H, W, 3); observers: who judged.
     """
 
     split: str
@@ -40,7 +40,7 @@ class Disagreement:
 
 
 class Validation(NamedTuple):
-    """Scores in [0, 1] by split, with their "mean"; the triplets whose votes are predicted worst, the worst first."""
+    """Scores in [0, 1] by split and their "mean", and the triplets with the worst predictions, the worst first."""
 
     scores: dict[str, float]
     disagreements: list[Disagreement]
@@ -50,9 +50,9 @@ class Validation(NamedTuple):
 def validate(
     model: RankingModel, splits: Mapping[str, ImageTriplets], check_stop: Callable[[], bool], ranks: Ranks | None = None
 ) -> Validation:
-    """Score a model on every validation split; `check_stop` is called between batches and may raise.
+    """Score a model on each validation split. `check_stop` is called between batches and may raise.
 
-    The ranks take whole batches in turn, which are the same however many ranks there are, and all get the scores.
+    The ranks share whole batches, which do not depend on the number of ranks, and all get the scores.
     """
     ranks = ranks or Ranks()
     scores: dict[str, float] = {}
@@ -69,7 +69,7 @@ def validate(
                     d0, d1 = model.distances(triplets.batch(np.arange(own, min(own + batch, len(triplets)))))
                 chosen = torch.sigmoid(model.ranking.logit(d0, d1))
                 parts[own] = torch.stack((d0, d1, chosen)).float()
-        # Only now to the host, which would wait for a GPU at every batch.
+        # Copied to the host only here, since each copy waits for a GPU.
         own_parts = {start: part.cpu().numpy() for start, part in parts.items()}
         gathered = {start: part for found in ranks.gather(own_parts) for start, part in found.items()}
         predicted = np.concatenate([gathered[start] for start in sorted(gathered)], axis=1)

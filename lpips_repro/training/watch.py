@@ -1,4 +1,4 @@
-"""What training shows of itself, above what every run does: lin weights and the worst triplets."""
+"""The output of training: that of every run, lin weights, and the worst triplets."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from lpips_repro.training.pictures import picture_of
 from lpips_repro.training.validation import Disagreement
 
 TRAIN_COLUMNS = ("loss", "train_2afc", "learning_rate", "gradient_norm", "triplets_per_second")
-# TensorBoard sorts groups of tags by name: curves (train, val_2afc) come before weights and the worst triplets.
-# This is the page "Custom Scalars"; each chart takes the tags that match.
+# The page "Custom Scalars". Each chart has the tags that match. TensorBoard sorts groups of tags by name: curves
+# (train, val_2afc) come before weights and the worst triplets.
 LAYOUT = {
     "training": {
         "loss": ["Multiline", ["^train/loss$"]],
@@ -27,11 +27,11 @@ class TrainingWatch(Watch):
     """The watch of a training run.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         splits: names of the validation splits.
-        step: where the run goes on.
-        validations: validations that count.
-        steps: of the whole run; batch_size: triplets in a step.
+        step: the step that the run resumes from.
+        validations: number of validations so far.
+        steps: steps of the run; batch_size: triplets per step.
     """
 
     def __init__(
@@ -51,20 +51,20 @@ class TrainingWatch(Watch):
         self.board.add_custom_scalars(LAYOUT)
 
     def training(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Means since the last call, by `TRAIN_COLUMNS`; 2AFC in [0, 1], written in percent."""
+        """Write means since the last call, by `TRAIN_COLUMNS`. 2AFC is in [0, 1], and is written in percent."""
         values = {"epoch": epoch, **values, "train_2afc": 100 * values["train_2afc"]}
         self.entry(step, values, f"loss {values['loss']:.4f}, train 2AFC {values['train_2afc']:.2f} %")
 
     def validation(
         self, step: int, epoch: int, scores: Mapping[str, float], lin: Sequence[Tensor], means: Mapping[str, float]
     ) -> None:
-        """After an epoch, or before the first one.
+        """Write a validation, after an epoch or before the first one.
 
         Args:
-            step, epoch: how many there were.
+            step, epoch: numbers of steps and epochs so far.
             scores: 2AFC by split and their mean, in [0, 1].
             lin: the lin weights by layer.
-            means: of `StepSums.means` over the whole epoch; empty before the first one, or if they are not known.
+            means: result of `StepSums.means` for the whole epoch; empty before the first one, or if not known.
         """
         for layer, (weights, zeros) in enumerate(zip(lin, shares_below(lin)[0], strict=True), 1):
             self.board.add_histogram(f"weights/lin_{layer}", weights, step)
@@ -80,6 +80,6 @@ class TrainingWatch(Watch):
         )
 
     def disagreements(self, step: int, worst: Sequence[Disagreement]) -> None:
-        """The triplets that the model gets most wrong, the worst first, each as a picture."""
+        """Write pictures of the triplets that the model gets most wrong, the worst first."""
         for number, one in enumerate(worst, 1):
             self.board.add_image(f"worst/{number}", picture_of(one), step, dataformats="HWC")

@@ -42,14 +42,14 @@ def test_bgr_is_caffes():
     assert to_bgr(image).flatten().tolist() == pytest.approx([-104.007, 127.5 - 116.669, 255 - 122.679], abs=1e-4)
 
 
-def test_lab_is_scikit_images_with_grey_around_zero():
+def test_lab_is_scikit_images_with_gray_around_zero():
     image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     wanted = rgb2lab(image.permute(0, 2, 3, 1).double().numpy()) - np.array([50, 0, 0])
     found = to_lab(2 * image - 1).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(found, wanted, atol=2e-3)
 
 
-def test_the_halves_of_the_split_network_see_grey_and_chroma_alone():
+def test_the_halves_of_the_split_network_see_gray_and_chroma_alone():
     backbone = Backbone("caffenet-split", gaussian_state("caffenet-split", 0)).eval()
     x = torch.randn(1, 3, 64, 64)
     other = torch.cat((x[:, :1], torch.randn(1, 2, 64, 64)), dim=1)
@@ -59,7 +59,7 @@ def test_the_halves_of_the_split_network_see_grey_and_chroma_alone():
         assert not torch.allclose(a[:, half:], b[:, half:])
 
 
-def test_normalisation_is_where_caffe_has_it():
+def test_normalization_is_where_caffe_has_it():
     names = [type(layer) for layer in Backbone("caffenet").features]
     assert names[:4] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.LocalResponseNorm]
     assert names.count(nn.LocalResponseNorm) == 2

@@ -31,7 +31,7 @@ def test_gaussian_weights_are_reproducible_and_of_the_documented_spread():
 
 
 @pytest.mark.parametrize("net", TORCHVISION)
-def test_torchvisions_initialisation_is_that_of_its_constructor(net):
+def test_torchvisions_initialization_is_that_of_its_constructor(net):
     torch.manual_seed(0)
     ours, theirs = torchvision_state(net, seed=3), TORCHVISION[net](weights=None).state_dict()
     assert ours.keys() == {key for key in theirs if key.startswith("features.")}
@@ -56,7 +56,7 @@ def test_torchvisions_initialisation_is_that_of_its_constructor(net):
         ("vgg", lambda fan_in, fan_out: ("normal", (2 / fan_out) ** 0.5)),
     ],
 )
-def test_torchvisions_initialisation_has_the_documented_spread(net, distribution):
+def test_torchvisions_initialization_has_the_documented_spread(net, distribution):
     # PyTorch's default; He's uniform; He's normal by fan out. Zero biases, but for PyTorch's default.
     state = torchvision_state(net, seed=3)
     for key, weight in state.items():
@@ -72,13 +72,13 @@ def test_torchvisions_initialisation_has_the_documented_spread(net, distribution
             assert bias.abs().max() <= (size * 3**0.5 if net == "alex" else 0), key
 
 
-def test_torchvisions_initialisation_is_reproducible():
+def test_torchvisions_initialization_is_reproducible():
     state, again, other = (torchvision_state("alex", seed) for seed in (3, 3, 4))
     assert all(torch.equal(state[key], again[key]) for key in state)
     assert not torch.equal(state["features.0.weight"], other["features.0.weight"])
 
 
-def test_torchvisions_initialisation_leaves_the_global_random_state_alone(monkeypatch):
+def test_torchvisions_initialization_leaves_the_global_random_state_alone(monkeypatch):
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("CUDA's random state was set"))
     before = torch.get_rng_state()
     torchvision_state("alex", seed=3)
@@ -94,7 +94,7 @@ def test_torchvisions_initialisation_leaves_the_global_random_state_alone(monkey
         ("features.0.bias", torch.full((64,), float("nan")), "features.0.bias holds values that are not finite"),
     ],
 )
-def test_spoilt_weights_are_refused_and_the_key_named(key, value, message):
+def test_damaged_weights_are_refused_and_the_key_named(key, value, message):
     state = gaussian_state("alex", 0)
     state[key] = value
     if value is None:

@@ -82,7 +82,7 @@ def test_the_smallest_size_gives_every_map_a_place_and_one_less_is_refused():
         metric = LPIPS(net, "off_the_shelf", weights=gaussian_state(net, 0))
         size = BACKBONES[net].min_size
         assert metric(*images(size)[:2]).isfinite().all()
-        with pytest.raises(ValueError, match=f"expected at least {size}"):
+        with pytest.raises(ValueError, match=f"expected sides of at least {size}"):
             metric(*images(size - 1)[:2])
 
 
@@ -114,7 +114,7 @@ def test_what_is_not_of_the_network_is_refused():
         ("resnet", "expected one of alex, .*, timm/NAME"),
     ],
 )
-def test_a_network_that_cannot_be_had_is_refused_with_the_reason(net, message):
+def test_a_network_that_is_not_available_is_refused_with_the_reason(net, message):
     with pytest.raises(UserError, match=f"net='{net}': .*{message}"):
         check_backbone(net)
 
@@ -150,7 +150,7 @@ def test_timm_downloads_weights_only_where_that_is_asked_for_and_says_so(monkeyp
     assert asked == []
     with caplog.at_level("INFO"):
         state = Backbone(net, imagenet_state(net)).state_dict()
-    assert "timm downloads the weights of test_vit" in caplog.text
+    assert "timm loads the weights of test_vit" in caplog.text
     assert asked == ["VisionTransformer"]
     assert (state["features.net.model.patch_embed.proj.bias"] == 7).all()
 

@@ -337,7 +337,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(photographs, tmp_path)
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("splits=[cnn]",), "cnn and mix need trained autoencoders: cnn=FOLDER"),
+        (("splits=[cnn]",), "cnn and mix need trained autoencoders: set cnn=FOLDER"),
         (("splits=[]",), "expected some of traditional, cnn, mix"),
         (("splits=[traditional,traditional]",), "expected some of"),
         (("size=8",), "size=8: expected an integer of at least 16"),
@@ -347,7 +347,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(photographs, tmp_path)
         (("val_share=1.0",), "val_share=1.0"),
         (("contrast=nan",), "contrast=nan"),
         (("train=0", "val=0", "jnd=0"), "nothing to build"),
-        (("train=0", "splits=[mix]", "cnn=any"), "nothing to build: mix is for train alone"),
+        (("train=0", "splits=[mix]", "cnn=any"), "nothing to build: mix is only for train"),
         (("workers=0",), "workers=0"),
     ],
 )
@@ -359,7 +359,7 @@ def test_settings_that_cannot_be_are_one_clear_error(photographs, tmp_path, over
 
 @pytest.mark.parametrize(("given", "message"), [("out=x", "IMAGES=FOLDER"), ("images=x", "OUT=FOLDER")])
 def test_a_folder_that_is_not_given_is_asked_for_as_make_takes_it(given, message):
-    with pytest.raises(UserError, match=f"no value: give it one: {message}"):
+    with pytest.raises(UserError, match=f"no value: set {message}"):
         build_dataset(settings("build_dataset", given))
 
 

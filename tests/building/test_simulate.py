@@ -155,7 +155,7 @@ def test_simulated_judgments_next_to_others_are_refused(dataset):
 def test_a_label_that_cannot_be_read_is_named(dataset, text):
     run(dataset)
     (dataset / "2afc/train/traditional/judge" / LABEL).write_text(text)
-    with pytest.raises(UserError, match=r"judge/observers.json: no readable label of who judged"):
+    with pytest.raises(UserError, match=r"judge/observers.json: not a readable label of the observers"):
         packed(dataset, phases=("train",))
 
 

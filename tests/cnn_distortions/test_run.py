@@ -152,7 +152,7 @@ def test_other_photographs_are_told(tmp_path):
     tiny_run(tmp_path, "number=0")
     Image.new("RGB", (40, 40), "red").save(tmp_path / "photographs/red.png")
     run._stored_crops.cache_clear()
-    with pytest.raises(UserError, match=r"000: not the run that was begun there:\n  photographs: was"):
+    with pytest.raises(UserError, match=r"000: not the run that was started there:\n  photographs: was"):
         tiny_run(tmp_path, "number=0")
 
 
@@ -160,13 +160,13 @@ def test_other_photographs_are_told(tmp_path):
     ("words", "message"),
     [
         (("count=0",), "count=0: expected an integer of at least 1"),
-        (("number=3",), "number=3: expected an integer from 0 to 2, below count"),
+        (("number=3",), "number=3: expected an integer from 0 to 2 (below count)"),
         (("size=8",), "size=8: expected an integer of at least 16"),
         (("batch_size=1",), "batch_size=1: expected an integer of at least 2"),
         (("batch_size=21", "number=0"), "batch_size=21: there are only 20 crops"),
         (("perceptual=vg",), "perceptual='vg': expected one of .*did you mean vgg"),
         (("perceptual=alex",), "size=16: perceptual=alex takes images of 31 pixels at least"),
-        (("precision=tf32", "number=0"), "precision=tf32: only a GPU computes so"),
+        (("precision=tf32", "number=0"), "precision=tf32: only a GPU has TF32"),
         ((), "number=null: expected an integer: number=0 trains the first one, --multirun all of them"),
     ],
 )

@@ -86,10 +86,10 @@ def test_infinite_distances_have_their_place(tmp_path):
 def test_other_data_and_one_label_are_refused(tmp_path):
     one, other = evaluations(tmp_path / "one", [1.0, 0.0], a=[1.0, 2.0], b=[1.0, 2.0])
     (elsewhere,) = evaluations(tmp_path / "two", [1.0, 0.0, 1.0], c=[1.0, 2.0, 3.0])
-    with pytest.raises(UserError, match="a ran on 2afc/val/noise, c on 2afc/val/noise or other data of it"):
+    with pytest.raises(UserError, match="a ran on 2afc/val/noise, c on 2afc/val/noise: expected"):
         disagreements(one, elsewhere)
-    with pytest.raises(UserError, match="two methods of one label: give one of them another name"):
+    with pytest.raises(UserError, match="two methods have this label: give one of them another name"):
         disagreements(one, dataclasses.replace(other, label="a"))
     pairs = PackedSplit(one.split.path, one.split.card | {"kind": "jnd"}, one.split.arrays)
-    with pytest.raises(UserError, match="no 2AFC triplets: disagreements are of these"):
+    with pytest.raises(UserError, match="not a packed 2AFC split"):
         disagreements(dataclasses.replace(one, split=pairs), dataclasses.replace(other, split=pairs))

@@ -91,11 +91,11 @@ def test_compilation_waits_for_data_that_are_worth_it(monkeypatch):
     assert not compiled(COMPILE_FROM, cpu, "compile=false")
 
 
-def test_without_a_compiler_the_automatic_choice_goes_on_and_says_so(monkeypatch, caplog):
+def test_without_a_compiler_the_automatic_choice_continues_and_says_so(monkeypatch, caplog):
     monkeypatch.setattr("lpips_repro.evaluation.run.why_not", lambda device: "no compiler")
     cfg = parse(settings("evaluate"), EvaluateConfig)
     assert not compiled_for(cfg, torch.device("cpu"), [Examples(COMPILE_FROM)])
-    assert "not compiled, though with 20000 examples it would pay: no compiler" in caplog.text
+    assert "not compiled, although 20000 examples would be faster compiled: no compiler" in caplog.text
 
 
 def test_a_broken_metric_costs_no_other_ones_distances(tmp_path, words, monkeypatch):
@@ -114,4 +114,4 @@ def test_a_table_of_near_pairs_in_bfloat16_is_warned_of(tmp_path, words, caplog)
     for dtype, warned in (("float32", False), ("bfloat16", True)):
         caplog.clear()
         evaluate(settings("evaluate", *words, f"experiments={tmp_path}/e", "net=[]", f"dtype={dtype}"))
-        assert ("nearly the same" in caplog.text) == warned
+        assert ("nearly equal" in caplog.text) == warned

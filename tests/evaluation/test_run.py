@@ -103,8 +103,8 @@ def test_a_second_run_recomputes_nothing_and_says_so(tmp_path, caplog):
     first = table(tmp_path)
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: all 4 there already" in caplog.text
-    assert "nothing recomputed" in caplog.text
+    assert "distances: all 4 are stored" in caplog.text
+    assert "nothing computed" in caplog.text
     assert table(tmp_path) == first
 
 
@@ -114,7 +114,7 @@ def test_only_what_is_missing_is_computed(tmp_path, caplog):
     next((tmp_path / "experiments/distances").rglob("ssim-*.json")).unlink()
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: 1 computed, 3 there already" in caplog.text
+    assert "distances: 1 computed, 3 already stored" in caplog.text
 
 
 def test_changed_metric_code_is_computed_again(tmp_path, caplog, monkeypatch):
@@ -123,7 +123,7 @@ def test_changed_metric_code_is_computed_again(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(provenance, "digest_of", lambda sources: "other")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: 4 computed, 0 there already" in caplog.text
+    assert "distances: 4 computed, 0 already stored" in caplog.text
 
 
 def said_of_earlier(caplog):
@@ -141,14 +141,14 @@ def test_distances_of_an_earlier_version_are_said_once_with_what_changed(tmp_pat
     run(tmp_path, *CLASSIC, "metric=[l2_rgb]")
     assert said_of_earlier(caplog) == [
         "3 stored distances of an earlier version are not used, because the code that computes them and the libraries"
-        " that it uses changed: they are computed again, and the earlier ones stay in"
+        " that it uses changed: they are computed again, and the earlier files are kept in"
         f" {tmp_path}/experiments/distances"
     ]
     assert all(file.read_bytes() == content for file, content in before.items())
     caplog.clear()
     run(tmp_path, *CLASSIC, "metric=[l2_rgb]")
     assert not said_of_earlier(caplog)
-    assert "nothing recomputed" in caplog.text
+    assert "nothing computed" in caplog.text
 
 
 def test_distances_of_other_settings_weights_or_data_are_of_no_earlier_version(tmp_path, caplog, monkeypatch):
@@ -171,7 +171,7 @@ def test_a_network_without_weights_is_reported_and_the_rest_is_made(tmp_path, ca
     assert rows["l2-rgb"]["all"] != ""
     for label in ("vgg off_the_shelf 0.0", "vgg lin 0.1"):
         assert rows[label]["all"] == ""
-        assert rows[label]["note"].startswith("not run: no ImageNet weights of vgg at hand: run `make weights`")
+        assert rows[label]["note"].startswith("not run: no ImageNet weights of vgg on this")
     assert "vgg lin v0.1: not run: no ImageNet weights" in capsys.readouterr().out
 
 
@@ -207,7 +207,7 @@ def test_judgments_that_nobody_calls_human_are_not_called_so(tmp_path, capsys):
     assert {row["observers"] for row in table(tmp_path).values()} == {"unknown"}
     folder = tmp_path / "experiments/tables-folder"
     for text in (capsys.readouterr().out, *((folder / f"twoafc.{suffix}").read_text() for suffix in ("md", "tex"))):
-        assert "Judgments: of whom is not stated" in text
+        assert "Judgments: observers not stated" in text
         assert "human observers" not in text
     run(tmp_path, *CLASSIC, "data.observers=human")
     assert {row["observers"] for row in table(tmp_path).values()} == {"human"}
@@ -222,7 +222,7 @@ def test_judgments_called_simulated_later_are_called_so(tmp_path):
     assert "human" not in table(tmp_path)
 
 
-def test_the_papers_figures_stand_beside_those_of_bapps_alone(tmp_path, monkeypatch):
+def test_the_papers_figures_are_shown_for_bapps_only(tmp_path, monkeypatch):
     for key in COUNTS:
         monkeypatch.setitem(COUNTS, key, 2 if key[:2] == ("2afc", "val") else 0)
         if key[1] == "val":
@@ -239,7 +239,7 @@ def test_the_papers_figures_stand_beside_those_of_bapps_alone(tmp_path, monkeypa
     assert "all_paper" not in table(tmp_path, name="bapps")["l2-rgb"]
 
 
-def test_later_figures_stand_below_those_of_bapps_alone(tmp_path, monkeypatch, capsys):
+def test_later_figures_are_shown_for_bapps_only(tmp_path, monkeypatch, capsys):
     for key in COUNTS:
         monkeypatch.setitem(COUNTS, key, 2 if key[:2] == ("2afc", "val") else 0)
         if key[1] == "val":
@@ -262,7 +262,7 @@ def test_later_figures_stand_below_those_of_bapps_alone(tmp_path, monkeypatch, c
 @pytest.mark.parametrize(("name", "resize"), [("folder", "pil_bilinear"), ("bapps", "exact")])
 def test_later_figures_next_to_those_of_other_data_are_refused_at_once(tmp_path, monkeypatch, name, resize):
     monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
-    with pytest.raises(UserError, match=r"paper=later: published figures are of BAPPS .*: leave it out"):
+    with pytest.raises(UserError, match=r"paper=later: the published figures are for BAPPS .*: leave it out"):
         run(tmp_path, *CLASSIC, "paper=later", f"data.resize={resize}", name=name)
 
 
@@ -296,7 +296,7 @@ def test_differences_are_written_with_the_tables(tmp_path, caplog):
     assert scores[best["2afc"]] == max(scores.values())
 
 
-def test_a_misspelt_baseline_is_named_before_data_are_fetched(tmp_path, monkeypatch):
+def test_a_misspelled_baseline_is_named_before_data_are_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
     with pytest.raises(UserError, match=r"baseline=sim: no such row: expected one of .*did you mean ssim"):
         run(tmp_path, *CLASSIC, "baseline=sim")
@@ -308,7 +308,7 @@ def test_a_folder_that_is_not_bapps_is_never_compared_with_the_paper(tmp_path):
         run(tmp_path, *CLASSIC, name="bapps")
 
 
-def test_no_table_of_another_run_stays_beside_those_of_this_one(tmp_path):
+def test_no_table_of_another_run_stays_next_to_those_of_this_one(tmp_path):
     make_split(tmp_path / "data")
     make_split(tmp_path / "data", kind="jnd")
     run(tmp_path, *CLASSIC)
@@ -360,7 +360,7 @@ def test_nothing_to_evaluate_is_an_error(tmp_path):
         run(tmp_path, "metric=[]", "net=[]")
 
 
-def test_pairs_that_nobody_called_the_same_are_left_out_and_it_is_said(tmp_path, caplog):
+def test_pairs_that_nobody_called_the_same_are_left_out_with_a_warning(tmp_path, caplog):
     folder, _, _ = make_split(tmp_path / "data", kind="jnd")
     make_split(tmp_path / "data", kind="jnd", split="other", seed=1)
     for file in (folder / "same").iterdir():
@@ -386,14 +386,14 @@ def test_a_dataset_that_gives_no_split_is_named(tmp_path, monkeypatch):
         run(tmp_path, *CLASSIC)
 
 
-def test_stating_who_judged_computes_nothing_again(tmp_path, caplog):
+def test_stating_the_observers_computes_nothing_again(tmp_path, caplog):
     make_split(tmp_path / "data")
     run(tmp_path, *CLASSIC)
     (card,) = (tmp_path / "packed").rglob("card.json")
     packed_at = card.stat().st_mtime_ns
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC, "data.observers=human")
-    assert "distances: all 4 there already" in caplog.text
+    assert "distances: all 4 are stored" in caplog.text
     assert card.stat().st_mtime_ns == packed_at
     assert "human" in table(tmp_path)
 
@@ -406,13 +406,13 @@ def test_tables_are_not_written_into_the_folder_of_a_run(tmp_path):
         run(tmp_path, *CLASSIC, "name=mine")
 
 
-def test_a_misspelt_dataset_of_runs_is_refused(tmp_path):
+def test_a_misspelled_dataset_of_runs_is_refused(tmp_path):
     make_split(tmp_path / "data")
-    with pytest.raises(UserError, match="trained_on=foldr: no finished run is on it"):
+    with pytest.raises(UserError, match="trained_on=foldr: no finished run on it"):
         run(tmp_path, *CLASSIC, "trained_on=foldr")
 
 
-def test_two_seeds_of_mini_stand_side_by_side(tmp_path):
+def test_two_seeds_of_mini_are_side_by_side(tmp_path):
     tiny = ("data.train=2", "data.val=4", "data.jnd=10", "data.autoencoders=2", "data.autoencoder_steps=1")
     digests = []
     for seed in (0, 1, 0):
@@ -522,7 +522,7 @@ def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, mo
         run(tmp_path, "net=[vgg,alex_gaussian,alex_kmeans]", "download=false", "device=cpu", name="bapps")
     (warned,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     assert warned in str(before.value)
-    assert re.search(r"\n  vgg: no ImageNet weights of vgg at hand: .*\n  alex-kmeans: .*no such file", warned)
+    assert re.search(r"\n  vgg: no ImageNet weights of vgg on this computer: .*\n  alex-kmeans: .*no such file", warned)
     assert "gaussian" not in warned
 
 

@@ -91,7 +91,7 @@ def test_a_number_that_is_too_small_is_refused(triplets, number, what):
         evaluate(mean_difference, triplets[0], **number)
 
 
-def test_a_module_in_training_mode_is_said_if_that_changes_its_distances(triplets, caplog):
+def test_a_module_in_training_mode_is_a_warning_if_that_changes_its_distances(triplets, caplog):
     class Noisy(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -110,7 +110,7 @@ def test_a_module_in_training_mode_is_said_if_that_changes_its_distances(triplet
 
 
 def test_a_range_upside_down_is_refused(triplets):
-    with pytest.raises(UserError, match=r"input_range=\(1, 0\): expected the least and the largest value"):
+    with pytest.raises(UserError, match=r"input_range=\(1, 0\): expected the smallest and the largest value"):
         evaluate(mean_difference, triplets[0], input_range=(1, 0))
 
 
@@ -135,7 +135,7 @@ def test_a_mean_over_the_batch_is_refused(triplets):
         evaluate(lambda x, y: (x - y).abs().mean(), triplets[0])
 
 
-def test_a_function_that_forgets_to_return_is_told(triplets):
+def test_a_function_that_forgets_to_return_is_reported(triplets):
     with pytest.raises(UserError, match="forgetful: returned a NoneType: expected a tensor or array of 2 values"):
 
         def forgetful(x, y):
@@ -276,7 +276,7 @@ def test_the_likelihood_is_in_its_own_unit(triplets):
 
 def test_a_split_of_another_kind_is_named_with_its_protocol(tmp_path):
     split = noise_split(tmp_path / "split", 3, (64, 64))
-    with pytest.raises(UserError, match="protocol=jnd: 2afc/val/noise has other answers: protocol=2afc"):
+    with pytest.raises(UserError, match="protocol=jnd: 2afc/val/noise has other judgments: use protocol=2afc"):
         evaluate(mean_difference, split, "jnd")
 
 

@@ -61,7 +61,7 @@ def table(tmp_path, experiments="experiments"):
 def test_psnr_orders_noise_but_for_the_two_scores_that_are_swapped(tmp_path):
     run(tmp_path, *CLASSIC)
     for row in table(tmp_path).values():
-        # 18 images; two neighbours swapped: squared rank differences sum to 2, one of 153 pairs is in the other order.
+        # 18 images; two neighbors swapped: squared rank differences sum to 2, one of 153 pairs is in the other order.
         assert row["spearman"] == row[f"spearman_{NATIVE}"] == f"{1 - 6 * 2 / (18 * (18**2 - 1)):.4f}"
         assert row["kendall"] == row[f"kendall_{NATIVE}"] == f"{1 - 2 / 153:.4f}"
 
@@ -111,7 +111,7 @@ def test_distances_are_the_metrics_own_on_the_scaled_images(tmp_path, small, bat
 def test_the_table_says_what_it_is_and_that_the_set_is_not_whole(tmp_path, capsys, caplog):
     run(tmp_path, *CLASSIC)
     for text in (capsys.readouterr().out, (tmp_path / "experiments/tables-tid2013/tid2013.md").read_text()):
-        assert "with the negated distance (1: the same order), Kendall's as tau-b" in text
+        assert "with the negated distance (1: the same order; Kendall's is tau-b)" in text
         assert "95 % bootstrap over the 3 reference images" in text
         assert "3 reference images, 18 distorted: NOT all of TID2013" in text
     assert "NOT all of TID2013" in caplog.text
@@ -125,11 +125,11 @@ def test_a_second_run_recomputes_nothing_and_says_so(tmp_path, caplog, monkeypat
     monkeypatch.setattr("lpips_repro.evaluation.distances.compute.load_batch", None)  # no image is needed
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC, sizes="[24,48]")
-    assert f"distances: all {2 * 2} there already" in caplog.text
+    assert f"distances: all {2 * 2} are stored" in caplog.text
     assert table(tmp_path) == first
 
 
-def test_an_interrupted_run_goes_on_where_it_was(tmp_path, caplog, monkeypatch):
+def test_an_interrupted_run_continues_where_it_was_stopped(tmp_path, caplog, monkeypatch):
     def interrupted(path, size):
         if (path.name, size) == ("i02_01_2.bmp", 48):
             raise KeyboardInterrupt
@@ -146,7 +146,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, caplog, monkeypatch):
         )
         run(tmp_path, *CLASSIC, sizes="[24,48]")
     # There are both methods at 24 pixels and for the first reference at 48.
-    assert "distances: 2 computed, 2 there already" in caplog.text
+    assert "distances: 2 computed, 2 already stored" in caplog.text
     assert len(read) == 2 + 12 and {size for _, size in read} == {48}
     run(tmp_path, *CLASSIC, f"experiments={tmp_path}/again", sizes="[24,48]")
     assert table(tmp_path) == table(tmp_path, "again")
@@ -168,7 +168,7 @@ def test_only_a_missing_methods_distances_are_computed(tmp_path, caplog):
     run(tmp_path, "metric=[psnr]", "net=[]")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: 1 computed, 1 there already" in caplog.text
+    assert "distances: 1 computed, 1 already stored" in caplog.text
 
 
 def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, caplog):
@@ -177,12 +177,12 @@ def test_changed_scores_need_no_new_distances_and_changed_images_do(tmp_path, ca
     scores.write_text(scores.read_text().replace("6.75000", "0.00000"))
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "nothing recomputed" in caplog.text
+    assert "nothing computed" in caplog.text
     assert float(table(tmp_path)["psnr"]["spearman"]) < 0.9
     Image.new("RGB", (64, 48)).save(tmp_path / "tid/Distorted_Images/i02_01_1.bmp")
     with caplog.at_level(logging.INFO):
         run(tmp_path, *CLASSIC)
-    assert "distances: 2 computed, 0 there already" in caplog.text
+    assert "distances: 2 computed, 0 already stored" in caplog.text
 
 
 def test_a_compilation_is_for_images_of_one_size_and_so_are_those_that_make_it_worth_while(tmp_path, monkeypatch):
@@ -227,7 +227,7 @@ def test_distances_that_were_stored_before_whole_images_were_splits_are_recogniz
             earlier.write_text(json.dumps(card))
     caplog.clear()
     run(tmp_path, *CLASSIC, sizes="[24,48]")
-    assert "distances: 2 computed, 2 there already" in caplog.text
+    assert "distances: 2 computed, 2 already stored" in caplog.text
     said = "2 stored distances of an earlier version are not used, because the code that reads images changed"
     assert caplog.text.count(said) == 1
 
@@ -250,9 +250,10 @@ def test_a_size_that_a_method_cannot_take_is_not_run_with_the_reason(tmp_path, c
     run(tmp_path, "metric=[psnr,ssim]", "net=[alex_gaussian]", "variant=[off_the_shelf]", sizes="[4,6,48]")
     rows = table(tmp_path)
     assert rows["psnr"]["note"] == ""
-    assert rows["ssim"]["note"].startswith("not run at 4 pixels: first image is 4 x 5: expected at least 7 a side; not")
+    ssim = "not run at 4 pixels: first image is 4 x 5: expected sides of at least 7; not"
+    assert rows["ssim"]["note"].startswith(ssim)
     for row in (rows["ssim"], rows["alex-gaussian off_the_shelf 0.1"]):
-        assert re.search(r"; not run at 6 pixels: (first|ref) image is 6 x 8: expected at least", row["note"])
+        assert re.search(r"; not run at 6 pixels: (first|ref) image is 6 x 8: expected sides of at least", row["note"])
         assert row["spearman_48"] != ""
         assert (row["spearman_6"], row["spearman"], row["kendall"], row["spearman_lo"]) == ("", "", "", "")
     assert "ssim: not run at 4 pixels: first image is" in capsys.readouterr().out
@@ -263,7 +264,7 @@ def test_a_network_without_weights_is_reported_and_the_rest_is_made(tmp_path):
     rows = table(tmp_path)
     assert rows["psnr"]["spearman"] != ""
     assert rows["vgg off_the_shelf 0.1"]["spearman"] == ""
-    assert rows["vgg off_the_shelf 0.1"]["note"].startswith("not run: no ImageNet weights of vgg at hand: run `make")
+    assert rows["vgg off_the_shelf 0.1"]["note"].startswith("not run: no ImageNet weights of vgg on")
     assert rows["vgg tune 0.1"]["note"].endswith("run `make train NET=vgg VARIANT=tune DATA=bapps`")
 
 
@@ -271,7 +272,7 @@ def test_a_network_without_weights_is_reported_and_the_rest_is_made(tmp_path):
     ("broken", "message"),
     [
         (lambda value: value * torch.nan, "not run at 48 pixels: the distance of image i01_01_1 is NaN"),
-        (lambda value: value * 0, "not run at 48 pixels: all distances are the same, and so in no order"),
+        (lambda value: value * 0, "not run at 48 pixels: all distances are equal, so that they have no order"),
         (lambda value: value[:1], "not run at 48 pixels: the metric returned (1,): expected a tensor"),
     ],
 )

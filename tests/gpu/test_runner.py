@@ -55,7 +55,7 @@ def checked(tmp_path, monkeypatch, capsys):
     return check
 
 
-def test_a_failure_is_told_and_the_other_checks_run(checked):
+def test_a_failure_is_reported_and_the_other_checks_run(checked):
     status, rows, out, _ = checked({"first": {"a": wrong, "b": fine}, "second": {"c": not_here}})
     assert status == 1
     assert [(row["name"], row["status"], row["detail"]) for row in rows] == [

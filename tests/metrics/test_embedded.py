@@ -207,7 +207,7 @@ def test_classic_metrics_are_exported_traced_and_functionalized_too(classic):
         torch.testing.assert_close(found, classic(a, b), **CLOSE)
 
 
-def test_one_reference_stands_for_many_as_in_the_released_package(metric):
+def test_one_reference_is_compared_to_many_as_in_the_released_package(metric):
     x, y = of_size(3)
     wanted = released_metric(metric)(x[:1], y).flatten()
     torch.testing.assert_close(metric(x[:1], y), wanted, **CLOSE)

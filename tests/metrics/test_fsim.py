@@ -22,7 +22,7 @@ def as_batch(image: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def conv_same(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """MATLAB's conv2(image, kernel, 'same'); SciPy centres even kernels on the other side."""
+    """MATLAB's conv2(image, kernel, 'same'); SciPy centers even kernels on the other side."""
     (top, left), (height, width) = (size // 2 for size in kernel.shape), image.shape
     return convolve2d(image, kernel, "full")[top : top + height, left : left + width]
 
@@ -92,7 +92,7 @@ def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "noise 64 x 64": tuple(noise[:, :64, :64]),
         "noise, odd 65 x 81": tuple(noise),
         "noise, odd by even 65 x 64": tuple(noise[:, :, :64]),
-        "opposite colours": (astronaut[:96, :80], astronaut[:96, :80, ::-1]),
+        "opposite colors": (astronaut[:96, :80], astronaut[:96, :80, ::-1]),
         "photograph 300 x 451, F = 1": (chelsea, np.round(chelsea * 12) / 12),
         "photograph 400 x 600, F = 2": (coffee, np.clip(coffee + 0.2 * (random.random(coffee.shape) - 0.5), 0, 1)),
         "photograph 512 x 512, F = 2": (astronaut, np.roll(astronaut, 2, axis=1)),
@@ -137,8 +137,8 @@ def test_luma_values_are_those_of_piq(name):
     assert fsim(x, y).item() == pytest.approx(piq.fsim(x, y, chromatic=False).item(), abs=1e-4)
 
 
-def test_opposite_colours_take_the_real_part_of_the_complex_power():
-    x, y = (as_batch(image) for image in pairs()["opposite colours"])
+def test_opposite_colors_use_the_real_part_of_the_complex_power():
+    x, y = (as_batch(image) for image in pairs()["opposite colors"])
     # piq takes |S_I S_Q|^.03, which is larger where S_I S_Q < 0, by 1 / cos(.03 pi) there; the reference test above
     # says by how much, this one that such pixels are there at all.
     assert piq.fsim(x, y).item() - fsimc(x, y).item() > 1e-4
@@ -160,15 +160,15 @@ def test_gradient_is_its_derivative(metric):
 
 
 @pytest.mark.parametrize("metric", [fsim, fsimc])
-def test_flat_images_of_one_luminance_are_equal_in_all_but_colour(metric):
-    grey = torch.full((1, 3, 32, 32), 0.5)
-    assert metric(grey, grey).item() == 1
+def test_flat_images_of_one_luminance_differ_only_in_color(metric):
+    gray = torch.full((1, 3, 32, 32), 0.5)
+    assert metric(gray, gray).item() == 1
     # The same luma within 1e-8, on the 0-255 scale.
-    tinted = grey + 0.1 * torch.tensor([1.0, -0.299 / 0.587, 0.0]).view(1, 3, 1, 1)
+    tinted = gray + 0.1 * torch.tensor([1.0, -0.299 / 0.587, 0.0]).view(1, 3, 1, 1)
     if metric is fsim:
-        assert metric(grey, tinted).item() == pytest.approx(1, abs=1e-6)
+        assert metric(gray, tinted).item() == pytest.approx(1, abs=1e-6)
     else:
-        assert metric(grey, tinted).item() < 0.999
+        assert metric(gray, tinted).item() < 0.999
 
 
 def test_filters_are_made_once_for_each_size():
@@ -202,5 +202,5 @@ def test_both_are_registered_with_one_minus_the_value_as_the_distance():
 @pytest.mark.parametrize("metric", [fsim, fsimc])
 def test_images_smaller_than_the_finest_filter_are_an_error(metric):
     x = torch.rand(1, 3, 6, 5)
-    with pytest.raises(ValueError, match="expected at least 6"):
+    with pytest.raises(ValueError, match="expected sides of at least 6"):
         metric(x, x)

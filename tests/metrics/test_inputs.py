@@ -11,7 +11,7 @@ from tests.metrics.test_embedded import metric_of
 from tests.metrics.test_lpips import images
 
 CLASSIC = {"l2": l2, "psnr": psnr, "ssim": ssim, "dssim": dssim, "fsim": fsim, "fsimc": fsimc}
-GREY = {
+GRAY = {
     "l2": l2,
     "l2-lab": lambda x, y: l2(x, y, colorspace="lab"),
     "psnr": psnr,
@@ -164,12 +164,12 @@ def test_nothing_is_warned_of_if_one_image_has_a_negative_value_or_normalize_is_
         metric_of(validate=False)(x.abs(), y.abs())
 
 
-@pytest.mark.parametrize("name", GREY)
+@pytest.mark.parametrize("name", GRAY)
 def test_images_of_one_channel_are_as_three_equal_ones(name):
     x, y, _ = ((image[:, :1] + 1) / 2 for image in images(3, 3, 32, 40))
-    wanted = GREY[name](x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1))
+    wanted = GRAY[name](x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1))
     # The weights of red, green and blue add up to 1 but for rounding.
-    torch.testing.assert_close(GREY[name](x, y), wanted, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(GRAY[name](x, y), wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_where_color_counts_one_channel_is_refused_with_the_remedy():

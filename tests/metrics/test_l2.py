@@ -53,7 +53,7 @@ def test_values_of_the_example_pair(shared, dtype):
 
 @pytest.mark.parametrize("colorspace", ["rgb", "lab"])
 def test_values_are_those_of_the_released_evaluator(colorspace):
-    # It truncates to uint8 before the conversion to Lab: so images of grey levels that this leaves as they are.
+    # It truncates to uint8 before the conversion to Lab: so images of gray levels that this leaves as they are.
     x, y = (as_batch(image[:64, :64] / 255, torch.float32) for image in (data.coffee(), data.chelsea()))
     while not (torch.equal(x, truncate_to_uint8(x)) and torch.equal(y, truncate_to_uint8(y))):
         x, y = truncate_to_uint8(x), truncate_to_uint8(y)
@@ -77,7 +77,7 @@ def test_gradient_is_its_derivative(colorspace):
     assert torch.autograd.gradcheck(lambda a, b: l2(a, b, colorspace), (x.requires_grad_(), y.requires_grad_()))
 
 
-def test_an_unknown_colour_space_is_an_error_that_names_it():
+def test_an_unknown_color_space_is_an_error_that_names_it():
     x = torch.zeros(1, 3, 4, 4)
     with pytest.raises(ValueError, match="'hsv': expected one of rgb, lab"):
         l2(x, x, colorspace="hsv")

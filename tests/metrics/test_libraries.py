@@ -153,7 +153,7 @@ def test_dists_without_the_weights_of_vgg_says_where_to_get_them(monkeypatch, tm
         raise URLError("no route to host")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    for download, reason in ((False, "at hand"), (True, "no route to host")):
+    for download, reason in ((False, "on this computer"), (True, "no route to host")):
         with pytest.raises(
             UserError, match=rf"^DISTS_pytorch/DISTS: no ImageNet weights of vgg.*{reason}.*make weights"
         ):
@@ -213,7 +213,7 @@ def test_a_package_that_is_not_installed_is_named_with_what_installs_it(name, mi
         LibraryFunction(name, CPU)
 
 
-def test_a_library_without_the_metric_or_that_cannot_be_imported_is_told_in_one_line(monkeypatch, tmp_path):
+def test_a_library_without_the_metric_or_that_cannot_be_imported_is_reported_in_one_line(monkeypatch, tmp_path):
     piq = pytest.importorskip("piq")
     monkeypatch.delattr(piq, "mdsi")
     with pytest.raises(UserError, match="piq/mdsi: the installed version of piq has no such metric"):

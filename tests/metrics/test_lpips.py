@@ -204,7 +204,7 @@ def test_a_released_state_dict_without_lin_weights_is_no_trained_variant(variant
 
 def test_a_released_state_dict_with_lin_weights_is_not_off_the_shelf():
     state = LPIPS("alex", "lin", weights=WEIGHTS["alex"]).official_state_dict()
-    with pytest.raises(ValueError, match="they belong to the others"):
+    with pytest.raises(ValueError, match="only the other variants have them"):
         LPIPS.from_official("alex", "0.1", state, "off_the_shelf")
 
 
@@ -229,7 +229,7 @@ def test_cuda_agrees_with_cpu(spatial):
         (torch.zeros(1, 3, 64, 64).double(), torch.zeros(1, 3, 64, 64).double(), "the metric is torch.float32"),
         (torch.full((1, 3, 64, 64), 255.0), torch.zeros(1, 3, 64, 64), r"\[255, 255\]: expected \[-1, 1\]"),
         (torch.full((1, 3, 64, 64), float("nan")), torch.zeros(1, 3, 64, 64), "nan"),
-        (torch.zeros(1, 3, 16, 64), torch.zeros(1, 3, 16, 64), "16 x 64: expected at least 31"),
+        (torch.zeros(1, 3, 16, 64), torch.zeros(1, 3, 16, 64), "16 x 64: expected sides of at least 31"),
         (np.zeros((1, 3, 64, 64), np.float32), torch.zeros(1, 3, 64, 64), "ndarray: expected a torch.Tensor"),
         (torch.zeros(0, 3, 64, 64), torch.zeros(0, 3, 64, 64), "at least one image"),
     ],
@@ -254,7 +254,7 @@ def test_smallest_size_is_accepted_and_one_less_refused(net):
     metric = LPIPS(net, "off_the_shelf", weights=WEIGHTS[net])
     size = BACKBONES[net].min_size
     assert metric(*images(1, 3, size, size)[:2]).isfinite().all()
-    with pytest.raises(ValueError, match=f"expected at least {size}"):
+    with pytest.raises(ValueError, match=f"expected sides of at least {size}"):
         metric(*images(1, 3, size, size - 1)[:2])
 
 
@@ -264,7 +264,7 @@ def test_smallest_size_is_accepted_and_one_less_refused(net):
         ({"net": "resnet"}, "'resnet': expected one of alex, caffenet, .*squeeze, .*vgg"),
         ({"variant": "linear"}, "'linear': expected one of off_the_shelf, lin"),
         ({"version": "0.2"}, "'0.2': expected one of 0.0, 0.1"),
-        ({"variant": "off_the_shelf", "lin_weights": {}}, "they belong to the others"),
+        ({"variant": "off_the_shelf", "lin_weights": {}}, "only the other variants have them"),
         ({"variant": "tune"}, "variant 'tune' needs weights and lin_weights: none are published"),
         ({"variant": "scratch"}, "variant 'scratch' needs weights and lin_weights: none are published"),
         ({"variant": "tune", "lin_weights": {}}, "'tune' needs weights and lin_weights|no entry 'lin0.model.1.weight'"),

@@ -84,7 +84,7 @@ def test_the_scale_of_a_mask_does_not_count(weight):
     torch.testing.assert_close(metric(x, y, mask=mask * weight), metric(x, y, mask=mask), **CLOSE)
 
 
-def test_one_mask_stands_for_all_images():
+def test_one_mask_is_used_for_all_images():
     x, y, _ = images(3, 3, 64, 64)
     mask = torch.rand(1, 1, 64, 64)
     metric = metric_of()
@@ -94,9 +94,9 @@ def test_one_mask_stands_for_all_images():
 def test_an_evaluator_refuses_layers_and_masks_in_words():
     x, y, z = images(1, 3, 64, 64)
     evaluator = metric_of().optimized(compiled=False)
-    with pytest.raises(TypeError, match="'per_layer': an optimized evaluator gives distances alone"):
+    with pytest.raises(TypeError, match="'per_layer': an optimized evaluator returns distances only"):
         evaluator(x, y, per_layer=True)
-    with pytest.raises(TypeError, match="'mask': an optimized evaluator gives distances alone"):
+    with pytest.raises(TypeError, match="'mask': an optimized evaluator returns distances only"):
         evaluator.triplet(x, y, z, mask=torch.ones(1, 1, 64, 64))
 
 
@@ -120,12 +120,12 @@ def test_gradients_stay_finite_under_a_mask():
         (torch.full((2, 1, 64, 64), -1.0), r"\[-1, -1\]: expected finite weights of at least 0"),
         (torch.full((2, 1, 64, 64), float("nan")), "expected finite weights"),
         (torch.full((2, 1, 64, 64), float("inf")), "expected finite weights"),
-        (torch.eye(2)[0].view(2, 1, 1, 1).expand(2, 1, 64, 64), "mask is 0 all over an image"),
+        (torch.eye(2)[0].view(2, 1, 1, 1).expand(2, 1, 64, 64), "mask is 0 everywhere in an image"),
     ],
 )
 def test_a_wrong_mask_is_refused(mask, message):
     x, y, _ = images(2, 3, 64, 64)
     with pytest.raises(ValueError, match=message):
         metric_of()(x, y, mask=mask)
-    with pytest.raises(ValueError, match="multiply it by the mask"):
+    with pytest.raises(ValueError, match="multiply the map by the mask"):
         metric_of(spatial=True)(x, y, mask=torch.ones(2, 1, 64, 64))

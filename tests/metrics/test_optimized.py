@@ -141,7 +141,7 @@ def test_bfloat16_lengthens_the_smallest_distances_and_hardly_larger_ones(net, s
     assert abs(shift[8]) < 0.01
 
 
-def test_a_copy_compiles_anew_and_a_converted_evaluator_is_refused(compiled):
+def test_a_copy_compiles_again_and_a_converted_evaluator_is_refused(compiled):
     metric, evaluator = compiled
     triplet = images(5, 3, 64, 64)
     evaluator.triplet(*triplet)

@@ -43,7 +43,7 @@ def images(draw, dtypes=DTYPES):
     level = torch.rand((shape[0], 3, 1, 1), generator=generator, dtype=dtype)
     kinds = {
         "noise": lambda: noise,
-        "grey noise": lambda: noise[:, :1].expand(shape),
+        "gray noise": lambda: noise[:, :1].expand(shape),
         "flat": lambda: level.expand(shape),
         "nearly flat": lambda: level * 0.99 + noise * 0.01,
         "dark": lambda: noise * 0.01,

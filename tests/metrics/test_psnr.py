@@ -16,7 +16,7 @@ def as_batch(image: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:
 def test_value_by_hand():
     x = torch.zeros(3, 3, 4, 4, dtype=torch.float64)
     y = torch.tensor([1.0, 0.1, 1 / 255], dtype=torch.float64).view(3, 1, 1, 1).expand_as(x)
-    # The last one: off by one grey level everywhere, 20 log10(255). 1e-12: rounding of float64.
+    # The last one: off by one gray level everywhere, 20 log10(255). 1e-12: rounding of float64.
     assert psnr(x, y).tolist() == pytest.approx([0.0, 20.0, 48.130803608679102], abs=1e-12)
 
 

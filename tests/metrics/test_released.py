@@ -60,7 +60,7 @@ def change(key, value):
         (change("net.slice1.0.bias", torch.full((64,), float("inf"))), "features.0.bias holds values"),
     ],
 )
-def test_a_spoilt_state_dict_is_refused_and_the_key_named(spoil, message):
+def test_a_damaged_state_dict_is_refused_and_the_key_named(spoil, message):
     state = dict(released_state("alex"))
     spoil(state)
     with pytest.raises(UserError, match=message):
@@ -77,7 +77,7 @@ def test_a_spoilt_state_dict_is_refused_and_the_key_named(spoil, message):
         ("lin1.model.1.weight", None, "no entry 'lin1.model.1.weight'"),
     ],
 )
-def test_spoilt_lin_weights_are_refused_and_the_key_named(key, value, message):
+def test_damaged_lin_weights_are_refused_and_the_key_named(key, value, message):
     state = {name: v for name, v in released_state("alex").items() if name.startswith("lin") and "lins" not in name}
     state[key] = value
     if value is None:

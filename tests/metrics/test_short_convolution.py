@@ -72,9 +72,9 @@ def test_other_convolutions_stay_as_they_are(setting):
 
 
 def test_a_convolution_of_another_kind_stays_as_it_is():
-    class Standardised(nn.Conv2d):
+    class Standardized(nn.Conv2d):
         pass
 
-    network = nn.Sequential(Standardised(256, 256, 3, padding=1), nn.Conv2d(256, 256, 3, padding=1))
+    network = nn.Sequential(Standardized(256, 256, 3, padding=1), nn.Conv2d(256, 256, 3, padding=1))
     replace_layers(network, ShortConv2d)
-    assert [type(layer) for layer in network] == [Standardised, ShortConv2d]
+    assert [type(layer) for layer in network] == [Standardized, ShortConv2d]

@@ -62,12 +62,12 @@ def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "black and white": (0 * flat, flat),
         # Where E[v^2] - E[v]^2 in float32 was off by 2e-5 to 6e-5.
         "flat and bright": (flat, 0.3 * flat),
-        "flat greys": (254 / 255 * flat, 0.5 * flat),
+        "flat grays": (254 / 255 * flat, 0.5 * flat),
         "bands": (bands, bands**2 * 0.7),
         "bands, flat": (bands, 0.6 * flat),
         # Where it is off likewise, or nearly: large moments, or variances near the constant that they meet.
         "faint noise on white": (1 - 1e-4 * noise[0, :32, :40], 1 - 1e-4 * noise[1, :32, :40]),
-        "faint noise on white and grey": (1 - 1e-4 * noise[0, :32, :40], 0.7 - 1e-2 * noise[1, :32, :40]),
+        "faint noise on white and gray": (1 - 1e-4 * noise[0, :32, :40], 0.7 - 1e-2 * noise[1, :32, :40]),
         "half black, half white": (half, 1 - half),
         "half and half, bright": (0.9 + 0.07 * half, 0.97 - 0.07 * half),
         "ramp": (ramp, ramp[:, ::-1]),

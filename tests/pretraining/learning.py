@@ -28,13 +28,13 @@ def draws(seed: int = 0) -> torch.Generator:
 
 def learn(task: PretextTask, examples: Callable[[int], Examples], steps: int, rate: float = 1e-3) -> list[float]:
     """The loss at each step, of the examples of each step."""
-    optimiser = torch.optim.Adam([p for p in task.parameters() if p.requires_grad], rate, fused=True)
+    optimizer = torch.optim.Adam([p for p in task.parameters() if p.requires_grad], rate, fused=True)
     losses = []
     for step in range(steps):
         loss, _ = task.loss(*examples(step))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     task.eval()
     return losses

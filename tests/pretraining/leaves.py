@@ -1,4 +1,4 @@
-"""Images to learn from that never run out: dead leaves, discs of all sizes and colours that cover each other."""
+"""Images to learn from that never run out: dead leaves, discs of all sizes and colors that cover each other."""
 
 import numpy as np
 

@@ -29,7 +29,7 @@ def state_of(crops):
     return metric.backbone.state_dict()
 
 
-def test_weights_do_not_depend_on_the_order_of_reading_to_the_bit():
+def test_weights_do_not_depend_on_the_order_of_reading():
     crops = dead_leaves(100, 64, seed=0)
     state, shuffled = state_of(crops), state_of(np.random.default_rng(1).permutation(crops))
     assert all(torch.equal(state[key], shuffled[key]) for key in state)
@@ -63,7 +63,7 @@ def test_a_row_is_made_from_photographs_alone(folder, tmp_path, monkeypatch, cap
 
     overrides = ("net=[alex_kmeans]", f"experiments={tmp_path}", "variant=[off_the_shelf]", "metric=[]")
     (row,) = list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
-    assert (row.group, row.supervision, row.origin) == ("unsupervised", "unsupervised", "made here of 60 crops")
+    assert (row.group, row.supervision, row.origin) == ("unsupervised", "unsupervised", "made here from 60 crops")
     assert row.build(Engine(torch.device("cpu"))).identity["weights"] == recipe["weights"]
 
     monkeypatch.setattr(module, "fill_backbone", lambda *_: pytest.fail("made again"))
@@ -92,15 +92,15 @@ def test_cut_weights_that_were_made_here_are_kept_and_made_again(folder, tmp_pat
     assert "alex-kmeans.pth: damaged: kept as alex-kmeans.pth.damaged, and made again" in caplog.text
 
 
-def test_it_is_said_that_weights_of_other_photographs_are_replaced(folder, tmp_path, monkeypatch, caplog):
+def test_it_is_reported_that_weights_of_other_photographs_are_replaced(folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "SIZE", 32)
     monkeypatch.setattr(module, "fill_backbone", lambda *_: pytest.fail("begins"))
     file = tmp_path / "alex-kmeans.pth"
     torch.save({"weight": torch.ones(1)}, file)
-    write_recipe(file, "made here of 4 crops", {"patches": 10})
+    write_recipe(file, "made here from 4 crops", {"patches": 10})
     with pytest.raises(pytest.fail.Exception, match="begins"):
         init_kmeans(settings("init_kmeans", f"images={folder}", "crops=2", f"net.alex-kmeans.weights={file}"))
-    assert f"{file}: that of other photographs or settings is replaced" in caplog.text
+    assert f"{file}: weights of other photographs or settings are replaced" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["published.caffemodel", "mine.pth"])
@@ -188,7 +188,7 @@ def test_rates_are_equal_on_other_crops_of_the_mini_photographs():
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [("new.npy", "no .pth file"), ("file/x/new.pth", "file/x: Not a directory: .* set net.alex-kmeans.weights=")],
+    [("new.npy", "not a .pth file"), ("file/x/new.pth", "file/x: Not a directory: .* set net.alex-kmeans.weights=")],
 )
 def test_a_file_that_cannot_be_written_is_found_before_photographs_are_read(tmp_path, monkeypatch, weights, message):
     monkeypatch.setattr("lpips_repro.pretraining.init_kmeans.draw_crops", lambda *_: pytest.fail("read"))

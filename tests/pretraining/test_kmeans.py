@@ -105,7 +105,7 @@ def test_each_channel_has_variance_1_and_the_same_small_mean_before_relu():
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_channels_are_normalised_of_every_kind_of_convolution_also_without_bias(look):
+def test_channels_are_normalized_of_every_kind_of_convolution_also_without_bias(look):
     settings = {"kernel_size": (3, 5), **LOOKS[look], "bias": False}
     layers, others = nn.Sequential(nn.Conv2d(4, 8, **settings)).requires_grad_(False), images(1)
     list(stack_kmeans(layers, images(0), others, 500, 0))
@@ -180,7 +180,7 @@ def test_too_small_a_number_of_patches_is_named():
 
 def test_photographs_without_content_are_refused():
     plain = torch.ones(10, 4, 24, 24)
-    with pytest.raises(UserError, match="all patches are alike: give photographs"):
+    with pytest.raises(UserError, match="all patches are equal: give photographs"):
         list(stack_kmeans(small_row(), plain, plain, 1000, 0))
     with pytest.raises(UserError, match="a filter responds to nothing"):
         list(stack_kmeans(small_row(), images(0), plain, 1000, 0))

@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
         assert rows(tmp_path / "whole", name) == rows(tmp_path / "parts", name)
 
 
-def test_a_run_that_an_earlier_version_began_goes_on_to_the_same_weights(tmp_path):
+def test_a_run_that_an_earlier_version_began_continues_to_the_same_weights(tmp_path):
     with one_thread():
         scores = fit(pretraining(tmp_path / "whole"))
         with pytest.raises(Stopped):
@@ -124,7 +124,7 @@ def test_a_compiled_backbone_learns_the_same(tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_a_finished_run_is_not_gone_on_with(tmp_path):
+def test_a_finished_run_is_not_continued(tmp_path):
     scores = fit(pretraining(tmp_path / "run"))
     run = pretraining(tmp_path / "run")
     run.task.loss = None
@@ -183,7 +183,7 @@ def test_a_cut_checkpoint_is_kept_and_the_run_begins_again(tmp_path, caplog):
         assert fit(pretraining(tmp_path / "run")) == scores
     assert file.with_name("last.pt.damaged").read_bytes() == cut
     assert "last.pt: not a readable checkpoint (" in caplog.text
-    assert "no whole checkpoint is left: the run begins again" in caplog.text
+    assert "no complete checkpoint is left: the run starts again" in caplog.text
     assert rows(tmp_path / "run") == rows(tmp_path / "whole")
 
 

@@ -120,7 +120,7 @@ def test_the_same_file_at_another_path_is_the_same_run(rotation, tmp_path, monke
 def test_an_edited_file_is_another_run_than_that_which_was_begun(rotation, tmp_path):
     pretrain(settings("pretrain", *rotation))
     (tmp_path / "mine/rotation.py").write_text(ROTATION.replace("rot90", "roll"))
-    with pytest.raises(UserError, match=r"not the run that was begun there:\n  code of the task: was \w+, is \w+\n"):
+    with pytest.raises(UserError, match=r"not the run that was started there:\n  code of the task: was \w+, is \w+\n"):
         pretrain(settings("pretrain", *rotation))
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_not_there_is_named(rotation, tmp_path):
 
 def test_a_name_that_is_taken_is_refused():
     puzzle = TASKS["puzzle"]
-    with pytest.raises(UserError, match="task 'puzzle' is registered already: give yours another name"):
+    with pytest.raises(UserError, match="task 'puzzle' is already registered: give yours another name"):
         register_task("puzzle", object)(PretextTask)
     assert TASKS["puzzle"] is puzzle
 

@@ -67,13 +67,13 @@ def test_scaling_layers_of_a_relu_network_does_not_change_what_it_computes(setti
 
 def test_rates_that_do_not_come_together_are_an_error(monkeypatch):
     monkeypatch.setattr(module, "MOST_ROUNDS", 1)
-    with pytest.raises(UserError, match=r"rates of change still .* after 1 rounds: give more crops"):
+    with pytest.raises(UserError, match=r"rates of change differ after 1 rounds: .*: give more crops"):
         list(equalise_rates(homogeneous_row(), images(0), 0))
 
 
 @pytest.fixture(scope="module")
 def filled():
-    """A CaffeNet from k-means, with the record of how it was made, and the images that normalised it."""
+    """A CaffeNet from k-means, with the record of how it was made, and the images that normalized it."""
     metric = LPIPS("caffenet", "off_the_shelf", weights=gaussian_state("caffenet", 0))
     crops = dead_leaves(160, 96, seed=0)
     record = fill_backbone(metric, crops, patches=2000, seed=0)

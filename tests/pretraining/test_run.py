@@ -56,7 +56,7 @@ def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
 
 def test_several_processes_are_refused_before_anything_is_read_or_written(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "started_ranks", lambda: contextlib.nullcontext(Ranks(0, 2)))
-    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining takes one, because"):
+    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining needs one, since"):
         tiny_run(tmp_path, "puzzle")
     assert not (tmp_path / "experiments").exists()
 
@@ -65,9 +65,9 @@ def test_several_processes_are_refused_before_anything_is_read_or_written(tmp_pa
 def test_several_processes_are_refused_by_one_line_that_names_the_remedy(tmp_path):
     output = call(*torchrun(2, "scripts/pretrain.py", f"experiments={tmp_path}/out", f"store={tmp_path}"), status=1)
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert line.startswith("error: torchrun started 2 processes: pretraining takes one, because its tasks normalize")
-    assert line.endswith("start it without torchrun, as make pretrain does")
-    assert "another process at this job" not in output
+    assert line.startswith("error: torchrun started 2 processes: pretraining needs one, since its tasks normalize")
+    assert line.endswith("start it without torchrun, as `make pretrain` does")
+    assert "another process of this job" not in output
     assert not (tmp_path / "out").exists()
 
 
@@ -87,7 +87,7 @@ def test_the_recipe_says_how_it_was_made(tmp_path):
     assert recipe["versions"]["torch"] == importlib.metadata.version("torch")
 
 
-def test_the_same_command_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+def test_the_same_command_resumes_a_stopped_run(tmp_path, monkeypatch):
     whole = torch.load(tiny_run(tmp_path / "whole", "puzzle"), weights_only=True)
 
     right = run_module.make_task
@@ -160,7 +160,7 @@ def test_an_edited_configuration_of_an_unfinished_run_is_kept(tmp_path, caplog):
     tiny_run(tmp_path, "puzzle")
     assert file.read_text() == right
     assert "steps: 7" in file.with_name("config.yaml.earlier").read_text()
-    assert "not the settings of this run (task.steps: 7, not 6)" in caplog.text
+    assert "differs from the command's settings (task.steps: 7, not 6)" in caplog.text
 
 
 def test_weights_of_others_are_left_as_they_are(tmp_path, caplog):
@@ -169,14 +169,14 @@ def test_weights_of_others_are_left_as_they_are(tmp_path, caplog):
     file.write_bytes(b"published")
     tiny_run(tmp_path, "puzzle")
     assert file.read_bytes() == b"published"
-    assert "not made here, so left as it is" in caplog.text
+    assert "not made here, and not replaced" in caplog.text
 
 
-def test_it_is_said_which_network_is_replaced(tmp_path, caplog):
+def test_it_is_reported_which_network_is_replaced(tmp_path, caplog):
     tiny_run(tmp_path, "puzzle")
     assert "is replaced" not in caplog.text
     tiny_run(tmp_path, "puzzle", "seed=1")
-    assert "(trained here: 6 steps on 20 crops) is replaced: its command puts it back" in caplog.text
+    assert "(trained here: 6 steps on 20 crops) is replaced: its command restores it" in caplog.text
 
 
 def test_a_folder_spelt_otherwise_is_the_same_run(tmp_path, monkeypatch):

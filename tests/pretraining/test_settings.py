@@ -40,7 +40,7 @@ def test_without_a_task_there_is_one_so_that_help_can_be_had():
         ("device=gpu", "device=gpu: expected one of auto, cpu, cuda"),
     ],
 )
-def test_what_is_misspelt_or_out_of_range_is_refused(override, message):
+def test_what_is_misspelled_or_out_of_range_is_refused(override, message):
     with pytest.raises(UserError, match=message):
         parse(settings("pretrain", "task=puzzle", override), PretrainConfig)
 

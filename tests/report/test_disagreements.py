@@ -93,10 +93,10 @@ def test_distances_of_the_tables_are_used_and_those_that_are_missing_are_compute
     reference = f"reference={CONFIGS.parent}/experiments/reference"
     write_tables(settings("evaluate", *common, reference, "metric=[ssim]", "bootstrap=5"))
     run()
-    assert "distances: 2 computed, 2 there already, in experiments/distances" in caplog.text
+    assert "distances: 2 computed, 2 already stored in experiments/distances" in caplog.text
     caplog.clear()
     run()
-    assert "distances: all 4 there already" in caplog.text
+    assert "distances: all 4 are stored" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -75,16 +75,16 @@ def test_all_official_weights_are_rows_with_the_papers_beside(tmp_path, capsys):
 def test_official_weights_that_cannot_be_had_are_a_line_with_the_reason(tmp_path, monkeypatch, capsys):
     def none_of_vgg(net, version, download):
         if net == "vgg":
-            raise WeightsNotFoundError("no official lin weights of vgg at hand: run `make weights`")
+            raise WeightsNotFoundError("no official lin weights of vgg on this computer: run `make weights`")
         return official_lin_state(net, version, download)
 
     monkeypatch.setattr("lpips_repro.report.sparsity.official_lin_state", none_of_vgg)
     rows = write(tmp_path)
     vgg = rows["vgg lin v0.1", "official"]
-    assert vgg["note"] == "not run: no official lin weights of vgg at hand: run `make weights`"
+    assert vgg["note"] == "not run: no official lin weights of vgg on this computer: run `make weights`"
     assert vgg["all"] == ""
     assert rows["squeeze lin v0.1", "official"]["all"] != ""
-    assert "vgg lin v0.0: not run: no official lin weights of vgg at hand" in capsys.readouterr().out
+    assert "vgg lin v0.0: not run: no official lin weights of vgg on this computer" in capsys.readouterr().out
 
 
 def test_a_finished_run_is_a_row_that_names_its_data_seed_and_folder(tmp_path, state):
@@ -124,7 +124,7 @@ def test_a_file_asked_for_that_holds_no_lin_weights_is_an_error_that_names_it(tm
     with pytest.raises(UserError, match=r"absent.pth: no such weights file"):
         write(tmp_path, f"weights=[{tmp_path}/absent.pth]")
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "backbone.pth")
-    with pytest.raises(UserError, match=r"backbone.pth: no lin weights in it: expected lin0.model.1.weight"):
+    with pytest.raises(UserError, match=r"backbone.pth: no lin weights found: expected lin0.model.1.weight"):
         write(tmp_path, f"weights=[{tmp_path}/backbone.pth]")
 
 

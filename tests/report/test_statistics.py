@@ -39,7 +39,7 @@ def test_table_and_sheet_of_a_folder(tmp_path, capsys, observers):
     for text in (capsys.readouterr().out, (folder / "stats.md").read_text()):
         assert ("SIMULATED observers" in text) == (observers == "simulated")
         assert ("human observers." in text) == (observers == "human")
-        assert ("of whom is not stated" in text) == (observers == "null")
+        assert ("observers not stated" in text) == (observers == "null")
     with Image.open(folder / "examples.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     first = images["ref"][0].repeat(2, 0).repeat(2, 1)  # shown at twice its size
@@ -68,15 +68,15 @@ def test_of_bapps_what_is_packed_is_described_and_the_rest_named(mirror, tmp_pat
         assert [row["split"] for row in csv.DictReader(file)] == ["/".join(key) for key in COUNTS if key[1] == "val"]
     (message,) = (record.message for record in caplog.records if "not packed" in record.message)
     assert message == (
-        "not packed and so not described: 2afc/train/traditional, 2afc/train/cnn, 2afc/train/mix:"
+        "not packed, so not described: 2afc/train/traditional, 2afc/train/cnn, 2afc/train/mix:"
         " run `make data SPLITS=train` first (with the same ARGS, if any)"
     )
-    with pytest.raises(UserError, match="bapps/exact: no packed split of train is there: run `make data SPLITS=train`"):
+    with pytest.raises(UserError, match="bapps/exact: no packed split of train: run `make data SPLITS=train`"):
         write_statistics(small_settings(mirror, tmp_path, "splits=train"))
 
 
 def test_nothing_of_bapps_there_is_one_error_that_names_the_command(mirror, tmp_path, reads_only):
-    with pytest.raises(UserError, match="bapps/exact: no packed split of train or val is there: run `make data`"):
+    with pytest.raises(UserError, match="bapps/exact: no packed split of train or val: run `make data`"):
         write_statistics(small_settings(mirror, tmp_path))
     assert not (tmp_path / "experiments").exists()
 

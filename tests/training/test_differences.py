@@ -78,7 +78,7 @@ def test_dropout_is_0_or_2_with_equal_chance_and_every_number_apart(dtype):
     signs, count = drawn.flatten() - 1, drawn.numel()
     bound = 6 / count**0.5  # six standard errors, of a mean of independent signs
     assert abs(signs.mean().item()) < bound
-    # Neighbours, channels, the next bit of a word, the next triplet and the two pairs have nothing in common.
+    # Neighbors, channels, the next bit of a word, the next triplet and the two pairs have nothing in common.
     for lag in (1, 2, 31, 32, channels, 10 * channels, places * channels, COUNT * places * channels):
         found = (signs[lag:] * signs[:-lag]).mean().item()
         assert abs(found) < bound * (count / (count - lag)) ** 0.5, lag

@@ -177,13 +177,13 @@ def test_kill_9_at_ten_random_moments_changes_no_bit_of_the_result(data, undistu
     assert command.writing() == [], fell
 
 
-def test_signals_save_the_state_and_the_same_command_goes_on(data, undisturbed, tmp_path, caplog):
+def test_signals_save_the_state_and_the_same_command_resumes(data, undisturbed, tmp_path, caplog):
     command = Command(data, tmp_path / "lin", "lin")
     with command.started() as process:
         wait_until(process, lambda: command.rows() > 10)
         process.terminate()
         assert process.wait(PATIENCE) == 143, command.output
-    assert "SIGTERM: the state is saved, and the same command goes on from there" in command.output
+    assert "SIGTERM: the state is saved: the same command resumes the run" in command.output
     first = checkpoint(command.folder)["step"]
     assert first > 0
 
@@ -197,7 +197,7 @@ def test_signals_save_the_state_and_the_same_command_goes_on(data, undisturbed, 
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130, command.output
-    assert "interrupted: what is complete is kept, and the same command goes on from there" in command.output
+    assert "interrupted: completed work is kept, and the same command resumes there" in command.output
     assert checkpoint(command.folder)["step"] > first
     assert other.returncode == 1
     refusal = f"error: {command.folder}: another process is training this run: wait for it, or use another seed"
@@ -209,5 +209,5 @@ def test_signals_save_the_state_and_the_same_command_goes_on(data, undisturbed, 
     assert_same_run(command, undisturbed("lin"))
     before = {path: path.stat().st_mtime_ns for path in command.folder.glob("*.p*")}
     command.finish()
-    assert "finished already: mean val 2AFC" in caplog.messages[-1]
+    assert "already finished: mean val 2AFC" in caplog.messages[-1]
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -80,7 +80,7 @@ def assert_same_run(folder, other):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_seed_gives_the_same_weights_to_the_bit(splits, tmp_path, undisturbed, kind):
+def test_the_same_seed_gives_the_same_weights_exactly(splits, tmp_path, undisturbed, kind):
     folder, scores = undisturbed[kind]
     assert fit(make_run(tmp_path, splits, kind)) == scores
     assert_same_run(tmp_path, folder)
@@ -214,7 +214,7 @@ def test_a_checkpoint_without_the_sums_of_its_epoch_gives_no_wrong_line(splits, 
     assert lines[2] is not None
 
 
-def test_a_run_that_an_earlier_version_began_goes_on_to_the_same_weights(splits, tmp_path, undisturbed):
+def test_a_run_that_an_earlier_version_began_continues_to_the_same_weights(splits, tmp_path, undisturbed):
     with pytest.raises(Stopped):
         fit(make_run(tmp_path, splits, check_stop=After(2 + 7 + 2 + 3, Stopped())))
     for name in ("last.pt", "best.pt"):
@@ -268,7 +268,7 @@ MOMENTS = (1, 2, 3, 6, 9, 10, 11, 15, CALLS)
 
 
 @pytest.mark.parametrize("n", slow_but(MOMENTS, range(1, CALLS + 1)))
-def test_stopped_at_any_moment_a_run_goes_on_as_if_nothing_had_been(splits, tmp_path, undisturbed, n):
+def test_stopped_at_any_moment_a_run_continues_as_if_nothing_had_been(splits, tmp_path, undisturbed, n):
     with pytest.raises(Stopped):
         fit(make_run(tmp_path, splits, check_stop=After(n, Stopped())))
     folder, scores = undisturbed["lin on features"]
@@ -308,7 +308,7 @@ def test_killed_again_and_again(splits, tmp_path, undisturbed, kind, minutes):
     assert_same_run(tmp_path, folder)
 
 
-def test_a_checkpoint_within_an_epoch_is_gone_on_from(splits, tmp_path):
+def test_a_checkpoint_within_an_epoch_is_resumed_from(splits, tmp_path):
     with pytest.raises(Killed):
         fit(make_run(tmp_path, splits, "lin on features", "checkpoint_minutes=1e-9", check_stop=After(2 + 6, Killed())))
     assert checkpoint(tmp_path)["step"] == 5
@@ -395,7 +395,7 @@ def test_not_finite_and_asked_to_stop_at_once_saves_nothing_of_it(splits, tmp_pa
     assert checkpoint(tmp_path)["step"] == 0
 
 
-def test_after_what_was_not_finite_the_run_goes_on_once_it_is_fixed(splits, tmp_path, undisturbed):
+def test_after_what_was_not_finite_the_run_continues_once_it_is_fixed(splits, tmp_path, undisturbed):
     run = make_run(tmp_path, splits)
     poison(run, 9, "NaN")
     with pytest.raises(UserError, match="step 9 is not finite"):

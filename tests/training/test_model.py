@@ -280,7 +280,7 @@ def test_gradients_are_finite_where_the_images_are_equal(variant):
 
 @pytest.mark.parametrize("variant", ["tune", "scratch"])
 def test_gradients_of_the_backbone_are_finite_where_all_features_vanish(variant):
-    # Version 0.0 does not shift its input, so with zero biases every feature of a grey image is zero.
+    # Version 0.0 does not shift its input, so with zero biases every feature of a gray image is zero.
     model = make_model("alex", variant, "0.0")
     d0, d1 = model.distances(ImageBatch(torch.zeros(3, 3, 64, 64), *triplets()[:2]))
     model.ranking(d0, d1, torch.tensor([0.0, 0.5, 1.0])).backward()

@@ -42,7 +42,7 @@ def test_a_step_of_lin_changes_the_lin_weights_of_every_map_and_no_backbone(net)
 
 
 @pytest.mark.parametrize("net", ["resnet18", pytest.param("efficientnet_b0", marks=pytest.mark.slow)])
-def test_tune_leaves_the_statistics_of_batch_normalisation_as_they_are(net):
+def test_tune_leaves_the_statistics_of_batch_normalization_as_they_are(net):
     model, triplet = model_and_triplet(net, "tune")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     d0, d1 = model.distances(ImageBatch(*triplet))

@@ -90,9 +90,9 @@ def test_an_edited_network_is_another_run_and_a_moved_one_is_the_same(own, tmp_p
     moved = f"net.{name}.module={tmp_path}/moved.py"
     with caplog.at_level("INFO"):
         train(settings("train", *common, *places, *quick, *found, moved))
-    assert "finished already" in caplog.text
+    assert "already finished" in caplog.text
     (tmp_path / "moved.py").write_text(FILE.format(name=name) + "# changed\n")
-    with pytest.raises(UserError, match=r"not the run that was begun there:\n  code of the network: was \w+, is \w+\n"):
+    with pytest.raises(UserError, match=r"the run that was started there:\n  code of the network: was \w+, is \w+\n"):
         train(settings("train", *common, *places, *quick, *found, moved))
 
 
@@ -104,7 +104,7 @@ def test_a_file_is_read_once(own, tmp_path):
 
 
 def test_a_name_that_is_taken_is_refused():
-    with pytest.raises(UserError, match="network 'alex' is registered already: give yours another name"):
+    with pytest.raises(UserError, match="network 'alex' is already registered: give yours another name"):
         register_backbone("alex", taps=(0,), channels=(3,), min_size=1)(torch.nn.Sequential)
     assert len(BACKBONES["alex"].taps) == 5
 

@@ -97,7 +97,7 @@ def test_loss_and_gradients_are_finite_where_a_sigmoid_saturates():
 
 
 def test_starts_as_the_released_network_does():
-    # 1x1 convolutions and linear layers are initialised alike: uniform in +-1 / sqrt(inputs), biases too.
+    # 1x1 convolutions and linear layers are initialized alike: uniform in +-1 / sqrt(inputs), biases too.
     parameters = zip(make_loss().parameters(), released.BCERankingLoss().parameters(), strict=True)
     fans = [5, 5, 32, 32, 32, 32]
     for (ours, theirs), fan in zip(parameters, fans, strict=True):

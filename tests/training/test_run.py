@@ -155,7 +155,7 @@ def test_what_a_finished_run_wrote_and_is_not_whole_is_written_again(finished, n
     before = {path.name: path.read_bytes() for path in folder.glob("*.p*") if path != file}
     again()
     if (name, damage) == ("weights_best.pth", "missing"):  # the run's result is there
-        assert "finished already" in caplog.text
+        assert "already finished" in caplog.text
         return
     assert file.read_bytes() == whole
     assert {path.name: path.read_bytes() for path in folder.glob("*.p*") if path.name in before} == before
@@ -163,7 +163,7 @@ def test_what_a_finished_run_wrote_and_is_not_whole_is_written_again(finished, n
     assert ("damaged: kept as" in caplog.text) == (damage == "cut")
     caplog.clear()
     again()
-    assert "finished already" in caplog.text
+    assert "already finished" in caplog.text
 
 
 def test_a_run_that_an_earlier_version_finished_is_finished(finished, caplog):
@@ -175,7 +175,7 @@ def test_a_run_that_an_earlier_version_finished_is_finished(finished, caplog):
     earlier = {key: value for key, value in summary.items() if key not in ("scores", "seconds")}
     file.write_text(json.dumps(earlier))
     again()
-    assert "finished already" in caplog.text
+    assert "already finished" in caplog.text
     assert json.loads(file.read_text()) == earlier
 
 
@@ -185,7 +185,7 @@ def test_a_finished_run_whose_best_checkpoint_is_cut_is_exported_without_it(fini
     (folder / "weights.pth").unlink()
     best = (folder / "weights_best.pth").read_bytes()
     again()
-    assert "weights_best.pth: not written: there is no whole best.pt" in caplog.text
+    assert "weights_best.pth: not written: there is no complete best.pt" in caplog.text
     assert (folder / "weights_best.pth").read_bytes() == best
     assert (folder / "best.pt.damaged").read_bytes() == b"cut"
     assert (folder / "weights.pth").is_file()
@@ -227,8 +227,8 @@ def test_an_edited_configuration_is_kept_and_the_right_one_written(mini, tmp_pat
     assert file.read_text() == right
     assert file.with_name("config.yaml.earlier").read_text() == edited
     assert file.with_name("run.json.earlier").read_text() == record
-    assert f"{file}: not the settings of this run ({said}" in caplog.text
-    assert "which come from the command: kept as config.yaml.earlier and run.json.earlier" in caplog.text
+    assert f"{file}: differs from the command's settings ({said}" in caplog.text
+    assert "kept as config.yaml.earlier and run.json.earlier" in caplog.text
 
 
 def test_a_configuration_that_differs_in_what_changes_no_result_stays_as_it_was(finished, mini, tmp_path, caplog):
@@ -237,7 +237,7 @@ def test_a_configuration_that_differs_in_what_changes_no_result_stays_as_it_was(
     (folder / "summary.json").unlink()
     run(tmp_path, "alex", "lin", *mini, "trainer.log_every=7", "bootstrap=10")
     assert (folder / "config.yaml").read_bytes() == config
-    assert "not the settings of this run" not in caplog.text
+    assert "differs from the command's settings" not in caplog.text
 
 
 @pytest.mark.parametrize("setting", ["precision=bfloat16", "compile=true"])
@@ -306,7 +306,7 @@ def test_training_and_validation_triplets_are_kept_on_the_gpu_if_they_fit(mini, 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("net=vgg",), "no ImageNet weights of vgg at hand: run `make weights`"),
+        (("net=vgg",), "no ImageNet weights of vgg on this computer: run `make weights`"),
         (
             ("net=alex_kmeans", "net.alex-kmeans.weights=/absent.pth"),
             "/absent.pth: no such file: run `make init-kmeans`",
@@ -315,7 +315,7 @@ def test_training_and_validation_triplets_are_kept_on_the_gpu_if_they_fit(mini, 
         (("net=alex_gaussian", "experiments={}/file/x"), "file/x: Not a directory: "),
         (("net=alex_gaussian", "features={}/file/x"), "file/x: Not a directory: .*set features=FOLDER"),
         ((*TIMM[:1], f"{TIMM[1]}_relpos"), "no maps of images of 16 to 64 pixels"),
-        (("net=alex_gaussian", "net.alex-gaussian.backbone=needs_161"), "takes images of at least 161 pixels"),
+        (("net=alex_gaussian", "net.alex-gaussian.backbone=needs_161"), "the network needs at least 161"),
     ],
 )
 def test_what_the_run_cannot_do_without_is_looked_for_before_a_dataset_is_fetched(
@@ -353,4 +353,4 @@ def test_a_finished_run_is_found_finished_without_its_weights(run_of_timm, monke
     monkeypatch.setattr(run_module, "_initial_weights", lambda cfg: pytest.fail("looked for"))
     with caplog.at_level("INFO"):
         train(settings("train", *run_of_timm[0]))
-    assert "finished already" in caplog.text
+    assert "already finished" in caplog.text

@@ -58,7 +58,7 @@ def test_distances_are_those_of_images_at_the_datasets_size(data, tmp_path):
 
 
 def test_a_network_that_needs_larger_images_says_so_before_anything_is_packed(data, tmp_path):
-    with pytest.raises(UserError, match="net=alex: takes images of at least 31 pixels a side, and the patches have 16"):
+    with pytest.raises(UserError, match="net=alex: the patches have sides of 16 pixels, and the network"):
         train(settings("train", *data, "net=alex", "net.alex.init=gaussian", "data.size=16", "device=cpu"))
     assert not (tmp_path / "packed").exists()
 
@@ -66,7 +66,7 @@ def test_a_network_that_needs_larger_images_says_so_before_anything_is_packed(da
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ((64, 16), "net=alex: takes images of at least 31 pixels a side, and the patches have 16: choose another"),
+        ((64, 16), "net=alex: the patches have sides of 16 pixels, and the network needs at least 31: choose another"),
         ((64, 64, 96), "data=folder: 2afc/train has images of 64x64, 96x96 pixels: training needs one size"),
     ],
 )

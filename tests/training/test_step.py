@@ -16,7 +16,7 @@ from tests.training.tiny import BATCH, CPU, trainer
 VARIANTS = ("lin", "tune", "scratch")
 ONE_LINE = (
     r"^trainer\.compile=true: RuntimeError: no C\+\+ compiler: install a C\+\+ compiler such as g\+\+"
-    r" \(for a GPU triton\) if there is none, or leave it false$"
+    r" \(for a GPU triton\) if there is none, or set it to false$"
 )
 
 
@@ -66,7 +66,7 @@ def test_a_compiled_step_learns_the_same_and_a_smaller_batch_is_not_compiled(spl
 
 
 def test_tf32_is_refused_where_there_is_no_gpu(splits):
-    with pytest.raises(UserError, match=r"^trainer\.precision=tf32: only a GPU computes so: use float32 or bfloat16$"):
+    with pytest.raises(UserError, match=r"^trainer\.precision=tf32: only a GPU has TF32: use float32 or bfloat16$"):
         take_steps(splits, "tune", "precision=tf32")
 
 

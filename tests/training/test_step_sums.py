@@ -50,7 +50,7 @@ def test_the_first_bad_step_is_kept(what, value):
 
 
 @pytest.mark.parametrize("bad", [False, True])
-def test_a_window_that_was_saved_goes_on(bad):
+def test_a_window_that_was_saved_continues(bad):
     whole, first = StepSums(CPU), StepSums(CPU)
     for sums in (whole, first):
         fill(sums, loss=math.nan if bad else 1.0, step=4)
@@ -79,7 +79,7 @@ def test_a_step_number_beyond_float32_is_exact():
 
 
 class Both(Ranks):
-    """One of two ranks, whose parts are both at hand."""
+    """One of two ranks; the parts of both are known."""
 
     def gather(self, value):
         return [sums.values.tolist() for sums in self.parts]
@@ -96,7 +96,7 @@ def test_the_total_of_two_ranks_is_that_of_one_process():
     saved = [sums.total() for sums in parts]
     assert saved[0].values.tolist() == saved[1].values.tolist()
     assert saved[0].means() == pytest.approx({"loss": 1, "gradient_norm": 2, "train_2afc": (0.8 + 0.8 + 0.5) / 3})
-    # A sums that was saved is gone on from by the first rank alone.
+    # Saved sums are continued by the first rank only.
     assert StepSums(CPU, saved[0].values, Both(1, 2)).values[:-1].sum() == 0
 
 

@@ -121,13 +121,13 @@ def test_train_under_torchrun_ends_with_the_weights_of_one_process(data, tmp_pat
         # Adam divides a gradient by its size: where it is nearly zero, rounding decides. 3e-6 was measured.
         assert (two.weights()[key] - value).norm() <= 3e-5 * value.norm(), key
     output = call(*torchrun(2, *two.words))
-    assert output.count("finished already: mean val 2AFC") == 1
-    assert "finished already" in call(sys.executable, *two.words)  # the number of processes is no part of a run
+    assert output.count("already finished: mean val 2AFC") == 1
+    assert "already finished" in call(sys.executable, *two.words)  # the number of processes is no part of a run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_worker_is_reported_and_the_same_command_goes_on(data, tmp_path, victim):
+def test_a_killed_worker_is_reported_and_the_same_command_resumes(data, tmp_path, victim):
     settings = ("variant=tune", "trainer.checkpoint_minutes=1e-3", "trainer.epochs=4")
     job, whole = Job(data, tmp_path / "killed", *settings), Job(data, tmp_path / "whole", *settings)
     call(*torchrun(2, *whole.words))
@@ -159,9 +159,9 @@ def test_signals_let_all_ranks_save_and_stop_at_the_same_step(data, tmp_path, nu
 
 
 @pytest.mark.slow
-def test_what_the_user_can_mend_is_said_once(data, tmp_path):
+def test_what_the_user_can_fix_is_reported_once(data, tmp_path):
     job = Job(data, tmp_path / "job", "variant=tune", "trainer.precision=tf32")
     output = call(*torchrun(2, *job.words), status=1)
     errors = [line for line in output.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, output
-    assert errors[0].startswith("error: trainer.precision=tf32: only a GPU computes so"), output
+    assert errors[0].startswith("error: trainer.precision=tf32: only a GPU has TF32"), output

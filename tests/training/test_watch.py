@@ -127,7 +127,7 @@ def test_a_file_that_earlier_versions_wrote_is_divided_and_no_row_is_lost(tmp_pa
     assert (tmp_path / "metrics.csv.damaged").exists() == bool(damage)
 
 
-def test_what_a_killed_start_of_an_earlier_version_had_done_in_vain_is_taken_back(tmp_path):
+def test_what_a_killed_start_of_an_earlier_version_wrote_is_removed(tmp_path):
     (tmp_path / "metrics.csv").write_bytes(JOINT)
     watch(tmp_path, 2, 1).__exit__()
     assert steps_of(tmp_path) == [[2], [0]]
@@ -156,7 +156,7 @@ def test_a_file_killed_before_its_header_gets_one(tmp_path):
         b"4,0,0.5,73.4,0,0.5,75,0.0001,2,100\r\n4,0,0.5,75,0.0001,2,100\r\n",  # and one after the damage
     ],
 )
-def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_stays(tmp_path, damage, caplog):
+def test_what_a_power_cut_damaged_is_removed_and_what_is_before_stays(tmp_path, damage, caplog):
     with watch(tmp_path) as shown:
         shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2)
@@ -167,7 +167,7 @@ def test_what_a_power_cut_damaged_is_taken_back_and_what_is_before_stays(tmp_pat
         assert file.read_bytes() == before
         train(shown, 6)
     assert (tmp_path / "metrics.csv.damaged").read_bytes() == before + damage
-    assert f"{file}: damaged, or of other columns: kept as metrics.csv.damaged" in caplog.text
+    assert f"{file}: damaged, or with other columns: kept as metrics.csv.damaged" in caplog.text
     assert steps_of(tmp_path) == [[2, 6], [0]]
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_header_is_written_again_and_the_file_is_kept(tmp_path, conten
     assert (tmp_path / "metrics.csv.damaged").read_bytes() == content
 
 
-def test_what_is_only_taken_back_is_not_called_damaged(tmp_path, caplog):
+def test_what_is_only_removed_is_not_called_damaged(tmp_path, caplog):
     with watch(tmp_path) as shown:
         train(shown, 2, 4)
     watch(tmp_path, 2, 1).__exit__()
@@ -190,7 +190,7 @@ def test_what_is_only_taken_back_is_not_called_damaged(tmp_path, caplog):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on only where a test says so: `clock[0] += seconds`."""
+    """A clock that tests advance: `clock[0] += seconds`."""
     now = [100.0]
     monkeypatch.setattr("lpips_repro.runs.watch.time.monotonic", lambda: now[0])
     return now
@@ -318,7 +318,7 @@ def test_zeros_are_the_share_of_lin_weights_below_the_bound_of_figure_10(tmp_pat
     assert [found.Scalars(f"weights/zeros_{layer}")[0].value for layer in (1, 2)] == [50, 0]
 
 
-def test_events_of_an_earlier_version_are_gone_on_with(tmp_path):
+def test_events_of_an_earlier_version_are_continued(tmp_path):
     with watch(tmp_path) as shown:
         shown.validation(0, 0, SCORES, LIN, {})
         train(shown, 2, 4)

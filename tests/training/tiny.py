@@ -58,7 +58,7 @@ def make_run(
     seed: int = 0,
     check_stop: Callable[..., bool] = lambda flag=False: flag,
 ) -> Run:
-    """A run, new or to go on; features are stored beside the packed splits.
+    """Return a new run, or one to resume; features are stored next to the packed splits.
 
     Args:
         folder: of the run.

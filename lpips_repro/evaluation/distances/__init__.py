@@ -1,1 +1,1 @@
-"""Distances of methods on splits: computed, kept on disk, or read from another program."""
+"""Distances of methods on splits: computing, storing, and reading those of another program."""

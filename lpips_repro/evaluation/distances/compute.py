@@ -1,4 +1,4 @@
-"""Methods ready to run, and what they compute on a split: several at once, with one read of the images for all."""
+"""Running several methods on a split, with one read of the images for all."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +20,20 @@ from lpips_repro.progress import Progress
 log = logging.getLogger(__name__)
 Label = TypeVar("Label")
 
-# At once, by default: those of 50 and of 500 patches of 64 pixels a side; but two images at least. Metrics split them
-# further where a CPU's cache is smaller; a GPU wants many.
+# Pixels per batch by default: those of 50 or 500 patches of 64 x 64, and at least two images. Metrics split batches
+# further to fit a CPU's cache. A GPU needs large batches.
 PIXELS = {"cpu": 50 * 64**2, "cuda": 500 * 64**2}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What methods run on.
+    """The settings under which methods run.
 
     Attributes:
-        device: for all of them; dtype: of networks' backbones; compiled: whether networks and SSIM are compiled.
-        passes: through backbones, each shared by all methods over one backbone and version: `measure` of `Distance`,
-            and the first of the metrics.
-        features: folder of the channel means that training stores, which save a pass if they are there.
+        device: the device of all methods; dtype: dtype of backbones; compiled: whether to compile networks and SSIM.
+        passes: passes through backbones, each shared by all methods with one backbone and version: `measure` of
+            `Distance`, and the first metric.
+        features: the folder of channel means that training stores, which replace a pass if they exist.
     """
 
     device: torch.device
@@ -47,17 +47,17 @@ class Engine:
 
 @dataclass(frozen=True)
 class Distance:
-    """A method ready to run.
+    """A method that is ready to run.
 
     Attributes:
-        measure: (images, others...) -> what it measures of the distance of `images` from each of the others; all
-            (N, 3, H, W) in [0, 1]. The distances (len(others), N), if there is no `finish`.
-        identity: all that its values depend on, beside the images.
-        finish: makes the distances of that. Methods with the same `measure` share what it gives.
-        stored: what `measure` would give for a split, (items, len(others), ...), if it is stored, else None.
-        lpips: of an LPIPS, for what else it can do: the first metric with the same pass, and its own head (C,).
-        measures_value: whether `measure` gives the metric's own values, such as SSIM, and `finish` the distances.
-        of_equal: the distance of equal images, if it is known: minus infinity of a PSNR.
+        measure: function (images, others...) of batches (N, 3, H, W) in [0, 1]. It returns the distances between images
+            and each other batch, (len(others), N), or values that `finish` converts to them.
+        identity: everything that its values depend on, except the images.
+        finish: converts the result of `measure` to distances. Methods with the same `measure` share its result.
+        stored: returns the stored result of `measure` for a split, (items, len(others), ...), or None.
+        lpips: for an LPIPS, the first metric with the same pass, and this method's head (C,).
+        measures_value: whether `measure` returns the metric's own values, such as SSIM.
+        of_equal: the distance of equal images, if it is known: minus infinity for PSNR.
     """
 
     measure: Callable[..., Tensor]
@@ -70,7 +70,7 @@ class Distance:
 
 
 def batches_of(split: Split, device: torch.device, size: int | None = None, start: int = 0) -> list[range]:
-    """The batches of a split from an item on, of `size` items at most; None: of what suits images of their size."""
+    """The batches of a split from item `start` on, of at most `size` items; None: a size that suits the images."""
     return split.batches(start, size or max(2, PIXELS[device.type] // split.pixels))
 
 
@@ -82,16 +82,16 @@ def compute_distances(
     batches: Sequence[range],
     ranks: Ranks | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Run several methods over consecutive batches of a split, with one read of the images for all.
+    """Run several methods on consecutive batches of a split, with one read of the images for all.
 
     Args:
         distances: the methods by label.
-        split: what they run over, on `device`; batches: some of its batches, see `batches_of`.
-        ranks: the processes that share the work: each takes every n-th batch, so that a batch is what it is in one.
+        split: the split; device: the device to run on; batches: some batches of the split, from `batches_of`.
+        ranks: the processes that share the work. Each takes every n-th batch, so that batches do not change.
 
     Returns:
-        On every rank, by label: one row per distance (distances, items), float32 or the metric's own float64; and the
-        fault of each method that has none because its metric raised an error, or returned anything but numbers.
+        On every rank, by label: the distances (columns, items), float32 or the metric's own float64; and the errors of
+        methods whose metric raised an error or did not return numbers.
     """
     ranks = ranks or Ranks()
     stored = _stored(distances, split, said=ranks.first and batches[0].start == 0)
@@ -121,7 +121,7 @@ def compute_distances(
             found[items.start] = {label: split.in_order(one, items) for label, one in measured.items()}
             faults |= failed
             bar.update(sum(map(len, batches[number * ranks.world : (number + 1) * ranks.world])))
-    # Only now to the host, which would wait for a GPU at every batch.
+    # Copied to the host only here, since each copy waits for a GPU.
     on_host = {k: {label: v.cpu() for label, v in batch.items()} for k, batch in found.items()}
     of_ranks = ranks.gather((on_host, faults))
     in_order = [batch for _, batch in sorted(item for part, _ in of_ranks for item in part.items())]
@@ -140,12 +140,12 @@ def compute_distances(
 
 
 def _stored(distances: Mapping[str, Distance], split: Split, *, said: bool) -> dict[Callable[..., Tensor], np.ndarray]:
-    """What is stored of what the methods measure on a split, by their `measure`."""
+    """The stored results of the methods' `measure` on a split, by `measure`."""
     looked_up = {distance.measure: distance.stored for distance in distances.values() if distance.stored}
     found = {measure: values for measure, look in looked_up.items() if (values := look(split)) is not None}
     labels = [label for label, distance in distances.items() if distance.measure in found]
     if labels and said:
-        log.info("%s: the distances of %s come from features that training stored", split.name, ", ".join(labels))
+        log.info("%s: the distances of %s use features that training stored", split.name, ", ".join(labels))
     return found
 
 
@@ -154,15 +154,15 @@ def measure_batch(
     images: Sequence[Tensor],
     known: Mapping[Callable[..., Tensor], Tensor] | None = None,
 ) -> tuple[dict[Label, Tensor], dict[Label, str]]:
-    """The distances of the first of several batches of images from each of the others, by method.
+    """The distances between the first batch of images and each other one, by method.
 
     Args:
-        distances: the methods by label; images: (N, 3, H, W) each, in [0, 1].
-        known: what some of the methods measure on these images, which then are not needed, by `measure`.
+        distances: the methods by label; images: batches (N, 3, H, W) in [0, 1].
+        known: known results of some methods' `measure`, for which images are not needed, by `measure`.
 
     Returns:
-        By label: (number of others, N), float32 or the metric's own float64; or the fault of a method whose metric
-        raised an error or returned anything else.
+        By label: distances (number of others, N), float32 or the metric's own float64; and the errors of methods whose
+        metric raised an error or did not return numbers.
     """
     found: dict[Label, Tensor] = {}
     faults: dict[Label, str] = {}
@@ -178,7 +178,7 @@ def measure_batch(
             found[label] = values.to(torch.promote_types(values.dtype, torch.float32))
         except Terminated:
             raise
-        except (Exception, SystemExit) as error:  # whatever a metric raises: the others go on
+        except (Exception, SystemExit) as error:  # a metric may raise anything: the other methods continue
             faults[label] = fault_of(error)
     return found, faults
 
@@ -188,7 +188,7 @@ def _tried(measure: Callable[..., Tensor], images: Sequence[Tensor]) -> Tensor |
         return measure(*images)
     except Terminated:
         raise
-    except (Exception, SystemExit) as error:  # of all methods that share it
+    except (Exception, SystemExit) as error:  # for all methods that share it
         return error
 
 
@@ -198,13 +198,13 @@ def of_pairs(
     *,
     copied: bool = False,
 ) -> Callable[..., Tensor]:
-    """The `measure` of a metric of two batches of images, (N, 3, H, W) each, that gives N values.
+    """The `measure` of a metric, a function of two batches of images (N, 3, H, W) that returns N values.
 
-    It raises UserError if the metric returns anything but a tensor of N numbers.
+    It raises UserError if the metric does not return a tensor of N numbers.
 
     Args:
-        pair: the metric; to_distance: makes distances of its values, if they are none; copied: give it copies, which
-            it may change.
+        pair: the metric; to_distance: converts its values to distances, if needed; copied: pass copies of the images,
+            which the metric may change.
     """
 
     def measure(images: Tensor, *others: Tensor) -> Tensor:
@@ -220,9 +220,9 @@ def of_pairs(
 
 
 def distances_of(to_distance: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The `finish` of a metric whose values, as `of_pairs` measures them, a function makes distances of.
+    """The `finish` of a metric, with a function that converts the values of `of_pairs` to distances.
 
-    It raises UserError as `of_pairs` does.
+    It raises UserError as `of_pairs`.
     """
 
     def finish(measured: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ def distances_of(to_distance: Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
 
 
 def _check_values(values: Any, count: int) -> None:
-    """UserError unless what a metric returned is a tensor of so many numbers."""
+    """Raise UserError unless values are a tensor of `count` real numbers."""
     is_tensor = isinstance(values, Tensor)
     if not is_tensor or values.shape != (count,):
         wrong = tuple(values.shape) if is_tensor else type(values).__name__
@@ -245,7 +245,7 @@ def _check_values(values: Any, count: int) -> None:
 
 
 def fault_of(error: BaseException) -> str:
-    """One line on an error that a metric raised; its traceback goes to the log of level DEBUG."""
+    """An error of a metric as one line. Its traceback is logged at DEBUG."""
     log.debug("the metric raised:", exc_info=error)
     text = str(error).strip().partition("\n")[0]
     return text if text and isinstance(error, ValueError) else ": ".join(filter(None, (type(error).__name__, text)))
@@ -253,5 +253,5 @@ def fault_of(error: BaseException) -> str:
 
 def load_batch(images: np.ndarray, device: torch.device) -> Tensor:
     """Images uint8 (N, H, W, 3) as float32 (N, 3, H, W) in [0, 1] on a device."""
-    # Sent as bytes, a quarter of the floats; what is memory-mapped is copied out of the map.
+    # Sent as bytes, a quarter of the size of floats. Memory-mapped images are copied.
     return send(np.require(images, requirements="W"), device).permute(0, 3, 1, 2).float().div_(255)

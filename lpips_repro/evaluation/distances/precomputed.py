@@ -1,8 +1,8 @@
-"""Distances that another program computed, such as HDR-VDP's by its authors' MATLAB or Octave code, from CSV files.
+"""Distances from CSV files of another program, such as HDR-VDP's MATLAB or Octave code.
 
-One file per split, named as in `2afc-val-traditional.csv`, `jnd-val-cnn.csv` and `mos-val-384.csv`, with the columns
-index, d0, d1, or index, d, or image, distance. The index counts the files of a packed split in sorted order, from 0;
-images are sorted by name, in lower case without suffix. Distances grow as images get less alike.
+There is one file per split, with names such as `2afc-val-traditional.csv`, `jnd-val-cnn.csv` and `mos-val-384.csv`, and
+the columns index, d0, d1; or index, d; or image, distance. The index is the position of an example in sorted order,
+from 0. Images are sorted by name, in lower case without suffix. Larger distances mean less similar images.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from lpips_repro.evaluation.distances.store import parse_distances
 
 
 class PrecomputedDistances:
-    """The distances in a folder.
+    """The distances in a folder of CSV files.
 
     Args:
-        folder: of a file per split.
+        folder: the folder, with one file per split.
 
     Attributes:
-        identity: what the distances are: the folder, and the digest of each file that was read.
+        identity: the folder, and the digest of each file that was read.
     """
 
     def __init__(self, folder: Path):
@@ -33,7 +33,7 @@ class PrecomputedDistances:
         """The distances on a split by column, float64 (N,).
 
         Raises:
-            UserError: if there is no file for the split, or it does not hold a distance for each of its items.
+            UserError: if there is no file for the split, or if it does not have a distance for each item.
         """
         path = self.folder / f"{split.name.replace('/', '-')}.csv"
         try:

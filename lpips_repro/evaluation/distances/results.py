@@ -1,4 +1,4 @@
-"""The distances of every method on every split: read where they are stored, else computed and stored."""
+"""The distances of all methods on all splits: read if they are stored, else computed and stored."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,24 +17,24 @@ from lpips_repro.evaluation.protocols import protocol_of
 
 log = logging.getLogger(__name__)
 
-# Pixels of items after which distances are on disk: a minute of VGG on two cores, so that a kill costs little.
+# Pixels of items after which distances are written to disk: about a minute of VGG on two cores.
 PART = 2000 * 64**2
 
 
 class Results:
-    """Distances by method and split, and why a method has none.
+    """Distances by method and split, and the reasons for missing ones.
 
     Args:
-        engine, ranks: for what is computed; batch_size: items at once, or None for what suits the size of images.
-        store: where distances are kept.
-        splits: of any kinds.
+        engine, ranks: settings and processes of the computation; batch_size: items per batch; None: automatic.
+        store: the store of distances.
+        splits: splits of any kinds.
 
     Attributes:
         distances: label -> split's name -> columns.
-        identity: label -> all that the distances depend on.
-        not_run: label -> the reason why there are none of a method, on any split.
-        not_scored: label -> kind of splits -> the reason why there are none on these.
-        failed: label -> split's name -> the fault, of methods that have distances on other splits of its kind.
+        identity: label -> everything that the distances depend on.
+        not_run: label -> reason why a method has no distances at all.
+        not_scored: label -> kind of splits -> reason why a method has no distances on splits of this kind.
+        failed: label -> split's name -> error, for methods with distances on other splits of the kind.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Results:
         self.changed: set[str] = set()
 
     def add(self, methods: Sequence[Method]) -> None:
-        """Load the methods' distances, computing those that are missing, all of a split together."""
+        """Load the distances of methods, and compute missing ones, split by split."""
         built, not_run = build_methods(methods, self.engine, self.ranks)
         self.not_run |= not_run
         for label, distance in built.items():
@@ -69,32 +69,32 @@ class Results:
         if self.outdated:
             log.info(
                 "%d stored distances of an earlier version are not used, because %s changed: they are computed again,"
-                " and the earlier ones stay in %s",
+                " and the earlier files are kept in %s",
                 *(self.outdated, " and ".join(VERSIONS[key] for key in sorted(self.changed)), self.store.root),
             )
         for split in self.splits:
             able = self._able(own, split)
-            there = stored.get(split.name, {})
-            missing = self.ranks.from_first([label for label in able if label not in there])
-            for label, values in there.items():
+            known = stored.get(split.name, {})
+            missing = self.ranks.from_first([label for label in able if label not in known])
+            for label, values in known.items():
                 self.distances[label][split.name] = values
             if missing:
                 self._compute({label: able[label] for label in missing}, split)
 
     def on(self, method: Method, splits: Sequence[Split]) -> dict[str, dict[str, np.ndarray]]:
-        """The distances of a method by the short names of splits, of those on which it has some."""
+        """The distances of a method by the short names of splits, without splits that have none."""
         found = self.distances[method.label]
         return {split.card["split"]: found[split.name] for split in splits if split.name in found}
 
     def reason(self, method: Method, kind: str) -> str:
-        """Why a method has no scores on splits of a kind; "" if it has some."""
+        """The reason why a method has no scores on splits of a kind; "" if it has some."""
         return self.not_run.get(method.label) or self.not_scored[method.label].get(kind, "")
 
     def summary(self) -> str:
-        """One line: how many were computed, how many were there."""
+        """The numbers of computed and stored distances, as one line."""
         if self.computed == 0:
-            return f"distances: all {self.reused} there already in {self.store.root}, nothing recomputed"
-        return f"distances: {self.computed} computed, {self.reused} there already, in {self.store.root}"
+            return f"distances: all {self.reused} are stored in {self.store.root}, nothing computed"
+        return f"distances: {self.computed} computed, {self.reused} already stored in {self.store.root}"
 
     def _able(self, built: Mapping[str, Distance], split: Split) -> dict[str, Distance]:
         """The methods that have not failed yet on splits of this kind."""
@@ -109,9 +109,9 @@ class Results:
             changed = self.store.earlier(label, distances[label].identity, split)
             self.outdated += bool(changed)
             self.changed |= changed
-        there = {label: values for label, values in found.items() if values is not None}
-        self.reused += len(there)
-        return there
+        loaded = {label: values for label, values in found.items() if values is not None}
+        self.reused += len(loaded)
+        return loaded
 
     def _read(self, label: str, precomputed: PrecomputedDistances) -> None:
         for split in self.splits:
@@ -122,7 +122,7 @@ class Results:
                     self._fail(label, split, str(error))
 
     def _compute(self, distances: Mapping[str, Distance], split: Split) -> None:
-        """Compute distances in parts, from where an interrupted run left them, and store each part."""
+        """Compute distances in parts, starting after the parts of an interrupted run, and store each part."""
         known: dict[str, np.ndarray] = {}
         if self.ranks.first:
             begun = {label: self.store.begun(label, one.identity, split) for label, one in distances.items()}
@@ -169,14 +169,14 @@ class Results:
 def build_methods(
     methods: Sequence[Method], engine: Engine, ranks: Ranks
 ) -> tuple[dict[str, Distance | PrecomputedDistances], dict[str, str]]:
-    """The methods ready to run, and why others are not, by label.
+    """The methods that are ready to run, and the reasons why others are not, by label.
 
     Raises:
-        UserError: if the first process has weights that this one has not.
+        UserError: if the first process has weights that this process does not have.
     """
     built: dict[str, Distance | PrecomputedDistances] = {}
     not_run: dict[str, str] = {}
-    with ranks.first_before_others():  # it may download weights
+    with ranks.first_before_others():  # the first may download weights
         for method in methods:
             try:
                 built[method.label] = method.build(engine)
@@ -187,5 +187,5 @@ def build_methods(
                 not_run[method.label] = reason
     for label in ranks.from_first(list(built)):
         if label not in built:
-            raise UserError(f"{label}: {not_run[label]}: the first process has them: give all of them the same")
+            raise UserError(f"{label}: {not_run[label]}: the first process can run it: give all the same weights")
     return built, not_run

@@ -1,12 +1,13 @@
 """The distances of methods on splits, computed once and kept on disk.
 
-A CSV per method and split (index, d0, d1, judge; index, d, same; or image, distance, mos), index counting a packed
-split's files in sorted order, and a JSON next to it with the identity (all that the values depend on), their dtype and
-the digest of the CSV. The hash of the identity is part of the file name, so another setting, weights file, dataset or
-code is another file. What is stored is checked at every read; a file that fails is set aside, and counts as none.
+There is one CSV per method and split (index, d0, d1, judge; index, d, same; or image, distance, mos), where index is
+the position of an example in sorted order. A JSON next to it has the identity (everything that the values depend on),
+their dtype and the digest of the CSV. The hash of the identity is part of the file name, so that another setting,
+weights file, dataset or code is another file. Files are checked at each read. A damaged file is set aside, and its
+distances are computed again.
 
-While a split is computed, `NAME.float32.part` has the distances of its first examples, so that a run that is killed
-loses the last minutes only.
+While a split is computed, `NAME.float32.part` has the distances of its first examples, so that a killed run loses only
+the last minutes.
 """
 
 import contextlib
@@ -27,22 +28,22 @@ from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.files import keep_damaged, write_whole
 
 DTYPES = ("float32", "float64")
-# Of an identity, what another version of the program or its libraries changes.
+# The entries of an identity that change with versions of the program or libraries.
 VERSIONS = {**provenance.VERSIONS, "reader": "the code that reads images"}
 
 
 class DistanceStore:
-    """The distances under a folder.
+    """The stored distances in a folder.
 
     Args:
-        root: the folder; made when first written to.
+        root: the folder, which is made at the first write.
     """
 
     def __init__(self, root: Path):
         self.root = root
 
     def load(self, label: str, identity: dict[str, Any], split: Split) -> dict[str, np.ndarray] | None:
-        """The stored distances of a method on a split by column, (N,) of the saved dtype, or None if there are none."""
+        """The stored distances of a method on a split by column, (N,), in the stored dtype, or None."""
         path = self.path(label, identity, split)
         if not path.with_suffix(".json").is_file():
             return None
@@ -52,17 +53,17 @@ class DistanceStore:
             said = f"{path}: damaged distances ({error})"
             keep_damaged(path, path.with_suffix(".json"), said=said, then="computed again")
             return None
-        # Nothing that is stored depends on who judged, and that of whole images on no vote: written as it is now.
+        # Distances do not depend on observers, and those of whole images not on votes: both are updated in the file.
         if observers != split.card["observers"] or not np.array_equal(votes, split.votes):
-            with contextlib.suppress(OSError):  # what can only be read is right, too
+            with contextlib.suppress(OSError):  # a read-only store also works
                 self.save(label, identity, split, values)
         return values
 
     def earlier(self, label: str, identity: dict[str, Any], split: Split) -> set[str]:
-        """What has changed since an earlier version of the program or its libraries stored these distances.
+        """The changes since an earlier version of the program or libraries stored these distances.
 
         Returns:
-            Keys of `VERSIONS`; none if no such distances are stored.
+            Keys of `VERSIONS`; empty if no such distances are stored.
         """
         changed = set()
         now = json.loads(json.dumps({**identity, **split.identity}))
@@ -74,23 +75,23 @@ class DistanceStore:
         return changed
 
     def begun(self, label: str, identity: dict[str, Any], split: Split) -> np.ndarray | None:
-        """The distances of the first examples that an interrupted run left, (columns, n), or None."""
+        """The distances of the first examples from an interrupted run, (columns, n), or None."""
         for dtype in DTYPES:
             part = self._part(label, identity, split, dtype)
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
                 size, sha256 = itemgetter("bytes", "sha256")(json.loads(_card_of(part).read_text()))
-                content = part.read_bytes()[:size]  # what was added after the card is computed again
+                content = part.read_bytes()[:size]  # values without a card are computed again
                 if hashlib.sha256(content).hexdigest() == sha256:
                     return np.frombuffer(content, dtype).reshape(-1, len(_columns(split))).T[:, : len(split)]
-                said = f"{part}: not what was written"
+                said = f"{part}: changed since it was written"
                 keep_damaged(part, _card_of(part), said=said, then="computed again from the beginning")
         return None
 
     def add(self, label: str, identity: dict[str, Any], split: Split, distances: np.ndarray, more: int) -> None:
-        """Keep the distances of the first examples of a split; all of them together are written as a CSV.
+        """Store the distances of the first examples of a split, or the CSV if they are all of its examples.
 
         Args:
-            distances: (columns, n), of all examples up to now; more: how many of them, the last, are new.
+            distances: (columns, n) of all examples so far; more: the number of new ones at the end.
         """
         part = self._part(label, identity, split, str(distances.dtype))
         if distances.shape[1] == len(split):
@@ -110,13 +111,13 @@ class DistanceStore:
         write_whole(_card_of(part), json.dumps(card) + "\n")
 
     def save(self, label: str, identity: dict[str, Any], split: Split, distances: dict[str, np.ndarray]) -> None:
-        """Write distances; the JSON comes last and tells that the CSV is whole."""
+        """Write distances. The JSON is written last and marks the CSV as complete."""
         path = self.path(label, identity, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         (dtype,) = {values.dtype for values in distances.values()}
         lines = [",".join((split.key, *distances, protocol_of(split).vote))]
         for key, *row in zip(split.keys, *distances.values(), split.votes, strict=True):
-            # str of a NumPy number is the shortest text from which it is read back to the bit.
+            # str of a NumPy number is the shortest text that is read back exactly.
             lines.append(",".join((key, *map(str, row))))
         text = "\n".join(lines) + "\n"
         write_whole(path, text)
@@ -126,7 +127,7 @@ class DistanceStore:
         write_whole(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
     def path(self, label: str, identity: dict[str, Any], split: Split) -> Path:
-        """The CSV for this method, identity and split."""
+        """The CSV of a method, identity and split."""
         key = hashlib.sha256(json.dumps({**identity, **split.identity}, sort_keys=True).encode()).hexdigest()[:12]
         return self.root / str(split.card["dataset"]) / split.name.replace("/", "-") / f"{label}-{key}.csv"
 
@@ -143,8 +144,8 @@ def _columns(split: Split) -> tuple[str, ...]:
 
 
 def _is_same(card: dict[str, Any], now: dict[str, Any], split: Split) -> bool:
-    """Whether a card is of an identity but for versions: of the same data, method and settings."""
-    if "images_digest" in card:  # of whole images, before they were splits
+    """Whether a card has the same data, method and settings as an identity, apart from versions."""
+    if "images_digest" in card:  # an earlier format for whole images
         name = f"{split.name.rpartition('/')[0]}/{card.get('size')}"
         card = {**card, "split": name, "split_digest": card["images_digest"], "resize": split.card["resize"]}
     return all(card.get(key) == value for key, value in now.items() if key not in VERSIONS)
@@ -153,35 +154,35 @@ def _is_same(card: dict[str, Any], now: dict[str, Any], split: Split) -> bool:
 def _read(
     path: Path, label: str, identity: dict[str, Any], split: Split
 ) -> tuple[dict[str, np.ndarray], np.ndarray, object]:
-    """The distances in a CSV, the votes, and who judged; ValueError if it is not what was written for this."""
+    """The distances in a CSV, the votes, and who judged; ValueError if the file is not the one that was written."""
     card = json.loads(path.with_suffix(".json").read_text())
     asked = json.loads(json.dumps({**identity, **split.identity, "method": label}))
     if not isinstance(card, dict) or any(card.get(key) != value for key, value in asked.items()):
-        raise ValueError("its .json is that of others")
+        raise ValueError("its .json is of other distances")
     dtype = card.get("values")
     if dtype not in DTYPES:
-        raise ValueError("its .json does not say which dtype the values have")
+        raise ValueError("its .json has no known dtype of the values")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.get("sha256"):
-        raise ValueError("its digest is not the one in its .json")
+        raise ValueError("its digest differs from the one in its .json")
     head, *lines = content.decode().splitlines()
     values, votes = parse_distances(head, lines, split, protocol_of(split).vote)
     votes = votes.astype(split.votes.dtype)
     if split.digest_has_votes and not np.array_equal(votes, split.votes):
-        raise ValueError("the votes are not those of the split")
+        raise ValueError("its votes differ from those of the split")
     return {name: column.astype(dtype) for name, column in values.items()}, votes, card.get("observers")
 
 
 def parse_distances(
     head: str, lines: Sequence[str], split: Split, *more: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The distances on a split in the lines of a CSV by column, and its last column; float64 (N,) each.
+    """The distances in the lines of a CSV by column, and its last column, each float64 (N,).
 
     Args:
-        head: the first line; more: names of columns after those of the distances.
+        head: the first line; split: the split; more: names of columns after those of the distances.
 
     Raises:
-        ValueError: if there are other columns, or not one number in each of them for each item of the split, in order.
+        ValueError: if the columns differ, or if they do not have one number per item of the split, in order.
     """
     names = [split.key, *protocol_of(split).distances, *more]
     if [name.strip() for name in head.split(",")] != names:
@@ -190,7 +191,7 @@ def parse_distances(
         raise ValueError(f"{len(lines)} lines: expected {len(split)}, one for each {split.item} of {split.name}")
     cells = [line.split(",") for line in lines]
     if not split.has_keys([first for first, *_ in cells]):
-        raise ValueError(f"the column {split.key} is not that of {split.name}, in its order")
+        raise ValueError(f"the column {split.key} differs from the items of {split.name} or their order")
     values = np.array([others for _, *others in cells], np.float64)
     if values.shape != (len(split), len(names) - 1):
         raise ValueError(f"expected {len(names)} numbers in each line")

@@ -1,1 +1,1 @@
-"""The rows of the tables before they have scores."""
+"""The methods that are rows of the tables."""

@@ -1,12 +1,12 @@
-"""Finished training runs: what they were trained on, and which of them a table has as rows.
+"""Finished training runs: their data, and the selection of those that are rows of a table.
 
-A run's folder has `summary.json` (what was trained on what), written last, and `weights.pth`, a state dict in the
-released format.
+A run's folder has `weights.pth`, a state dict in the released format, and `summary.json` (what was trained on which
+data), which is written last.
 
-One name, such as folder or mini, stands for many data. So the digests in the summary decide whether a run on a dataset
-of the table's name is a row: of the 2AFC splits that both have, the run's and the table's, all are the same, and there
-is at least one. The table's are the validation splits that it scores, and the training splits if they are packed:
-a table needs none, so they are not made or fetched for this.
+A dataset's name, such as folder or mini, may stand for different data. So a run on a dataset of the table's name is a
+row only if all 2AFC splits that the run and the table have in common, and at least one, have equal digests. The table's
+splits are the validation splits that it scores, and the training splits if they are packed. Missing training splits are
+not made or downloaded.
 """
 
 import json
@@ -35,10 +35,10 @@ SUMMARY_TYPES = {**dict.fromkeys(("net", "backbone", "variant", "version", "data
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished training run: its folder, and what its summary says.
+    """A finished training run: its folder and its summary.
 
     Attributes:
-        splits: what it was trained and validated on: see `digests_of`.
+        splits: the data of training and validation: see `digests_of`.
     """
 
     folder: Path
@@ -58,18 +58,18 @@ class TrainedRun:
         except UserError as error:
             what = "damaged" if file.is_file() else "missing"
             raise UserError(
-                f"{file}: {what}: give the command of the run again (it is in {self.folder / 'run.json'}): it exports"
-                " the weights again, from last.pt"
+                f"{file}: {what}: run the command in {self.folder / 'run.json'} again: it exports the weights again"
+                " from last.pt"
             ) from error
 
     @property
     def without_seed(self) -> str:
-        """The run's name but for the seed: the same for runs that differ in nothing else."""
+        """The run's name without the seed, which is equal for runs that differ only in the seed."""
         return "".join(self._around_seed)
 
     @property
     def origin(self) -> str:
-        """What is said of its row: if settings are not the default ones, with the short hash in its name.
+        """The origin in its row. If settings are not the defaults, it has the short hash of the run's name.
 
         See `lpips_repro.training.run_name`.
         """
@@ -78,7 +78,7 @@ class TrainedRun:
 
     @property
     def _around_seed(self) -> tuple[str, str]:
-        """The run's name before and after the seed, which comes last: the name of its data may have a seed, too."""
+        """The run's name before and after the last seed: the name of its data may also have one."""
         before, _, after = self.folder.name.rpartition(f"-seed{self.seed}")
         return before, after
 
@@ -93,15 +93,15 @@ class TrainedRun:
 
 
 def find_runs(experiments: Path) -> list[TrainedRun]:
-    """The finished runs in a folder, sorted by name and seed; other files of this name are passed over."""
+    """The finished runs in a folder, sorted by name and seed. Other files named summary.json are skipped."""
     runs = []
     for file in experiments.glob("*/summary.json"):
         try:
             runs.append(read_run(file))
-        except (OSError, ValueError, LookupError, TypeError):  # of another program, or of something else
+        except (OSError, ValueError, LookupError, TypeError):  # another program's file, or another kind of summary
             is_ours = (file.parent / "last.pt").is_file()
             remedy = ": if it is damaged, the command of the run writes it again" * is_ours
-            log.info("%s: not the summary of a finished training run: passed over%s", file, remedy)
+            log.info("%s: not the summary of a finished training run: skipped%s", file, remedy)
     return sorted(runs, key=lambda run: (run.without_seed, run.seed))
 
 
@@ -120,29 +120,29 @@ def read_run(file: Path) -> TrainedRun:
 
 
 def digests_of(splits: Iterable[Split]) -> dict[str, str]:
-    """The count and digest of 2AFC splits by name, as a run's identity and summary have them."""
+    """The counts and digests of 2AFC splits by name, for a run's identity and summary."""
     return dict(_digest(split.card) for split in splits if split.card["kind"] == TWOAFC.kind)
 
 
 def runs_asked_for(cfg: EvaluateConfig) -> list[TrainedRun]:
-    """The finished runs on a dataset of the name `cfg.trained_on`, of the networks and variants that settings name.
+    """The finished runs on a dataset named `cfg.trained_on`, with the networks and variants of the settings.
 
     Raises:
-        UserError: if it is not the table's own dataset, and no run is on it.
+        UserError: if it is not the table's own dataset, and there is no run on it.
     """
     runs = find_runs(Path(cfg.experiments)) if cfg.trained_on else []
     names = {run.data for run in runs}
     of_the_table = {cfg.data.name, getattr(cfg.data, "trained_on", None)}
     if cfg.trained_on and cfg.trained_on not in names | of_the_table:
-        there = expected(cfg.trained_on, sorted(names)) if names else f"{cfg.experiments} has no finished run at all"
-        raise UserError(f"trained_on={cfg.trained_on}: no finished run is on it: {there}")
+        known = expected(cfg.trained_on, sorted(names)) if names else f"{cfg.experiments} has no finished run"
+        raise UserError(f"trained_on={cfg.trained_on}: no finished run on it: {known}")
     return [run for run in runs if run.data == cfg.trained_on and run.net in cfg.net and run.variant in cfg.variant]
 
 
 def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Sequence[Split]) -> list[TrainedRun]:
-    """The runs that are rows of a table of these splits; warns of each that is not.
+    """The runs that are rows of a table of these splits. It warns of each other run.
 
-    If `cfg.trained_on` is another dataset than the table's, all are.
+    If `cfg.trained_on` is another dataset than the table's, all runs are rows.
     """
     if cfg.trained_on != cfg.data.name:
         return list(runs)
@@ -151,7 +151,7 @@ def on_these_data(cfg: EvaluateConfig, runs: Sequence[TrainedRun], splits: Seque
 
 
 def _digests_here(splits: Sequence[Split]) -> dict[str, str]:
-    """Of the 2AFC splits of a table, and of the training splits that are packed next to them."""
+    """The digests of a table's 2AFC splits, and of training splits that are packed next to them."""
     folders = {split.path.parent for split in splits}
     cards = [read_card(path) for folder in folders for path in folder.glob(f"{TWOAFC.kind}-train-*")]
     return dict(_digest(card) for card in cards if card is not None) | digests_of(splits)
@@ -162,7 +162,7 @@ def _digest(card: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _is_on(run: TrainedRun, here: Mapping[str, str]) -> bool:
-    """Whether a run is on these splits; warns if not."""
+    """Whether a run is on these splits. It warns if not."""
     both = [name for name in here if name in run.splits]
     different = [f"{name} was {run.splits[name]}, is {here[name]}" for name in both if run.splits[name] != here[name]]
     if both and not different:
@@ -170,8 +170,8 @@ def _is_on(run: TrainedRun, here: Mapping[str, str]) -> bool:
     reason = different[0] if different else "no 2AFC split in common"
     more = f" and {len(different) - 1} more" if len(different) > 1 else ""
     log.warning(
-        "%s: no row: not trained on these data, though their name is %s, too: %s%s: to have it as a row of other data,"
-        " give these a name of their own (configs/data/NAME.yaml) and set trained_on=%s",
+        "%s: no row: trained on other data that are also named %s: %s%s: to make it a row, give these data another"
+        " name (configs/data/NAME.yaml) and set trained_on=%s",
         *(run.folder, run.data, reason, more, run.data),
     )
     return False

@@ -1,4 +1,4 @@
-"""What a row of the tables is before it has scores."""
+"""A method: a row of the tables before it has scores."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,11 +20,11 @@ class Method:
 
     Attributes:
         group, name, variant, version, supervision: as in the tables.
-        paper: (method, variant) of the row in the published tables to compare with, if any.
-        build: makes the distance for an engine; raises UserError where weights are missing.
-        origin: where weights come from, if not from the authors; seed: of the network, if it has one; run: the training
-            run they come from; training: its settings.
-        seeds_of: the label that all methods share that differ from it in the seed alone, if there may be others.
+        paper: (method, variant) of the row in the published tables to compare with, or None.
+        build: makes the distance for an engine; raises UserError if weights are missing.
+        origin: source of weights that are not the authors'; seed: seed of the network, if any; run: the training run
+            of the weights; training: the settings of that run.
+        seeds_of: common label of methods that differ only in the seed, if there may be others.
     """
 
     group: str
@@ -42,26 +42,26 @@ class Method:
 
     @property
     def label(self) -> str:
-        """Name, variant and version, as in `alex-lin-v0.1`, with the seed if there are several; or the run's name."""
+        """Name, variant and version, such as `alex-lin-v0.1`, with the seed if there are several; or the run's name."""
         if self.run or self.seeds_of:
             return self.run or f"{self.seeds_of}-seed{self.seed}"
         return "-".join(filter(None, (self.name, self.variant, self.version and f"v{self.version}")))
 
 
 def in_order(methods: Iterable[Method]) -> list[Method]:
-    """Methods by group, as in the tables."""
+    """The methods sorted by group, as in the tables."""
     return sorted(methods, key=lambda method: GROUPS.index(method.group))
 
 
 def check_labels(methods: Sequence[Method]) -> None:
-    """UserError if two methods have one label: distances and rows are known by it."""
+    """Raise UserError if two methods have the same label, which identifies distances and rows."""
     for label, count in Counter(method.label for method in methods).items():
         if count > 1:
-            raise UserError(f"{count} methods are called {label}: give each metric and network another name")
+            raise UserError(f"{count} methods have the label {label}: give each metric and network its own name")
 
 
 def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:
-    """The methods, those together that are training runs with other seeds of one method."""
+    """The methods, grouped if they differ only in the seed."""
     groups: dict[str, list[Method]] = {}
     for method in methods:
         groups.setdefault(method.seeds_of or method.label, []).append(method)
@@ -69,21 +69,21 @@ def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:
 
 
 def label_of(seeds: Sequence[Method]) -> str:
-    """The label of the row of methods that differ in the seed alone."""
+    """The label of the row of methods that differ only in the seed."""
     return seeds[0].label if len(seeds) == 1 else seeds[0].seeds_of
 
 
 def paper_row(name: str | None, variant: str) -> tuple[str, str] | None:
-    """The key of a row in the published tables, if the settings name one."""
+    """The key of a row in the published tables, or None without a name."""
     return (name, variant) if name else None
 
 
 def settings_of(
     seeds: Sequence[Method], identities: Sequence[Mapping[str, Any]], common: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What made a row: what its distances depend on, the settings of training, and what is common to all rows.
+    """The settings of a row: everything that its distances depend on, the settings of training, and `common`.
 
-    A value that differs between the seeds is a list, one entry per seed.
+    A value that differs between seeds becomes a list with one entry per seed.
     """
     every = [
         {**identity, **({"training": one.training} if one.training else {})}

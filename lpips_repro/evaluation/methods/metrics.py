@@ -1,4 +1,4 @@
-"""The row of a metric that is no network of this package: its own, of a file, of another library or program."""
+"""Methods that are not networks of this package: its own metrics, and those of files, libraries and programs."""
 
 import functools
 import inspect
@@ -18,7 +18,7 @@ from lpips_repro.metrics.libraries import LibraryFunction, is_library_metric, li
 from lpips_repro.provenance import LIBRARIES, PACKAGE, file_of, provenance
 from lpips_repro.provenance import METRICS as METRICS_CODE
 
-# Pixels a side: those of a patch; and for metrics that need more, so that it is the size that they refuse there.
+# Sides of images to try settings with: a patch, and a large image for metrics that refuse patches.
 TRIAL_SIZES = (64, 512)
 
 
@@ -26,12 +26,12 @@ def metric_method(name: str, metric: MetricConfig, download: bool = True) -> Met
     """The method of a metric's settings.
 
     Args:
-        name: of the method.
-        metric: its settings; `MetricConfig(function="piq/mdsi")` is enough.
-        download: whether weights that are not on this computer may be downloaded.
+        name: name of the method.
+        metric: its settings, such as `MetricConfig(function="piq/mdsi")`.
+        download: whether to download weights that are not on this computer.
 
     Raises:
-        UserError: for a function that does not exist, with those that do, and for settings that it refuses.
+        UserError: if the function does not exist (the message lists known ones), or if it refuses the settings.
     """
     if metric.function is None:
         return _other_program(name, metric)
@@ -41,7 +41,7 @@ def metric_method(name: str, metric: MetricConfig, download: bool = True) -> Met
 
 
 def _other_program(name: str, metric: MetricConfig) -> Method:
-    """Distances that another program computed: see `lpips_repro.evaluation.distances.precomputed`."""
+    """Distances of another program: see `lpips_repro.evaluation.distances.precomputed`."""
 
     def build(engine: Engine) -> PrecomputedDistances:
         if not metric.distances:
@@ -78,10 +78,10 @@ def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
         unchecked = {"validate": False} if "validate" in known else {}  # images come from bytes
 
         file = file_of(function)
-        is_ours = file is not None and file.is_relative_to(PACKAGE)  # another one may change its images in place
+        is_ours = file is not None and file.is_relative_to(PACKAGE)  # other functions may change their images in place
         metric_of = functools.partial(function, **{**unchecked, **metric.settings, **how})
         where = circumstances(Engine(engine.device), (function, to_distance))
-        # Nested: a setting may have any name, one of the other keys for example.
+        # Settings are nested, since they may have the names of other keys.
         identity = {"function": chosen, "settings": metric.settings, **where, **how}
         measure = of_pairs(metric_of, copied=not is_ours)
         return Distance(measure, identity, distances_of(to_distance), measures_value=True)
@@ -90,20 +90,20 @@ def _classic(name: str, metric: MetricConfig, chosen: str) -> Method:
 
 
 def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) -> Exception | None:
-    """What a metric says of settings that it refuses for images of any size, else None.
+    """The error of a metric that refuses settings for images of any size, else None.
 
-    Any other error is told where it occurs: in the distances of the images that it occurs with.
+    Other errors are reported when distances are computed.
     """
     refused: Exception | None = None
-    with torch.random.fork_rng(devices=[]):  # the metric may draw random numbers, too
+    with torch.random.fork_rng(devices=[]):  # the metric may also draw random numbers
         for size in TRIAL_SIZES:
             try:
                 function(*torch.rand(2, 1, 3, size, size, generator=torch.Generator().manual_seed(0)), **settings)
             except (TypeError, ValueError) as error:
-                refused = error  # of the larger images: not of the size
+                refused = error  # an error for large images is not about the size
             except Terminated:
                 raise
-            except (Exception, SystemExit):  # not of the settings: the row will have it as its reason
+            except (Exception, SystemExit):  # not about the settings: the row will show it
                 return None
             else:
                 return None
@@ -113,7 +113,7 @@ def _refused_settings(function: Callable[..., Any], settings: dict[str, Any]) ->
 def circumstances(
     engine: Engine, own: Iterable[Callable[..., Any] | None] = (), libraries: tuple[str, ...] = LIBRARIES
 ) -> dict[str, Any]:
-    """What else the values depend on: dtype, device, whether compiled, code and libraries; arguments as below."""
+    """Entries of an identity: dtype, device, compilation, code and libraries; own, libraries: as for `provenance`."""
     dtype = str(engine.dtype).removeprefix("torch.")
     compiled = {"compiled": True} if engine.compiled else {}
     made_by = provenance(*METRICS_CODE, libraries=libraries, own=own)

@@ -1,4 +1,4 @@
-"""Methods by name, for those who have no settings: `find_method("alex-lin-v0.1")`."""
+"""Finding methods by name, without settings: `find_method("alex-lin-v0.1")`."""
 
 import re
 from pathlib import Path
@@ -18,23 +18,23 @@ from lpips_repro.metrics.libraries import is_library_metric
 from lpips_repro.modules import import_file
 from lpips_repro.provenance import file_of
 
-# A metric of the user's own.
+# A user's metric.
 OWN_METRIC = re.compile(r"(.+\.py)(?::(.*))?")
-# What may follow the name of a network.
+# The endings after the name of a network.
 ENDING = re.compile(r"(?:-(off_the_shelf|lin))?(?:-v(0\.[01]))?")
 
 
 def find_method(name: str, *, download: bool = True) -> Method:
-    """The method of a name, as in "ssim", "alex-off_the_shelf-v0.0", "piq/mdsi" or "mine.py:my_metric".
+    """The method of a name, such as "ssim", "alex-off_the_shelf-v0.0", "piq/mdsi" or "mine.py:my_metric".
 
-    A network alone stands for its version 0.1, calibrated if the authors published weights for that.
+    The name of a network means version 0.1, with lin weights if the authors published them.
 
     Args:
-        name: of a metric or network in `configs/`, LIBRARY/METRIC, or FILE.py:FUNCTION of the user's own.
-        download: whether weights that are not on this computer may be downloaded when it is built.
+        name: a metric or network in `configs/`, LIBRARY/METRIC, or FILE.py:FUNCTION of the user.
+        download: whether to download weights that are not on this computer when the method is built.
 
     Raises:
-        UserError: for a name that does not exist, with those that do.
+        UserError: if the name does not exist. The message lists known names.
     """
     if name in in_configs("metric"):
         return list_methods(_settings(metric=in_configs("metric")[name][0], download=download))[0]
@@ -55,12 +55,12 @@ def find_method(name: str, *, download: bool = True) -> Method:
 
 
 def is_outside(name: str) -> bool:
-    """Whether a name is of a metric outside of this package: LIBRARY/METRIC or FILE.py:FUNCTION."""
+    """Whether a name is a metric outside this package: LIBRARY/METRIC or FILE.py:FUNCTION."""
     return is_library_metric(name) or OWN_METRIC.fullmatch(name) is not None
 
 
 def network_of(name: str) -> tuple[str, str | None, str] | None:
-    """The network, variant (None if there is none in the name) and version of a name; None if it is no network's."""
+    """The network, variant (None if the name has none) and version of a name; None if it is not a network."""
     for net in sorted(in_configs("net"), key=len, reverse=True):
         if name.startswith(net) and (match := ENDING.fullmatch(name.removeprefix(net))):
             return net, match[1], match[2] or "0.1"
@@ -79,9 +79,9 @@ def _own_metric(name: str, file: str, function: str | None) -> MetricConfig:
 
 
 def _settings(*, metric: str | None = None, net: str | None = None, download: bool) -> EvaluateConfig:
-    """The settings of tables with the rows of one metric or network, given their files.
+    """The settings of tables with the rows of one metric or network, from their files.
 
-    Not composed by Hydra, which may be in use by the program that asks.
+    They are not composed by Hydra, which the calling program may use.
     """
     whole: Any = OmegaConf.load(CONFIGS / "evaluate.yaml")
     for key in ("defaults", "hydra"):

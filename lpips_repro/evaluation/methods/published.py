@@ -1,4 +1,4 @@
-"""The rows of the tables: every metric, network, variant and version that the settings name."""
+"""The methods of the settings: metrics, and networks with published weights in all variants and versions."""
 
 import contextlib
 import dataclasses
@@ -27,19 +27,19 @@ from lpips_repro.weights.state_dicts import digest_state, read_weights
 
 
 def list_methods(cfg: EvaluateConfig) -> list[Method]:
-    """Every published method that the settings name, in the order of the tables.
+    """The published methods of the settings, in the order of the tables.
 
     Raises:
-        UserError: for a function, backbone, variant or version that does not exist, with those that do.
+        UserError: if a function, backbone, variant or version does not exist. The message lists known ones.
     """
     methods = [metric_method(name, metric, cfg.download) for name, metric in cfg.metric.items()]
     for name, net in cfg.net.items():
-        with contextlib.suppress(NotInstalledError):  # its row says so
+        with contextlib.suppress(NotInstalledError):  # its row shows the error
             check_backbone(net.backbone, f"net.{name}.backbone", net.module)
     for variant, settings in cfg.variant.items():
         check_choice("variant", variant, VARIANTS)
         if variant in ("tune", "scratch"):
-            continue  # nobody published weights of these: see `lpips_repro.evaluation.methods.trained`
+            continue  # no weights are published: see `lpips_repro.evaluation.methods.trained`
         for name, net in cfg.net.items():
             if variant == "lin" and not net.official_lin:
                 continue
@@ -59,7 +59,7 @@ def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, d
         return lpips_distance(metric, engine, init=init)
 
     group = "lpips" if variant == "lin" else net.supervision
-    # The published tables name a variant only where there are several of a network.
+    # The published tables name the variant only of networks with several variants.
     paper_variant = {"lpips": "lin", "supervised": "off-the-shelf"}.get(group, "")
     recipe = read_recipe(Path(net.weights)) if net.weights else None
     paper = paper_row(net.paper, paper_variant)
@@ -71,7 +71,7 @@ def _network(name: str, net: NetConfig, variant: str, version: str, seed: int, d
 
 
 def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
-    """An LPIPS metric ready to run on an engine; origin: what else is part of its identity."""
+    """An LPIPS metric as a `Distance` for an engine; origin: further entries of its identity."""
     backbone = metric.backbone
     identity = {
         **origin,
@@ -100,7 +100,7 @@ def lpips_distance(metric: LPIPS, engine: Engine, **origin: Any) -> Distance:
 
 
 def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tensor]:
-    """The parameters that a network begins with, feature maps alone; UserError if they are not available."""
+    """The initial parameters of a network up to its last feature map; UserError if they are not available."""
     if net.init is Init.file:
         if not (net.weights and Path(net.weights).is_file()):
             missing = f"{net.weights}: no such file" if net.weights else "no weights available"
@@ -114,7 +114,7 @@ def backbone_state(net: NetConfig, seed: int, download: bool) -> dict[str, Tenso
 
 @functools.cache
 def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dict[str, Tensor] | UserError:
-    """Parameters of the feature maps alone, looked up (or missed) once for all variants and versions of a network."""
+    """Parameters up to the last feature map, or the error, looked up once for all variants and versions."""
     try:
         state = gaussian_state(backbone, seed) if init is Init.gaussian else imagenet_state(backbone, download=download)
         return Backbone(backbone, state).state_dict()
@@ -123,7 +123,7 @@ def _state_or_error(backbone: str, init: Init, seed: int, download: bool) -> dic
 
 
 def missing_weights(cfg: EvaluateConfig) -> dict[str, str]:
-    """Why networks that the settings name have no published weights, by their names; downloads what may be."""
+    """The reasons why networks of the settings have no weights, by name. It downloads weights if allowed."""
     missing: dict[str, str] = {}
     for name, net in cfg.net.items():
         try:

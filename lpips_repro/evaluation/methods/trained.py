@@ -1,4 +1,4 @@
-"""Finished training runs as rows of the tables. Runs that differ in nothing but the seed are one method."""
+"""Finished training runs as methods. Runs that differ only in the seed share a row."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from lpips_repro.metrics.lpips import LPIPS
 
 
 def trained_methods(cfg: EvaluateConfig, runs: Sequence[TrainedRun]) -> list[Method]:
-    """A row for each of some runs, in the order of the settings.
+    """The methods of runs, in the order of the settings.
 
-    If a variant that nobody published weights for (tune, scratch) was trained in none of them, a row says so.
+    If no run has a variant without published weights (tune, scratch), its row shows the reason.
     """
     if cfg.trained_on is None:
         return []
@@ -30,7 +30,7 @@ def trained_methods(cfg: EvaluateConfig, runs: Sequence[TrainedRun]) -> list[Met
 
 
 def method_of_run(run: TrainedRun, supervision: str, paper: tuple[str, str] | None = None) -> Method:
-    """The row of a run."""
+    """The method of a run."""
 
     def build(engine: Engine) -> Distance:
         state = run.state()

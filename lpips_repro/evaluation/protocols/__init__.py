@@ -1,6 +1,6 @@
-"""Protocols: questions put to observers, and how distances are scored by the answers. One file per protocol.
+"""Protocols: questions to observers, and scores of distances from the answers. There is one file per protocol.
 
-Every file in this folder is imported, so that a new protocol takes one file.
+All files in this folder are imported, so that a new protocol needs one file.
 """
 
 import importlib
@@ -11,11 +11,11 @@ from lpips_repro.evaluation.protocols.registry import PROTOCOLS, protocol_of, re
 
 __all__ = ["PROTOCOLS", "Distances", "Protocol", "Resamples", "import_protocols", "protocol_of", "register_protocol"]
 
-_FIRST = ("twoafc", "jnd")  # as the paper orders them
+_FIRST = ("twoafc", "jnd")  # in the paper's order
 
 
 def import_protocols() -> None:
-    """Import every file in this folder, or in another one that is part of `__path__`."""
+    """Import all files in this folder, and in other folders of `__path__`."""
     others = {module.name for module in pkgutil.iter_modules(__path__)} - {*_FIRST}
     for name in (*_FIRST, *sorted(others)):
         importlib.import_module(f"{__name__}.{name}")

@@ -1,7 +1,7 @@
-"""Just noticeable differences (paper, section 4.1): are two patches, shown for a moment, the same?
+"""Just noticeable differences (paper, section 4.1): are two briefly shown patches the same?
 
-The score is the paper's "mean average precision": pairs sorted by distance are a detector of "same"; the area under its
-precision-recall curve, with the monotone precision envelope of the PASCAL VOC challenge over all points.
+The score is the paper's "mean average precision": distances are a detector of "same", and the score is the area under
+its precision-recall curve, with the monotone precision envelope of the PASCAL VOC challenge over all points.
 """
 
 from typing import ClassVar
@@ -13,31 +13,31 @@ from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protoc
 
 
 def jnd_map(distance: Values, same: Values) -> float:
-    """The mean average precision of a distance as a detector of pairs that people take for the same.
+    """The mean average precision of a distance as a detector of pairs that people judge as the same.
 
-    Pairs of equal distance enter the curve together, as one threshold, so that the order of the pairs never matters.
+    Pairs of equal distance share a threshold, so that the order of pairs does not matter.
 
     Args:
         distance: distances (N,).
         same: share of judges who answered "same" (N,), in [0, 1].
 
     Raises:
-        ValueError: for other shapes, an empty split, NaN distances, shares outside [0, 1], or where nobody ever
-            answered "same", which leaves recall undefined.
+        ValueError: if shapes are wrong, the split is empty, a distance is NaN, a share is outside [0, 1], or nobody
+            answered "same", so that recall is undefined.
     """
     (same,) = vectors_of(same=same)
     return float(jnd_map_replicates(distance, same, np.ones((1, len(same)), dtype=np.int64))[0])
 
 
 def jnd_map_replicates(distance: Values, same: Values, counts: np.ndarray) -> np.ndarray:
-    """The JND mAP of resamples of the pairs.
+    """The JND mAP of resamples of pairs.
 
     Args:
         distance, same: as for `jnd_map`.
-        counts: how often each pair is drawn in each resample, integers (B, N).
+        counts: number of draws of each pair in each resample, integers (B, N).
 
     Returns:
-        float64 (B,); NaN for a resample in which nobody answered "same" to any pair: see `redraw_without`.
+        float64 (B,); NaN for a resample in which nobody answered "same": see `redraw_without`.
     """
     distance, same = vectors_of(distance=distance, same=same)
     check_shares("same", same)
@@ -56,7 +56,7 @@ def _average_precision(counts: np.ndarray, same: np.ndarray, thresholds: np.ndar
     total = true[:, -1:]
     with np.errstate(invalid="ignore"):  # 0/0 before the first pair of a resample
         precision = np.where(drawn > 0, true / drawn, 0.0)
-        recall = true / total  # NaN if nobody answered "same" to any pair of a resample
+        recall = true / total  # NaN if nobody answered "same" in a resample
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     found: np.ndarray = (np.diff(recall, axis=1, prepend=0.0) * envelope).sum(axis=1)
     return found
@@ -68,7 +68,7 @@ def _share_same(votes: np.ndarray) -> float:
 
 @register_protocol
 class JustNoticeable(Protocol):
-    """The mean average precision of distances as a detector of pairs that people take for the same."""
+    """The mean average precision of distances as a detector of pairs that people judge as the same."""
 
     name = kind = "jnd"
     title = "JND mAP (%)"
@@ -84,9 +84,9 @@ class JustNoticeable(Protocol):
     why_undefined = "nobody answered 'same' to any pair"
     # Measured: docs/results/precision.md.
     bfloat16 = (
-        "dtype=bfloat16: the distances of images that are nearly the same, as in JND pairs, are not exact in it: at"
-        " half a grey level of noise they are 12 to 17 % longer, and 10 to 12 % of the comparisons change: use"
-        " dtype=float32 for the JND table"
+        "dtype=bfloat16: distances of nearly equal images, as in JND pairs, are not exact: with noise of half a gray"
+        " level they are 12 to 17 % larger, and 10 to 12 % of the comparisons change: use dtype=float32 for the JND"
+        " table"
     )
     statistics: ClassVar = {'share "same" %': _share_same}
 
@@ -95,11 +95,11 @@ class JustNoticeable(Protocol):
         return jnd_map(distances["d"], votes)
 
     def replicates(self, distances: Distances, votes: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """That of resamples, NaN if nobody answered "same" to any of their pairs."""
+        """The scores of resamples, NaN if nobody answered "same" in a resample."""
         return jnd_map_replicates(distances["d"], votes, counts)
 
     def needed(self, votes: np.ndarray) -> np.ndarray:
-        """The pairs that anybody called the same."""
+        """The pairs to which anybody answered "same"."""
         return votes > 0
 
 

@@ -1,9 +1,9 @@
-"""Mean opinion scores of whole images at several sizes (paper, appendix C): do distances rank them as people do?
+"""Mean opinion scores of whole images at several sizes (paper, appendix C): do distances rank images as people do?
 
 The paper tests "at different resolutions, using {128, 192, 256, 384, 512} for the smaller dimension" and shows
-Spearman's correlation averaged over them, as bars without figures (Figure 12). It names no interpolation: here it is
-Pillow's antialiased bilinear, as the released code resizes BAPPS. TID2013's smaller side has 384 pixels: 384 is the
-image as it is, and 512 is enlarged. The average is that of the correlations at the five sizes.
+Spearman's correlation averaged over them, as bars without figures (Figure 12). It names no interpolation. Here it is
+Pillow's antialiased bilinear filter, as in the released code for BAPPS. TID2013's smaller side has 384 pixels: 384 does
+not resize, and 512 enlarges. The average is over the correlations at the five sizes.
 """
 
 import copy
@@ -20,7 +20,7 @@ from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protoc
 
 
 class ReferenceResamples(Resamples):
-    """Resamples of the reference images, each with all its distorted ones, which are not independent."""
+    """Resamples of the reference images, each with all its distorted images, which are not independent."""
 
     redrawn = 0
 
@@ -28,14 +28,14 @@ class ReferenceResamples(Resamples):
         self.drawn = drawn
 
     def scores(self, distances: Distances) -> np.ndarray:
-        """Both correlations in each resample, float64 (2, B); NaN if there is one reference alone."""
+        """Both correlations in each resample, float64 (2, B); NaN if there is only one reference."""
         found = np.stack([*self.drawn.replicates(distances["distance"]).values()])
         return found if len(self.drawn.starts) > 1 else np.full_like(found, np.nan)
 
 
 @register_protocol
 class MeanOpinion(Protocol):
-    """Rank correlations of distances with mean opinion scores: a table per correlation, a column per size."""
+    """Rank correlations of distances with mean opinion scores, with a table per correlation and a column per size."""
 
     name, kind = "mos", KIND
     title = "TID2013"
@@ -48,32 +48,32 @@ class MeanOpinion(Protocol):
     interval = "{:.3f} to {:.3f}"
     interval_in_each = False
     one_by_one = True
-    undefined = "all distances are the same, and so in no order"
+    undefined = "all distances are equal, so that they have no order"
 
     def of_splits(self, splits: Sequence[Split]) -> Protocol:
-        """Under the title of the dataset, in files with its name, which has letters, digits, "-" and "_" alone."""
+        """The protocol with the dataset's title, and its name for files."""
         named = copy.copy(self)
         named.title, named.file = splits[0].card["title"], splits[0].card["dataset"].lower()
         return named
 
     def score(self, distances: Distances, votes: np.ndarray) -> np.ndarray:
-        """Both correlations, (2,); NaN if all distances are the same."""
+        """Both correlations, (2,); NaN if all distances are equal."""
         return np.array([*rank_correlation(distances["distance"], votes).values()])
 
     def resamples(self, splits: Sequence[Split], size: int, seed: int) -> Mapping[str, Resamples]:
-        """The same references are drawn at all sizes."""
+        """The resamples by split, with the same references at all sizes."""
         split = cast(ImageSplit, splits[0])
         drawn = ReferenceBootstrap(split.votes, split.groups, size, seed)
         return dict.fromkeys([split.name for split in splits], ReferenceResamples(drawn))
 
     def columns(self, splits: Sequence[str]) -> tuple[str, ...]:
-        """The columns of both correlations at these sizes, and of their means over the sizes."""
+        """The columns of both correlations at these sizes, and of their means over sizes."""
         return tuple(f"{measure}{of}" for measure in MEASURES for of in (*(f"_{size}" for size in splits), ""))
 
     def add_averages(
         self, values: Mapping[str, Any], mean: Callable[[list[Any]], Any] = lambda of: sum(of) / len(of)
     ) -> Mapping[str, Any]:
-        """Values by size, of both correlations each, by column; with their means over the sizes."""
+        """Values of both correlations by size, as values by column, with means over sizes."""
         found: dict[str, Any] = {}
         for place, measure in enumerate(MEASURES):
             of_measure = {f"{measure}_{size}": both[place] for size, both in values.items()}
@@ -81,32 +81,32 @@ class MeanOpinion(Protocol):
         return found
 
     def counts(self, counts: Mapping[str, int]) -> Mapping[str, int]:
-        """The same images at all sizes."""
+        """The number of images of each column: all sizes have the same images."""
         return dict.fromkeys(self.columns([*counts]), max(counts.values()))
 
     def caption(self, splits: Sequence[Split]) -> str:
-        """What the figures are, and whether they are those of all of the dataset."""
+        """The description of the figures, and whether they are on the whole dataset."""
         note = splits[0].card["note"]
         return " ".join(
             (
-                "Rank correlation of mean opinion scores with the negated distance (1: the same order), Kendall's as"
-                " tau-b, at a smaller side of so many pixels and averaged.",
-                f"Intervals: 95 % bootstrap over the {len(cast(ImageSplit, splits[0]).groups)} reference images, as"
-                " images of one are not independent.",
+                "Rank correlation of mean opinion scores with the negated distance (1: the same order; Kendall's is"
+                " tau-b), per size of the smaller side in pixels, and averaged.",
+                f"Intervals: 95 % bootstrap over the {len(cast(ImageSplit, splits[0]).groups)} reference images, since"
+                " images of one reference are not independent.",
                 *[f"{note}."] * bool(note),
             )
         )
 
     def settings(self, splits: Sequence[Split]) -> dict[str, int]:
-        """How many images there are."""
+        """The numbers of images and references."""
         return {"images": len(splits[0]), "references": len(cast(ImageSplit, splits[0]).groups)}
 
     def reason(self, splits: Sequence[Split], fault: str) -> str:
-        """With the sizes."""
+        """The reason, with the sizes."""
         return f"not run at {', '.join(split.card['split'] for split in splits)} pixels: {fault}"
 
     def blocks(self, columns: Sequence[str]) -> dict[str, dict[str, str]]:
-        """A table per correlation, with a column per size and the mean."""
+        """One table per correlation, with a column per size and the mean."""
         return {
             measure.capitalize(): {
                 column.removeprefix(measure).removeprefix("_") or "mean": column

@@ -1,4 +1,4 @@
-"""The protocols by name."""
+"""The registry of protocols."""
 
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.split import Split
@@ -9,11 +9,11 @@ PROTOCOLS: dict[str, Protocol] = {}
 
 
 def register_protocol(cls: type[Protocol]) -> type[Protocol]:
-    """Register an instance of a protocol; datasets in the layout of BAPPS may have splits of its kind from then on.
+    """Register an instance of a protocol. Datasets in the BAPPS layout may then have splits of its kind.
 
     Raises:
-        UserError: if a protocol of this name is registered already.
-        ValueError: if the fields are not those of other protocols of this kind.
+        UserError: if a protocol of this name is already registered.
+        ValueError: if its fields differ from those of other protocols of this kind.
     """
     protocol = cls()
     check_new("protocol", protocol.name, PROTOCOLS)
@@ -29,7 +29,7 @@ def register_protocol(cls: type[Protocol]) -> type[Protocol]:
 
 
 def protocol_of(split: Split) -> Protocol:
-    """The first protocol for the kind of a split: its fields and distances are those of every other one.
+    """The first protocol for the kind of a split. Other protocols of the kind have the same fields and distances.
 
     Raises:
         UserError: if no protocol has this kind.

@@ -1,7 +1,7 @@
 """Two alternatives, forced choice (paper, section 4.1): which of two patches is more similar to the reference?
 
-A metric is credited, in each triplet, with the share of judges who agree with it. Every score takes one-dimensional
-arrays or tensors and is a mean in [0, 1].
+The credit of a metric in a triplet is the share of judges who agree with it. Scores take one-dimensional arrays or
+tensors, and are means in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols.protocol import Distances, MeanProtocol, Values, check_shares, vectors_of
 from lpips_repro.evaluation.protocols.registry import PROTOCOLS, register_protocol
 
-# Of shares that are all 0 or 1 both observers would have 100 %.
+# Without dissent both rows of observers would be 100 %.
 NO_DISSENT = (
-    "all votes are 0 or 1 (one judgment per triplet, or judges who all agree), which do not show how far judges agree"
+    "all votes are 0 or 1 (one judgment per triplet, or judges who all agree), which do not show how much judges agree"
 )
 
 
@@ -30,25 +30,25 @@ def twoafc_score(d0: Values, d1: Values, judge: Values) -> float:
         Mean agreement in [0, 1]; a tie d0 = d1 counts one half.
 
     Raises:
-        ValueError: for other shapes, an empty split, NaN distances, or shares outside [0, 1].
+        ValueError: if shapes are wrong, the split is empty, a distance is NaN, or a share is outside [0, 1].
     """
     return float(twoafc_credits(d0, d1, judge).mean())
 
 
 def twoafc_credits(d0: Values, d1: Values, judge: Values) -> np.ndarray:
-    """The agreement in each triplet, float64 (N,), whose mean is the score; arguments as for `twoafc_score`."""
+    """The credits of triplets, float64 (N,), whose mean is the score; arguments as for `twoafc_score`."""
     d0, d1, judge = vectors_of(d0=d0, d1=d1, judge=judge)
     check_shares("judge", judge)
     return np.where(d0 == d1, 0.5, np.where(d1 < d0, judge, 1 - judge))
 
 
 def human_twoafc(judge: Values) -> float:
-    """The score of one judge drawn at random against the others: mean of p^2 + (1 - p)^2."""
+    """The score of a random judge against the others: the mean of p^2 + (1 - p)^2."""
     return float(human_credits(judge).mean())
 
 
 def human_credits(judge: Values) -> np.ndarray:
-    """p^2 + (1 - p)^2 of each triplet, float64 (N,)."""
+    """p^2 + (1 - p)^2 for each triplet, float64 (N,)."""
     (judge,) = vectors_of(judge=judge)
     check_shares("judge", judge)
     found: np.ndarray = judge**2 + (1 - judge) ** 2
@@ -56,12 +56,12 @@ def human_credits(judge: Values) -> np.ndarray:
 
 
 def oracle_twoafc(judge: Values) -> float:
-    """The best score any metric can reach, by siding with the majority: mean of max(p, 1 - p)."""
+    """The best possible score of a metric, which always agrees with the majority: the mean of max(p, 1 - p)."""
     return float(oracle_credits(judge).mean())
 
 
 def oracle_credits(judge: Values) -> np.ndarray:
-    """max(p, 1 - p) of each triplet, float64 (N,)."""
+    """max(p, 1 - p) for each triplet, float64 (N,)."""
     (judge,) = vectors_of(judge=judge)
     check_shares("judge", judge)
     found: np.ndarray = np.maximum(judge, 1 - judge)
@@ -69,12 +69,12 @@ def oracle_credits(judge: Values) -> np.ndarray:
 
 
 def has_dissent(votes: np.ndarray) -> bool:
-    """Whether the judges of any triplet disagree: there were several, and not all shares (N,) are 0 or 1."""
+    """Whether the judges of any triplet disagree, so that not all shares (N,) are 0 or 1."""
     return not np.isin(votes, (0, 1)).all()
 
 
 def names_without_dissent(splits: Sequence[Split]) -> str:
-    """The splits in which no judge disagrees with another one."""
+    """The names of splits without dissent, as text."""
     return ", ".join(split.card["split"] for split in splits if not has_dissent(split.votes))
 
 
@@ -107,13 +107,13 @@ class TwoAFC(MeanProtocol):
         return twoafc_credits(distances["d0"], distances["d1"], votes)
 
     def observers(self, votes: np.ndarray) -> dict[str, np.ndarray]:
-        """One judge against the others, and the oracle that sides with the majority; none of votes without dissent."""
+        """A random judge against the others, and the oracle, which agrees with the majority; none without dissent."""
         if not has_dissent(votes):
             return {}
         return {"observer": human_credits(votes), "oracle": oracle_credits(votes)}
 
     def why_no_observers(self, splits: Sequence[Split]) -> str:
-        """Names the splits without dissent."""
+        """The reason, with the names of splits without dissent."""
         names = names_without_dissent(splits)
         return f"No scores of observers on {names}: {NO_DISSENT}." if names else ""
 

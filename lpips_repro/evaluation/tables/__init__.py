@@ -1,1 +1,1 @@
-"""From distances to tables, and what becomes of their files."""
+"""Tables of scores, made from distances, and their files."""

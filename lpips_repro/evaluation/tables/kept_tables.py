@@ -1,4 +1,4 @@
-"""Tables are kept when those of other data take their folder: a name such as folder stands for many data."""
+"""Keep existing tables if tables of other data are written into the same folder."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from lpips_repro.files import free_name, write_whole
 
 log = logging.getLogger(__name__)
 
-FILE = "data.json"  # what the tables of a folder are of, and the names of the tables
-# With the tables, all that is written about some data into a folder of tables. Anything else there stays where it is.
+FILE = "data.json"  # the data of a folder's tables, and the names of the tables
+# Names of the files, besides tables, that are written into a folder of tables. Other files there are not moved.
 STEMS = ("scores", "differences", "stats", "examples", "correlation", "config", "run", "data")
 OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
 # The tables of KADID-10k in folders whose `data.json` names no tables.
@@ -22,14 +22,14 @@ SUFFIXES = (".csv", ".md", ".tex", ".png", ".svg", ".pdf", ".yaml", ".json")
 
 
 def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set[str]:
-    """Make a folder ready for the tables of some data; returns the names of all tables that it may hold after that.
+    """Prepare a folder for the tables of some data, and return the names of all tables that it may then hold.
 
-    If it holds tables of other data, these go into a folder with a digest of those data behind the name, with a
-    warning; they replace older tables of the same data there.
+    Tables of other data are moved, with a warning, into a folder that has a digest of those data after its name. They
+    replace older tables of the same data there.
 
     Args:
-        folder: of the tables; made if it does not exist.
-        data: all that the tables are of, by name: see `datasets.split.content_of`.
+        folder: of the tables; created if it does not exist.
+        data: digests of the data of the tables, by name: see `datasets.split.content_of`.
         names: of the tables that will be written, without suffix.
 
     Raises:
@@ -52,12 +52,12 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set
 
 
 def _read(file: Path) -> tuple[dict[str, str] | None, set[str]]:
-    """What the tables of a folder are of, or None if it is not known; and the names of the tables."""
+    """Return the data of a folder's tables, or None if unknown, and the names of the tables."""
     try:
         found = json.loads(file.read_text())
         if "tables" in found:
             return found["data"], {*found["tables"]}
-        return dict(found), set()  # as it was written before it had the names
+        return dict(found), set()  # the older form, without names
     except (OSError, ValueError, TypeError, KeyError):
         return None, set()
 
@@ -70,5 +70,5 @@ def _move(folder: Path, files: Sequence[Path], known: Mapping[str, str] | None) 
     kept.mkdir(exist_ok=True)
     for path in files:
         path.replace(kept / path.name)
-    what = "it is not known which data its tables show: they are" if known is None else "its tables are of other data:"
-    log.warning("%s: %s kept in %s", folder, what, kept)
+    what = "the data of its tables are unknown" if known is None else "its tables are of other data"
+    log.warning("%s: %s: kept in %s", folder, what, kept)

@@ -1,4 +1,4 @@
-"""Why a row has no scores on some splits."""
+"""Notes on why a row has no scores on some splits."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ def note_of(
     scores: Mapping[str, float],
     protocol: Protocol,
 ) -> str:
-    """Why the row of some methods has no scores on some of the splits, each reason once; "" if it has them on all."""
+    """Return why a row has no scores on some of the splits, each reason once, or "" if it has scores on all."""
     reasons: dict[str, list[Split]] = {}
     for split in splits:
         faults = [results.failed.get(one.label, {}).get(split.name) for one in seeds]

@@ -1,4 +1,4 @@
-"""The paper's own figures and those of later papers, from `experiments/reference/`."""
+"""Read the figures of the paper and of later papers from `experiments/reference/`."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ FIGURE5 = "paper_figure5.csv"
 
 
 def read_paper(folder: Path, protocol: Protocol) -> dict[tuple[str, str], dict[str, float]]:
-    """The published scores of a protocol, as its table has them: by (method, variant), then by column."""
+    """Return the paper's scores for a protocol, by (method, variant), then by column of the table."""
     if not protocol.paper:
         return {}
     keys, names = ("group", "method", "variant"), protocol.paper_columns
@@ -22,12 +22,12 @@ def read_paper(folder: Path, protocol: Protocol) -> dict[tuple[str, str], dict[s
 
 
 def read_later(folder: Path, protocol: Protocol) -> list[Row]:
-    """The scores of a protocol that others published later, each with its source; averages as the table has them."""
+    """Return rows of scores that others published later, each with its source and with the table's averages."""
     return [_later(line, protocol) for line in _read(folder / protocol.later)] if protocol.later else []
 
 
 def read_figure5(folder: Path) -> list[dict[str, str]]:
-    """The points of Figure 5: method, group, alexnet_like (0 or 1), jnd_map and twoafc_distortions, in percent."""
+    """Return the points of Figure 5: method, group, alexnet_like (0 or 1), scores jnd_map and twoafc_distortions."""
     return _read(folder / FIGURE5)
 
 
@@ -35,7 +35,7 @@ def _later(line: dict[str, str], protocol: Protocol) -> Row:
     method, source = line.pop("method"), line.pop("source")
     scores = {column: float(value) for column, value in line.items() if value}
     for column, splits in protocol.averages.items():
-        if scores.keys() >= {*splits}:  # of the published scores, unless it is published, too
+        if scores.keys() >= {*splits}:  # a published average has precedence
             scores.setdefault(column, sum(scores[split] for split in splits) / len(splits))
     return Row("later", method, scores=scores, origin=source)
 

@@ -1,4 +1,4 @@
-"""The rows of tables that were written."""
+"""Read the rows of written tables."""
 
 import csv
 import json
@@ -12,10 +12,10 @@ from lpips_repro.files import finish_writing
 
 
 def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
-    """The rows of a protocol's CSV in a folder of tables, with scores, intervals, spread and the paper's figures.
+    """Return the rows of a protocol's CSV in a folder, with scores, intervals, spread and the paper's figures.
 
     Raises:
-        UserError: if there is no such table, or the file is something else.
+        UserError: if there is no such table, or the file is not one.
     """
     finish_writing(folder)
     path = folder / f"{protocol.file}.csv"

@@ -1,4 +1,4 @@
-"""What of the tables is printed: they have many rows that were not run, such as those of networks without weights."""
+"""Text of the tables for the terminal, without rows that have no scores, such as those of networks without weights."""
 
 import dataclasses
 from pathlib import Path
@@ -12,10 +12,10 @@ from lpips_repro.evaluation.tables.writer import judged_by, terminal_table
 
 
 def shown_table(table: Table, folder: Path, every_row: bool) -> str:
-    """A table for the terminal, without the rows that have no scores, unless no row has any.
+    """Return a table for the terminal, without the rows that have no scores, unless no row has any.
 
     Args:
-        folder: where the table is written; every_row: whether it has all its rows, with the reasons.
+        folder: of the table's files; every_row: whether to show all rows, with the reasons for missing scores.
     """
     made = [row for row in table.rows if row.scores]
     if every_row or not made or len(made) == len(table.rows):
@@ -25,12 +25,12 @@ def shown_table(table: Table, folder: Path, every_row: bool) -> str:
 
 
 def overview(folder: Path) -> str:
-    """One line per row that has scores: its overall score on each kind of judgments, from the CSVs in a folder.
+    """Return one line per row with scores in the CSVs of a folder: its overall score for each kind of judgments.
 
-    Empty if the folder has no table.
+    The text is empty if the folder has no table.
 
     Raises:
-        UserError: if a file is no table.
+        UserError: if a file is not a table.
     """
     tables = {protocol: {row.label: row for row in read_rows(folder, protocol)} for protocol in _first_in(folder)}
     if not tables:
@@ -54,7 +54,7 @@ def overview(folder: Path) -> str:
 
 
 def _first_in(folder: Path) -> list[Protocol]:
-    """Of each kind of judgments, the first protocol that has a table in a folder."""
+    """Return, for each kind of judgments, the first protocol that has a table in a folder."""
     first: dict[str, Protocol] = {}
     for protocol in PROTOCOLS.values():
         if (folder / f"{protocol.file}.csv").is_file():
@@ -63,13 +63,13 @@ def _first_in(folder: Path) -> list[Protocol]:
 
 
 def _cells(protocol: Protocol, row: Row | None) -> tuple[str, str]:
-    """The overall score of a row, and its interval."""
+    """Return the overall score of a row and its interval."""
     if row is None or "all" not in row.scores:
         return "–", ""
     return f"{row.scores['all']:.{protocol.shown}f}", protocol.interval.format(*row.interval["all"])
 
 
 def _left_out(count: int, folder: Path, protocol: Protocol) -> str:
-    """One line on the rows that are not printed."""
+    """Return a line about the rows that are not shown."""
     rows = "1 row has" if count == 1 else f"{count} rows have"
     return f'{rows} no scores: see the column note of {folder / protocol.file}.csv, or ARGS="show=all"'

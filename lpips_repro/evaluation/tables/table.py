@@ -1,4 +1,4 @@
-"""From distances to the rows of a table: scores, bootstrap intervals, the paper's figures."""
+"""Rows of tables, made from distances: scores, bootstrap intervals, the paper's figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,28 +14,28 @@ from lpips_repro.evaluation.protocols import Distances, Protocol
 from lpips_repro.evaluation.tables.notes import note_of
 from lpips_repro.progress import Progress
 
-# Ends of the 95 % percentile interval.
+# The ends of a 95 % percentile interval.
 QUANTILES = (0.025, 0.975)
 
 Scores = tuple[dict[str, float], dict[str, tuple[float, float]]]
-Replicates = dict[str, np.ndarray]  # by column, of each resample (B,)
+Replicates = dict[str, np.ndarray]  # by column, the scores of all resamples (B,)
 
 
 @dataclass
 class Row:
-    """A row of a table; scores by column, empty if the row could not be made.
+    """A row of a table, with scores by column, empty if there are none.
 
     Attributes:
         interval: (low, high) ends of the 95 % bootstrap interval by column.
         paper: the published figures by column, empty if there are none.
-        observers: who judged; note: why the row could not be made, else "".
-        settings: what made the row.
-        spread: standard deviation over seeds by column; empty for a single one.
-        label: the row's name, which no other row of the table has; by default method, variant and version.
-        origin: where weights come from, if not from the authors; seed: of the network, or several with spaces between.
-        run: the training run, or several with spaces between.
+        observers: human, simulated or unknown; note: why scores are missing, else "".
+        settings: the settings that produced the row.
+        spread: standard deviation over seeds by column; empty for a single seed.
+        label: the row's name, unique in the table; by default method, variant and version.
+        origin: the source of the weights, if not the authors; seed: of the network, or several, separated by spaces.
+        run: the training run, or several, separated by spaces.
         replicates: the score of each resample (B,) by column.
-        credits: what each example counts (N,) by split, if the score is their mean.
+        credits: the score of each example (N,) by split, if the split's score is their mean.
     """
 
     group: str
@@ -64,7 +64,7 @@ class Row:
 
     @property
     def shown(self) -> str:
-        """Method, variant, version, origin and seeds, as people read them."""
+        """Method, variant, version, origin and seeds, as shown to readers."""
         seeds = len(self.seed.split())
         words = f"{seeds} seeds" if seeds > 1 else f"seed {self.seed}" if seeds and self.origin else ""
         made = ", ".join(filter(None, (self.origin, words)))
@@ -74,12 +74,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a protocol.
+    """The table of a protocol.
 
     Attributes:
-        columns: in order; counts: how many examples each has.
-        caption: who judged, and the like; with_paper: whether the published figures are shown, too.
-        later: rows of figures that others published, which are shown and not written as ours.
+        columns: in order; counts: the number of examples of each.
+        caption: the kind of observers and other remarks; with_paper: whether the paper's figures are shown, too.
+        later: rows that others published later; shown, but not written to the CSV.
     """
 
     protocol: Protocol
@@ -97,18 +97,18 @@ class Table:
 
 
 class Bootstrap:
-    """The resamples of every split, the same for all rows.
+    """The resamples of all splits, the same for all rows.
 
-    Scores and intervals are those of the table, by column: `protocol.scale` times the protocol's. A column has none if
-    the score of a split that it takes is NaN, or the split is missing.
+    Scores and intervals are as in the table, by column: `protocol.scale` times the protocol's. A column has none if one
+    of its splits is missing or has the score NaN.
 
     Args:
-        protocol: of the scores; splits: those that it scores.
+        protocol: of the scores; splits: of the protocol's kind of judgments.
         replicates: number of resamples; seed: of their generator.
 
     Attributes:
         size: the number of resamples; resamples: by split.
-        votes: by split, the answers; names: of the splits, with kind and phase.
+        votes: the observers' answers (N,) by split; names: full names by split.
     """
 
     def __init__(self, protocol: Protocol, splits: Sequence[Split], replicates: int, seed: int):
@@ -119,21 +119,21 @@ class Bootstrap:
         self.resamples = {split.card["split"]: by_name[split.name] for split in splits}
 
     def scores(self, runs: Sequence[Mapping[str, Distances]]) -> Scores:
-        """Scores and 95 % intervals of distances by split, the mean over several runs."""
+        """Return scores and 95 % intervals, means over the runs; each run has distances by split."""
         scores, replicates = self.replicated(runs)
         return scores, intervals_of(replicates)
 
     def replicated(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, float], Replicates]:
-        """Scores of distances by split, the mean over several runs, and those of every resample."""
+        """Return scores and the scores of every resample, means over the runs; each run has distances by split."""
         return self._by_column(*self._by_split(runs))
 
     def replicated_means(self, credits_: Mapping[str, np.ndarray]) -> tuple[dict[str, float], Replicates]:
-        """Scores that are the means of credits (N,), given by split, and those of every resample."""
+        """Return the scores that are means of credits (N,), given by split, and the scores of every resample."""
         scores = {split: values.mean() for split, values in credits_.items()}
         return self._by_column(scores, {split: self.resamples[split].means(each) for split, each in credits_.items()})
 
     def credits(self, runs: Sequence[Mapping[str, Distances]]) -> dict[str, np.ndarray]:
-        """What each example counts (N,), the mean over several runs, by split; empty if the score is no mean."""
+        """Return the score of each example (N,) by split, a mean over the runs; empty if the protocol has none."""
         found = {}
         for split, votes in self.votes.items():
             of_runs = [self.protocol.credits(run[split], votes) for run in runs if split in run]
@@ -143,7 +143,7 @@ class Bootstrap:
         return found
 
     def _by_split(self, runs: Sequence[Mapping[str, Distances]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """By split the score, and that of every resample; of a protocol with several scores along the first axis."""
+        """Return the score of each split and of each resample; a protocol's several scores are on the first axis."""
         score = self.protocol.score
         found, resampled = {}, {}
         for split, votes in self.votes.items():
@@ -169,7 +169,7 @@ class Bootstrap:
 
 
 def intervals_of(replicates: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
-    """The 95 % percentile intervals of replicates (B,) by column, of which some may be NaN."""
+    """Return the 95 % percentile intervals of replicates (B,) by column; NaN values are ignored."""
     ends = {column: np.nanquantile(values, QUANTILES) for column, values in replicates.items()}
     return {column: (float(low), float(high)) for column, (low, high) in ends.items()}
 
@@ -184,12 +184,12 @@ def make_table(
     *,
     with_observers: bool = False,
 ) -> Table:
-    """The table of the protocol of a bootstrap: a row per method, of those that differ in the seed alone together.
+    """Return the table of a bootstrap's protocol: a row per method, with methods that differ only in seed in one row.
 
     Args:
-        splits: what the protocol scores; results: distances of the methods on these.
-        caption: of the table; what the protocol has to say is added.
-        paper: the published figures, see `read_paper`; with_observers: whether rows of the observers come first.
+        splits: of the protocol's kind of judgments; results: the methods' distances on them.
+        caption: of the table; the protocol's remarks are added.
+        paper: the paper's figures, see `read_paper`; with_observers: whether rows of the observers come first.
     """
     protocol, paper = bootstrap.protocol, paper or {}
     common = {
@@ -217,7 +217,7 @@ def make_table(
 
 
 def observer_rows(splits: Sequence[Split], bootstrap: Bootstrap, settings: Mapping[str, Any]) -> list[Row]:
-    """The rows of the observers themselves, such as one against the others; without scores on splits that have none."""
+    """Return the rows of the observers, such as one against the others; splits may lack scores."""
     observers, votes = splits[0].card["observers"], bootstrap.votes
     of_split = {split: bootstrap.protocol.observers(shares) for split, shares in votes.items()}
     rows = []
@@ -233,7 +233,7 @@ def observer_rows(splits: Sequence[Split], bootstrap: Bootstrap, settings: Mappi
 
 
 def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
-    """The row of methods that differ in the seed alone, without scores; note: the reason, if it will have none."""
+    """Return the row, without scores, of methods that differ only in seed; note: why it will have no scores, if so."""
     method = seeds[0]
     return Row(
         method.group,
@@ -251,7 +251,7 @@ def method_row(seeds: Sequence[Method], observers: str, note: str = "") -> Row:
 
 
 def add_scores(row: Row, runs: Sequence[Mapping[str, Distances]], bootstrap: Bootstrap) -> None:
-    """Add the scores of distances by split, given once per seed: their mean over seeds, its interval, their spread."""
+    """Add scores to a row: means over the runs (one per seed) of distances by split, their intervals and spread."""
     row.scores, row.replicates = bootstrap.replicated(runs)
     row.interval = intervals_of(row.replicates)
     row.credits = bootstrap.credits(runs)

@@ -1,4 +1,4 @@
-"""The tables of all protocols as CSV, Markdown, LaTeX and text for the terminal, and their scores in long form."""
+"""Write tables as CSV, Markdown, LaTeX and text for the terminal, and their scores in long form."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ SIMULATED = (
     " about human vision."
 )
 HUMAN = "Judgments: human observers."
-UNKNOWN = "Judgments: of whom is not stated: data.observers=human or data.observers=simulated says it."
+UNKNOWN = "Judgments: observers not stated: set data.observers=human or data.observers=simulated."
 SPREAD = "±: standard deviation over the seeds of training."
 WITH_PAPER = (
     "The paper's figures most likely belong to version 0.0; the released v0.1 weights score about one point lower on"
@@ -30,7 +30,7 @@ Cells = list[dict[str, str]]
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Write NAME.csv, NAME.md and NAME.tex of each table into a folder, and scores.csv of all; returns the files."""
+    """Write NAME.csv, NAME.md and NAME.tex of each table and scores.csv of all into a folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for table in tables:
@@ -44,14 +44,14 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
 
 
 def remove_tables(folder: Path, names: Iterable[str]) -> None:
-    """Have tables removed, given their names without suffix; `folder` is one of `written_together`."""
+    """Mark tables, named without suffix, for removal; `folder` is one of `written_together`."""
     for name in names:
         for path in _paths(folder, name):
             path.touch()
 
 
 def terminal_table(table: Table) -> str:
-    """The table as aligned text: scores, and the interval of the last column."""
+    """Return a table as aligned text: scores, and the interval of the last column."""
     texts = []
     for heading, columns in table.protocol.blocks(table.columns).items():
         cells = _cells(table, columns, plain)
@@ -65,17 +65,17 @@ def terminal_table(table: Table) -> str:
 
 
 def caption_of(observers: str, with_paper: bool) -> str:
-    """Who judged, and how far the paper's figures compare."""
+    """Return a caption: the kind of observers, and a note on the paper's figures if they are shown."""
     return " ".join((judged_by(observers), *[WITH_PAPER] * with_paper))
 
 
 def judged_by(observers: str) -> str:
-    """A sentence on who judged: "human", "simulated" or "unknown" observers."""
+    """Return a sentence about "human", "simulated" or "unknown" observers."""
     return {"human": HUMAN, "simulated": SIMULATED}.get(observers, UNKNOWN)
 
 
 def notes_of(rows: Sequence[Row], escape: Callable[[str], str] = plain) -> str:
-    """The rows that could not be made, one reason a line, the methods that share it together."""
+    """Return one line per reason for missing scores, with the rows that it applies to."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.note:
@@ -94,7 +94,7 @@ def _caption(table: Table) -> str:
 
 
 def _lines(table: Table) -> Iterator[dict[str, str]]:
-    """The rows of the CSV."""
+    """Yield the rows of the CSV."""
     number = _number_format(table.protocol)
     with_spread = any(row.spread for row in table.rows)
     for row in table.rows:
@@ -111,7 +111,7 @@ def _lines(table: Table) -> Iterator[dict[str, str]]:
 
 
 def _scores(table: Table) -> Iterator[dict[str, str]]:
-    """The rows of scores.csv: one per number."""
+    """Yield the rows of scores.csv, one per number."""
     number = _number_format(table.protocol)
     for row in table.rows:
         for column in table.columns:
@@ -147,7 +147,7 @@ def _markdown(table: Table) -> str:
 
 
 def _latex(table: Table) -> str:
-    """The table for a document with the package booktabs; the best method of each column is bold."""
+    """Return a table for LaTeX with the package booktabs; the best method of each column is bold."""
     lines = [f"% {table.protocol.title}. {_caption(table)}", r"% Needs \usepackage{booktabs}. Bold: the best method."]
     for heading, columns in table.protocol.blocks(table.columns).items():
         cells = _cells(table, columns, latex, r" {{\scriptsize {}}}", _best(table))
@@ -166,7 +166,7 @@ def _latex(table: Table) -> str:
 
 
 def _best(table: Table) -> dict[str, str]:
-    """The best score of a method in each column, as it is shown; observers are no methods."""
+    """Return the best score of each column, formatted as shown; rows of observers do not count."""
     scores = [row.scores for row in table.rows if row.group != "observers"]
     found = {column: [one[column] for one in scores if column in one] for column in table.columns}
     best = table.protocol.best
@@ -180,11 +180,11 @@ def _cells(
     interval: str = "",
     bold: Mapping[str, str] | None = None,
 ) -> Cells:
-    """A dictionary of cells per row, names escaped.
+    """Return a dictionary of cells per row, with escaped names.
 
     Args:
-        columns: by the name that is shown; interval: the format of one behind a score, if any.
-        bold: scores in LaTeX's bold, by column.
+        columns: by shown name; interval: format of the interval after a score, or "" for none.
+        bold: the scores to set in bold in LaTeX, by column.
     """
     protocol, last = table.protocol, [*columns.values()][-1]
     cells = []
@@ -207,7 +207,7 @@ def _cells(
 
 
 def _render(cells: Cells, style: str) -> str:
-    """A table in a style of tabulate, the first two columns to the left."""
+    """Return a table in a style of tabulate, with the first two columns aligned left."""
     aligned = ("left", "left", *("right",) * (len(cells[0]) - 2))
     return str(tabulate(cells, headers="keys", tablefmt=style, colalign=aligned, disable_numparse=True))
 

@@ -1,4 +1,4 @@
-"""LPIPS: the metric (`model`), what all of its variants share (`core`, `channels`), and its evaluator (`optimized`)."""
+"""LPIPS: the metric (`model`), the code that its variants share (`core`, `channels`), its evaluator (`optimized`)."""
 
 from lpips_repro.metrics.lpips.model import LPIPS, VARIANTS, VERSIONS, versions_of
 

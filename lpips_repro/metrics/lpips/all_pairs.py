@@ -1,11 +1,11 @@
-"""The distances of every image from every other, with one pass of the backbone per image.
+"""The distances between all pairs of images, with one pass of the backbone per image.
 
-With `a_l` and `b_l` the unit-normalized maps of two images, Equation 1 is a squared Euclidean distance:
+Equation 1 is a squared Euclidean distance between the unit-normalized maps `a_l` and `b_l` of two images:
 
     d(a, b) = sum_l  1 / (H_l W_l)  sum_hwc  head_lc (a_lhwc - b_lhwc)^2
 
-so that it follows from products of maps. These are summed in float64, where `|a|^2 + |b|^2 - 2 ab` loses nothing that
-float32 maps hold.
+so that products of maps give it. They are summed in float64, in which `|a|^2 + |b|^2 - 2 ab` keeps the precision of
+float32 maps.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from lpips_repro.metrics.lpips.channels import unit_normalize
 from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.precision import full_float32
 
-CHUNK = 1 << 16  # numbers per image that are in float64 at once
-ROUNDING = 1e-12  # distances below are those of equal images
+CHUNK = 1 << 16  # numbers per image that are converted to float64 at a time
+ROUNDING = 1e-12  # smaller distances become 0, as for equal images
 
 
 def maps_of_image(core: Core, image: Tensor, normalize: bool = False) -> list[Tensor]:
-    """The unit-normalized maps of an image, float32 (places, C) per layer: 4 bytes per number.
+    """The unit-normalized maps of an image, float32 (places, C) per layer.
 
     Args:
-        core: the metric; image: (1, 3, H, W) in [-1, 1], or in [0, 1] with `normalize`.
+        core: the core of the metric; image: (1, 3, H, W) in [-1, 1], or in [0, 1] with `normalize`.
     """
     image = core.checked({"image": image}, normalize)["image"]
     with full_float32():
@@ -37,8 +37,8 @@ def all_pairs(refs: Sequence[Sequence[Tensor]], others: Sequence[Sequence[Tensor
     """The distances of N reference images from M others, float64 (N, M).
 
     Args:
-        refs, others: the maps of each image, of `maps_of_image`; all of images of one size.
-        head: the weights of the channels of all layers (C,).
+        refs, others: the result of `maps_of_image` for each image; all images have one size.
+        head: the weights of all layers' channels, (C,).
     """
     first = refs[0]
     total = first[0].new_zeros(len(refs), len(others), dtype=torch.float64)

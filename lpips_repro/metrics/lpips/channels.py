@@ -1,4 +1,4 @@
-"""From the feature maps of a layer to squared differences, their means in each channel, and maps of distances."""
+"""Squared differences of a layer's feature maps, their means per channel, and maps of distances."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ NORM_EPSILON = 1e-10
 
 
 def unit_normalize(feature_map: Tensor) -> Tensor:
-    """A feature map (N, C, H, W) with vectors of channels of length 1, at least float32."""
+    """A feature map (N, C, H, W) in which the channels of each place form a vector of length 1, at least float32."""
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
     feature_map = at_least_float32(feature_map)
     norm: Tensor = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
@@ -21,23 +21,23 @@ def unit_normalize(feature_map: Tensor) -> Tensor:
 
 
 def squared_differences(feature_map: Tensor, batches: int) -> Tensor:
-    """Of the first of several batches from each of the others, (batches - 1, N, places, C), at least float32.
+    """Squared differences between the first batch and each other one, (batches - 1, N, places, C), at least float32.
 
     Args:
-        feature_map: of all batches, one after the other, (batches x N, C, H', W'), before normalization.
-        batches: how many there are.
+        feature_map: the maps of all batches, one after the other, (batches x N, C, H', W'), before normalization.
+        batches: the number of batches.
     """
-    # As vectors of channels, which is how they are in memory.
+    # Channels last, as they are in memory.
     vectors = unit_normalize(feature_map).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batches, -1))
     ref, others = vectors[:1], vectors[1:]
-    # In place, in memory that is in the cache; for a gradient in a tensor of its own, which is faster than in a view.
+    # In place, in memory that is in the cache. With a gradient a new tensor is faster than a view.
     differences = others - ref if others.requires_grad else others.sub_(ref)
-    squared: Tensor = differences.pow_(2)  # which, unlike square_, functionalize takes
+    squared: Tensor = differences.pow_(2)  # functionalize accepts it, unlike square_
     return squared
 
 
 def mean_over_places(values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The mean of values (..., N, places, C) over places: (..., N, C).
+    """The mean of values (..., N, places, C) over places, (..., N, C).
 
     With weights (N, places), the weighted mean of values (N, places, C).
     """
@@ -51,7 +51,7 @@ def channel_means(feature_map: Tensor, batches: int, mask: Tensor | None = None)
 
     Args:
         feature_map, batches: as for `squared_differences`.
-        mask: weights of places (N, 1, H, W), of which each place of the map takes the mean over its part of the image.
+        mask: weights of pixels (N, 1, H, W). The weight of a place of the map is the mean over its part of the image.
     """
     with without_autocast(feature_map):
         squared = squared_differences(feature_map, batches)
@@ -63,16 +63,16 @@ def channel_means(feature_map: Tensor, batches: int, mask: Tensor | None = None)
 
 
 def weighted_sum(means: Tensor, head: Tensor) -> Tensor:
-    """The product of means (..., C) with a head (C,): distances (...,), in full precision whatever is switched on."""
+    """Distances (...,): the product of means (..., C) and a head (C,), in full precision even if TF32 is on."""
     return (means * head).sum(dim=-1)
 
 
 def place_distances(feature_map: Tensor, batches: int, head: Tensor, size: torch.Size) -> Tensor:
-    """What a layer adds to the distances at every place, scaled to the size (H, W) of the images.
+    """The contribution of a layer to the distance at each place, resized to the size (H, W) of the images.
 
     Args:
         feature_map, batches: as for `squared_differences`.
-        head: the weights of its channels (C,).
+        head: the weights of the layer's channels (C,).
 
     Returns:
         (batches - 1, N, 1, H, W), at least float32.
@@ -86,5 +86,5 @@ def place_distances(feature_map: Tensor, batches: int, head: Tensor, size: torch
 
 
 def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
-    """A block in which operations on a tensor's device compute in the dtypes given, whatever autocast says."""
+    """A context that switches autocast off for a tensor's device."""
     return torch.autocast(tensor.device.type, enabled=False) if is_autocast(tensor) else contextlib.nullcontext()

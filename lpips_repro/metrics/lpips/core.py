@@ -1,10 +1,10 @@
-"""What every LPIPS over one backbone and version shares: from images to the mean squared difference of each channel.
+"""The core of LPIPS with one backbone and version: from images to the mean squared difference of each channel.
 
-With f_l the feature maps of layer l, unit-normalized over channels, it is for channel c of the layer
+For channel c of layer l, whose feature maps f_l are unit-normalized over channels, it is
 
     m_lc = 1 / (H_l W_l)  sum_hw  (f_l(x)_hwc - f_l(y)_hwc)^2
 
-The product of all m with a head, a vector of one weight per channel, is the distance: see `model.py`.
+The distance is the product of all m and a head, a vector of one weight per channel: see `model.py`.
 """
 
 import contextlib
@@ -23,21 +23,21 @@ from lpips_repro.metrics.lpips.mask import check_mask_form, check_mask_values, m
 from lpips_repro.metrics.tracing import is_recorded, quiet_checks
 from lpips_repro.precision import full_float32
 
-# ImageNet's mean and standard deviation, carried over to inputs in [-1, 1].
+# ImageNet's mean and standard deviation, for inputs in [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 CONSTANTS = {"shift": SHIFT, "scale": SCALE}
-# On a CPU as many images at once as keep the largest feature map within its last cache. What is computed from it takes
-# two to three times as much. With half as many again glibc gave the memory of each block back to the system, and a
-# third of the time of squeeze went into getting it again.
+# On a CPU, a block has as many images as keep the largest feature map within this many bytes, which is less than the
+# last cache: what is computed from the map takes two to three times as much. With 1.5 times as many, glibc returns the
+# memory of each block to the system, and squeeze spends a third of its time on getting it back.
 CPU_CACHE_BYTES = 14e6
 
 
 class Core(FrozenModule):
-    """A frozen backbone in a version of the metric.
+    """A frozen backbone with the input scaling of a version of the metric.
 
     Args:
-        backbone: the backbone; version: of the metric, "0.0" (no input scaling) or "0.1".
+        backbone: the backbone; version: version of the metric, "0.0" (no input scaling) or "0.1".
         validate, persistent: as for `LPIPS`.
     """
 
@@ -55,13 +55,13 @@ class Core(FrozenModule):
         self._set_constants(next(backbone.parameters()))
         self.register_load_state_dict_post_hook(_set_constants_after_load)  # type: ignore[no-untyped-call]  # in torch
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # in which convolutions are faster
+        self.to(memory_format=torch.channels_last)  # convolutions are faster in it
         self.eval()
 
     def check(
         self, images: Mapping[str, Tensor], normalize: bool, mask: Tensor | None = None, *, spatial: bool = False
     ) -> None:
-        """Raise ValueError for images, or a mask, that the metric does not take; warn of a likely wrong range."""
+        """Raise ValueError if the metric does not accept the images or the mask; warn of a probably wrong range."""
         check_forms(images, self.backbone.spec.min_size)
         first = next(iter(images.values()))
         if first.device != self.shift.device or (first.dtype != self.shift.dtype and not is_autocast(first)):
@@ -83,15 +83,15 @@ class Core(FrozenModule):
             )
 
     def preprocess(self, batches: tuple[Tensor, ...], normalize: bool = False) -> Tensor:
-        """Several batches of images as one, as the backbone wants it: scaled, channels last, in the metric's dtype.
+        """Several batches of images as one, as the backbone takes it: scaled, channels last, in the metric's dtype.
 
         Args:
-            batches: images (N, 3, H, W) each, in [-1, 1], or in [0, 1] with `normalize`.
+            batches: batches of images (N, 3, H, W), in [-1, 1], or in [0, 1] with `normalize`.
         """
         factor, offset = (2.0, -1.0) if normalize else (1.0, 0.0)  # to [-1, 1]
         by_rows = [images.permute(0, 2, 3, 1).flatten(2) for images in batches]
         if self.backbone.spec.preprocess is None and self.version == "0.1":
-            # In one pass, by rows of W x 3 numbers: many times as fast as a broadcast along an axis of 3.
+            # In one pass over rows of W x 3 numbers: many times faster than a broadcast along an axis of size 3.
             rows = (factor / self.scale, (offset - self.shift) / self.scale)
             factors, offsets = (values.flatten().repeat(batches[0].shape[3]) for values in rows)
             by_rows = [torch.addcmul(offsets, images, factors) for images in by_rows]
@@ -103,25 +103,25 @@ class Core(FrozenModule):
         return images.permute(0, 3, 1, 2)
 
     def means_of(self, images: Tensor, batches: int, mask: Tensor | None = None) -> Tensor:
-        """The mean squared differences of the first of several batches from each of the others, in every channel.
+        """The mean squared differences between the first batch and each other one, per channel.
 
         Args:
-            images: the batches as one, as `preprocess` gives them; batches: how many.
-            mask: weights of places (N, 1, H, W), for a weighted mean; None for the plain one.
+            images: the result of `preprocess`; batches: the number of batches in it.
+            mask: weights of pixels (N, 1, H, W) for a weighted mean, or None.
 
         Returns:
             (batches - 1, N, channels of all layers), at least float32.
         """
-        # Each layer is done with before the next.
+        # The differences of a layer are computed before the next layer runs, which saves memory.
         maps = self.backbone.each_map(images)
         return torch.cat([channel_means(feature_map, batches, mask) for feature_map in maps], dim=2)
 
     def maps_of(self, images: Tensor, batches: int, head: Tensor) -> Tensor:
-        """What each layer adds to the distances at every place, (batches - 1, N, layers, 1, H, W).
+        """The contribution of each layer to the distance at each place, (batches - 1, N, layers, 1, H, W).
 
         Args:
             images, batches: as for `means_of`.
-            head: the weights of the channels of all layers (C,).
+            head: the weights of all layers' channels (C,).
         """
         heads = head.split(self.backbone.spec.channels)
         maps = zip(self.backbone.each_map(images), heads, strict=True)
@@ -134,11 +134,11 @@ class Core(FrozenModule):
         mask: Tensor | None,
         compute: Callable[[Tensor, int, Tensor | None], Tensor],
     ) -> Tensor:
-        """What a function gives for images that were checked, on a CPU computed in blocks that fit the cache.
+        """The result of a function for checked images, computed on a CPU in blocks that fit the cache.
 
         Args:
-            images: batches (N, 3, H, W) by name; normalize, mask: as for `LPIPS`.
-            compute: as `means_of`; its result has the examples along dimension 1.
+            images: batches (N, 3, H, W) by name; normalize, mask: as for `LPIPS.forward`.
+            compute: a function with the arguments of `means_of`, whose result has the examples along dimension 1.
         """
         batches = tuple(images.values())
         first, dtype = batches[0], batches[0].dtype
@@ -147,7 +147,7 @@ class Core(FrozenModule):
             batches = tuple(batch.to(dtype) for batch in batches)
         if mask is not None:
             mask = scaled_mask(mask, first.shape[0], torch.promote_types(dtype, torch.float32))
-        if is_recorded(first):  # whose count is a symbol, or another one later
+        if is_recorded(first):  # the batch size is a symbol, or may change later
             blocks, masks = [batches], [mask]
         else:
             count = self.at_once(first, len(batches))
@@ -165,7 +165,7 @@ class Core(FrozenModule):
     def checked(
         self, images: Mapping[str, Tensor], normalize: bool, mask: Tensor | None = None, *, spatial: bool = False
     ) -> dict[str, Tensor]:
-        """Images of one count, after all checks."""
+        """The images after all checks, with batches of one image repeated."""
         self.keep_frozen()
         with quiet_checks():
             images = broadcast(images)
@@ -173,12 +173,12 @@ class Core(FrozenModule):
         return images
 
     def at_once(self, ref: Tensor, batches: int, dtype: torch.dtype | None = None) -> int:
-        """How many examples to work on at a time: on a CPU about as many as its last cache has room for the maps of.
+        """The number of examples per block: on a CPU, about as many as have their maps in its last cache.
 
         Args:
-            ref: their images (N, 3, H, W).
-            batches: images in an example, reference included.
-            dtype: of the maps; by default that of the images.
+            ref: the images of one batch (N, 3, H, W).
+            batches: images per example, including the reference.
+            dtype: the dtype of the maps; by default that of the images.
         """
         count = len(ref)
         if ref.device.type != "cpu":
@@ -186,21 +186,21 @@ class Core(FrozenModule):
         per_example = batches * self.map_density * math.prod(ref.shape[2:]) * (dtype or ref.dtype).itemsize
         most = max(1, int(CPU_CACHE_BYTES / per_example))
         blocks = -(-count // most)
-        return -(-count // blocks)  # blocks of one size, but for the last
+        return -(-count // blocks)  # blocks of equal size, except the last
 
     def _apply(self, *args: object, **kwargs: object) -> "Core":
-        """Convert or move all tensors; the constants are made again, not rounded twice or left without values."""
+        """Convert or move all tensors, and make the constants again, which are then rounded only once."""
         super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]  # in torch
         self._set_constants(self.shift)
         return self
 
     def _set_constants(self, like: Tensor) -> None:
         for name, values in CONSTANTS.items():
-            # Rounded to float32 first, as the released package has them in float64, too.
+            # Rounded to float32 first, as in the released package, even for float64.
             exact = torch.tensor(values, dtype=torch.float32, device=like.device)
             setattr(self, name, exact.to(like.dtype).view(1, 3, 1, 1))
 
 
 def _set_constants_after_load(core: Core, incompatible: object) -> None:
-    # With assign=True it has taken tensors of another dtype or device.
+    # With assign=True the parameters may have another dtype or device now.
     core._set_constants(next(core.backbone.parameters()).detach())

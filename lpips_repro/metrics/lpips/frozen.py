@@ -1,4 +1,4 @@
-"""A module that stays as it was made, whatever the module that contains it does."""
+"""A module that does not change with the module that contains it."""
 
 import sys
 import warnings
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 
 class FrozenModule(nn.Module):
-    """A module in eval mode whose parameters are not for training.
+    """A module in eval mode whose parameters are not trained.
 
-    - It and all modules in it stay in eval mode if a parent's `train()` is called: batch normalization keeps its
-      statistics, and nothing is dropped.
-    - A state is checked before anything of it is loaded: see `accepted_state`.
-    - It warns, once, if one of its parameters requires a gradient.
+    - It and its submodules stay in eval mode if a parent's `train()` is called: batch normalization keeps its
+      statistics, and dropout stays off.
+    - A state dict is checked before any of it is loaded: see `accepted_state`.
+    - It warns once if one of its parameters requires a gradient.
 
     Args:
         persistent: whether it is part of a parent's `state_dict`. If not, the parent's `load_state_dict` does not
-            miss it. Its own `state_dict` is complete in both cases.
+            expect it. Its own `state_dict` is complete in both cases.
     """
 
     def __init__(self, persistent: bool = True):
@@ -28,15 +28,15 @@ class FrozenModule(nn.Module):
         self._warned: set[str] = set()
 
     def train(self, mode: bool = True) -> "FrozenModule":
-        """Stay in eval mode, whatever the mode asked for."""
+        """Stay in eval mode, for either value of `mode`."""
         return super().train(False)
 
     def accepted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A state dict under the module's own keys; raises UserError for values that it does not take."""
+        """The state dict under the module's own keys; raises UserError for values that it does not accept."""
         return dict(state)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As of torch.nn.Module; for a parent empty unless the module is persistent."""
+        """As in torch.nn.Module; as part of a parent's state it is empty unless the module is persistent."""
         destination = args[0] if args else kwargs.get("destination")
         if destination is not None and not self.persistent:
             return destination
@@ -51,7 +51,7 @@ class FrozenModule(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def keep_frozen(self) -> None:
-        """Put back what was done to modules in it one by one, and warn of parameters that require a gradient."""
+        """Set submodules back to eval mode, and warn if parameters require a gradient."""
         if torch.compiler.is_compiling():
             return
         if any(module.training for module in self.modules()):
@@ -59,11 +59,11 @@ class FrozenModule(nn.Module):
         if any(parameter.requires_grad for parameter in self.parameters()):
             self.warn_once(
                 "parameters of a frozen metric require a gradient, so an optimizer may change the metric: call"
-                " metric.requires_grad_(False), and give the optimizer the other parameters alone"
+                " metric.requires_grad_(False), and give the optimizer only the other parameters"
             )
 
     def warn_once(self, message: str) -> None:
-        """Warn, unless this module has given the same warning."""
+        """Warn, unless this module has given the same warning before."""
         if message not in self._warned:
             self._warned.add(message)
             frame = sys._getframe()
@@ -71,6 +71,7 @@ class FrozenModule(nn.Module):
                 ("lpips_repro.", "torch.")
             ):
                 frame = frame.f_back
-            # At the user's line, and with a registry of its own: Python would not repeat it there for another metric.
+            # At the user's line, and with a new registry: Python would otherwise not repeat the warning for another
+            # metric.
             where = frame.f_code.co_filename, frame.f_lineno
             warnings.warn_explicit(message, UserWarning, *where, registry={})

@@ -1,4 +1,4 @@
-"""The mask of LPIPS: weights of places."""
+"""The mask of LPIPS: weights of pixels."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ VALUES, LARGEST = "mask", "largest"
 
 
 def check_mask_form(mask: Tensor, image: Tensor, spatial: bool) -> None:
-    """Raise ValueError unless a mask is a floating point or bool tensor (N or 1, 1, H, W) on their device.
+    """Raise ValueError unless a mask is a floating point or bool tensor (N or 1, 1, H, W) on the images' device.
 
     Args:
         mask: the mask; image: the images.
-        spatial: whether a map of distances is asked for, which takes no mask.
+        spatial: whether the metric returns maps of distances, for which no mask is allowed.
     """
     if spatial:
-        raise ValueError("mask given with spatial=True: a map has every place: multiply it by the mask")
+        raise ValueError("mask given with spatial=True, which returns every place: multiply the map by the mask")
     wanted = (image.shape[0], 1, *image.shape[2:])
     if not isinstance(mask, Tensor) or (mask.shape != wanted and mask.shape != (1, *wanted[1:])):
         found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
@@ -28,7 +28,7 @@ def check_mask_form(mask: Tensor, image: Tensor, spatial: bool) -> None:
 
 
 def mask_values(mask: Tensor | None) -> dict[str, Tensor]:
-    """What `check_mask_values` wants to know the extremes of."""
+    """The tensors whose extremes `check_mask_values` needs."""
     if mask is None:
         return {}
     mask = _as_float(mask.detach())
@@ -46,15 +46,15 @@ def _as_float(mask: Tensor) -> Tensor:
 
 
 def check_mask_values(extremes: Mapping[str, tuple[float, float]]) -> None:
-    """Raise ValueError if a mask is negative or not finite, or 0 all over an image.
+    """Raise ValueError if a mask has a negative or non-finite value, or is 0 everywhere in an image.
 
     Args:
-        extremes: the least and the largest value of each of `mask_values`; of no mask, there is nothing to check.
+        extremes: the least and the largest value of each of `mask_values`. Without a mask nothing is checked.
     """
     if VALUES not in extremes:
         return
     least, most = extremes[VALUES]
-    if not (least >= 0 and most < float("inf")):  # written so that NaN fails, too
+    if not (least >= 0 and most < float("inf")):  # written so that NaN fails too
         raise ValueError(f"mask has values in [{least:g}, {most:g}]: expected finite weights of at least 0")
     if extremes[LARGEST][0] == 0:
-        raise ValueError("mask is 0 all over an image: expected a weight above 0 somewhere in each")
+        raise ValueError("mask is 0 everywhere in an image: expected a weight above 0 in each image")

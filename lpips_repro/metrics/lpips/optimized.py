@@ -1,7 +1,7 @@
-"""The metric as a frozen evaluator: compiled for the shapes it meets, or in bfloat16, or both.
+"""The metric as a frozen evaluator: compiled per shape, in bfloat16, or both.
 
-Backbone and distance are compiled as one graph of static shape, with the weights as constants in the layout that the
-processor wants (inductor's "freezing"). Compilation takes about ten seconds per shape and number of examples.
+Backbone and distance are compiled as one graph of static shape, with the weights as constants in the layout that suits
+the processor (inductor's "freezing"). Compilation takes about ten seconds per shape and number of examples.
 """
 
 import contextlib
@@ -26,28 +26,27 @@ from lpips_repro.metrics.lpips.short_convolution import ShortConv2d
 from lpips_repro.precision import full_float32
 
 DTYPES = (torch.float32, torch.bfloat16)
-# A batch is padded to a size that is compiled already, if that is at most so many times as large: up to the first
-# factor always, up to the second when its own size is asked for the first time.
+# A batch is padded to an already compiled size if that is at most PADDING times as large, or FIRST_PADDING times if the
+# batch's own size is used for the first time.
 PADDING, FIRST_PADDING = 2, 8
 
 
 class OptimizedLPIPS(FrozenModule):
-    """A copy of a metric for evaluation only: no gradients, parameters never to be changed.
+    """A copy of a metric for evaluation only. It has no gradients, and its parameters must not be changed.
 
     It is not part of the `state_dict` of a module that contains it.
 
     Args:
-        core: that of the metric, in float32; head: the weights of its channels (C,).
-        dtype: of the backbone, torch.float32 or torch.bfloat16, under autocast, too; images and distances are float32
-            (under autocast images may be of any floating dtype), and distances are computed in float32 from feature
-            maps of either. bfloat16 is faster only on a processor that has instructions for it, and it warns if
-            this one has none.
-        compiled: whether to compile; without it the dtype is another, and in float32 on a CPU some layers are computed
-            in less time (see `short_convolution` and `quick_layers`).
+        core: the metric's core, in float32; head: the weights of its channels (C,).
+        dtype: dtype of the backbone, also under autocast: torch.float32 or torch.bfloat16. Images and distances are
+            float32 (under autocast, images may have any floating dtype), and distances are computed in float32 from the
+            feature maps. bfloat16 is faster only on a processor that has instructions for it; otherwise it warns.
+        compiled: whether to compile. Either way, in float32 on a CPU some layers take less time (see
+            `short_convolution` and `quick_layers`).
         spatial: as for `LPIPS`.
 
     Raises:
-        UserError: for another dtype, a metric that is not in float32, or, when called, if compilation fails.
+        UserError: if dtype is another, if the metric is not in float32, or in a call if compilation fails.
     """
 
     head: Tensor
@@ -65,7 +64,7 @@ class OptimizedLPIPS(FrozenModule):
         check_choice("dtype", str(dtype), map(str, DTYPES))
         found = core.shift.dtype
         if found != torch.float32:
-            raise UserError(f"the metric is {found}: only one in torch.float32 can be optimized: metric.float()")
+            raise UserError(f"the metric is {found}: only one in torch.float32 can be optimized: call metric.float()")
         if dtype is torch.bfloat16 and core.shift.device.type == "cpu":
             warn_of_slow_bfloat16()
         self.core = Core(copy.deepcopy(core.backbone), core.version, validate=core.validate)
@@ -78,33 +77,33 @@ class OptimizedLPIPS(FrozenModule):
         self._asked: set[int] = set()
         self.eval()
 
-    # What is compiled belongs to its own weights: a copy compiles again.
+    # Compiled code holds the weights as constants, so that a copy compiles again.
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_compiled": {}, "_asked": set()}
 
     def accepted_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Nothing: raises UserError for a state, since the weights are constants of what is compiled."""
+        """An empty state. It raises UserError for any other, since the weights are constants of the compiled code."""
         if state:
             raise UserError(
-                "an evaluator takes no weights: load them into the metric, and call metric.optimized() again"
+                "an evaluator loads no weights: load them into the metric, and call metric.optimized() again"
             )
         return {}
 
     def forward(self, x: Tensor, y: Tensor, normalize: bool = False, **unknown: Any) -> Tensor:
-        """As `LPIPS.forward`, on float32 images; distances alone, without `per_layer` and `mask`."""
+        """As `LPIPS.forward`, for float32 images, without `per_layer` and `mask`."""
         refuse_arguments("evaluator", unknown)
         return self._distances({"first": x, "second": y}, normalize)[0]
 
     def triplet(
         self, ref: Tensor, p0: Tensor, p1: Tensor, normalize: bool = False, **unknown: Any
     ) -> tuple[Tensor, Tensor]:
-        """As `LPIPS.triplet`, on float32 images; distances alone, without `per_layer` and `mask`."""
+        """As `LPIPS.triplet`, for float32 images, without `per_layer` and `mask`."""
         refuse_arguments("evaluator", unknown)
         d0, d1 = self._distances({"ref": ref, "p0": p0, "p1": p1}, normalize)
         return d0, d1
 
     def channel_means(self, ref: Tensor, *others: Tensor, normalize: bool = False) -> Tensor:
-        """As `LPIPS.channel_means`, on float32 images."""
+        """As `LPIPS.channel_means`, for float32 images."""
         images = {"ref": ref, **{f"p{k}": other for k, other in enumerate(others)}}
         return self._in_blocks(images, normalize, spatial=False)
 
@@ -112,14 +111,14 @@ class OptimizedLPIPS(FrozenModule):
         found = self._in_blocks(images, normalize, self.spatial)
         return (found if self.spatial else weighted_sum(found, self.head)).unbind()
 
-    # Not inference mode, whose tensors are of another kind: a graph for each would be compiled.
+    # Without inference mode: torch would compile a second graph for its tensors.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _in_blocks(self, images: Mapping[str, Tensor], normalize: bool, spatial: bool) -> Tensor:
-        """Maps of distances, or means in every channel, the examples along dimension 1."""
+        """Maps of distances, or means per channel, with the examples along dimension 1."""
         if self.core.shift.dtype != torch.float32:
             raise ValueError(
-                f"the evaluator was converted to {self.core.shift.dtype}: make one: metric.optimized(dtype)"
+                f"the evaluator was converted to {self.core.shift.dtype}: make a new one: metric.optimized(dtype)"
             )
         images = broadcast(images)
         self._check(images, normalize)
@@ -129,7 +128,7 @@ class OptimizedLPIPS(FrozenModule):
         guard = full_float32() if batches[0].is_cuda else contextlib.nullcontext()
         with compiling(freezing=True), without_autocast(batches[0]), guard:
             for block in zip(*(batch.split(count) for batch in batches), strict=True):
-                # Not compiled, which is slower at putting channels last.
+                # Outside the compiled graph, which is slower at putting channels last.
                 prepared = self.core.preprocess(tuple(padded(part, count) for part in block), normalize)
                 done.append(compute(prepared.to(self.dtype)))
         return torch.cat(done, dim=1)[:, : len(batches[0])]
@@ -146,7 +145,7 @@ class OptimizedLPIPS(FrozenModule):
         self.core.check(images, normalize)
 
     def _for_shape(self, batches: tuple[Tensor, ...], spatial: bool) -> tuple[int, Callable[[Tensor], Tensor]]:
-        """How many examples at a time, and what is computed of them."""
+        """The number of examples per block, and the function that computes a block."""
         block = _Block(self.core, len(batches), self.head if spatial else None)
         at_once = self.core.at_once(batches[0], len(batches), self.dtype)
         if not self.compiled:
@@ -163,13 +162,13 @@ class OptimizedLPIPS(FrozenModule):
 
 
 def rounded_up(count: int) -> int:
-    """The next of ten sizes per factor of 10 (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, ...): few are compiled."""
+    """The count rounded up to one of ten sizes per decade (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, ...)."""
     sizes = (round(10 ** (k / 10)) for k in itertools.count())
     return next(size for size in sizes if size >= count)
 
 
 class _Block(nn.Module):
-    """What is compiled: means in every channel, or with a head maps of distances."""
+    """The compiled module: means per channel, or maps of distances if a head is given."""
 
     head: Tensor | None
 

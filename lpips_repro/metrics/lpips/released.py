@@ -1,9 +1,9 @@
-"""To and from the state dicts of the authors' package `lpips`.
+"""Conversion to and from state dicts of the authors' package `lpips`.
 
-Its keys: `net.sliceK.N.*` (N numbered as in torchvision's `features`, K the feature map it leads to, from 1; of a
-network that is no row of layers, which the package does not know, `net.*` as torchvision names them),
-`linK.model.1.weight` (1, C, 1, 1) (K from 0), the same tensors again as `lins.K.model.1.weight`, and
-`scaling_layer.shift`, `scaling_layer.scale`.
+Its keys are `net.sliceK.N.*` (N: number of the layer in torchvision's `features`; K: number of the feature map that it
+leads to, from 1), `linK.model.1.weight` (1, C, 1, 1) (K from 0), the same tensors as `lins.K.model.1.weight`, and
+`scaling_layer.shift` and `scaling_layer.scale`. Networks that are not a sequence of layers, which the package does not
+have, are stored as `net.*` with torchvision's names.
 """
 
 import re
@@ -30,7 +30,8 @@ def read_lin_state(state: Mapping[str, Tensor], channels: Sequence[int]) -> list
     """The lin weights, one vector (C,) per layer, after strict checks.
 
     Raises:
-        UserError: naming the key that is missing, unexpected, wrong-shaped, not finite or negative.
+        UserError: if a value is missing, unexpected, of a wrong shape, not finite or negative. The message names the
+            key.
     """
     wanted = {lin_key(layer): (1, count, 1, 1) for layer, count in enumerate(channels)}
     for key in state:
@@ -56,17 +57,17 @@ def own_state(
     shift: Sequence[float],
     scale: Sequence[float],
 ) -> dict[str, Tensor]:
-    """A state dict for our metric, from one of ours or of the released package.
+    """A state dict with our keys, from one with our keys or those of the released package.
 
-    Missing and unexpected keys are left to `load_state_dict`, which may be asked to allow them.
+    `load_state_dict` checks for missing and unexpected keys, since strict=False allows them.
 
     Args:
-        backbone, lin: of the metric that takes it.
-        state: with our keys (`backbone.*`, `lin.K`) or the released ones.
-        shift, scale: of the metric.
+        backbone, lin: backbone and lin weights of the metric that loads the state.
+        state: a state dict with our keys (`backbone.*`, `lin.K`) or the released ones.
+        shift, scale: the metric's input scaling.
 
     Raises:
-        UserError: naming the key that is wrong-shaped, not finite or negative, or as `read_released_state`.
+        UserError: if a value has a wrong shape, is not finite or is negative; and as `read_released_state`.
     """
     state = without_wrappers(state)
     if not any(key.startswith(OWN_PREFIXES) for key in state):
@@ -83,7 +84,7 @@ def own_state(
     for layer, weight in enumerate(lin):
         if (key := f"lin.{layer}") in state:
             _check_lin(key, state[key], tuple(weight.shape))
-    # In one dtype, also if `load_state_dict` is asked to take the tensors themselves (assign=True).
+    # In the metric's dtype, also for `load_state_dict(..., assign=True)`, which takes the tensors themselves.
     return {key: value.to(own[key].dtype) if key in own else value for key, value in state.items()}
 
 
@@ -93,7 +94,8 @@ def read_released_state(
     """Split a released state dict into backbone parameters (torchvision's keys) and lin weights (released keys).
 
     Raises:
-        UserError: for a key that is unexpected, in the wrong slice, or contradicts its duplicate or the scaling.
+        UserError: if a key is unexpected or in the wrong slice, or if a value differs from its duplicate or the
+            scaling.
     """
     weights: dict[str, Tensor] = {}
     lin_weights: dict[str, Tensor] = {}
@@ -106,7 +108,7 @@ def read_released_state(
             weights[f"features.{layer}.{match[3]}"] = value
         elif not slices and key.startswith("net."):
             weights[key.replace("net.", "features.", 1)] = value
-        elif match := re.fullmatch(r"lin(\d+)\.model\.[01]\.weight", key):  # 0 if it was made with use_dropout=False
+        elif match := re.fullmatch(r"lin(\d+)\.model\.[01]\.weight", key):  # 0 with use_dropout=False
             lin_weights[lin_key(int(match[1]))] = value
         elif key in ("scaling_layer.shift", "scaling_layer.scale"):
             expected = torch.tensor(shift if key.endswith("shift") else scale, device="cpu")
@@ -127,7 +129,7 @@ def read_released_state(
 
 
 def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tensor, scale: Tensor) -> dict[str, Tensor]:
-    """The state dict that the released package would hold for this backbone and these lin weights."""
+    """The state dict of the released package for a backbone and lin weights."""
     state = {"scaling_layer.shift": shift.clone(), "scaling_layer.scale": scale.clone()}
     slices = _slices(backbone.name)
     for key, value in backbone.state_dict().items():
@@ -141,7 +143,7 @@ def write_released_state(backbone: Backbone, lin: Sequence[Tensor], shift: Tenso
 
 
 def _slices(net: str) -> dict[int, int]:
-    """The released slice of each layer of a row: the number, from 1, of the first tap at or after it."""
+    """The released slice of each layer of a sequence: the number, from 1, of the first tap at or after it."""
     check_backbone(net)
     taps = BACKBONES[net].taps
     if not taps:

@@ -1,10 +1,11 @@
-"""3x3 convolutions of 3x3 feature maps, with 25 products for each pair of channels instead of 49.
+"""3x3 convolutions of 3x3 feature maps with 25 products per pair of channels instead of 49.
 
-AlexNet's conv3 to conv5 see such maps in images of 64 x 64. Along one axis, three values and three weights are two
+AlexNet's conv3 to conv5 have such maps for images of 64 x 64. Along one axis, three values and three weights are two
 polynomials of degree 2, and the three results are coefficients 1 to 3 of their product. Modulo t^4 - 1 only coefficient
-4 moves, so (t - 1) (t + 1) (t^2 + 1) gives them with five products instead of seven: one at 1, one at -1, and
-Karatsuba's three for the complex one at i (Winograd 1980, "Arithmetic Complexity of Computations"). Besides there
-are sums, halves and quarters only, so that rounding grows two- or threefold and not, as with other points, by more.
+4 moves. So (t - 1) (t + 1) (t^2 + 1) gives the results with five products instead of seven: one at 1, one at -1, and
+Karatsuba's three for the complex product at i (Winograd 1980, "Arithmetic Complexity of Computations"). All other
+operations are sums, halves and quarters, so that rounding errors grow two- or threefold; with other points they grow
+more.
 """
 
 import torch
@@ -12,14 +13,14 @@ from torch import Tensor, nn
 
 from lpips_repro.metrics.lpips.quick_layers import QuickLayer
 
-# With fewer, direct convolution is as fast, and in bfloat16 faster.
+# With fewer channels, direct convolution is as fast, and in bfloat16 faster.
 MIN_CHANNELS = 128
 
 
 class ShortConv2d(QuickLayer):
-    """A 3x3 convolution with stride 1, padding 1 and one group that knows the short way for maps of 3x3.
+    """A 3x3 convolution with stride 1, padding 1 and one group, with the short algorithm for 3x3 maps.
 
-    For inference alone: its weights are transformed once, and must not change after the first call.
+    It is for inference only: its weights are transformed once and must not change after the first call.
     """
 
     factors: Tensor
@@ -28,7 +29,7 @@ class ShortConv2d(QuickLayer):
     def __init__(self, direct: nn.Conv2d):
         super().__init__(direct)
         like = direct.weight.detach()
-        # The same sums as matrices.
+        # The sums of `_evaluated` and `_interpolated` as matrices.
         factors = _evaluated(torch.eye(9).view(3, 3, 9)).flatten(0, 1).to(like)
         results = _interpolated(_interpolated(torch.eye(25).view(5, 5, 25), 0), 1).flatten(0, 1).to(like)
         self.register_buffer("factors", factors, persistent=False)
@@ -38,14 +39,14 @@ class ShortConv2d(QuickLayer):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H, W)."""
         weight, bias = self.direct.weight, self.direct.bias
-        if x.shape[2:] != (3, 3) or x.device.type != "cpu":  # a GPU's library finds its own way
+        if x.shape[2:] != (3, 3) or x.device.type != "cpu":  # a GPU's library chooses its own algorithm
             values: Tensor = self.direct(x)
             return values
-        if torch.compiler.is_compiling():  # all sums of a step become one loop, and weights constants
+        if torch.compiler.is_compiling():  # it fuses the sums of a step, and makes the weights constants
             return convolve_3x3(x, weight, bias)
         if self._weights is None:
             self._weights = _weights_of_products(weight)
-        # Sum by sum would take a pass over memory each; so a matrix product has them all.
+        # One matrix product computes all sums. Each on its own would take a pass over memory.
         factors = (self.factors @ x.permute(2, 3, 0, 1).reshape(9, -1)).view(25, *x.shape[:2])
         products = torch.bmm(factors, self._weights).flatten(1)
         # addmm adds the bias while the results are in the cache.
@@ -54,8 +55,8 @@ class ShortConv2d(QuickLayer):
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
-        """Whether a layer is such a convolution, of enough channels."""
-        if type(layer) is not nn.Conv2d:  # one derived from it may do something else
+        """Whether a layer is such a convolution, with enough channels."""
+        if type(layer) is not nn.Conv2d:  # a subclass may do something else
             return False
         settings = layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups, layer.padding_mode
         return settings == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.in_channels >= MIN_CHANNELS
@@ -71,7 +72,7 @@ def convolve_3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def _weights_of_products(weight: Tensor) -> Tensor:
     """Weights (C', C, 3, 3) as the second factors of the products, (25, C, C')."""
-    # Correlation is the product with the weights in reverse order.
+    # Correlation is a polynomial product with the weights in reverse order.
     return _evaluated(weight.permute(2, 3, 1, 0).flip(0, 1)).flatten(0, 1)
 
 
@@ -85,7 +86,7 @@ def _evaluated(v: Tensor) -> Tensor:
 
 
 def _interpolated(products: Tensor, axis: int) -> Tensor:
-    """Along an axis, five products to coefficients 1 to 3."""
+    """Five products along an axis to coefficients 1 to 3."""
     at_1, at_minus_1, a, b, both = products.unbind(axis)
     odd, imaginary = (at_1 - at_minus_1) / 4, (both - a - b) / 2
     return torch.stack((odd + imaginary, (at_1 + at_minus_1) / 4 - (a - b) / 2, odd - imaginary), axis)

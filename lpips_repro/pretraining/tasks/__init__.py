@@ -1,4 +1,4 @@
-"""Pretext tasks: one file per task. Every file in this folder is imported, so that a new task takes one file."""
+"""Pretext tasks, one file per task. All files in this folder are imported, so that a new task needs one file."""
 
 import importlib
 import pkgutil

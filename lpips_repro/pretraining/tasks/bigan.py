@@ -1,20 +1,20 @@
 """BiGAN (Donahue, Krähenbühl, Darrell, "Adversarial Feature Learning", ICLR 2017).
 
-A generator G makes pictures of noise z, an encoder E makes noise of pictures x, and a discriminator D is to tell the
-pairs (x, E(x)) from the pairs (G(z), z). E and G learn to be mistaken for each other, which they are at best where each
-undoes the other. E is the network that is kept, with one layer on top.
+A generator G maps noise z to pictures, an encoder E maps pictures x to noise, and a discriminator D classifies the
+pairs (x, E(x)) and (G(z), z). E and G learn to make them indistinguishable. The optimum is reached if E and G are
+inverse to each other. E, with one layer on top, is the network that is kept.
 
     D:      -log D(x, E(x)) - log(1 - D(G(z), z))
     E, G:   -log(1 - D(x, E(x))) - log D(G(z), z)
 
-No loss says how well that goes: both are 2 log 2 where D cannot tell. What does is whether E(G(z)) is z again, and
-G(E(x)) is x: each is compared with the other examples of its batch, none of which was told to be its match.
+The losses do not show the quality: both are 2 log 2 if D cannot tell the pairs apart. The scores do: whether E(G(z)) is
+nearer to z, and G(E(x)) nearer to x, than to other examples of the batch.
 
-Other than there: pictures of 64 pixels are encoded as they are, and all three networks are small. z is Gaussian, and
-each number of E(x) has mean 0 and variance 1 over a batch, so that they are not told apart by their range. D has
-spectral normalisation (Miyato et al., ICLR 2018) in place of batch normalisation: without, it wins before G has learned
-anything. It compares what it finds in picture and noise by an inner product (Miyato and Koyama, ICLR 2018): layers on
-top of both judge pictures alone for longer than minutes, from which E learns nothing.
+Differences from the paper: pictures of 64 pixels are encoded without resizing, and all three networks are small. z is
+Gaussian, and each number of E(x) has mean 0 and variance 1 over a batch, so that D cannot use their range. D has
+spectral normalization (Miyato et al., ICLR 2018) instead of batch normalization, without which it wins before G learns
+anything. D compares its descriptions of picture and noise by an inner product (Miyato and Koyama, ICLR 2018). With
+layers on top of both, it uses only pictures for many minutes, and E learns nothing.
 """
 
 import itertools
@@ -32,13 +32,13 @@ from lpips_repro.devices import send
 from lpips_repro.errors import UserError
 from lpips_repro.pretraining.tasks.task import PretextTask, Score, draw_views, register_task
 
-SCALES = 4  # doublings from 4 pixels to 64, and back
+SCALES = 4  # doublings from 4 pixels to 64
 LEAK = 0.2
 
 
 @dataclass
 class BiganSettings(TaskConfig):
-    """`configs/task/bigan.yaml`."""
+    """The settings of `configs/task/bigan.yaml`."""
 
     latents: int
     width: int
@@ -54,13 +54,13 @@ class BiganSettings(TaskConfig):
 
 @register_task("bigan", BiganSettings)
 class Bigan(PretextTask):
-    """The task of undoing a generator that is learned at the same time.
+    """The task of inverting a generator that learns at the same time.
 
     Args:
-        seed: of weights.
-        side: of pictures; the generator's are of 64.
-        latents: numbers in z.
-        width: channels of the largest maps of G and D; hidden: numbers that D describes a picture, and noise, with.
+        seed: seed of the weights.
+        side: side of pictures in pixels: 64, as the generator's.
+        latents: size of z.
+        width: channels of the largest maps of G and D; hidden: size of D's descriptions of a picture and of noise.
     """
 
     shown = ("discriminator_loss", "told_apart")
@@ -77,7 +77,7 @@ class Bigan(PretextTask):
         self.discriminator = _Discriminator(latents, width, hidden)
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures (N, 3, side, side) in [-1, 1], and noise (N, latents)."""
+        """Pictures (N, 3, side, side) in [-1, 1] and noise (N, latents)."""
         pictures = draw_views(crops, self.side, generator)
         noise = torch.randn((len(crops), self.latents), generator=generator)
         return pictures, send(noise, crops.device)
@@ -87,7 +87,7 @@ class Bigan(PretextTask):
         return self.to_latents(self.backbone(to_bgr(pictures))[-1].flatten(1))
 
     def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The sum of both losses, each of which moves its own networks alone."""
+        """The sum of both losses, each of which has gradients only for its own networks."""
         encoded, generated = self.encode(given), self.generator(wanted)
         self.discriminator.requires_grad_(False)
         real, made = self.discriminator(given, encoded), self.discriminator(generated, wanted)
@@ -99,7 +99,7 @@ class Bigan(PretextTask):
         return deceiving + telling, {"discriminator_loss": telling, "told_apart": told_apart}
 
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
-        """How often z is nearer to E(G(z)), and x to G(E(x)), than another example of the batch is."""
+        """The share of other examples of the batch that are farther from E(G(z)) than z is, and from G(E(x)) than x."""
         noise_again = self.encode(self.generator(wanted))
         pictures_again = self.generator(self.encode(given))
         return {
@@ -109,7 +109,7 @@ class Bigan(PretextTask):
 
 
 class _Discriminator(nn.Module):
-    """D: pictures and noise to the log odds that they are (x, E(x)), (N,)."""
+    """D: from pictures and noise to the log odds of (x, E(x)), (N,)."""
 
     def __init__(self, latents: int, width: int, hidden: int):
         super().__init__()
@@ -138,7 +138,7 @@ def _generator(latents: int, width: int) -> nn.Sequential:
 
 
 def _nearer_than_others(again: Tensor, right: Tensor) -> float:
-    """The share of pairs of examples (i, j) where `right[i]` is nearer to `again[i]` than `right[j]` is."""
+    """The share of pairs of examples (i, j) for which `right[i]` is nearer to `again[i]` than `right[j]` is."""
     distance = torch.cdist(again.flatten(1), right.flatten(1))
     own = distance.diagonal()[:, None]
     nearer = (own < distance).float() + 0.5 * (own == distance).float()

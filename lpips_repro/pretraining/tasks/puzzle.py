@@ -1,11 +1,13 @@
-"""Jigsaw puzzles (Noroozi and Favaro, "Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles").
+"""Jigsaw puzzles (Noroozi and Favaro, "Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles",
+2016).
 
-ECCV 2016. Nine tiles of a picture come in another order, one of a set of permutations; the network sees each tile alone
-and is to say which permutation it was. Against answers that need no look at what is shown, each tile lies at a random
-place in its cell, so that there are gaps; its mean and standard deviation are taken out; its colour channels are
-shifted against each other; and some puzzles are grey.
+The network sees nine tiles of a picture separately, in a permutation from a fixed set, and predicts the permutation.
+Some measures prevent solutions without looking at the content: each tile has a random place in its cell, so that there
+are gaps; it is normalized to a mean and a standard deviation; its color channels are shifted against each other; and
+some puzzles are gray.
 
-Other than there: the first layer keeps its stride of 4, and the layers on top of conv5 have batch normalisation.
+Differences from the paper: the first layer keeps its stride of 4, and the layers on top of conv5 have batch
+normalization.
 """
 
 from dataclasses import dataclass
@@ -21,18 +23,18 @@ from lpips_repro.pretraining.permutations import distant_permutations
 from lpips_repro.pretraining.tasks.task import PretextTask, Score, draw_views, register_task, send_draws
 
 CELLS = 3  # along a side
-CHANNEL_SHIFT = 1  # pixels, at most
+CHANNEL_SHIFT = 1  # most pixels
 GREY_SHARE = 0.3
-# Standard deviation that a tile is given: about that of photographs in [0, 255], which is what the metric will show.
+# Standard deviation of a normalized tile: about that of photographs in [0, 255], the metric's input to the network.
 TILE_SCALE = 58.0
-# Each is chosen among all 9! by its distance to those before: of so many in seconds. The paper has up to 1000.
+# Each is chosen among all 9! by its distance from those before, which takes seconds. The paper has up to 1000.
 MOST_PERMUTATIONS = 2000
-FLAT = 2 / 255  # added to standard deviations, so that an empty sky is not made into noise
+FLAT = 2 / 255  # added to standard deviations, so that flat tiles do not become noise
 
 
 @dataclass
 class PuzzleSettings(TaskConfig):
-    """`configs/task/puzzle.yaml`."""
+    """The settings of `configs/task/puzzle.yaml`."""
 
     tile: int
     permutations: int
@@ -41,8 +43,8 @@ class PuzzleSettings(TaskConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least("task.tile", self.tile, 23)  # what leaves conv5 a pixel
-        check_at_least("task.side", self.side, 3 * (self.tile + 1))  # tiles in their cells, with a pixel to move
+        check_at_least("task.tile", self.tile, 23)  # the smallest tile for which conv5 has a place
+        check_at_least("task.side", self.side, 3 * (self.tile + 1))  # a tile can move by a pixel in its cell
         check_at_least("task.features", self.features, 1)
         check_at_least("task.hidden", self.hidden, 1)
         if not 2 <= self.permutations <= MOST_PERMUTATIONS:
@@ -51,13 +53,13 @@ class PuzzleSettings(TaskConfig):
 
 @register_task("puzzle", PuzzleSettings)
 class Puzzle(PretextTask):
-    """The task of telling which permutation the tiles are in.
+    """The task of predicting the permutation of tiles.
 
     Args:
-        seed: of weights and permutations.
-        side: of the picture, in pixels; tile: of a tile, which has its place in a third of the side.
-        permutations: how many there are.
-        features: numbers that describe a tile; hidden: numbers in the layer that sees all of them.
+        seed: seed of weights and permutations.
+        side: side of the picture in pixels; tile: side of a tile; a cell has a third of the picture's side.
+        permutations: number of permutations.
+        features: size of the description of a tile; hidden: size of the layer that combines the descriptions.
     """
 
     orders: Tensor
@@ -76,18 +78,18 @@ class Puzzle(PretextTask):
         )
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Tiles (N, 9, 3, tile, tile), normalised and in their permutation, and its number (N,)."""
+        """Normalized and permuted tiles (N, 9, 3, tile, tile), and the numbers of the permutations (N,)."""
         count, device = len(crops), crops.device
         views = draw_views(crops, self.side, generator)
-        grey = torch.rand((count, 1, 1, 1), generator=generator) < GREY_SHARE
+        gray = torch.rand((count, 1, 1, 1), generator=generator) < GREY_SHARE
         cell = self.side // CELLS
         room = cell - self.tile - CHANNEL_SHIFT
         place = torch.randint(room + 1, (count, CELLS**2, 1, 2), generator=generator)
         place = place + torch.randint(CHANNEL_SHIFT + 1, (count, CELLS**2, 3, 2), generator=generator)
         wanted = torch.randint(len(self.orders), (count,), generator=generator)
-        grey, place, wanted = send_draws(device, grey, place, wanted)
+        gray, place, wanted = send_draws(device, gray, place, wanted)
 
-        views = torch.where(grey, views.mean(dim=1, keepdim=True), views)
+        views = torch.where(gray, views.mean(dim=1, keepdim=True), views)
         cells = self.orders[wanted]
         corner = torch.stack((cells // CELLS, cells % CELLS), dim=-1)[:, :, None] * cell + place
         along = torch.arange(self.tile, device=device)
@@ -98,7 +100,7 @@ class Puzzle(PretextTask):
         return _normalise(tiles), wanted
 
     def logits(self, tiles: Tensor) -> Tensor:
-        """(N, permutations)."""
+        """The logits of permutations, (N, permutations)."""
         maps = self.backbone(tiles.flatten(0, 1).contiguous(memory_format=torch.channels_last))[-1]
         return self.answer(self.describe(maps.flatten(1)).view(len(tiles), -1))
 
@@ -108,7 +110,7 @@ class Puzzle(PretextTask):
         return functional.cross_entropy(logits, wanted), {"accuracy": _accuracy(logits, wanted)}
 
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
-        """The share of puzzles solved."""
+        """The share of solved puzzles."""
         return {"accuracy": Score(_accuracy(self.logits(given), wanted).item(), 1 / len(self.orders))}
 
 
@@ -117,7 +119,7 @@ def _accuracy(logits: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _normalise(tiles: Tensor) -> Tensor:
-    """Each tile with mean 0 in every channel and one standard deviation, in the network's blue, green, red."""
-    centred = tiles - tiles.mean(dim=(-2, -1), keepdim=True)
-    spread = centred.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt() + FLAT
-    return (centred / spread * TILE_SCALE).flip(2)
+    """Tiles with mean 0 in each channel and a fixed standard deviation, in the network's order blue, green, red."""
+    centered = tiles - tiles.mean(dim=(-2, -1), keepdim=True)
+    spread = centered.square().mean(dim=(-3, -2, -1), keepdim=True).sqrt() + FLAT
+    return (centered / spread * TILE_SCALE).flip(2)

@@ -1,11 +1,10 @@
 """The split-brain autoencoder (Zhang, Isola, Efros, "Split-Brain Autoencoders", CVPR 2017).
 
-The network is two halves side by side that know nothing of each other: one sees the picture in grey (L of CIE Lab) and
-is to say its chroma (a, b), the other sees the chroma and is to say the grey. Both answers are classifications: of
-chroma into squares 10 wide that hold a colour of sRGB, of L into 100 steps; at each place of conv5's map, of the mean
-colour there.
+The network has two separate halves: one predicts the chroma (a, b) from the gray picture (L of CIE Lab), the other
+predicts the gray picture from the chroma. Both classify the mean color at each place of conv5's map: chroma into
+squares with sides of 10 that contain a color of sRGB, L into 100 steps.
 
-Other than there: the squares are 261, those that hold a colour, where the authors' hull of them has 313.
+Difference from the paper: there are 261 squares, those that contain a color; the authors' set has 313.
 """
 
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from lpips_repro.pretraining.tasks.task import PretextTask, Score, draw_views, r
 
 CHROMA_STEP = 10
 LIGHTNESS_STEPS = 100
-# Squares of the picture whose middles are the places of conv5's map: their side, and pixels before the first.
+# Squares of the picture around the places of conv5's map: their side, and the pixels before the first one.
 STRIDE, BORDER = 16, 9
 
 
 @dataclass
 class SplitBrainSettings(TaskConfig):
-    """`configs/task/splitbrain.yaml`."""
+    """The settings of `configs/task/splitbrain.yaml`."""
 
     hidden: int
     recoloured: float
@@ -45,13 +44,13 @@ class SplitBrainSettings(TaskConfig):
 
 @register_task("splitbrain", SplitBrainSettings)
 class SplitBrain(PretextTask):
-    """The task of telling chroma from grey, and grey from chroma.
+    """The task of predicting chroma from gray, and gray from chroma.
 
     Args:
-        seed: of weights.
-        side: of the picture, in pixels.
-        hidden: numbers at each place between conv5 and the answer.
-        recoloured: share of the pictures to learn from whose colours are changed.
+        seed: seed of the weights.
+        side: side of the picture in pixels.
+        hidden: channels between conv5 and the answer.
+        recoloured: share of training pictures whose colors are changed.
     """
 
     chroma: Tensor
@@ -66,7 +65,7 @@ class SplitBrain(PretextTask):
         self.to_lightness = _answer(hidden, LIGHTNESS_STEPS)
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures in Lab (N, 3, side, side), and the numbers of chroma and of L at each place (N, 2, H, W)."""
+        """Pictures in Lab (N, 3, side, side), and the classes of chroma and of L at each place (N, 2, H, W)."""
         views = draw_views(crops, self.side, generator)
         if self.training:
             views = recolour(views, self.recoloured, generator)
@@ -78,9 +77,9 @@ class SplitBrain(PretextTask):
         return lab, torch.stack((chroma, lightness), dim=1)
 
     def logits(self, lab: Tensor) -> tuple[Tensor, Tensor]:
-        """Of chroma, (N, 261, H, W), and of L, (N, 100, H, W)."""
-        grey, chroma = self.backbone(lab)[-1].chunk(2, dim=1)
-        return self.to_chroma(grey), self.to_lightness(chroma)
+        """The logits of chroma, (N, 261, H, W), and of L, (N, 100, H, W)."""
+        gray, chroma = self.backbone(lab)[-1].chunk(2, dim=1)
+        return self.to_chroma(gray), self.to_lightness(chroma)
 
     def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of both cross-entropies."""
@@ -88,10 +87,11 @@ class SplitBrain(PretextTask):
         return losses[0] + losses[1], {"chroma": losses[0], "lightness": losses[1]}
 
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
-        """The share of places answered right, and of pairs of places matched with their two answers.
+        """The shares of correct places, and of correctly matched pairs of places.
 
-        Chance is, of the former, the answer right most often here; of the latter, one half. Pairs are of the same place
-        in two pictures, with different answers: they are matched where the right way round is the more probable one.
+        A pair is the same place in two pictures with different classes. It is matched if the right assignment of the
+        two classes is more probable than the wrong one. Chance is the share of the most frequent class for places, and
+        one half for pairs.
         """
         scores = {}
         for name, logits, right in zip(("chroma", "lightness"), self.logits(given), wanted.unbind(1), strict=True):
@@ -102,7 +102,7 @@ class SplitBrain(PretextTask):
 
 
 def _matched(log_p: Tensor, right: Tensor) -> float:
-    """The share of pairs matched, of log probabilities (N, classes, H, W) and right answers (N, H, W)."""
+    """The share of matched pairs, for log probabilities (N, classes, H, W) and right classes (N, H, W)."""
     other_log_p, other_right = log_p.roll(1, 0), right.roll(1, 0)
 
     def of(log_p: Tensor, answers: Tensor) -> Tensor:
@@ -114,10 +114,10 @@ def _matched(log_p: Tensor, right: Tensor) -> float:
 
 
 def chroma_squares() -> Tensor:
-    """The middles (Q, 2) of the squares of the (a, b) plane that hold a colour of 8-bit sRGB."""
+    """The centers (Q, 2) of the squares of the (a, b) plane that contain a color of 8-bit sRGB."""
     levels = torch.linspace(0, 1, 256)
     face = torch.cartesian_prod(levels, levels, torch.tensor([0.0, 1.0]))
-    # Whatever (a, b) a colour has, one on the faces of the cube has it too: the lightest of them, for one.
+    # The lightest color with given (a, b) is on the faces of the cube, so that the faces have all (a, b).
     rgb = torch.cat([face.roll(axis, dims=1) for axis in range(3)]).T[None, :, :, None]
     return (rgb_to_lab(rgb)[0, 1:, :, 0] / CHROMA_STEP).round().unique(dim=1).T * CHROMA_STEP
 

@@ -1,6 +1,6 @@
-"""The pretext tasks by name: what each gives the loop, and what they share, such as views of crops.
+"""The registry of pretext tasks, their base class, and functions that they share, such as views of crops.
 
-A task is a class with a dataclass of its settings, and a file in `configs/task/`:
+A task is a class, a dataclass of its settings, and a file in `configs/task/`:
 
     @dataclass
     class RotationSettings(TaskConfig):
@@ -8,11 +8,11 @@ A task is a class with a dataclass of its settings, and a file in `configs/task/
 
     @register_task("rotation", RotationSettings)
     class Rotation(PretextTask):
-        def __init__(self, *, seed, side, hidden):    # `side` of all tasks, and its own settings
+        def __init__(self, *, seed, side, hidden): # `side`, which all tasks have, and its own settings
             ...
 
-`configs/task/rotation.yaml` then has `name: rotation`, what `TaskConfig` names, and `hidden`. A class in a file outside
-`pretraining/tasks/` is named there by `module: FILE.py`, and a YAML file outside `configs/`, as
+`configs/task/rotation.yaml` then has `name: rotation`, the settings of `TaskConfig`, and `hidden`. If the class is in a
+file outside `pretraining/tasks/`, the YAML file names it by `module: FILE.py`. A YAML file outside `configs/`, such as
 FOLDER/task/rotation.yaml, is found with `hydra.searchpath=[file:///FOLDER]`.
 """
 
@@ -27,26 +27,26 @@ from lpips_repro.config import TaskConfig
 from lpips_repro.config.choices import register_settings
 from lpips_repro.devices import send
 
-BENT = 0.5  # standard deviation of the logarithm of the exponent that a recoloured channel is raised to
+BENT = 0.5  # standard deviation of the log of the exponent of a recolored channel
 
 
 class Score(NamedTuple):
-    """How well a task is solved, and how well without looking: a mean over the examples each."""
+    """A score of a task, and its value by chance, each a mean over examples."""
 
     value: float
     chance: float
 
 
 class PretextTask(nn.Module):
-    """A backbone, what is put on top of it for the task, and the task itself.
+    """The base class of tasks: a backbone and layers on top of it.
 
     Attributes:
-        shown: names of the numbers that `loss` gives beside the loss.
-        scores: names of the scores that `score` gives.
+        shown: names of the other numbers that `loss` returns.
+        scores: names of the scores that `score` returns.
 
     Args:
-        backbone: name of the network that learns, from Gaussian weights; what is put on top begins as PyTorch makes it.
-        seed: of the Gaussian weights.
+        backbone: name of the network, which starts from Gaussian weights; other layers start from PyTorch's defaults.
+        seed: seed of the Gaussian weights.
     """
 
     shown: tuple[str, ...]
@@ -57,20 +57,20 @@ class PretextTask(nn.Module):
         self.backbone = Backbone(backbone, gaussian_state(backbone, seed))
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Examples of the task: what the network is given and what it is to answer, on the device of the crops.
+        """Examples of the task: the network's inputs and the right answers, on the device of the crops.
 
         Args:
             crops: uint8 (N, S, S, 3).
-            generator: of the CPU, for all that is drawn.
+            generator: a generator of the CPU, for all random numbers.
         """
         raise NotImplementedError
 
     def loss(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of examples, whose gradient is what is learned from, and numbers to be shown with it."""
+        """The loss of examples, and other numbers to show, by name."""
         raise NotImplementedError
 
     def score(self, given: Tensor, wanted: Tensor) -> dict[str, Score]:
-        """How well examples are solved, by name; a higher value is better."""
+        """The scores of examples, by name; higher is better."""
         raise NotImplementedError
 
 
@@ -80,7 +80,7 @@ Task = TypeVar("Task", bound=type[PretextTask])
 
 
 def register_task(name: str, settings: type[TaskConfig]) -> Callable[[Task], Task]:
-    """Register a class and the dataclass of its settings; UserError if the name is taken."""
+    """Return a decorator that registers a class with its dataclass of settings; UserError if the name is taken."""
 
     def register(task: Task) -> Task:
         register_settings("task", name, settings)
@@ -91,11 +91,11 @@ def register_task(name: str, settings: type[TaskConfig]) -> Callable[[Task], Tas
 
 
 def draw_views(crops: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A square at a random place of each crop, mirrored half of the time.
+    """A square at a random place of each crop, mirrored with probability 1/2.
 
     Args:
-        crops: uint8 (N, S, S, 3); side: of the square.
-        generator: of the CPU.
+        crops: uint8 (N, S, S, 3); side: side of the square.
+        generator: a generator of the CPU.
 
     Returns:
         RGB images (N, 3, side, side) in [-1, 1], channels last.
@@ -111,12 +111,12 @@ def draw_views(crops: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
 
 def recolour(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Images in other colours: what few photographs have of them says little about those of others.
+    """Images with changed colors, since a few photographs do not have the colors of all others.
 
     Args:
         images: RGB (N, 3, H, W) in [-1, 1].
-        share: of the images that change: their channels change places, and each is made lighter or darker.
-        generator: of the CPU.
+        share: share of changed images, whose channels are permuted and made lighter or darker.
+        generator: a generator of the CPU.
     """
     count = len(images)
     places = torch.rand((count, 3), generator=generator).argsort(dim=1)
@@ -128,11 +128,11 @@ def recolour(images: Tensor, share: float, generator: torch.Generator) -> Tensor
 
 
 def send_draws(device: torch.device, *draws: Tensor) -> list[Tensor]:
-    """What was drawn on the CPU, on a device: one copy for all, which is not waited for.
+    """Random numbers from the CPU on a device, in one copy that does not wait.
 
     Args:
-        device: where they go.
-        draws: (N, ...) each, for the same N examples; of dtypes that float64 holds exactly.
+        device: the device to send them to.
+        draws: tensors (N, ...) for the same N examples, of dtypes that float64 represents exactly.
 
     Returns:
         The same values, shapes and dtypes.

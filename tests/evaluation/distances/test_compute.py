@@ -85,7 +85,7 @@ def test_a_metric_that_does_not_return_n_values_is_at_fault(tmp_path, broken, re
         (SystemExit("bye"), "SystemExit: bye"),
     ],
 )
-def test_whatever_a_metric_raises_is_its_own_fault_alone(tmp_path, error, said):
+def test_an_exception_of_a_metric_affects_no_other_row(tmp_path, error, said):
     def broken(x, y):
         if len(x) < 2:  # the last batch alone
             raise error

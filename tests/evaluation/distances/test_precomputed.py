@@ -66,7 +66,7 @@ def test_without_a_folder_the_row_says_what_to_do():
         ("index,d0,d1\n" + "".join(f"{i},1,nan\n" for i in range(5)), "a value is not a number"),
         (
             "index,d0,d1\n" + "".join(f"{i + 1},1,2\n" for i in range(5)),
-            "the column index is not that of 2afc/val/cnn, in its order",
+            "the column index differs from the items of 2afc/val/cnn",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from lpips_repro.evaluation.methods.method import Method
 from tests.evaluation.distances.test_compute import DISTANCE, IDENTITY, computed, mean_difference, packed
 
 
-def test_stored_distances_come_back_to_the_bit(tmp_path):
+def test_stored_distances_come_back_exactly(tmp_path):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
     assert store.load("l2", IDENTITY, split) is None
     for dtype in (np.float32, np.float64):
@@ -36,7 +36,7 @@ def test_a_split_of_one_example_comes_back(tmp_path, kind):
     assert all(np.array_equal(found[name], values[name]) for name in values)
 
 
-def test_who_judged_is_stated_as_of_now_and_nothing_else_is_written(tmp_path):
+def test_the_observers_can_be_stated_later_and_nothing_else_is_written(tmp_path):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
     store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
     file = store.path("l2", IDENTITY, split).with_suffix(".json")
@@ -117,17 +117,17 @@ def test_distances_without_their_json_are_not_used(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (shuffled, "the column index is not that of 2afc/val/cnn, in its order"),
+        (shuffled, "the column index differs from the items of 2afc/val/cnn"),
         (
             lambda text: re.sub(r"(?m)^000002,.*\n", "", text),
             "4 lines: expected 5, one for each example of 2afc/val/cnn",
         ),
-        (lambda text: re.sub(r"(?m),[^,]+$", ",0.5", text).replace(",0.5", ",judge", 1), "the votes are not those"),
+        (lambda text: re.sub(r"(?m),[^,]+$", ",0.5", text).replace(",0.5", ",judge", 1), "its votes differ from those"),
         (lambda text: re.sub(r"(?m)^(000003),[^,]+", r"\1,nan", text), "a value is not a number"),
         (lambda text: text.replace("d0,d1", "d1,d0"), "expected the columns index,d0,d1,judge"),
     ],
 )
-def test_what_is_wrong_is_said_even_if_the_digest_was_made_again(tmp_path, change, said, caplog):
+def test_what_is_wrong_is_reported_even_if_the_digest_was_made_again(tmp_path, change, said, caplog):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
     store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
     path = store.path("l2", IDENTITY, split)
@@ -148,7 +148,7 @@ def test_distances_of_another_method_in_the_place_of_these_are_set_aside(tmp_pat
         other, own = (store.path(label, IDENTITY, split).with_suffix(suffix) for label in ("other", "l2"))
         own.write_bytes(other.read_bytes())
     assert store.load("l2", IDENTITY, split) is None
-    assert "its .json is that of others" in caplog.text
+    assert "its .json is of other distances" in caplog.text
     assert store.load("other", IDENTITY, split) is not None
 
 
@@ -202,7 +202,7 @@ def results_of(distances, split, root):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_run_that_is_killed_goes_on_from_its_last_part(tmp_path, monkeypatch, dtype):
+def test_a_run_that_is_killed_continues_from_its_last_part(tmp_path, monkeypatch, dtype):
     monkeypatch.setattr("lpips_repro.evaluation.distances.results.PART", 4 * 64**2)
     split, seen = packed(tmp_path, count=15), []
 

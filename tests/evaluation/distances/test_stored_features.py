@@ -87,7 +87,7 @@ def test_other_features_are_not_used(other, splits, tmp_path, monkeypatch):  # n
     assert all(np.array_equal(found[row], expected[row]) for row in ROWS)
 
 
-def test_features_are_checked_once_and_an_alteration_is_said_once(splits, tmp_path, monkeypatch, caplog):  # noqa: F811 (the fixture)
+def test_features_are_checked_once_and_an_alteration_is_reported_once(splits, tmp_path, monkeypatch, caplog):  # noqa: F811 (the fixture)
     split, read = splits["val"][0], []
     store(split, tmp_path)
     digest = card._digest
@@ -101,7 +101,7 @@ def test_features_are_checked_once_and_an_alteration_is_said_once(splits, tmp_pa
     for _ in range(2):
         assert means_of_training(*key) is None
     assert len(read) == 2
-    assert caplog.text.count("mean.npy: not as it was stored: not used") == 1
+    assert caplog.text.count("mean.npy: changed since it was stored: not used") == 1
 
 
 def test_a_row_in_bfloat16_runs_its_own_pass(splits, tmp_path, monkeypatch):  # noqa: F811 (the fixture)

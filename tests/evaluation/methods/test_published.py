@@ -28,7 +28,7 @@ def methods(*overrides):
     return list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
 
 
-def test_default_rows_stand_in_the_order_of_the_tables():
+def test_default_rows_are_in_the_order_of_the_tables():
     nets = ("squeeze", "alex", "vgg")
     assert [method.label for method in methods()] == [
         *("l2-rgb", "l2-lab", "psnr", "ssim", "ssim-lab", "fsimc", "hdr-vdp"),
@@ -91,7 +91,7 @@ def test_a_metric_for_larger_images_is_no_error_and_leaves_the_random_state(monk
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_users_metric_that_changes_its_images_spoils_no_other_row(monkeypatch):
+def test_a_users_metric_that_changes_its_images_damages_no_other_row(monkeypatch):
     def spoils(x, y):
         return (x.zero_() - y.zero_()).mean(dim=(1, 2, 3))
 
@@ -116,7 +116,7 @@ def test_no_metric_of_ours_changes_its_images():
 def test_two_methods_of_one_name_are_refused():
     (one,) = methods("net=[]", "variant=[]", "metric=[l2_rgb]")
     check_labels([one])
-    with pytest.raises(UserError, match="2 methods are called l2-rgb: give each metric and network another name"):
+    with pytest.raises(UserError, match="2 methods have the label l2-rgb: give each metric and network its own name"):
         check_labels([one, dataclasses.replace(one, group="lpips")])
 
 
@@ -131,7 +131,7 @@ def test_a_name_is_registered_once(register, monkeypatch):
     def l2(*_):
         return None
 
-    with pytest.raises(UserError, match="'l2' is registered already: give yours another name"):
+    with pytest.raises(UserError, match="'l2' is already registered: give yours another name"):
         register(l2)
     assert METRICS["l2"] is known
 

@@ -151,7 +151,7 @@ def test_settings_of_a_trained_row_have_epochs_and_rate_and_those_of_seeds_that_
     assert find_runs(data / "experiments")[1].training == {}
 
 
-def test_runs_with_other_settings_are_rows_of_their_own_and_are_told_apart(data, capsys):
+def test_runs_with_other_settings_are_rows_of_their_own_and_are_distinguished(data, capsys):
     name = "folder-alex-gaussian-lin-v0.1-seed{}-{}"
     make_run(data / "experiments", seed=0)
     make_run(data / "experiments", seed=0, name=name.format(0, "0a1b2c3d"))
@@ -172,7 +172,7 @@ def test_only_runs_on_the_same_dataset_are_rows_unless_another_is_asked_for(data
     assert table(data, "trained_on=null", "metric=[l2_rgb]")[0]["method"] == "l2-rgb"
 
 
-def test_a_run_on_another_folder_is_no_row_and_it_is_said_why(data, caplog):
+def test_a_run_on_another_folder_is_no_row_and_the_reason_is_reported(data, caplog):
     other = data / "other"
     make_split(other / "data", split="mine", count=12, seed=1)  # the same name and count, other content
     theirs = digests(other)
@@ -181,7 +181,7 @@ def test_a_run_on_another_folder_is_no_row_and_it_is_said_why(data, caplog):
     (row,) = table(data)
     assert (row["origin"], row["seed"]) == ("trained here", "6")
     was, now = theirs["2afc/val/mine"], digests(data)["2afc/val/mine"]
-    assert f"{folder}: no row: not trained on these data, though their name is folder, too: " in caplog.text
+    assert f"{folder}: no row: trained on other data that are also named folder: " in caplog.text
     assert f"2afc/val/mine was {was}, is {now}" in caplog.text
 
 
@@ -208,9 +208,9 @@ def test_a_split_that_came_later_takes_no_row_away(data):
     assert row["new"] != ""
 
 
-def test_if_no_run_is_on_these_data_and_nothing_else_is_asked_for_that_is_said(data):
+def test_if_no_run_is_on_these_data_and_nothing_else_is_selected_that_is_an_error(data):
     make_run(data / "experiments", splits={"2afc/val/others": "12 triplets 0123456789ab"})
-    with pytest.raises(UserError, match="no run is trained on these data"):
+    with pytest.raises(UserError, match="no run was trained on these data"):
         table(data)
 
 
@@ -229,8 +229,8 @@ def test_a_run_without_whole_weights_is_not_run_and_its_command_exports_them_aga
         file.write_bytes(content[: len(content) // 2])
     *_, row = table(data, "metric=[l2_rgb]")
     what = "damaged" if damage == "cut" else "missing"
-    assert row["note"].startswith(f"not run: {file}: {what}: give the command of the run again")
-    assert "exports the weights again, from last.pt" in row["note"]
+    assert row["note"].startswith(f"not run: {file}: {what}: run the command in ")
+    assert "exports the weights again from last.pt" in row["note"]
     assert "delete" not in row["note"]
 
 
@@ -277,7 +277,7 @@ def test_tables_of_unknown_data_are_called_so(data, caplog):
     for _ in range(3):
         table(data, "metric=[l2_rgb]")
         (tables / "data.json").unlink(missing_ok=True)
-    assert f"{tables}: it is not known which data its tables show: they are kept in {tables}-earlier" in caplog.text
+    assert f"{tables}: the data of its tables are unknown: kept in {tables}-earlier" in caplog.text
     assert (tables.with_name(f"{tables.name}-earlier-2") / "twoafc.csv").is_file()
 
 
@@ -288,7 +288,7 @@ def test_tune_without_a_run_is_not_run_and_says_how_to_train_it(data):
 
 
 @pytest.mark.parametrize("content", ["{}", "", "[1, 2]", '{"net": "alex"', '"text"', "null", WRONG_SEED, None])
-def test_what_is_not_the_summary_of_a_run_is_passed_over_and_left_alone(tmp_path, content, caplog):
+def test_what_is_not_the_summary_of_a_run_is_skipped_and_left_alone(tmp_path, content, caplog):
     (tmp_path / "x").mkdir()
     if content is None:  # a folder of this name
         (tmp_path / "x/summary.json").mkdir()
@@ -297,13 +297,13 @@ def test_what_is_not_the_summary_of_a_run_is_passed_over_and_left_alone(tmp_path
     (tmp_path / "x/weights.pth").write_text("of another program")
     with caplog.at_level("INFO"):
         assert find_runs(tmp_path) == []
-    assert "x/summary.json: not the summary of a finished training run: passed over" in caplog.text
+    assert "x/summary.json: not the summary of a finished training run: skipped" in caplog.text
     assert "delete" not in caplog.text
     assert "writes it again" not in caplog.text
     assert (tmp_path / "x/weights.pth").is_file()
 
 
-def test_a_damaged_summary_next_to_a_checkpoint_is_passed_over_with_the_remedy(tmp_path, caplog):
+def test_a_damaged_summary_next_to_a_checkpoint_is_skipped_with_the_remedy(tmp_path, caplog):
     file = make_run(tmp_path, data="mini") / "summary.json"
     file.write_text(file.read_text()[:40])
     file.with_name("last.pt").touch()

@@ -42,7 +42,7 @@ def test_averages_of_the_papers_rows_are_the_papers():
             assert found[column] == pytest.approx(scores[column], abs=0.1001)
 
 
-def test_jnd_figures_stand_under_all():
+def test_jnd_figures_are_in_the_column_all():
     published = read_paper(CONFIGS.parent / "experiments" / "reference", JND)
     assert published["vgg", "lin"] == {"all": 61.0}
 
@@ -51,7 +51,7 @@ def test_a_name_that_is_taken_is_an_error():
     class Other(type(JND)):
         pass
 
-    with pytest.raises(UserError, match="protocol 'jnd' is registered already: give yours another name"):
+    with pytest.raises(UserError, match="protocol 'jnd' is already registered: give yours another name"):
         register_protocol(Other)
     assert PROTOCOLS["jnd"] is JND
 

@@ -44,8 +44,8 @@ def with_votes(split, votes):
     return PackedSplit(split.path, split.card, {**split.arrays, "judge": np.asarray(votes, np.float32)})
 
 
-@pytest.mark.parametrize(("protocol", "artefacts"), [("2afc", {"human", "oracle"}), ("2afc-likelihood", {"oracle"})])
-def test_votes_without_dissent_give_no_scores_of_observers_and_the_caption_says_why(tmp_path, protocol, artefacts):
+@pytest.mark.parametrize(("protocol", "artifacts"), [("2afc", {"human", "oracle"}), ("2afc-likelihood", {"oracle"})])
+def test_votes_without_dissent_give_no_scores_of_observers_and_the_caption_says_why(tmp_path, protocol, artifacts):
     several = packed(tmp_path, "one", count=20)
     single = with_votes(packed(tmp_path, "three", count=20), np.arange(20) % 2)
     results = Results(Engine(torch.device("cpu")), DistanceStore(tmp_path / "store"), [])
@@ -56,13 +56,13 @@ def test_votes_without_dissent_give_no_scores_of_observers_and_the_caption_says_
         return {row.method: row.scores for row in table.rows}, table.caption
 
     both, said = made(several, single)
-    assert all(both[name].keys() == {"one"} for name in artefacts)
+    assert all(both[name].keys() == {"one"} for name in artifacts)
     assert re.search(r"By whom\..*No scores? of (observers|the oracle) on three: all votes are 0 or 1", said)
     alone, _ = made(single)
     assert alone.keys() == ({"chance"} if protocol == "2afc-likelihood" else set())
     assert alone.get("chance", {"all": np.log(2)})["all"] == pytest.approx(np.log(2))
     whole, said = made(several)
-    assert artefacts < whole.keys() | {"chance"} and "all" in whole["oracle"] and "0 or 1" not in said
+    assert artifacts < whole.keys() | {"chance"} and "all" in whole["oracle"] and "0 or 1" not in said
 
 
 def test_the_simulated_observer_is_never_called_human(tmp_path):
@@ -126,7 +126,7 @@ def test_what_is_drawn_again_is_not_what_was_drawn_first():
 
 
 def test_resamples_of_votes_without_any_score_are_refused_rather_than_drawn_for_ever():
-    with pytest.raises(ValueError, match="needed: no example is: leave the split out"):
+    with pytest.raises(ValueError, match="needed: expected at least one True"):
         redraw_without(np.ones((3, 20), np.int16), np.zeros(20, bool), 0, "jnd/val/cnn")
 
 

@@ -142,7 +142,7 @@ def test_one_example_shows_no_difference(tmp_path, protocol):
     assert not np.isnan([one.difference, one.low, one.high]).any()
 
 
-def test_rows_without_scores_are_left_out_and_a_baseline_without_any_is_said(tmp_path, caplog):
+def test_rows_without_scores_are_left_out_and_a_baseline_without_any_is_reported(tmp_path, caplog):
     votes = np.random.default_rng(1).integers(0, 6, 30) / 5
     distances = random_methods("ab", 30) | {"absent": {}}
     made = table_of(tmp_path, [split_of(tmp_path, "one", votes)], distances)
@@ -172,7 +172,7 @@ def test_numbers_in_the_file(tmp_path):
     assert (first["n"], first["observers"]) == ("300", "human")
 
 
-def test_a_misspelt_baseline_is_named_with_the_rows_there_are():
+def test_a_misspelled_baseline_is_named_with_the_rows_there_are():
     methods = [Method("low-level", name, lambda engine: None) for name in ("ssim", "psnr")]
     check_baseline("ssim", methods)
     check_baseline(None, methods)

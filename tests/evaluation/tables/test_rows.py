@@ -13,7 +13,7 @@ from tests.evaluation.tables.test_bootstrap import packed
     ("seed", "origin", "shown"),
     [
         ("", "", "alex off the shelf v0.1"),
-        ("", "made here of 90 crops", "alex off the shelf v0.1 (made here of 90 crops)"),
+        ("", "made here from 90 crops", "alex off the shelf v0.1 (made here from 90 crops)"),
         ("0", "", "alex off the shelf v0.1"),
         ("3", "trained here", "alex off the shelf v0.1 (trained here, seed 3)"),
         ("0 1 2", "trained here", "alex off the shelf v0.1 (trained here, 3 seeds)"),

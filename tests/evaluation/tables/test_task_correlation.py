@@ -87,7 +87,7 @@ def test_resamples_without_a_correlation_are_drawn_again():
     [
         ([1, 2], [1, 2], "^2 methods have scores on both tasks: a correlation takes at least 3$"),
         ([], [], "^0 methods have"),
-        ([1, 2, 3], [0.1, 0.1, 0.1], "^3 methods, all with the same score on one task"),
+        ([1, 2, 3], [0.1, 0.1, 0.1], "^3 methods have the same score on one task"),
     ],
 )
 def test_what_has_no_correlation_is_one_error_that_says_why(first, second, message):

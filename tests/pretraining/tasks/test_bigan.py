@@ -19,7 +19,7 @@ def answers(task, pictures, noise):
     return task.discriminator(pictures, task.encode(pictures)), task.discriminator(task.generator(noise), noise)
 
 
-def test_where_nothing_is_told_apart_both_losses_are_twice_log_two():
+def test_if_nothing_is_distinguished_both_losses_are_twice_log_two():
     task = small()
     task.discriminator.forward = lambda pictures, noise: torch.zeros(len(pictures))
     loss, shown = task.loss(*task.draw(patches(8, 64), draws()))
@@ -68,11 +68,11 @@ def test_thirty_two_pairs_are_learned_by_heart_and_then_the_discriminator_is_dec
     for network in deceivers:
         network.requires_grad_(True)
     learned = [parameter for network in deceivers for parameter in network.parameters()]
-    optimiser = torch.optim.Adam(learned, 1e-3)
+    optimizer = torch.optim.Adam(learned, 1e-3)
     for _ in range(40):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         task.loss(*examples)[0].backward()
-        optimiser.step()
+        optimizer.step()
     assert told[-1] > 2 * math.log(2)  # worse than not telling at all
 
 
@@ -110,11 +110,11 @@ def test_noise_is_found_by_an_encoder_that_undoes_the_generator_and_not_among_sh
     examples = task.draw(patches(32, 64), draws())
     noise = examples[1]
     pictures = task.generator(noise).detach()
-    optimiser = torch.optim.Adam([*task.backbone.parameters(), *task.to_latents.parameters()], 1e-3)
+    optimizer = torch.optim.Adam([*task.backbone.parameters(), *task.to_latents.parameters()], 1e-3)
     for _ in range(40):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (task.encode(pictures) - noise).square().mean().backward()
-        optimiser.step()
+        optimizer.step()
     right = task.generator.forward
     with torch.no_grad():
         assert task.score(*examples)["noise_found"].value > 0.9

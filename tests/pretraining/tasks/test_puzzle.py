@@ -50,8 +50,8 @@ def test_tiles_tell_nothing_by_their_brightness_or_contrast():
     assert spread.median() > 0.85 * TILE_SCALE
 
 
-def test_some_puzzles_are_grey_and_channels_are_shifted_against_each_other():
-    # Grey as it is, a crop gives grey tiles but for the shifts: along columns that are numbered, by -1, 0 and 1 pixel.
+def test_some_puzzles_are_gray_and_channels_are_shifted_against_each_other():
+    # Gray as it is, a crop gives gray tiles but for the shifts: along columns that are numbered, by -1, 0 and 1 pixel.
     task = puzzle()
     crop = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
     crop[:, :, ::5] = 255
@@ -63,15 +63,15 @@ def test_some_puzzles_are_grey_and_channels_are_shifted_against_each_other():
     assert shifts == {-1, 0, 1}
 
     crops = torch.zeros(200, SIDE, SIDE, 3, dtype=torch.uint8)
-    crops[:, ::7, :, 0] = 255  # red stripes, which only grey puzzles have in blue
+    crops[:, ::7, :, 0] = 255  # red stripes, which only gray puzzles have in blue
     tiles, _ = task.draw(crops, draws())
-    grey = (tiles[:, :, 0].abs().amax(dim=(1, 2, 3)) > 1).float().mean().item()
-    assert grey == pytest.approx(0.3, abs=0.1)  # the share, of 200 puzzles within three deviations
+    gray = (tiles[:, :, 0].abs().amax(dim=(1, 2, 3)) > 1).float().mean().item()
+    assert gray == pytest.approx(0.3, abs=0.1)  # the share, of 200 puzzles within three deviations
 
 
 def test_an_empty_sky_stays_empty():
     sky = torch.full((1, 90, 90, 3), 200, dtype=torch.uint8)
-    sky[:, ::2] += 1  # less than a grey level of noise
+    sky[:, ::2] += 1  # less than a gray level of noise
     tiles, _ = puzzle().draw(sky, draws())
     assert tiles.abs().max() < TILE_SCALE * (1 / 255) / FLAT
 

@@ -16,19 +16,19 @@ def split_brain(side=SIDE):
     return SplitBrain(seed=0, side=side, hidden=64, recoloured=0)
 
 
-def test_the_squares_of_chroma_are_those_that_hold_a_colour():
+def test_the_squares_of_chroma_are_those_that_hold_a_color():
     squares = {tuple(square) for square in chroma_squares().tolist()}
     levels = np.arange(0, 256, 5) / 255
     lab = rgb2lab(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 3))[:, 0, 1:]
     found = {tuple(square) for square in (np.round(lab / 10) * 10 + 0.0).tolist()}
     assert found <= squares
-    # Of all 256^3 colours there are 261; those of every fifth level miss one or two.
+    # Of all 256^3 colors there are 261; those of every fifth level miss one or two.
     assert len(squares) == 261
     assert len(squares - found) <= 2
 
 
-def test_an_answer_is_the_mean_colour_around_the_place():
-    # Four colours, each around one of the 2x2 places, whose squares begin at 9 and meet at 25.
+def test_an_answer_is_the_mean_color_around_the_position():
+    # Four colors, each around one of the 2x2 places, whose squares begin at 9 and meet at 25.
     colors = np.array([[(200, 30, 40), (20, 90, 200)], [(128, 128, 128), (250, 240, 90)]], dtype=np.uint8)
     crop = np.repeat(np.repeat(colors, 26, axis=0), 26, axis=1)[1:, 1:]
     lab = rgb2lab(colors / 255)
@@ -42,7 +42,7 @@ def test_an_answer_is_the_mean_colour_around_the_place():
     assert 0 < compared < 8
 
 
-def test_pictures_to_learn_from_are_recoloured_with_their_answers_and_others_are_not():
+def test_pictures_to_learn_from_are_recolored_with_their_answers_and_others_are_not():
     task = SplitBrain(seed=0, side=SIDE, hidden=8, recoloured=1)
     plain = task.eval().draw(patches(8, 60), draws())
     learned = task.train().draw(patches(8, 60), draws())

@@ -32,14 +32,14 @@ def test_views_are_in_the_range_of_the_metric():
 
 
 @pytest.mark.parametrize(("share", "changed"), [(0.0, 0), (1.0, 400), (0.25, 100)])
-def test_so_many_images_are_recoloured(share, changed):
+def test_so_many_images_are_recolored(share, changed):
     images = draw_views(patches(4, 20), 20, draws()).repeat(100, 1, 1, 1)
     after = recolour(images, share, draws())
     found = (after != images).flatten(1).any(dim=1).sum().item()
     assert found == pytest.approx(changed, abs=35 if 0 < share < 1 else 0)
 
 
-def test_a_recoloured_channel_is_one_of_the_image_made_lighter_or_darker():
+def test_a_recolored_channel_is_one_of_the_image_made_lighter_or_darker():
     images = draw_views(patches(8, 20), 20, draws())
     after = recolour(images, 1.0, draws())
     assert after.min() >= -1
@@ -53,7 +53,7 @@ def test_a_recoloured_channel_is_one_of_the_image_made_lighter_or_darker():
     assert all(sorted(order) == [0, 1, 2] for order in orders)
 
 
-def test_what_was_drawn_is_sent_in_one_copy_and_is_the_same_to_the_bit(monkeypatch):
+def test_what_was_drawn_is_sent_in_one_copy_and_is_the_same_exactly(monkeypatch):
     copies, send = [], task.send
     monkeypatch.setattr(task, "send", lambda *args: copies.append(args) or send(*args))
     generator = draws()

@@ -38,5 +38,5 @@ def test_any_number_of_layers_fits_also_of_zeros_and_negative_weights(recwarn, w
 
 
 def test_another_file_is_refused():
-    with pytest.raises(UserError, match="no lin weights in it"):
+    with pytest.raises(UserError, match="no lin weights found"):
         lin_weights({"features.0.weight": torch.zeros(2)})
