@@ -55,13 +55,14 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
         _say_what_is_left(cfg, others, folder, missing)
         for step in others:
             if step.is_done:
-                state[step.name] = state.get(step.name, {}) | {"state": DONE}
+                state[step.name] = {**state.get(step.name, {}), "state": DONE}
+                state[step.name].pop("reason", None)  # of an earlier command
             elif step.name in missing:
                 state[step.name] = {"state": NOT_RUN, "reason": missing[step.name]}
             else:
                 _run(step, folder, state)
     _write_page(cfg, folder, steps, state)
-    if failed := [name for name, found in state.items() if found["state"] == FAILED]:
+    if failed := [step.name for step in steps if state[step.name]["state"] == FAILED]:
         raise UserError(
             f"{len(failed)} of {len(steps)} steps failed ({', '.join(failed)}): their reasons are in"
             f" {folder / 'REPRODUCTION.md'}; the same command tries them again"
@@ -119,9 +120,9 @@ def _run(step: Step, folder: Path, state: dict[str, dict[str, Any]]) -> None:
 def _read_state(file: Path) -> dict[str, dict[str, Any]]:
     try:
         found: dict[str, dict[str, Any]] = json.loads(file.read_text())
-    except (OSError, ValueError):
+        return {name: dict(of_step) for name, of_step in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return found
 
 
 def _write_page(cfg: PaperConfig, folder: Path, steps: Sequence[Step], state: Mapping[str, Mapping[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs, 
 from lpips_repro.evaluation.protocols import Distances, Protocol
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.quoting import quoted
 from lpips_repro.report.stored import distances_of
 from lpips_repro.runs.run_name import default_settings, flat_settings
 
@@ -64,10 +65,14 @@ class ComparedRun:
     @property
     def evaluation(self) -> str:
         """The command that computes its distances."""
-        root = self.settings.get("data.root")
-        known = default_settings("dataset", data=self.run.data).get("data.root")
-        more = "" if root == known else f" DATA_ROOT={shlex.quote(str(root))}"
-        return f"make eval-tables DATA={self.run.data}{more}"
+        known = default_settings("dataset", data=self.run.data)
+        here = {**self.settings, "experiments": str(self.experiments)}
+        own = {key: here[key] for key in known if key in here and here[key] != known[key]}
+        root = own.pop("data.root", None)
+        words = (f"{key}={_text(own[key])}" for key in own if key == "experiments" or key.startswith("data."))
+        variables = {"DATA": self.run.data, "DATA_ROOT": root, "ARGS": shlex.join(words)}
+        given = (f"{name}={shlex.quote(str(value))}" for name, value in variables.items() if value)
+        return " ".join(("make eval-tables", *given))
 
     def row(self, protocol: Protocol) -> Row:
         """Its row of a table, which may be the mean of several seeds; UserError if it has none with scores."""
@@ -89,6 +94,11 @@ class ComparedRun:
         except UserError as error:
             raise UserError(f"{self.label}: no stored distances: run `{self.evaluation}`") from error
         return {split.card["split"]: found[split.name] for split in splits}
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra reads it."""
+    return quoted(value) if isinstance(value, str) else "null" if value is None else str(value).lower()
 
 
 def runs_to_compare(words: str | None, experiments: Path) -> list[ComparedRun]:

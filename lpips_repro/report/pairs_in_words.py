@@ -31,7 +31,7 @@ def sentences_of(
     said = [] if observers == "human" else [judged_by(observers)]
     count = len(shown)
     if count == 1:
-        return [*said, f"On {_place(column)}, {shown[0]} is the only method with a score."]
+        return [*said, f"On {_place(column)}, {shown[0]} is the only method with a score and stored distances."]
     pairs, decided = count * (count - 1) // 2, sum(map(sum, better))
     if not decided:
         which = "between the two methods" if count == 2 else f"between any two of the {count} methods"

@@ -1,6 +1,7 @@
 """The report on some data: figures and a page of whatever tables, distances, runs and weights exist (`make report`)."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,6 +17,7 @@ from lpips_repro.report.figures import save_figure
 from lpips_repro.report.figures.style import FORMATS
 from lpips_repro.report.inputs import Inputs
 from lpips_repro.report.page.bundle import NotInstalledError
+from lpips_repro.report.page.chosen import named_examples
 from lpips_repro.report.page.make import make_page
 from lpips_repro.runs.record import record_run
 
@@ -38,6 +40,7 @@ def write_report(composed: DictConfig) -> None:
     check_writable("experiments", folder / "figures")
     record_run(folder, composed)
     inputs = Inputs(cfg)
+    _check_examples(inputs, cfg.report.examples)  # now, as the figures take minutes
     _write_pairs(folder, inputs)
     made, left_out = _write_figures(inputs, folder / "figures")
     if not made:
@@ -47,6 +50,17 @@ def write_report(composed: DictConfig) -> None:
         print(f"the page: {make_page(inputs, folder, made, left_out)}")
     except NotInstalledError as error:
         print(f"left out: the page: {error}")
+
+
+def _check_examples(inputs: Inputs, names: Sequence[str]) -> None:
+    """UserError for a name that no example has; without any examples, the page says why."""
+    if not names:
+        return
+    try:
+        splits = [*inputs.splits.values()]
+    except UserError:
+        return
+    named_examples(splits, names)
 
 
 def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[str, str]]:

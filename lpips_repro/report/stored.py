@@ -14,12 +14,13 @@ from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.tables.table import Row
 
 Distances = dict[str, np.ndarray]  # by column
+FIRST = 0  # of the seeds of a row
 OF_THE_SPLIT = {"split", "split_digest", "resize"}
 # What a card says of its file alone.
 OF_THE_FILE = {"observers", "method", "count", "values", "sha256"}
 
 
-def distances_of(row: Row, splits: Sequence[Split], experiments: Path, seed: int = 0) -> dict[str, Distances]:
+def distances_of(row: Row, splits: Sequence[Split], experiments: Path, seed: int = FIRST) -> dict[str, Distances]:
     """The distances of a row by split, then by column; those of one of its seeds if it is the mean of several.
 
     Args:
@@ -76,8 +77,9 @@ def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
 
 def _made(settings: Mapping[str, Any], seed: int, identity: Mapping[str, Any]) -> bool:
     """Whether settings of a row say the same as an identity; what differs between its seeds is a list there."""
-    return all(_says(settings.get(key), seed, value) for key, value in identity.items())
+    return all(says(settings.get(key), seed, value) for key, value in identity.items())
 
 
-def _says(setting: Any, seed: int, value: Any) -> bool:
+def says(setting: Any, seed: int, value: Any) -> bool:
+    """Whether a setting of a row is a value of one of its seeds: what differs between them is a list there."""
     return setting == value or (isinstance(setting, list) and seed < len(setting) and setting[seed] == value)

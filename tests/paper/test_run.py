@@ -7,7 +7,7 @@ import pytest
 
 from lpips_repro.paper import run as paper
 from lpips_repro.paper.steps import Step
-from tests.compose import CONFIGS
+from tests.compose import CONFIGS, settings
 
 ROOT = CONFIGS.parent
 
@@ -34,6 +34,28 @@ def test_a_step_that_fails_is_kept_with_its_reason_and_time(tmp_path, capsys):
     assert json.loads((tmp_path / "steps.json").read_text()) == state
     paper._run(Own("bad", program(tmp_path, "print('well')"), []), tmp_path, state)
     assert state["bad"]["state"] == "done" and "reason" not in state["bad"]
+
+
+def test_failures_of_earlier_commands_are_over_if_their_steps_are_done_or_not_asked_for(tmp_path, monkeypatch):
+    folder, done = tmp_path / "paper-mini", tmp_path / "summary.json"
+    folder.mkdir()
+    done.write_text("{}")
+    earlier = {"state": "failed", "reason": "no disk", "seconds": 2.0}
+    (folder / "steps.json").write_text(json.dumps({"train seed 0": earlier, "train seed 1": earlier}))
+    steps = [Own("dataset", program(tmp_path, ""), []), Own("train seed 0", "", [], done=done)]
+    monkeypatch.setattr(paper, "steps_of", lambda cfg, data: steps)
+    monkeypatch.setattr(paper, "_without_weights", lambda steps: {})
+    monkeypatch.setattr(paper, "_say_what_is_left", lambda *arguments: None)
+    written = []
+    monkeypatch.setattr(paper, "_write_page", lambda cfg, folder, steps, state: written.append(state))
+    paper.reproduce_paper(settings("paper", "experiment=paper_mini", f"experiments={tmp_path}"))
+    assert written[0]["train seed 0"] == {"state": "done", "seconds": 2.0}
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"tables": 3}', "{"])
+def test_a_damaged_note_of_the_steps_is_as_none(tmp_path, text):
+    (tmp_path / "steps.json").write_text(text)
+    assert paper._read_state(tmp_path / "steps.json") == {}
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def test_rows_that_cannot_be_compared_are_left_out_with_the_reason(tmp_path, cap
     assert left_out["b"] in caplog.text
     (column, _) = found.columns
     assert column.ranks == [(1, 1)]
-    assert column.sentences == ["On one, c is the only method with a score."]
+    assert column.sentences == ["On one, c is the only method with a score and stored distances."]
 
 
 def test_simulated_judgments_are_said_to_be(tmp_path):

@@ -140,7 +140,8 @@ def test_the_command_that_makes_stored_distances_is_said(experiments, tmp_path):
     shutil.copytree(experiments, own)
     shutil.rmtree(own / "distances")
     root = experiments.parent / "data"
-    command = f"no stored distances: run `make eval-tables DATA=folder DATA_ROOT={root}`"
+    args = f"'experiments={own} data.packed={experiments.parent}/packed'"
+    command = f"no stored distances: run `make eval-tables DATA=folder DATA_ROOT={root} ARGS={args}`"
     with pytest.raises(UserError, match=command):
         compare(own, f"{FIRST} {TWIN}")
     shutil.rmtree(own / "tables-folder")

@@ -35,7 +35,7 @@ def test_a_column_in_which_nothing_is_decided_is_one_sentence(names, which):
 
 
 def test_one_method_is_compared_with_none():
-    assert said("A", set()) == ["On superres, A is the only method with a score."]
+    assert said("A", set()) == ["On superres, A is the only method with a score and stored distances."]
 
 
 def test_averages_are_named_and_small_p_and_other_units_are_written_as_they_are():

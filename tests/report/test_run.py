@@ -96,6 +96,9 @@ def test_the_page_has_the_figures_the_reasons_and_the_tables(data, capsys):
     made, left_out = report(data, "report.maps=2")
     index = data / "e/report-folder/index.html"
     printed = capsys.readouterr().out
+    with pytest.raises(UserError, match=r"report\.examples=mine/99: expected an index from 0 to 11"):
+        report(data, "name=other", "report.examples=[mine/99]")
+    assert not (data / "e/other/figures/figures.json").exists()  # it is said before the figures are made
     assert f"the page: {index}" in printed and "images: all: 21 of 21 examples, about " in printed
     text = index.read_text()
     assert all(f'src="figures/{name}.svg"' in text for name in made)

@@ -24,6 +24,7 @@ from lpips_repro.report.page.sprites import (
     triplet_sheets,
     write_sheets,
 )
+from lpips_repro.report.stored import FIRST
 
 MANY = 5000  # examples, above which not all have images by default
 FOLDER = "images"  # of the files with images
@@ -141,10 +142,11 @@ def make_explorer(examples: Examples, cfg: PageConfig, experiments: Path, downlo
 
 
 def _arguments(row: Row, experiments: Path) -> str:
-    """What `lpips-repro map` takes for the network of a row."""
+    """What `lpips-repro map` takes for the network of a row, of its first seed if it is the mean of several."""
     if not row.run:
         return shlex.join(("-m", row.label))
-    return shlex.join(("-m", f"{row.method}-v{row.version}", "--weights", str(experiments / row.run / "weights.pth")))
+    weights = experiments / row.run.split()[FIRST] / "weights.pth"
+    return shlex.join(("-m", f"{row.method}-v{row.version}", "--weights", str(weights)))
 
 
 def _where(sheets: Sequence[Sheet]) -> dict[str, Any] | None:

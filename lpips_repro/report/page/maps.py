@@ -24,6 +24,7 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.report.page.examples import Examples
 from lpips_repro.report.page.sprites import Sheet, layout_of, sheets_of
+from lpips_repro.report.stored import FIRST, says
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +77,11 @@ def _best_first(examples: Examples) -> Iterator[int]:
 
 
 def _network(row: Row, experiments: Path, download: bool) -> LPIPS:
-    """The network of a row; UserError if it cannot be run here."""
+    """The network of a row, of its first seed if it is the mean of several; UserError if it cannot be run here."""
     distance = _method(row, experiments, download).build(Engine(torch.device("cpu")))
     if not isinstance(distance, Distance) or distance.lpips is None:
         raise UserError("not a network")
-    if distance.identity["weights"] != row.settings.get("weights") or distance.identity["lin"] != row.settings.get(
-        "lin"
-    ):
+    if not all(says(row.settings.get(key), FIRST, distance.identity[key]) for key in ("weights", "lin")):
         raise UserError("its weights are other ones than those of the table")
     metric = distance.lpips[0]
     metric.spatial = True
@@ -92,10 +91,11 @@ def _network(row: Row, experiments: Path, download: bool) -> LPIPS:
 def _method(row: Row, experiments: Path, download: bool) -> Method:
     if not row.run:
         return find_method(row.label, download=download)
+    name = row.run.split()[FIRST]
     for run in find_runs(experiments):
-        if run.folder.name == row.run:
+        if run.folder.name == name:
             return method_of_run(run, row.supervision)
-    raise UserError(f"{experiments / row.run}: no finished run")
+    raise UserError(f"{experiments / name}: no finished run")
 
 
 def _check(metric: LPIPS, examples: Examples, indices: Mapping[str, np.ndarray], place: int) -> None:

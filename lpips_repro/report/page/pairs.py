@@ -37,7 +37,7 @@ class PairColumn:
     @property
     def decided(self) -> int:
         """How many of them the data decide."""
-        return sum(map(is_decided, itertools.chain(*self.matrix["p"]))) // 2
+        return sum(itertools.chain(*self.matrix["decided"])) // 2
 
 
 def pair_columns(found: AllPairs) -> list[PairColumn]:
@@ -53,6 +53,7 @@ def _column(column: Column, is_first: bool) -> PairColumn:
     ranks = [(shown, score, *ends) for shown, score, ends in zip(column.shown, scores, column.ranks, strict=True)]
     numbers = {"difference": column.difference, "low": column.low, "high": column.high}
     rounded = {key: _rounded(matrix, protocol.decimals) for key, matrix in numbers.items()}
+    decided = [[is_decided(value) for value in line] for line in column.p_holm]
     p = [[value if value is None else float(f"{value:.3g}") for value in line] for line in column.p_holm]
     return PairColumn(
         key=f"{column.kind}.{column.name}",
@@ -64,7 +65,7 @@ def _column(column: Column, is_first: bool) -> PairColumn:
         # Who judged, if no people did, is on every view.
         sentences=column.sentences if column.observers == "human" else column.sentences[1:],
         ranks=ranks,
-        matrix={"shown": column.shown, "decimals": protocol.shown, "p": p, **rounded},
+        matrix={"shown": column.shown, "decimals": protocol.shown, "p": p, "decided": decided, **rounded},
     )
 
 

@@ -16,9 +16,8 @@ from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.files import finish_writing
+from lpips_repro.report.all_pairs import is_decided
 from lpips_repro.report.figures.scores import OBSERVERS
-
-LEVEL = 0.05  # of Holm's adjusted p: the data carry a difference below it
 
 # The lines of differences.csv, by label and column.
 Differences = Mapping[tuple[str, str], Mapping[str, str]]
@@ -53,7 +52,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its cells, one per column; paper, difference: of the last column; settings: as JSON."""
+    """A row with its cells, one per column; paper, difference: of the first column; settings: as JSON."""
 
     row: Row
     cells: Sequence[Cell]
@@ -68,6 +67,7 @@ class Summary:
 
     Attributes:
         name: of its files; kind: of its protocol; lines: the rows with scores; without: the others.
+        columns: the one that sums a row up first, so that it is in view next to the methods.
         baseline: the label of the row that ties are with, "" if there is none; is_best: whether it has the best score.
         csv: the file as text; records: its rows, numbers as numbers.
     """
@@ -85,7 +85,7 @@ class Summary:
 
     @property
     def has_paper(self) -> bool:
-        """Whether any row has a published figure in the last column."""
+        """Whether any row has a published figure in the first column."""
         return any(line.paper for line in self.lines)
 
     @property
@@ -143,7 +143,7 @@ def _summary(folder: Path, protocol: Protocol, counts: Mapping[str, int]) -> Sum
 
 
 def _columns(protocol: Protocol, rows: Sequence[Row], counts: Mapping[str, int]) -> list[Column]:
-    """The columns that any row has a score in."""
+    """The columns that any row has a score in; the last one of the file, which sums a row up, is the first."""
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     if not names:
         return []
@@ -151,7 +151,8 @@ def _columns(protocol: Protocol, rows: Sequence[Row], counts: Mapping[str, int])
     last = {[*of.values()][-1]: [*of.values()][:-1] for of in blocks.values() if of}
     averages = protocol.averages if tuple(names) == protocol.columns_in_order else last
     headings = {column: f"{block} {shown}".strip() for block, of in blocks.items() for shown, column in of.items()}
-    return [Column(name, headings.get(name, name), counts.get(name), averages.get(name, ())) for name in names]
+    in_order = [names[-1], *names[:-1]]
+    return [Column(name, headings.get(name, name), counts.get(name), averages.get(name, ())) for name in in_order]
 
 
 def _differences(path: Path, protocol: Protocol) -> Differences:
@@ -162,10 +163,10 @@ def _differences(path: Path, protocol: Protocol) -> Differences:
 
 
 def _line(row: Row, columns: Sequence[Column], protocol: Protocol, differences: Differences) -> Line:
-    last = columns[-1].name
+    first = columns[0].name
     settings = json.dumps(row.settings, indent=2, ensure_ascii=False, default=str)
     cells = [_cell(row, column.name, protocol, differences.get((row.label, column.name))) for column in columns]
-    return Line(row, cells, _paper(row, last), _difference(row, last, protocol), settings)
+    return Line(row, cells, _paper(row, first), _difference(row, first, protocol), settings)
 
 
 def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, str] | None) -> Cell:
@@ -189,7 +190,7 @@ def _chance(line: Mapping[str, str] | None) -> tuple[bool, str]:
     if not line or not line["p_holm"]:
         return False, ""
     why = "{difference} from {baseline}, 95 % interval {low} to {high}, p = {p_holm} (Holm)".format(**line)
-    return float(line["p_holm"]) >= LEVEL, why
+    return not is_decided(float(line["p_holm"])), why
 
 
 def _paper(row: Row, column: str) -> str:
@@ -204,8 +205,8 @@ def _difference(row: Row, column: str, protocol: Protocol) -> str:
 def _is_best(rows: Sequence[Row], baseline: str, columns: Sequence[Column], protocol: Protocol) -> bool:
     if not columns:
         return False
-    last = columns[-1].name
-    scores = {row.label: row.scores[last] for row in rows if row.group != OBSERVERS and last in row.scores}
+    first = columns[0].name
+    scores = {row.label: row.scores[first] for row in rows if row.group != OBSERVERS and first in row.scores}
     return baseline in scores and scores[baseline] == protocol.best(scores.values())
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from lpips_repro.evaluation.disagreement import disagreements_on
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, twoafc_credits
 from tests.report.page.conftest import HOSTILE, QUOTES, SPLITS
-from tests.report.page.reports import SIZE
+from tests.report.page.reports import SIZE, make_report, noise, random_distances, random_votes
 
 VIEWS = ("summary", "differences", "figures", "examples", "built-from")
 
@@ -189,6 +189,26 @@ def test_an_example_that_does_not_exist_is_said_and_another_one_is_shown(opened)
     tab = opened("plain/9000")
     assert example(tab) != "plain/9000"
     assert tab.text_content("[data-part=message]") == "There is no example plain/9000."
+
+
+def test_a_table_with_published_figures_fits_a_laptop_and_keeps_its_methods_in_view_on_a_phone(browser, tmp_path):
+    splits = [noise(tmp_path / "packed", name, random_votes(9, 0), "human") for name in TWOAFC.averages["all"]]
+    distances = random_distances(["alex off the shelf v0.0", "alex lin v0.1 (trained here, 3 seeds)"], splits)
+    index = make_report(tmp_path, splits, distances, "report.images=none", bootstrap=10, paper=True).index
+    page = browser.new_page(viewport={"width": 1265, "height": 900})  # 1280 without a scroll bar
+    page.goto(index.as_uri())
+    page.wait_for_selector("html.started")
+    assert page.text_content("table.scores .paper").startswith("paper ")
+    widths = "[document.querySelector('.wide').scrollWidth, document.querySelector('.wide').clientWidth]"
+    needed, width = page.evaluate(widths)
+    assert needed == width
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.evaluate("document.querySelector('.wide').scrollLeft = 500")
+    for cell in ("thead th:first-child", "tbody th"):
+        assert page.locator(f"table.scores {cell}").first.bounding_box()["x"] == pytest.approx(16, abs=1)
+    needed, _ = page.evaluate(widths)
+    assert needed < 1200  # with some space left for other fonts
+    page.close()
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.report.page import maps
 from lpips_repro.report.page.examples import Examples
+from lpips_repro.report.page.explorer import _arguments
 from lpips_repro.report.page.maps import maps_of
 from lpips_repro.report.page.sprites import numbers_of, write_sheets
 from tests.datasets.folders import noise_split
@@ -62,6 +64,19 @@ def test_maps_are_of_the_best_network_and_both_of_an_example_share_a_scale(examp
     brightest = (253, 231, 37)  # of the color map viridis, within rounding
     for cell in cells:
         assert np.abs(cell.astype(int) - brightest).sum(axis=2).min() <= 3
+
+
+def test_maps_of_a_mean_over_seeds_are_of_the_first_run(examples, tmp_path, metric, monkeypatch):
+    other, (row, pairs) = examples.methods
+    settings = {**row.settings, "lin": [row.settings["lin"], "of the second"]}
+    row = dataclasses.replace(row, run="one two", seed="0 1", settings=settings)
+    method = Method("lpips", "net", lambda engine: lpips_distance(metric, engine))
+    runs = [Path(name) for name in ("two", "one")]
+    monkeypatch.setattr(maps, "find_runs", lambda experiments: [SimpleNamespace(folder=folder) for folder in runs])
+    monkeypatch.setattr(maps, "method_of_run", lambda run, supervision: {"one": method}[run.folder.name])
+    made = maps_of(Examples(examples.splits, [other, (row, pairs)]), CHOSEN, tmp_path, download=False)
+    assert made.row is row
+    assert _arguments(row, tmp_path).endswith(f"--weights {tmp_path / 'one' / 'weights.pth'}")
 
 
 @pytest.mark.parametrize("change", ["weights", "distances", "none"])

@@ -58,14 +58,23 @@ def test_averages_say_of_what_they_are(tables):
     found = summaries(tables)
     assert {column.name: column.members for column in found["twoafc"].columns if column.members} == TWOAFC.averages
     assert {column.name: column.members for column in found["jnd"].columns if column.members} == JND.averages
-    assert [column.count for column in found["twoafc"].columns][-2:] == [160, 240]
+    counts = {column.name: column.count for column in found["twoafc"].columns}
+    assert (counts["all"], counts["real"]) == (240, 160)
+
+
+def test_the_column_that_sums_a_row_up_is_next_to_the_method(tables):
+    for table in summaries(tables).values():
+        assert table.columns[0].name == "all"
+        assert [line.difference for line in table.lines] == [
+            line.cells[0].below.get("difference", "") for line in table.lines
+        ]
 
 
 def test_ties_are_the_differences_that_the_data_do_not_carry(tables):
     table = summaries(tables)["twoafc"]
     with (tables / "differences.csv").open(newline="") as file:
         lines = [line for line in csv.DictReader(file) if line["kind"] == "2afc"]
-    wanted = {(line["label"], line["split"]) for line in lines if float(line["p_holm"]) >= 0.05}
+    wanted = {(line["label"], line["split"]) for line in lines if float(line["p_holm"]) > 0.05}
     marked = {
         (line.row.label, column.name)
         for line in table.lines
@@ -110,7 +119,7 @@ def test_three_methods_on_the_real_judgments(shared, tmp_path):
     text = html.unescape(made.index.read_text())
     for label, score in (("scratch", "70.04"), ("st-lpips-alex", "69.83"), ("st-lpips-vgg", "70.37")):
         row = re.search(rf'<tr data-label="{label}".*?</tr>', text, re.S)[0]
-        assert re.findall(r'<td data-order="([\d.]+)"', row)[-1] == score
+        assert re.findall(r'<td data-order="([\d.]+)"', row)[0] == score
     assert "On traditional, the data decide 3 of 3 pairs" in text
     assert "On cnn, the data decide 2 of 3 pairs" in text
     for split in ("superres", "deblur", "color", "frameinterp"):

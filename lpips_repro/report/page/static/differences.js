@@ -47,7 +47,7 @@
   }
 
   function body(columns, details) {
-    const { shown, decimals, difference, low, high, p } = of(columns, details);
+    const { shown, decimals, difference, low, high, p, decided } = of(columns, details);
     const part = document.createElement("tbody");
     shown.forEach((name, one) => {
       const row = document.createElement("tr");
@@ -57,7 +57,7 @@
         const data = cell("td", apart === null ? "" : signed(apart, decimals));
         if (p[one][two] !== null) {
           data.title = `${signed(low[one][two], decimals)} to ${signed(high[one][two], decimals)}, p = ${p[one][two]}`;
-          data.classList.toggle("carried", p[one][two] <= 0.05);
+          data.classList.toggle("carried", decided[one][two]);
         }
         row.append(data);
       });
