@@ -1,4 +1,4 @@
-"""The commands of `lpips-repro` in README and docs exist, and those on the example images print what the pages show."""
+"""The commands of `lpips-repro` in README and docs exist, and outputs and messages are those that the pages show."""
 
 import ast
 import re
@@ -10,6 +10,13 @@ import pytest
 import typer
 
 from lpips_repro.cli.main import main
+from lpips_repro.cli.score import UNDEFINED
+from lpips_repro.datasets.bapps.published import DIFFERENT_JUDGMENTS
+from lpips_repro.datasets.commands import fetch_dataset
+from lpips_repro.entry_point import KEPT, SWEEP
+from lpips_repro.errors import UserError
+from lpips_repro.weights.imagenet import imagenet_state
+from tests.compose import settings
 from tests.test_docs import PAGES, ROOT, TEXT
 
 EXAMPLES = ("ex_ref.png", "ex_p0.png")
@@ -52,6 +59,35 @@ def test_a_page_shows_what_the_command_prints(page, command, shared: Path, image
     printed = "".join(capsys.readouterr())
     lines = shown(page, command).split("lpips-repro")[0].splitlines()
     assert lines and all(line.strip() in printed for line in lines)
+
+
+def missing_weights() -> str:
+    with pytest.raises(UserError) as error:
+        imagenet_state("vgg", download=False)
+    return str(error.value)
+
+
+def missing_dataset() -> str:
+    with pytest.raises(UserError) as error:
+        fetch_dataset(settings("dataset", "data=tid2013"))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("page", "messages"),
+    [
+        ("docs/gpu-and-clusters.md", lambda: [missing_weights(), f"error: {SWEEP}: {KEPT}\n"]),
+        ("docs/results/demo.md", lambda: [f"not run: {missing_weights()}\n"]),
+        ("docs/data.md", lambda: [f"error: {missing_dataset()}\n"]),
+        ("docs/data.md", lambda: [DIFFERENT_JUDGMENTS.format("2afc/val/traditional")]),
+        ("docs/command.md", lambda: [f"piq/haarpsi: black.png: {UNDEFINED.format('value', 'infinite')}\n"]),
+    ],
+)
+def test_a_page_quotes_messages_as_they_are(page, messages, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert all(message in (ROOT / page).read_text() for message in messages())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -54,7 +54,7 @@ VERSIONS = ("torch", "numpy", "pillow")
 def read_settings(composed: DictConfig) -> tuple[CnnDistortionsConfig, Path]:
     """The settings, and the folder of all autoencoders that they describe."""
     cfg = parse(composed, CnnDistortionsConfig)
-    if cfg.images is not None:  # one run, however the folder is spelt
+    if cfg.images is not None:  # one run, however the folder is written
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
     if cfg.perceptual is not None:

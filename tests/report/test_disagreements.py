@@ -126,7 +126,7 @@ def test_a_method_that_cannot_be_run_is_named_with_the_reason(data):
         run(methods="ssim,hdr-vdp")
 
 
-def test_a_misspelt_split_is_named_with_those_there_are(data):
+def test_a_misspelled_split_is_named_with_those_there_are(data):
     with pytest.raises(UserError, match="splits=cn: cn: no such 2AFC split: expected one of cnn, mine, all"):
         run("splits=cn")
 

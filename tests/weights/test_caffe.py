@@ -138,7 +138,7 @@ def test_the_first_of_several_columns_is_taken(state, tmp_path, suffix):
 
 
 def normalised(state, net, *, scale=True, epsilon=None):
-    """A network with batch normalisation as Caffe writes it: its sums, and what to divide them by."""
+    """A network with batch normalization as Caffe writes it: its sums, and what to divide them by."""
     body = b""
     for k, (weight, _) in enumerate(arrays(state, net).values(), 1):
         norm = {key: state[f"features.{PLACES[net][k - 1] + 1}.{key}"].numpy() for key in NORM}
