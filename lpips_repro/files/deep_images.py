@@ -9,7 +9,7 @@ from PIL import ImageFile
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import BITS, raw_modes
 
-MODES = {"L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I"}  # Pillow's names of the modes that OpenCV reads
+MODES = {"L", "LA", "RGB", "RGBX", "RGBA", "I;16", "I;16B", "I"}  # Pillow's names of the modes that OpenCV reads
 ORIENTATION = 0x0112  # tag of EXIF
 PHOTOMETRIC, PLANAR = 262, 284  # tags of TIFF
 LARGEST = 65535

@@ -94,7 +94,10 @@ class Core(FrozenModule):
             # In one pass over rows of W x 3 numbers: many times faster than a broadcast along an axis of size 3.
             rows = (factor / self.scale, (offset - self.shift) / self.scale)
             factors, offsets = (values.flatten().repeat(batches[0].shape[3]) for values in rows)
-            by_rows = [torch.addcmul(offsets, images, factors) for images in by_rows]
+            if is_recorded(batches[0]):  # PyTorch 2.6 cannot export addcmul for symbolic sizes
+                by_rows = [images * factors + offsets for images in by_rows]
+            else:
+                by_rows = [torch.addcmul(offsets, images, factors) for images in by_rows]
         elif normalize:
             by_rows = [factor * images + offset for images in by_rows]
         images: Tensor = torch.cat(by_rows).unflatten(2, (-1, 3))
