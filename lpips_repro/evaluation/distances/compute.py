@@ -14,6 +14,7 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import Terminated, UserError
+from lpips_repro.evaluation.distances.undefined import undefined
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 
@@ -129,11 +130,8 @@ def compute_distances(
     values = {}
     for label in [label for label in distances if label not in faults]:
         joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
-        missing = np.isnan(joined).any(axis=0)
-        if missing.any():
-            faults[label] = (
-                f"the distance of {split.item} {split.keys[batches[0].start + int(missing.argmax())]} is NaN"
-            )
+        if fault := undefined(joined, split, batches[0].start):
+            faults[label] = fault
         else:
             values[label] = joined
     return values, faults
