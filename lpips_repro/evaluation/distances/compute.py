@@ -91,8 +91,8 @@ def compute_distances(
         ranks: the processes that share the work. Each takes every n-th batch, so that batches do not change.
 
     Returns:
-        On every rank, by label: the distances (columns, items), float32 or the metric's own float64; and the errors of
-        methods whose metric raised an error or did not return numbers.
+        On every rank, by label: the distances (columns, items), float32 (float64 of metrics that return that, or
+        integers); and the errors of methods whose metric raised an error or did not return numbers.
     """
     ranks = ranks or Ranks()
     stored = _stored(distances, split, said=ranks.first and batches[0].start == 0)
@@ -159,8 +159,8 @@ def measure_batch(
         known: known results of some methods' `measure`, for which images are not needed, by `measure`.
 
     Returns:
-        By label: distances (number of others, N), float32 or the metric's own float64; and the errors of methods whose
-        metric raised an error or did not return numbers.
+        By label: distances (number of others, N), float32 (float64 of metrics that return that, or integers);
+        and the errors of methods whose metric raised an error or did not return numbers.
     """
     found: dict[Label, Tensor] = {}
     faults: dict[Label, str] = {}
@@ -173,7 +173,9 @@ def measure_batch(
             if isinstance(values, BaseException):
                 raise values
             values = distance.finish(values) if distance.finish else values
-            found[label] = values.to(torch.promote_types(values.dtype, torch.float32))
+            # Integers above 2^24 would be rounded, and tie, in float32.
+            least = torch.float32 if values.is_floating_point() else torch.float64
+            found[label] = values.to(torch.promote_types(values.dtype, least))
         except Terminated:
             raise
         except (Exception, SystemExit) as error:  # a metric may raise anything: the other methods continue

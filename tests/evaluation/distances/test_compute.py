@@ -135,6 +135,12 @@ def test_half_precision_is_stored_as_float32(tmp_path):
     assert computed(distance, split, 64, "mae")["d"].dtype == np.float32
 
 
+def test_integers_do_not_tie_by_rounding(tmp_path):
+    split = packed(tmp_path, "jnd")
+    distance = Distance(of_pairs(lambda x, y: 2**24 + torch.arange(len(x))), {})
+    assert np.unique(computed(distance, split, 64, "count")["d"]).size == len(split)
+
+
 def test_a_distance_that_is_not_a_number_is_a_fault_that_names_the_example(tmp_path):
     def broken(x, y):
         return torch.where(mean_difference(x, y) == third, float("nan"), mean_difference(x, y))
