@@ -33,7 +33,8 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
         for label, reason in one.faults.items():
             groups[label, _without_names(reason, one)].append(one)
     tried = _times(scored)
-    lines = [f"{label}: {why}" for label, why in missing.items()]
+    # Metrics of other libraries name themselves.
+    lines = [why if why.startswith(f"{label}: ") else f"{label}: {why}" for label, why in missing.items()]
     for (label, reason), failed in groups.items():
         if label and 1 < len(failed) == len(scored) and all(one.faults[label] == reason for one in failed):
             lines.append(f"{label}: {reason} (all {len(failed)} pairs)")

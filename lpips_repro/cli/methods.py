@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lpips_repro.backbones import check_backbone
 from lpips_repro.config.named import computed_metrics, in_configs
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine
@@ -12,7 +13,9 @@ from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.named import find_method, network_of
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
+from lpips_repro.metrics.lpips.released import RELEASED_PREFIXES
 from lpips_repro.versions import OWN, package_version
+from lpips_repro.weights.checkpoints import without_wrappers
 from lpips_repro.weights.state_dicts import read_state
 
 
@@ -30,8 +33,8 @@ def find_methods(names: Sequence[str], weights: Path | None = None, download: bo
 
     Args:
         names: of the methods; twice the same is one.
-        weights: those that a network has instead of the published ones: `weights.pth` of a training run, or lin weights
-            alone.
+        weights: those that a network has instead of the published ones: `weights.pth` of a training run, lin weights
+            alone, or those of the network alone, which is off the shelf unless the name says `-lin`.
         download: whether weights that are not on this computer may be downloaded.
 
     Raises:
@@ -76,15 +79,18 @@ def _with_weights(name: str, file: Path) -> Method:
     network = network_of(name)
     if network is None:
         raise UserError(f"--weights {file}: {find_method(name).label} has no weights: name one network with -m")
-    net, variant, version = network
-    backbone = in_configs("net")[net][1].backbone
+    key, settings, variant, version = network
+    backbone = settings[key]["backbone"]
+    check_backbone(backbone)
 
     def build(engine: Engine) -> Distance:
-        state = read_state(file)
+        state = without_wrappers(read_state(file))
         if all(key.startswith("lin") for key in state):
             metric = LPIPS(backbone, "lin", version, lin_weights=state)
-        else:
+        elif any(key.startswith(RELEASED_PREFIXES) for key in state):
             metric = LPIPS.from_official(backbone, version, state, variant)
+        else:  # of the network alone
+            metric = LPIPS(backbone, variant or "off_the_shelf", version, weights=file)
         return lpips_distance(metric, engine)
 
-    return Method("lpips", net, build, file.stem, version)
+    return Method("lpips", key, build, file.stem, version)

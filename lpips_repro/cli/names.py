@@ -28,7 +28,8 @@ def table_of_names() -> str:
     libraries = "\n".join(f"  {library}: {', '.join(metrics)}" for library, metrics in LIBRARY_METRICS.items())
     endings = (
         "A network may be followed by its variant and version, as in alex-lin-v0.0 or alex-off_the_shelf-v0.1. By"
-        " default it is calibrated (lin) if the authors published weights for that, and v0.1.\n\nA metric of another"
+        " default it is calibrated (lin) if the authors published weights for that, and v0.1. timm/NAME, as in"
+        " timm/resnet50, is a network of timm, off the shelf.\n\nA metric of another"
         f" library is LIBRARY/METRIC, as in piq/mdsi:\n\n{libraries}\n\nOne of your own is FILE.py:FUNCTION: a function"
         " of two batches of images (N, 3, H, W) in [0, 1] that returns N values, under the decorator"
         " lpips_repro.metrics.register_metric."

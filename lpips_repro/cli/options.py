@@ -38,8 +38,8 @@ Metrics = Annotated[
         "--metric",
         "-m",
         metavar="NAME",
-        help=f"A method, {DEFAULT} by default; may be repeated. `lpips-repro metrics` lists them. Or LIBRARY/METRIC, as"
-        " in piq/mdsi, or FILE.py:FUNCTION, a metric of your own.",
+        help=f"A method, {DEFAULT} by default; may be repeated. `lpips-repro metrics` lists them. Or timm/NAME, a"
+        " network of timm; LIBRARY/METRIC, as in piq/mdsi; or FILE.py:FUNCTION, a metric of your own.",
         autocompletion=complete_name,
     ),
 ]
@@ -71,7 +71,11 @@ Resize = Annotated[
 Background = Annotated[str, typer.Option("--background", metavar="COLOR", help="What is behind transparent pixels.")]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", help="Weights of the network, such as weights.pth of a training run."),
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights of the network: weights.pth of a training run, lin weights, or a backbone's.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on standard error.")]
 Recursive = Annotated[bool, typer.Option("--recursive", help="Also the images of folders inside.")]

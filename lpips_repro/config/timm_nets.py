@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
@@ -18,15 +19,20 @@ def register_timm_nets(words: Iterable[str]) -> None:
     supervision is derived from timm's name. `net.KEY.supervision` overrides it.
     """
     for name in dict.fromkeys(NAMED.findall(" ".join(words))):
-        without = WITHOUT_LABELS.search(name) and not WITH_LABELS.search(name)
-        settings = {
-            "backbone": f"timm/{name}",
-            "init": "imagenet",
-            "supervision": "self-supervised" if without else "supervised",
-            "official_lin": False,
-            "paper": None,
-            "weights": None,
-            "remedy": "",
-            "versions": ["0.1"],
-        }
-        ConfigStore.instance().store(f"{name}.yaml", {f"timm-{name.replace('.', '-')}": settings}, "net/timm", "net")
+        ConfigStore.instance().store(f"{name}.yaml", timm_net(name), "net/timm", "net")
+
+
+def timm_net(name: str) -> dict[str, dict[str, Any]]:
+    """The settings of a network of timm by their key, as a file in `configs/net` has them."""
+    without = WITHOUT_LABELS.search(name) and not WITH_LABELS.search(name)
+    settings = {
+        "backbone": f"timm/{name}",
+        "init": "imagenet",
+        "supervision": "self-supervised" if without else "supervised",
+        "official_lin": False,
+        "paper": None,
+        "weights": None,
+        "remedy": "",
+        "versions": ["0.1"],
+    }
+    return {f"timm-{name.replace('.', '-')}": settings}

@@ -77,7 +77,7 @@ def _published(name: str) -> WeightsEnum:
 
 def _fetched(name: str, fetch: Callable[[], dict[str, Tensor]], allowed: bool) -> dict[str, Tensor]:
     """The weights that the network's own package downloads."""
-    remedy = "give a file (init=file weights=FILE)"
+    remedy = "give a file (init=file weights=FILE, or --weights FILE of the command)"
     if not allowed:
         raise WeightsNotFoundError(f"weights of {name} may not be downloaded (download=false): allow it, or {remedy}")
     try:

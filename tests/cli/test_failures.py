@@ -150,3 +150,8 @@ def test_equal_images_have_the_psnr_of_equal_images(command, tmp_path, name):
     ended = command("distance", image, image, "-m", name, "--format", "json", "-q")
     (one,) = json.loads(ended.out)["results"]
     assert ended.status == 0 and one["value"] in ("Infinity", 80)
+
+
+def test_a_missing_method_is_named_once():
+    missing = {"DISTS_pytorch/DISTS": "DISTS_pytorch/DISTS: no weights", "vgg-lin-v0.1": "no weights"}
+    assert lines_of([], missing) == ["DISTS_pytorch/DISTS: no weights", "vgg-lin-v0.1: no weights"]

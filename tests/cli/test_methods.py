@@ -5,11 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+import timm
+import torch
 from PIL import Image
 
+import lpips_repro
 from lpips_repro.metrics import METRICS
+from lpips_repro.metrics.lpips import LPIPS
 from tests.cli.conftest import write_image
 
+JSON = ("--format", "json")
 OWN = """
 from lpips_repro.metrics import register_metric
 
@@ -103,3 +108,14 @@ def test_a_metric_that_no_library_has_is_one_line(command, pair):
         assert ended.status == 2
         (line,) = ended.err.splitlines()
         assert name in line and "expected" in line
+
+
+def test_a_network_of_timm_takes_the_weights_of_the_network_alone(command, pair, tmp_path):
+    torch.manual_seed(0)
+    state = timm.create_model("test_resnet").state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    found = results(command("distance", *pair, "-m", "timm/test_resnet", "--weights", tmp_path / "w.pth", *JSON))
+    x, y = (lpips_repro.load_image(path) for path in pair)
+    wanted = LPIPS("timm/test_resnet", "off_the_shelf", weights=state)(x, y)
+    assert found["timm-test_resnet-w-v0.1"]["distance"] == pytest.approx(wanted.item(), abs=1e-5)
+    assert wanted > 0.01

@@ -14,6 +14,7 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import Terminated, UserError
+from lpips_repro.evaluation.distances.undefined import undefined
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 
@@ -90,8 +91,8 @@ def compute_distances(
         ranks: the processes that share the work. Each takes every n-th batch, so that batches do not change.
 
     Returns:
-        On every rank, by label: the distances (columns, items), float32 or the metric's own float64; and the errors of
-        methods whose metric raised an error or did not return numbers.
+        On every rank, by label: the distances (columns, items), float32 (float64 of metrics that return that, or
+        integers); and the errors of methods whose metric raised an error or did not return numbers.
     """
     ranks = ranks or Ranks()
     stored = _stored(distances, split, said=ranks.first and batches[0].start == 0)
@@ -129,11 +130,8 @@ def compute_distances(
     values = {}
     for label in [label for label in distances if label not in faults]:
         joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
-        missing = np.isnan(joined).any(axis=0)
-        if missing.any():
-            faults[label] = (
-                f"the distance of {split.item} {split.keys[batches[0].start + int(missing.argmax())]} is NaN"
-            )
+        if fault := undefined(joined, split, batches[0].start):
+            faults[label] = fault
         else:
             values[label] = joined
     return values, faults
@@ -161,8 +159,8 @@ def measure_batch(
         known: known results of some methods' `measure`, for which images are not needed, by `measure`.
 
     Returns:
-        By label: distances (number of others, N), float32 or the metric's own float64; and the errors of methods whose
-        metric raised an error or did not return numbers.
+        By label: distances (number of others, N), float32 (float64 of metrics that return that, or integers);
+        and the errors of methods whose metric raised an error or did not return numbers.
     """
     found: dict[Label, Tensor] = {}
     faults: dict[Label, str] = {}
@@ -175,7 +173,9 @@ def measure_batch(
             if isinstance(values, BaseException):
                 raise values
             values = distance.finish(values) if distance.finish else values
-            found[label] = values.to(torch.promote_types(values.dtype, torch.float32))
+            # Integers above 2^24 would be rounded, and tie, in float32.
+            least = torch.float32 if values.is_floating_point() else torch.float64
+            found[label] = values.to(torch.promote_types(values.dtype, least))
         except Terminated:
             raise
         except (Exception, SystemExit) as error:  # a metric may raise anything: the other methods continue

@@ -11,6 +11,7 @@ from lpips_repro.evaluation.distances.compute import Distance, batches_of, compu
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.protocols import protocol_of
 from lpips_repro.evaluation.protocols.twoafc import twoafc_score
+from lpips_repro.metrics import psnr
 from lpips_repro.runs.signals import ended_by_sigterm
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, note_host_reads
 
@@ -134,6 +135,12 @@ def test_half_precision_is_stored_as_float32(tmp_path):
     assert computed(distance, split, 64, "mae")["d"].dtype == np.float32
 
 
+def test_integers_do_not_tie_by_rounding(tmp_path):
+    split = packed(tmp_path, "jnd")
+    distance = Distance(of_pairs(lambda x, y: 2**24 + torch.arange(len(x))), {})
+    assert np.unique(computed(distance, split, 64, "count")["d"]).size == len(split)
+
+
 def test_a_distance_that_is_not_a_number_is_a_fault_that_names_the_example(tmp_path):
     def broken(x, y):
         return torch.where(mean_difference(x, y) == third, float("nan"), mean_difference(x, y))
@@ -141,6 +148,29 @@ def test_a_distance_that_is_not_a_number_is_a_fault_that_names_the_example(tmp_p
     split = packed(tmp_path, "jnd")
     third = computed(DISTANCE, split, 2, "mae")["d"][3]
     assert fault(Distance(of_pairs(broken), {}), split) == "the distance of example 000003 is NaN"
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+def test_an_infinite_distance_of_different_images_is_a_fault_that_names_the_example(tmp_path, value):
+    def broken(x, y):
+        return torch.where(mean_difference(x, y) == third, value, mean_difference(x, y))
+
+    split = packed(tmp_path, "jnd")
+    third = computed(DISTANCE, split, 2, "mae")["d"][3]
+    assert (
+        fault(Distance(of_pairs(broken), {}), split) == f"the distance of example 000003 is {value} of different images"
+    )
+
+
+def test_of_equal_images_minus_infinity_is_a_distance_and_infinity_is_a_fault(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    other = images.copy()
+    other[0, 0, 0, 0] ^= 1
+    card = {"kind": "jnd", "phase": "val", "split": "cnn", "dataset": "test", "resize": "exact", "observers": "human"}
+    split = write_split(tmp_path / "s", {"p0": images, "p1": other, "same": np.ones(2, np.float32)}, card)
+    found = computed(Distance(of_pairs(psnr, torch.neg), {}), split, 2, "psnr")["d"]
+    assert found[0] < 0 and np.isfinite(found[0]) and found[1] == -np.inf
+    assert fault(Distance(of_pairs(psnr), {}), split) == "the distance of example 000001 is inf of equal images"
 
 
 def test_all_methods_share_one_read_of_the_data(tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ from tests.compose import CONFIGS
         ("alex-gaussian", "alex-gaussian-off_the_shelf-v0.1"),
         ("squeeze-lin-v0.1", "squeeze-lin-v0.1"),
         ("piq/mdsi", "piq/mdsi"),
+        ("timm/test_resnet", "timm-test_resnet-off_the_shelf-v0.1"),
+        ("timm/test_resnet.r160_in1k-off_the_shelf-v0.1", "timm-test_resnet-r160_in1k-off_the_shelf-v0.1"),
     ],
 )
 def test_a_label_or_the_beginning_of_one_is_a_method(name, label):
@@ -35,6 +37,8 @@ def test_a_label_or_the_beginning_of_one_is_a_method(name, label):
         ("alex-gaussian-lin", "alex-gaussian-lin: no such method: expected one of alex-gaussian-off_the_shelf-v0.0"),
         ("", ": no such method"),
         ("piq/nonsense", "piq/nonsense: no such metric of piq: expected one of"),
+        ("timm/test_resne", "timm .* has no such network: did you mean timm/test_resnet"),
+        ("timm/test_resnet-v0.0", "expected one of timm-test_resnet-off_the_shelf-v0.1"),
         ("missing.py:mine", r"missing\.py: no such file"),
     ],
 )
