@@ -11,6 +11,7 @@ TASK :=
 IMAGES :=
 COUNT :=
 OUT :=
+DATASET :=
 AGAINST :=
 ARGS :=
 PYTHON = $(shell command -v python3.11 || command -v python3)
@@ -29,6 +30,7 @@ SETS_pretrain := task={TASK} images={IMAGES}
 SETS_cnn-distortions := count={COUNT} images={IMAGES}
 SETS_build-dataset := images={IMAGES} out={OUT}
 SETS_simulate := out={OUT}
+SETS_collect := dataset={DATASET} out={OUT}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_disagreements := methods={METHODS} $(SETS_data)
 # An experiment may choose the dataset, too.
@@ -37,9 +39,9 @@ SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
-WITHOUT_ARGS := help setup lint
+WITHOUT_ARGS := help setup setup-collect lint
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES COUNT OUT AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS TASK IMAGES COUNT OUT DATASET AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # What make and the programs read; anything else stands before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -81,7 +83,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements paper correlation sparsity report bench distortion-sheet build-dataset simulate collect setup-collect gpu-check gpu-bench demo test test-all lint
 
 ##@ Start
 help:  ## This list
@@ -159,6 +161,15 @@ build-dataset: setup  ## Triplets and JND pairs with their recipes, without judg
 
 simulate: setup  ## Simulated judgments, labeled so, for a dataset that has none: OUT=folder
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+collect: setup setup-collect  ## A study of human judgments, on this machine alone by default: DATASET=folder [ARGS="do=serve|links|simulate|export"]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+setup-collect: setup $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed-collect)  ## Install what make collect needs and the rest does not, as pinned
+
+$(VENV)/.installed-collect: requirements-collect.lock | $(VENV)/.installed
+	$(RUN) -m pip install --quiet --requirement requirements-collect.lock
+	@touch $@
 
 cnn-distortions: setup  ## Train autoencoders that distort, and show them [COUNT=96] [IMAGES=folder, default: those of mini] [ARGS="hydra/launcher=joblib"]
 	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)

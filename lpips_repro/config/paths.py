@@ -13,7 +13,7 @@ CONFIGS = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[2] / "configs"
 # The last part of their names; mirrors, which can be addresses, expand `~` themselves.
 PATHS = {
     *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),
-    *("image", "images", "weights", "module", "distances", "out", "cnn"),
+    *("image", "images", "weights", "module", "distances", "out", "cnn", "dataset", "consent"),
 }
 
 
