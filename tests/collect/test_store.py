@@ -19,9 +19,13 @@ def store(tmp_path):
     opened.close()
 
 
-def test_the_revisions_make_the_tables_of_the_models(store):
+def check_tables(store: Store) -> None:
     with store.engine.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_the_revisions_make_the_tables_of_the_models(store):
+    check_tables(store)
 
 
 def test_sqlite_writes_to_the_disk_at_every_commit(store):
