@@ -13,6 +13,7 @@ from lpips_repro.collect.study import OpenStudy
 from lpips_repro.evaluation import human_twoafc
 
 Row = dict[str, Any]
+RESOLUTION_MS = 0.2  # of a difference of two times of a page: browsers round each to 0.1 ms
 
 
 def counted(study: OpenStudy) -> Select:
@@ -105,7 +106,7 @@ def timing_within_a_frame(study: OpenStudy) -> tuple[int, int]:
     query = query.where(Worker.study_id == study.id, Session.kind == "jnd", Trial.answer.is_not(None))
     with study.store.read() as transaction:
         rows = [(frame or 0, np.diff(timing or [])) for frame, timing in transaction.execute(query)]
-    exact = sum(bool((abs(shown - (ON_MS, GAP_MS, ON_MS)) <= frame).all()) for frame, shown in rows)
+    exact = sum(bool((abs(shown - (ON_MS, GAP_MS, ON_MS)) <= frame + RESOLUTION_MS).all()) for frame, shown in rows)
     return exact, len(rows)
 
 
