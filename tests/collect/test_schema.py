@@ -1,5 +1,6 @@
 """Requests made from the API's own schema: none makes the server fail, and replies are as the schema says."""
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
@@ -14,6 +15,7 @@ CHECKS = [not_a_server_error, status_code_conformance, response_schema_conforman
 OPERATIONS = 6
 
 
+@pytest.mark.slow
 def test_no_request_makes_the_server_fail(study):
     signer, worker = signer_of(study.cfg), joined(study, "a")
     begin(study, worker, "2afc", None)

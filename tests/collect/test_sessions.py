@@ -71,7 +71,7 @@ def test_targets_are_met_exactly_by_workers_at_the_same_time(study):
             pass
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, range(8)))
+        list(pool.map(work, range(10)))
     assert counted(study) == targets(study) == taken(study)
     with study.store.read() as transaction:
         pairs = transaction.execute(select(Judgment.item_id, Judgment.worker_id)).all()
