@@ -12,6 +12,7 @@ TASK :=
 IMAGES :=
 COUNT :=
 OUT :=
+DATASET :=
 AGAINST :=
 ARGS :=
 PYTHON = $(shell command -v python3.11 || command -v python3)
@@ -30,6 +31,7 @@ SETS_pretrain := task={TASK} images={IMAGES}
 SETS_cnn-distortions := count={COUNT} images={IMAGES}
 SETS_build-dataset := images={IMAGES} out={OUT}
 SETS_simulate := out={OUT}
+SETS_collect := dataset={DATASET} out={OUT}
 SETS_eval-tables := data={DATA} data.root={DATA_ROOT}
 SETS_disagreements := methods={METHODS} $(SETS_data)
 SETS_compare := runs={RUNS}
@@ -39,9 +41,9 @@ SETS_correlation := name=tables-{DATA}
 SETS_report := data={DATA} data.root={DATA_ROOT}
 SETS_bench := against={AGAINST}
 SETS_gpu-bench := 'net=[{NET}]'
-WITHOUT_ARGS := help setup lint docs docs-figures
+WITHOUT_ARGS := help setup setup-collect lint docs docs-figures
 
-VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS RUNS TASK IMAGES COUNT OUT AGAINST
+VALUES := NET VARIANT DATA DATA_ROOT SPLITS METHODS RUNS TASK IMAGES COUNT OUT DATASET AGAINST
 VARIABLES := $(VALUES) ARGS PYTHON RUN
 # Variables that make and the programs read; others go before make, as in NAME=value make test.
 OTHERS := SHELL .SHELLFLAGS MAKE% VENV LPIPS_REPRO_% PYTEST_% PYTHON% TORCH% PYTORCH_% CUDA_% NVIDIA_% NCCL_% OMP_% MKL_%
@@ -83,7 +85,7 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate gpu-check gpu-bench demo test test-all lint docs docs-figures
+.PHONY: help setup data data-verify data-stats weights init-kmeans pretrain cnn-distortions train train-all tensorboard eval-tables disagreements compare paper correlation sparsity report bench distortion-sheet build-dataset simulate collect setup-collect gpu-check gpu-bench demo test test-all lint docs docs-figures
 
 ##@ Start
 help:  ## Show this list
@@ -164,6 +166,15 @@ build-dataset: setup  ## Build triplets and JND pairs from photographs, without 
 
 simulate: setup  ## Add labeled simulated judgments to a dataset without judgments: OUT=folder
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+collect: setup setup-collect  ## Run a study of human judgments, on this machine only by default: DATASET=folder [ARGS="do=serve|links|simulate|export"]
+	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
+
+setup-collect: setup $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed-collect)  ## Install what only make collect needs, as pinned
+
+$(VENV)/.installed-collect: requirements-collect.lock | $(VENV)/.installed
+	$(RUN) -m pip install --quiet --requirement requirements-collect.lock
+	@touch $@
 
 cnn-distortions: setup  ## Train distorting autoencoders, and show them [COUNT=96] [IMAGES=folder, default: photographs of mini] [ARGS="hydra/launcher=joblib"]
 	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)

@@ -9,6 +9,7 @@ setup(
     package_dir={"lpips_repro.configs": "configs"},
     package_data={
         "lpips_repro": ["py.typed"],
+        "lpips_repro.collect": [f"page/*.{kind}" for kind in ("css", "html", "js", "json", "txt")],
         "lpips_repro.report.figures": ["*.mplstyle"],
         "lpips_repro.report.page": ["static/*", "templates/*"],
         **{name: ["*.yaml"] for name in CONFIGS},

@@ -70,6 +70,8 @@ def test_a_folder_reaches_the_settings_unchanged(text):
         ("build-dataset", "IMAGES", "images"),
         ("build-dataset", "OUT", "out"),
         ("simulate", "OUT", "out"),
+        ("collect", "OUT", "out"),
+        ("collect", "DATASET", "dataset"),
         ("bench", "AGAINST", "against"),
         ("train", "NET", "net"),
         ("train", "VARIANT", "variant"),

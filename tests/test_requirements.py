@@ -15,16 +15,33 @@ def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def required():
-    groups = [project()["dependencies"], *project()["optional-dependencies"].values()]
+# Extras that have a lock of their own: few need them.
+APART = ("collect", "collect-test")
+
+
+def required(apart=False):
+    extras = project()["optional-dependencies"]
+    chosen = [group for name, group in extras.items() if (name in APART) == apart]
+    groups = chosen if apart else [project()["dependencies"], *chosen]
     return [found for group in groups for line in group if (found := Requirement(line)).name != "lpips_repro"]
 
 
+def locked(name):
+    lines = (line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#"))
+    return {name.lower(): version for name, _, version in (line.partition("==") for line in lines)}
+
+
 def test_the_lock_has_a_version_of_everything_that_is_required():
-    lines = (line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#"))
-    locked = {name.lower(): version for name, _, version in (line.partition("==") for line in lines)}
+    versions = locked("requirements.lock")
     for requirement in required():
-        assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
+        assert requirement.specifier.contains(versions[requirement.name.lower()]), requirement
+
+
+def test_the_lock_of_the_study_has_the_rest_and_changes_no_version():
+    versions, others = locked("requirements-collect.lock"), locked("requirements.lock")
+    for requirement in required(apart=True):
+        assert requirement.specifier.contains({**versions, **others}[requirement.name.lower()]), requirement
+    assert not versions.keys() & others.keys()
 
 
 def test_the_oldest_versions_are_single_ones_that_the_bounds_allow():

@@ -20,7 +20,10 @@ Config = TypeVar("Config", bound="DataclassInstance")
 
 # Groups whose choices have only some settings of a schema.
 ROWS = {"net": NetConfig, "metric": MetricConfig}
-MAKE = {"data.root": "DATA_ROOT=FOLDER", "images": "IMAGES=FOLDER", "out": "OUT=FOLDER"}  # variables of make
+MAKE = {  # variables of make
+    **{"data.root": "DATA_ROOT=FOLDER", "dataset": "DATASET=FOLDER"},
+    **{"images": "IMAGES=FOLDER", "out": "OUT=FOLDER"},
+}
 FOLDERS = {"experiments", "features", "reference", "store"}
 
 

@@ -13,7 +13,7 @@ CONFIGS = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[2] / "configs"
 # The last parts of their names. Mirrors, which can be addresses, expand `~` elsewhere.
 PATHS = {
     *("root", "packed", "archives", "manifest", "experiments", "reference", "features", "store"),
-    *("image", "images", "weights", "module", "distances", "out", "cnn"),
+    *("image", "images", "weights", "module", "distances", "out", "cnn", "dataset", "consent"),
 }
 
 

@@ -1,0 +1,1 @@
+"""One file per revision; `down_revision` names the one before it."""

@@ -1,0 +1,94 @@
+"""The server of a study: the page, what it asks for, and the admin page."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from lpips_repro.collect import admin, api
+from lpips_repro.collect.guard import Guard
+from lpips_repro.collect.page_files import FILES, PAGE
+from lpips_repro.collect.refusal import Refusal
+from lpips_repro.collect.settings import CollectConfig
+from lpips_repro.collect.signing import ADMIN_TOKEN, SECRET, Signer, kept_secret
+from lpips_repro.collect.study import OpenStudy
+from lpips_repro.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SEAT_SECONDS = 7 * 24 * 3600
+LONGEST_CONSENT = 20_000  # characters
+
+
+def has_admin(cfg: CollectConfig) -> bool:
+    """Whether the server has the admin page: by the settings, or if it listens on this machine alone."""
+    return cfg.host in LOOPBACK if cfg.admin is None else cfg.admin
+
+
+def signer_of(cfg: CollectConfig) -> Signer:
+    """What signs for the study."""
+    return Signer(kept_secret(Path(cfg.store), SECRET), cfg.name, cfg.link_days * 24 * 3600, SEAT_SECONDS)
+
+
+def make_app(study: OpenStudy, signer: Signer) -> FastAPI:
+    """The application of a study.
+
+    Raises:
+        UserError: if the text of the consent cannot be read.
+    """
+    cfg = study.cfg
+    app = FastAPI(title="A study of human judgments", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(api.routes(study, signer, _consent(cfg)))
+    if has_admin(cfg):
+        app.include_router(admin.routes(study, kept_secret(Path(cfg.store), ADMIN_TOKEN)))
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", media_type="text/html")
+
+    @app.get("/favicon.ico", include_in_schema=False, status_code=204)
+    def no_icon() -> None:
+        """Browsers ask for it."""
+
+    @app.get("/page/{name}", include_in_schema=False)
+    def file(name: str) -> FileResponse:
+        if name not in FILES:
+            raise Refusal(404, "No such file.")
+        path, kind = FILES[name]
+        return FileResponse(path, media_type=kind)
+
+    @app.exception_handler(Refusal)
+    def refuse(_: Request, refusal: Refusal) -> Response:
+        return JSONResponse({"detail": refusal.message}, refusal.status)
+
+    @app.exception_handler(RequestValidationError)
+    def explain(_: Request, error: RequestValidationError) -> Response:
+        # Without what was sent: not every number of it can be written as JSON.
+        problems = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()]
+        return JSONResponse({"detail": problems}, 422)
+
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(cfg), www_redirect=False)
+    app.add_middleware(Guard, origin=cfg.address)
+    return app
+
+
+def _hosts(cfg: CollectConfig) -> list[str]:
+    """The names by which the server answers: other ones would let another site's name lead here."""
+    named = urlsplit(cfg.address).hostname if cfg.address else None
+    if cfg.host in LOOPBACK or named:
+        return [*LOOPBACK, "[::1]", *([named] if named else [cfg.host])]
+    return ["*"]
+
+
+def _consent(cfg: CollectConfig) -> str | None:
+    if cfg.consent is None:
+        return None
+    try:
+        text = Path(cfg.consent).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"consent={cfg.consent}: not readable as text in UTF-8 ({error}): restore it") from error
+    if not 0 < len(text) <= LONGEST_CONSENT:
+        raise UserError(f"consent={cfg.consent}: {len(text)} characters: expected 1 to {LONGEST_CONSENT}")
+    return text
