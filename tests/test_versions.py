@@ -8,17 +8,17 @@ from lpips_repro import versions
 from lpips_repro.versions import code_digest, package_version
 
 
-def test_the_version_of_a_source_tree_that_is_not_installed_is_that_of_its_project_file(monkeypatch):
+def test_the_version_of_a_source_tree_that_is_not_installed_is_that_of_its_project_file(
+    monkeypatch, versions_read_again
+):
     def not_installed(package):
         raise importlib.metadata.PackageNotFoundError(package)
 
-    package_version.cache_clear()
     monkeypatch.setattr(importlib.metadata, "version", not_installed)
     written = tomllib.loads((versions.ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert package_version("lpips_repro") == written
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         package_version("torch")
-    package_version.cache_clear()
 
 
 def test_the_version_of_an_installed_package_is_its_own():
