@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lpips_repro.versions import installed_version, package_version
 from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.imagenet import imagenet_state
 
@@ -38,6 +39,16 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no shared/ folder with real weights, triplets and judgments next to the repository")
     return SHARED
+
+
+@pytest.fixture
+def versions_read_again() -> Iterator[None]:
+    """Versions of packages are read once per process, but for a test that replaces them."""
+    for cached in (installed_version, package_version):
+        cached.cache_clear()
+    yield
+    for cached in (installed_version, package_version):
+        cached.cache_clear()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ from lpips_repro.pretraining import loop
 from lpips_repro.pretraining import run as run_module
 from lpips_repro.pretraining.run import pretrain
 from lpips_repro.quoting import quoted
-from lpips_repro.versions import installed_version
 from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
 from tests.photographs.written import write_photographs
@@ -241,11 +240,10 @@ def test_what_is_cheap_to_find_is_found_before_photographs_are_read(tmp_path, mo
         tiny_run(tmp_path, "puzzle", override.format(tmp_path))
 
 
+@pytest.mark.usefixtures("versions_read_again")
 def test_packages_of_another_name_do_not_end_a_run_at_its_end(tmp_path, monkeypatch):
-    installed_version.cache_clear()
     monkeypatch.setattr("lpips_repro.versions.importlib.metadata.version", not_installed)
     recipe = json.loads(tiny_run(tmp_path, "puzzle").with_suffix(".json").read_text())
-    installed_version.cache_clear()
     assert recipe["versions"]["pillow"] is None
 
 

@@ -52,6 +52,7 @@ def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "run/run.json").read_text())["git_commit"] is None
 
 
+@pytest.mark.usefixtures("versions_read_again")
 def test_a_package_that_is_not_there_or_has_another_name_is_null(tmp_path, monkeypatch):
     there = {"opencv-python": "4.9.0", "torch": "2.9"}
 
