@@ -73,7 +73,7 @@ def simulate(cfg: CollectConfig) -> None:
 def export(cfg: CollectConfig) -> None:
     """Write a dataset in the BAPPS layout and its packed splits."""
     if cfg.out is None:
-        raise UserError("out: no value: give it one: OUT=FOLDER, of the dataset to be written")
+        raise UserError("out: no value: set OUT=FOLDER, the folder of the new dataset")
     out = Path(cfg.out)
     study = open_study(cfg, None)
     rows = write_dataset(study, out)

@@ -145,7 +145,7 @@ def test_judgments_of_others_are_never_replaced(dataset, label):
 def test_simulated_judgments_next_to_others_are_refused(dataset):
     run(dataset)
     (dataset / "2afc/val/traditional/judge" / LABEL).unlink()
-    message = "2afc/train/traditional/judge: simulated judgments, .*2afc/val/traditional/judge: other ones"
+    message = "2afc/train/traditional/judge: simulated judgments, .*2afc/val/traditional/judge: other judgments"
     for phase in ("train", "val"):
         with pytest.raises(UserError, match=message):
             packed(dataset, phases=(phase,))

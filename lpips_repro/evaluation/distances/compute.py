@@ -14,7 +14,7 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.devices import fixed_shapes, read_ahead, send
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import Terminated, UserError
-from lpips_repro.evaluation.distances.undefined import undefined
+from lpips_repro.evaluation.distances.defined import check_defined
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 
@@ -130,8 +130,10 @@ def compute_distances(
     values = {}
     for label in [label for label in distances if label not in faults]:
         joined = torch.cat([batch[label] for batch in in_order], dim=1).numpy()
-        if fault := undefined(joined, split, batches[0].start):
-            faults[label] = fault
+        try:
+            check_defined(joined, split, batches[0].start)
+        except UserError as error:
+            faults[label] = str(error)
         else:
             values[label] = joined
     return values, faults

@@ -70,7 +70,9 @@ def test_what_is_missing_is_named_with_where_to_get_it(root):
     with pytest.raises(UserError, match=r"images/I01_25_05.png: missing, though .*dmos.csv lists it: unpack"):
         kadid(root).read_images()
     (root / "dmos.csv").unlink()
-    with pytest.raises(UserError, match=r"dmos.csv: KADID-10k is downloaded by hand: .*kadid.* DATA_ROOT=FOLDER"):
+    with pytest.raises(
+        UserError, match=r"dmos.csv: missing: KADID-10k is downloaded by hand: .*kadid.* DATA_ROOT=FOLDER"
+    ):
         kadid(root).read_images()
 
 

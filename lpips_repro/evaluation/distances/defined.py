@@ -1,12 +1,13 @@
-"""Distances that mean nothing, which no table may score."""
+"""Distances that are not defined, which no table may score."""
 
 import numpy as np
 
 from lpips_repro.datasets.split import Split
+from lpips_repro.errors import UserError
 
 
-def undefined(values: np.ndarray, split: Split, start: int) -> str | None:
-    """What is wrong with distances (columns, items) from item `start` on, or None.
+def check_defined(values: np.ndarray, split: Split, start: int) -> None:
+    """Raise UserError, with the example, for distances (columns, items) from item `start` on that are not defined.
 
     A distance is a number, or minus infinity for equal images, as for PSNR. Any other infinite one is an overflow or a
     division by zero, which would be scored as the best or worst of all.
@@ -18,5 +19,4 @@ def undefined(values: np.ndarray, split: Split, start: int) -> str | None:
             same = np.array_equal(first, other)
             if not np.isfinite(value) and not (same and value == -np.inf):
                 what = "NaN" if np.isnan(value) else f"{value} of {'equal' if same else 'different'} images"
-                return f"the distance of {split.item} {split.keys[item]} is {what}"
-    return None
+                raise UserError(f"the distance of {split.item} {split.keys[item]} is {what}")
