@@ -62,6 +62,7 @@ def maps_of(examples: Examples, indices: Mapping[str, np.ndarray], experiments: 
             split.name: sheets_of(
                 *(split, indices[split.name], layout_of(split.size[0], 2 * split.size[1])),
                 *(functools.partial(_render, metric, split), identity),
+                numbered=True,
             )
             for split in examples.splits
         }

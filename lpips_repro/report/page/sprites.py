@@ -43,12 +43,14 @@ class Sheet:
 
     Attributes:
         render: gives the cells of some examples, uint8 (n, height, width, 3), with numbers that belong to each or none.
+        numbered: whether it gives numbers.
     """
 
     name: str
     indices: np.ndarray = field(repr=False)
     layout: Layout
     render: Callable[[np.ndarray], tuple[np.ndarray, list[float]]] = field(repr=False)
+    numbered: bool
 
 
 def layout_of(height: int, width: int) -> Layout:
@@ -70,18 +72,21 @@ def sheets_of(
     layout: Layout,
     render: Callable[[np.ndarray], tuple[np.ndarray, list[float]]],
     identity: Mapping[str, Any],
+    *,
+    numbered: bool = False,
 ) -> list[Sheet]:
     """The files of some examples; their names depend on all that they show.
 
     Args:
         identity: what they show besides the images of the split.
+        numbered: whether `render` gives numbers, which have a file of their own.
     """
     found = []
     for start in range(0, len(indices), layout.each):
         own = indices[start : start + layout.each]
         content = {"digest": split.card["digest"], "own": own.tolist(), "format": FORMAT, **identity}
         name = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        found.append(Sheet(name, own, layout, render))
+        found.append(Sheet(name, own, layout, render, numbered))
     return found
 
 
@@ -105,7 +110,7 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet], what: str) -> int:
         folder: of the files; what: they show, for the progress bar.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [sheet for sheet in sheets if not (folder / f"{sheet.name}.webp").is_file()]
+    missing = [sheet for sheet in sheets if not _is_whole(folder, sheet)]
     with ThreadPoolExecutor(available_cores()) as pool, Progress(total=len(missing), desc=what, unit="file") as bar:
         for _ in pool.map(functools.partial(_write, folder), missing):
             bar.update()
@@ -115,6 +120,13 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet], what: str) -> int:
 def numbers_of(folder: Path, sheet: Sheet) -> list[float]:
     """The numbers that belong to the examples of a file."""
     return list(json.loads((folder / f"{sheet.name}.json").read_text()))
+
+
+def _is_whole(folder: Path, sheet: Sheet) -> bool:
+    try:
+        return (folder / f"{sheet.name}.webp").is_file() and (not sheet.numbered or bool(numbers_of(folder, sheet)))
+    except (OSError, ValueError):  # the numbers are lost or damaged
+        return False
 
 
 def _write(folder: Path, sheet: Sheet) -> None:

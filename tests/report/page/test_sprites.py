@@ -82,7 +82,24 @@ def test_numbers_of_examples_are_kept_with_their_images(tmp_path, split):
     def render(indices):
         return np.zeros((len(indices), 4, 4, 3), np.uint8), [float(index) for index in indices]
 
-    (sheet,) = sprites.sheets_of(split, np.array([3, 5]), layout_of(4, 4), render, {"of": "x"})
+    (sheet,) = sprites.sheets_of(split, np.array([3, 5]), layout_of(4, 4), render, {"of": "x"}, numbered=True)
     write_sheets(tmp_path, [sheet], "maps")
     assert sprites.numbers_of(tmp_path, sheet) == [3.0, 5.0]
     assert json.loads((tmp_path / f"{sheet.name}.json").read_text()) == [3.0, 5.0]
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_numbers_that_are_lost_or_damaged_are_written_again(tmp_path, split, damage):
+    def render(indices):
+        return np.zeros((len(indices), 4, 4, 3), np.uint8), [float(index) for index in indices]
+
+    (sheet,) = sprites.sheets_of(split, np.array([3, 5]), layout_of(4, 4), render, {"of": "x"}, numbered=True)
+    write_sheets(tmp_path, [sheet], "maps")
+    numbers = tmp_path / f"{sheet.name}.json"
+    if damage == "lost":
+        numbers.unlink()
+    else:
+        numbers.write_text("[3.0, ")
+    assert write_sheets(tmp_path, [sheet], "maps") == 1
+    assert sprites.numbers_of(tmp_path, sheet) == [3.0, 5.0]
+    assert write_sheets(tmp_path, [sheet], "maps") == 0
