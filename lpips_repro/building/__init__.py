@@ -1,9 +1,9 @@
-"""A dataset of one's own: from photographs to triplets and JND pairs with their recipes, and simulated judgments.
+"""Build datasets: triplets and JND pairs from photographs, the recipe of each example, and simulated judgments.
 
 from lpips_repro.building import read_recipes, rebuild
 
 recipes = read_recipes(Path("mine/2afc/train/traditional/recipes.parquet"))
-rebuild(recipes[0], Path("photographs"))  # the images of the example again, to the bit
+rebuild(recipes[0], Path("photographs"))  # makes the images of the example again, equal to the bit
 """
 
 from lpips_repro.building.examples import rebuild

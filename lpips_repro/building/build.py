@@ -1,12 +1,12 @@
-"""`make build-dataset`: from a folder of photographs to a dataset in the BAPPS layout, without judgments.
+"""`make build-dataset`: build a dataset in the BAPPS layout, without judgments, from a folder of photographs.
 
-    OUT/dataset.json                             settings, and what severities are in physical units
-    OUT/photographs.csv                          photographs: their phase, or why they are left out
+    OUT/dataset.json                             settings, and the severities in physical units
+    OUT/photographs.csv                          the phase of each photograph, or why it is left out
     OUT/2afc/train/traditional/ref/000000.png    and p0, p1
     OUT/2afc/train/traditional/recipes.parquet   how each example was made
 
-A split is made in chunks in the hidden folder `.building`, where a chunk that is finished has a file of its recipes,
-and is moved to its place when it is complete. What is finished is not made again after an interruption.
+A split is made in chunks in the hidden folder `.building`, and moved to its place when it is complete. A finished chunk
+has a file with its recipes. Finished chunks are not made again after an interruption.
 """
 
 import shlex
@@ -45,12 +45,12 @@ from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
 
-CHUNK = 100  # examples that are finished at a time
+CHUNK = 100  # examples per chunk
 FINISHED = "finished"
 
 
 class Chunk(NamedTuple):
-    """Some consecutive examples of a split, for a worker to make, and the photograph of each."""
+    """Consecutive examples of a split, which one worker makes, and the photograph of each."""
 
     cfg: BuildConfig
     split: Split
@@ -59,28 +59,32 @@ class Chunk(NamedTuple):
 
     @property
     def recipes(self) -> Path:
-        """The file that says that it is finished."""
+        """The file with its recipes. It exists if the chunk is finished."""
         return workplace_of(self.cfg, self.split) / FINISHED / f"{self.indices.start:06d}.parquet"
 
 
 def build_dataset(composed: DictConfig) -> Path:
-    """Build what the composed settings (`configs/build_dataset.yaml`) describe, or what is missing of it.
+    """Build the dataset that the composed settings (`configs/build_dataset.yaml`) describe; finished parts are kept.
 
     Returns:
         The folder of the dataset.
 
     Raises:
-        UserError: if it holds something else or a dataset of other settings, or there are too few photographs.
+        UserError: if a setting is refused, if the folder holds something else or a dataset with other settings, or if
+            there are too few photographs.
     """
     check_pyarrow()
     cfg = parse(composed, BuildConfig)
     out, images = Path(cfg.out), Path(cfg.images)
     names = list_photographs(images)
     if out.resolve().is_relative_to(images.resolve()):
-        raise UserError(f"out={out}: is in the folder of photographs, where it would be taken for more of them")
+        raise UserError(
+            f"out={out}: is inside the folder of photographs, so that its images would count as photographs: set"
+            " another folder"
+        )
     splits = splits_of(cfg)
     _check_families(cfg, splits)
-    if is_complete(cfg):  # it may be on a disk that can only be read
+    if is_complete(cfg):  # without a lock, since the disk may be read-only
         reopen(cfg, names)
     else:
         _complete(cfg, names, splits)
@@ -101,7 +105,7 @@ def _complete(cfg: BuildConfig, names: Sequence[str], splits: Sequence[Split]) -
 
 
 def _report(cfg: BuildConfig, splits: Sequence[Split]) -> None:
-    """Say what there is, and what comes next for splits without judgments."""
+    """Print the splits, and the next command if they have no judgments."""
     counts = ", ".join(f"{split.path} ({split.count})" for split in splits)
     judged = all((Path(cfg.out) / split.path / VOTE_FIELD[split.kind]).is_dir() for split in splits)
     state = "with judgments"
@@ -111,12 +115,12 @@ def _report(cfg: BuildConfig, splits: Sequence[Split]) -> None:
 
 
 def workplace_of(cfg: BuildConfig, split: Split) -> Path:
-    """The folder that a split is made in."""
+    """The folder in which a split is made."""
     return Path(cfg.out) / WORKPLACE / split.path.replace("/", "-")
 
 
 def make_chunk(chunk: Chunk) -> int:
-    """Make some examples, then the file of their recipes; returns how many."""
+    """Make the examples of a chunk, then the file of their recipes; return how many."""
     folder, families = workplace_of(chunk.cfg, chunk.split), open_families(chunk.cfg.cnn)
     recipes: list[Recipe] = []
     files: list[Path] = []
@@ -131,20 +135,20 @@ def make_chunk(chunk: Chunk) -> int:
             _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
             files.append(folder / field / f"{recipe.name}.png")
             files[-1].write_bytes(encoded.tobytes())
-    flush(files)  # or a power cut could leave a chunk that counts as finished on images that were never written
+    flush(files)  # otherwise, a chunk could count as finished after a power failure although images are missing
     write_recipes(chunk.recipes, recipes)
     return len(recipes)
 
 
 def _check_families(cfg: BuildConfig, splits: Sequence[Split]) -> None:
-    """UserError if there is one autoencoder alone: the candidates of a triplet are of two."""
+    """Raise UserError if there is only one autoencoder, since the candidates of a triplet need two."""
     families = open_families(cfg.cnn)
     for split in splits:
         own = FAMILIES[split.name]
         if split.kind == "2afc" and len(own) == 1 and len(families[own[0]].names) < 2:
             raise UserError(
-                f"cnn={cfg.cnn}: one autoencoder alone distorts, and a triplet of {split.path} takes two: train more of"
-                " them: `make cnn-distortions COUNT=96 IMAGES=FOLDER`"
+                f"cnn={cfg.cnn}: only one autoencoder distorts, and a triplet of {split.path} needs two: train more:"
+                " `make cnn-distortions COUNT=96 IMAGES=FOLDER`"
             )
 
 
@@ -164,13 +168,13 @@ def _make_split(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph
         write_recipes(folder / RECIPES, [recipe for chunk in chunks for recipe in read_recipes(chunk.recipes)])
     shutil.rmtree(folder / FINISHED, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    flush([folder / RECIPES])  # the images were with their chunks
+    flush([folder / RECIPES])  # the images were flushed with their chunks
     folder.rename(target)
     flush([target, target.parent, target.parent.parent])
 
 
 def _chunks(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph]) -> list[Chunk]:
-    """All chunks of a split, to which each photograph gives equally many examples, one after the other."""
+    """All chunks of a split. Each photograph gives equally many examples, which are consecutive."""
     chunks = []
     for start in range(0, split.count, CHUNK):
         indices = range(start, min(start + CHUNK, split.count))

@@ -1,4 +1,4 @@
-"""What a built dataset depends on: `dataset.json` and `photographs.csv`, which are there before any example."""
+"""What a built dataset depends on: `dataset.json` and `photographs.csv`, which are written before any example."""
 
 import csv
 import hashlib
@@ -26,24 +26,25 @@ from lpips_repro.versions import installed_version
 log = logging.getLogger(__name__)
 
 CARD, PHOTOGRAPHS = "dataset.json", "photographs.csv"
-WORKPLACE = ".building"  # the folder that splits are made in
-WHAT = {"traditional": "code of the traditional distortions", "cnn": "autoencoders"}  # of which a card has a digest
+WORKPLACE = ".building"  # the folder in which splits are made
+WHAT = {"traditional": "code of the traditional distortions", "cnn": "autoencoders"}  # entries that are digests
 
 
 def begin(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photograph]:
-    """The photographs of the dataset: those in its file if it was begun, else they are chosen and the files are made.
+    """The photographs of the dataset: those in its file if it was begun; otherwise choose them and write both files.
 
     Args:
-        cfg: settings; names: of all photographs; run: a `map` that keeps the order.
+        cfg: settings; names: names of all photographs; run: a `map` that keeps the order.
 
     Raises:
-        UserError: if the folder holds something else or a dataset of other settings, or photographs are too few.
+        UserError: if the folder holds something else or a dataset with other settings, or if there are too few
+            photographs.
     """
     out = Path(cfg.out)
     if (out / CARD).is_file():
         return reopen(cfg, names)
     _check_empty(out)
-    shutil.rmtree(out / WORKPLACE, ignore_errors=True)  # of another dataset, from which its card was removed
+    shutil.rmtree(out / WORKPLACE, ignore_errors=True)  # of another dataset, whose card was removed
     photographs = choose_photographs(cfg, names, run)
     _write_photographs(out / PHOTOGRAPHS, photographs)
     write_whole(out / CARD, json.dumps(_card(cfg, names), indent=2) + "\n")
@@ -53,7 +54,7 @@ def begin(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photogr
 
 
 def reopen(cfg: BuildConfig, names: Sequence[str]) -> list[Photograph]:
-    """The photographs of a dataset that was begun; errors as of `begin`."""
+    """The photographs of a dataset that was begun; raises as `begin`."""
     out = Path(cfg.out)
     _check_same(cfg, _card(cfg, names))
     photographs = _read_photographs(out / PHOTOGRAPHS)
@@ -62,13 +63,13 @@ def reopen(cfg: BuildConfig, names: Sequence[str]) -> list[Photograph]:
 
 
 def is_complete(cfg: BuildConfig) -> bool:
-    """Whether the card and all splits are there."""
+    """Whether the card and all splits exist."""
     out = Path(cfg.out)
     return (out / CARD).is_file() and all((out / split.path).is_dir() for split in splits_of(cfg))
 
 
 def _card(cfg: BuildConfig, names: Sequence[str]) -> dict[str, Any]:
-    """No path is on it, so that the same dataset has the same card everywhere."""
+    """The card. It has no paths, so that the same dataset has the same card everywhere."""
     settings = {key: value for key, value in vars(cfg).items() if key not in ("images", "out", "cnn", "workers")}
     settings["splits"] = [split.value for split in cfg.splits]
     families = open_families(cfg.cnn)
@@ -87,46 +88,46 @@ def _card(cfg: BuildConfig, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_same(cfg: BuildConfig, card: dict[str, Any]) -> None:
-    """UserError if the dataset was begun with something else, by name."""
+    """Raise UserError, naming the difference, if the dataset was begun with something else."""
     path = Path(cfg.out) / CARD
     try:
         known = json.loads(path.read_text())
         was = {**known["settings"], **known["photographs"], **known["made_with"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{path}: not readable as the card of a dataset: restore it, or set out=NEW") from error
+        raise UserError(f"{path}: not a readable card of a dataset: restore it, or set out=NEW") from error
     for key, value in {**card["settings"], **card["photographs"]}.items():
         if was.get(key) != value:
             raise UserError(
-                f"{cfg.out}: was begun with {key} {was.get(key)}, now it is {value}: restore that, or set out=NEW for"
+                f"{cfg.out}: was begun with {key} {was.get(key)}, now it is {value}: change it back, or set out=NEW for"
                 " another dataset"
             )
     for key, value in card["made_with"].items():
-        # What is complete may have been made by another version.
+        # A complete dataset may come from another version.
         if was.get(key) != value and not is_complete(cfg):
             what = f"{WHAT[key]} (digest" if key in WHAT else f"{key} (version"
             raise UserError(
-                f"{cfg.out}: was begun with other {what} {str(was.get(key))[:12]}, now {str(value)[:12]}): finish it"
-                " with those, or set out=NEW for another dataset"
+                f"{cfg.out}: was begun with different {what} {str(was.get(key))[:12]}, now {str(value)[:12]}): finish"
+                " it with those, or set out=NEW for another dataset"
             )
 
 
 def _check_empty(out: Path) -> None:
-    """UserError if something else is in the folder."""
+    """Raise UserError if the folder holds something else."""
     names = sorted(path.name for path in out.iterdir() if path.name[0] != ".")
-    if set(names) - {PHOTOGRAPHS}:  # which a killed process leaves without a card
+    if set(names) - {PHOTOGRAPHS}:  # a killed process may leave this file without a card
         raise UserError(f"{out}: holds {names[0]} and no dataset built here: set out to an empty or a new folder")
 
 
 def _report(out: Path, photographs: Sequence[Photograph], found: int) -> None:
     counts = Counter(one.phase for one in photographs)
-    log.info("%d photographs, %d looked at: train %d, val %d", found, len(photographs), counts["train"], counts["val"])
+    log.info("%d photographs, %d examined: train %d, val %d", found, len(photographs), counts["train"], counts["val"])
     warn_of(left_out_of(photographs), out / PHOTOGRAPHS)
     near = [f"{one.name} and {one.near_copy}" for one in photographs if one.near_copy]
     if near:
         named = "; ".join(near[:NAMED]) + "; ..." * (len(near) > NAMED)
         log.warning(
-            "%d photographs of val look nearly the same as one of train (all of them in %s): %s: if they are copies,"
-            " take them out of the folder and build into another one",
+            "%d photographs of val look nearly the same as one of train (full list: %s): %s: if they are copies, remove"
+            " them from the folder of photographs, and set out=NEW",
             len(near),
             out / PHOTOGRAPHS,
             named,

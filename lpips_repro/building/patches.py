@@ -1,8 +1,9 @@
-"""The rule by which patches are chosen: a random square of a photograph that is not flat.
+"""The choice of patches: random squares of a photograph that have enough contrast.
 
-A square is `size + 2 * margin` pixels a side, times a scale between 1 and 4, or as much as the photograph has room for,
-whose logarithm is uniform. Its place is uniform, and half of the squares are mirrored. It is scaled down by the means
-of areas. If the gray values of its middle, the patch, have too small a standard deviation, another square is drawn.
+A square has `size + 2 * margin` pixels per side, times a scale. The scale is between 1 and 4, or less if the photograph
+is too small, and its logarithm is uniform. The place of a square is uniform, and half of the squares are mirrored. A
+square is scaled down by area averages. Its middle is the patch. If the gray values of the patch have a too small
+standard deviation, another square is drawn.
 """
 
 import itertools
@@ -13,12 +14,12 @@ import numpy as np
 
 from lpips_repro.config.building import BuildConfig
 
-LARGEST_SCALE = 4.0  # a patch shows at most this many pixels of the photograph along each of its own
-TRIES = 100  # squares that are drawn before a photograph counts as flat
+LARGEST_SCALE = 4.0  # of a square's side, relative to that of the patch with its margin
+TRIES = 100  # squares that are drawn before a photograph has too little contrast
 
 
 class Crop(NamedTuple):
-    """A square of a photograph, in its pixels, with the margin; and whether it is mirrored."""
+    """A square of a photograph, with the margin, in pixels of the photograph; and whether it is mirrored."""
 
     left: int
     top: int
@@ -30,10 +31,13 @@ def find_patch(image: np.ndarray, cfg: BuildConfig, rng: np.random.Generator, tr
     """Draw squares until one has enough contrast.
 
     Args:
-        image: the photograph, uint8 or uint16 (H, W, 3), at least `cfg.padded` pixels a side.
-        cfg: has size, margin and least contrast.
-        rng: where they are drawn from.
-        tries: after so many, return None; None: never.
+        image: the photograph, uint8 or uint16 (H, W, 3), with at least `cfg.padded` pixels per side.
+        cfg: settings with size, margin and least contrast.
+        rng: the source of randomness.
+        tries: the largest number of squares; None: no limit.
+
+    Returns:
+        The square, or None if no square has enough contrast.
     """
     height, width, _ = image.shape
     for _ in range(tries) if tries else itertools.count():
@@ -48,7 +52,7 @@ def find_patch(image: np.ndarray, cfg: BuildConfig, rng: np.random.Generator, tr
 
 
 def cut(image: np.ndarray, crop: Crop, padded: int) -> np.ndarray:
-    """The square of a photograph, scaled down: float32 (padded, padded, 3) in [0, 1]."""
+    """The square of a photograph, uint8 or uint16 (H, W, 3), scaled down: float32 (padded, padded, 3) in [0, 1]."""
     square = image[crop.top : crop.top + crop.side, crop.left : crop.left + crop.side]
     if crop.mirrored:
         square = square[:, ::-1]
@@ -57,5 +61,5 @@ def cut(image: np.ndarray, crop: Crop, padded: int) -> np.ndarray:
 
 
 def without_margin(image: np.ndarray, margin: int) -> np.ndarray:
-    """The middle of a square."""
+    """The middle of a square image (side, side, ...)."""
     return image[margin : len(image) - margin, margin : len(image) - margin]

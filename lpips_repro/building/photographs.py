@@ -1,9 +1,14 @@
-"""The photographs that examples are made of: which can be used, and which are for train and which for val.
+"""The photographs that examples are made from: which can be used, and which are for train and for val.
 
-Photographs are looked at in an order that depends on the seed, until there is one for every example. Left out, with the
-reason, are those that cannot be decoded, that are too small for a patch with its margin, in which a hundred random
-patches have too little contrast, or that show the very pixels of another one, of whatever format and depth. Of those
-that are left, a share is for val alone. Which ones depends on their pixels and the seed, not on their names.
+Photographs are examined in an order that depends on the seed, until there is one for every example. A photograph is
+left out, with the reason, if
+
+- it cannot be decoded,
+- it is too small for a patch with its margin,
+- a hundred random patches of it have too little contrast, or
+- its pixels equal those of another photograph, in any format and bit depth.
+
+A share of the others is only for val. This choice depends on pixels and seed, not on names.
 """
 
 import hashlib
@@ -22,20 +27,20 @@ from lpips_repro.photographs.crops import SUFFIXES, name_of, photographs_in
 from lpips_repro.photographs.left_out import named, reason
 from lpips_repro.progress import Progress
 
-BATCH = 64  # photographs looked at before it is asked whether they are enough
+BATCH = 64  # photographs that are examined at a time
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph that was looked at: a line of `photographs.csv`.
+    """A photograph that was examined: a line of `photographs.csv`.
 
     Attributes:
         name: path of the file in the folder of photographs.
         phase: "train" or "val", or "" if it is left out; why: the reason for that.
         width, height: in pixels, 0 if it cannot be decoded.
-        sha256: of the file; pixels: SHA-256 of the decoded pixels, in 8 bits.
-        near_copy: of one for val: the name of one for train that looks nearly the same, if there is one.
-        thumbnail: that this is told by; it is not in the file.
+        sha256: SHA-256 of the file; pixels: SHA-256 of the decoded pixels, in 8 bits.
+        near_copy: for a photograph of val, the name of one of train that looks nearly the same, or "".
+        thumbnail: gray values for the search of near copies; not in the file.
     """
 
     name: str
@@ -49,35 +54,35 @@ class Photograph:
     thumbnail: bytes = field(default=b"", repr=False, compare=False)
 
     def line(self) -> dict[str, str]:
-        """Its fields as text."""
+        """Its fields in the file, as text."""
         return {key: str(value) for key, value in asdict(self).items() if key != "thumbnail"}
 
 
 def list_photographs(folder: Path) -> list[str]:
-    """The names of the photographs in a folder and the folders in it, sorted; UserError if there is none."""
+    """The names of the photographs in a folder and its subfolders, sorted; raises UserError if there is none."""
     names = [name_of(file, folder) for file in photographs_in(folder)]
     if not names:
-        raise UserError(f"{folder}: no photographs ({', '.join(sorted(SUFFIXES))}) in it and the folders in it")
+        raise UserError(f"{folder}: no photographs ({', '.join(sorted(SUFFIXES))}) in it and its subfolders")
     return names
 
 
 def choose_photographs(cfg: BuildConfig, names: Sequence[str], run: Callable) -> list[Photograph]:
-    """Look at photographs until there are enough, and give each its phase.
+    """Examine photographs until there are enough, and assign their phases.
 
     Args:
         cfg: settings; names: from `list_photographs`; run: a `map` that keeps the order.
 
     Returns:
-        All that were looked at, in that order.
+        All photographs that were examined, in that order.
 
     Raises:
-        UserError: if there are too few that can be used.
+        UserError: if too few of them can be used.
     """
     order = sorted(names, key=lambda name: _digest(f"{cfg.seed} {name}".encode()))
     wanted = cfg.train + max(cfg.val, cfg.jnd)  # no example needs a second photograph
     seen: list[Photograph] = []
     known: dict[str, str] = {}
-    for photograph in _looked_at(cfg, order, run):
+    for photograph in _examined(cfg, order, run):
         if not photograph.why and (first := known.setdefault(photograph.pixels, photograph.name)) != photograph.name:
             photograph = replace(photograph, why=f"the same picture as {first}")
         seen.append(photograph)
@@ -87,12 +92,12 @@ def choose_photographs(cfg: BuildConfig, names: Sequence[str], run: Callable) ->
 
 
 def left_out_of(photographs: Sequence[Photograph]) -> dict[str, str]:
-    """The reasons of those that are left out, by name."""
+    """The photographs that are left out: their reasons by name."""
     return {one.name: one.why for one in photographs if one.why}
 
 
 def examine(cfg: BuildConfig, name: str) -> Photograph:
-    """Look at one photograph."""
+    """Examine one photograph: its sizes and digests, and the reason if it cannot be used."""
     path = Path(cfg.images) / name
     try:
         content = path.read_bytes()
@@ -102,15 +107,15 @@ def examine(cfg: BuildConfig, name: str) -> Photograph:
     height, width, _ = image.shape
     found = Photograph(name, "", "", width, height, _digest(content), _digest_of_pixels(image))
     if min(width, height) < cfg.padded:
-        return replace(found, why=f"too small: less than {cfg.padded} pixels a side")
+        return replace(found, why=f"too small: less than {cfg.padded} pixels per side")
     rng = np.random.default_rng(int(found.pixels[:16], 16))
     if find_patch(image, cfg, rng, TRIES) is None:
         return replace(found, why="too little contrast")
     return replace(found, thumbnail=thumbnail_of(image))
 
 
-def _looked_at(cfg: BuildConfig, order: Sequence[str], run: Callable) -> Iterator[Photograph]:
-    with Progress(total=len(order), desc="looking at photographs", unit="photograph") as bar:
+def _examined(cfg: BuildConfig, order: Sequence[str], run: Callable) -> Iterator[Photograph]:
+    with Progress(total=len(order), desc="examining photographs", unit="photograph") as bar:
         for start in range(0, len(order), BATCH):
             for photograph in run(_examine, [(cfg, name) for name in order[start : start + BATCH]]):
                 bar.update()
@@ -128,7 +133,7 @@ def _with_phases(cfg: BuildConfig, seen: Sequence[Photograph]) -> list[Photograp
         left_out = left_out_of(seen)
         raise UserError(
             f"{cfg.images}: {len(usable)} of {len(seen)} photographs can be used: expected at least {needed}"
-            f"{', as train and val have none in common' if needed > 1 else ''}"
+            f"{', since train and val share none' if needed > 1 else ''}"
             f"{f': left out: {named(left_out)}' if left_out else ''}"
         )
     for_val = min(max(round(cfg.val_share * len(usable)), 1), len(usable) - 1)
@@ -148,7 +153,7 @@ def _with_near_copies(photographs: Sequence[Photograph]) -> list[Photograph]:
 
 
 def _digest_of_pixels(image: np.ndarray) -> str:
-    """Of pixels uint8 or uint16 (H, W, 3) in 8 bits: a picture is the same one if it is also kept in 16 bits."""
+    """The digest of pixels uint8 or uint16 (H, W, 3) in 8 bits, so that copies in 16 bits have the same one."""
     if image.dtype == np.uint16:
         image = np.rint(image / np.float32(257)).astype(np.uint8)
     return _digest(f"{image.shape}".encode(), image.data)

@@ -1,4 +1,4 @@
-"""The recipe of an example: all that it takes to make it again, as a row of a Parquet file."""
+"""The recipe of an example: everything that is needed to make it again, as a row of a Parquet file."""
 
 import json
 import platform
@@ -27,16 +27,16 @@ LIBRARIES = ("numpy", "pillow", "torch")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an example is made of.
+    """How an example is made.
 
     Attributes:
-        split: path of its split, such as "2afc/train/traditional"; name: of its files, without suffix.
-        image: the photograph's path in its folder; image_sha256: of that file.
-        crop: the square of it.
-        size, margin: pixels a side of the patch, and around it.
-        p0, p1: what is applied to the reference, in this order; nothing for the p0 of a JND pair, which is the
+        split: path of its split, such as "2afc/train/traditional"; name: name of its files, without suffix.
+        image: path of the photograph in its folder; image_sha256: SHA-256 of that file.
+        crop: the square of the photograph.
+        size, margin: pixels per side of the patch, and pixels around it.
+        p0, p1: the distortions that are applied to the reference, in this order. p0 of a JND pair has none: it is the
             reference itself.
-        pixels_sha256: of the pixels of its images, in the order ref, p0, p1 (2AFC) or p0, p1 (JND).
+        pixels_sha256: SHA-256 of the pixels of its images, in the order ref, p0, p1 (2AFC) or p0, p1 (JND).
     """
 
     split: str
@@ -57,13 +57,13 @@ class Recipe:
 
 
 def check_pyarrow() -> None:
-    """UserError without the package that reads and writes Parquet files."""
+    """Raise UserError if the package that reads and writes Parquet files is missing."""
     if pa is None:
-        raise UserError("recipes are Parquet files, which takes pyarrow: pip install 'lpips_repro[build]'")
+        raise UserError("recipes are Parquet files, which need pyarrow: run pip install 'lpips_repro[build]'")
 
 
 def write_recipes(path: Path, recipes: Sequence[Recipe]) -> None:
-    """Write recipes; the same ones give the same bytes."""
+    """Write recipes to a file; equal recipes give equal bytes."""
     rows = [_row(recipe) for recipe in recipes]
     made_with = {
         OWN: package_version(OWN),
@@ -80,14 +80,15 @@ def read_recipes(path: Path) -> list[Recipe]:
     """The recipes in a file.
 
     Raises:
-        UserError: if it cannot be read, or holds something else.
+        UserError: if the file cannot be read, or holds something else.
     """
     check_pyarrow()
     try:
         rows = parquet.read_table(path, schema=_schema()).to_pylist()
         return [_recipe(row) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise UserError(f"{path}: no readable file of recipes ({str(error).splitlines()[0]})") from error
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a readable file of recipes ({reason}): restore it") from error
 
 
 def _schema() -> Any:
@@ -132,7 +133,7 @@ def _application(step: dict[str, Any]) -> Application:
 
 
 def _check_values(row: dict[str, Any]) -> None:
-    """ValueError if a value is missing, which Parquet allows."""
+    """Raise ValueError if a value is missing, which Parquet allows."""
     for name, value in row.items():
         if value is None:
             raise ValueError(f"no {name}")

@@ -1,7 +1,7 @@
-"""`make simulate`: simulated judgments for the splits of a folder that have none, labeled so.
+"""`make simulate`: add simulated judgments to the splits of a folder that have no judgments, and label them.
 
-The judgments are those of the mini dataset's simulated observers and tell nothing about human vision. They are in the
-folders of votes of the BAPPS layout, with a file that labels them: see `lpips_repro.datasets.packing.observers`.
+The judgments come from the mini dataset's simulated observers and say nothing about human vision. They are written to
+the folders of votes of the BAPPS layout, with a file that labels them: see `lpips_repro.datasets.packing.observers`.
 """
 
 import io
@@ -30,23 +30,23 @@ from lpips_repro.progress import Progress
 
 log = logging.getLogger(__name__)
 
-BATCH = 100  # examples judged at once
-LEAST_SIZE = 16  # pixels a side, of which the observers' pyramid has a level left
+BATCH = 100  # examples that are judged at once
+LEAST_SIZE = 16  # pixels per side: the least for the observers' image pyramid
 
 
 def simulate(composed: DictConfig) -> None:
     """Write simulated judgments for all splits of a folder (`configs/simulate.yaml`).
 
     Raises:
-        UserError: if there is no split, an image cannot be judged, or a split has judgments that are others than these.
+        UserError: if there is no split, if an image cannot be judged, or if a split has other judgments.
     """
     cfg = parse(composed, SimulateConfig)
     root = Path(cfg.out)
     splits = _splits(root)
     missing = _without_judgments(cfg, splits)
-    if missing:  # else it may be on a disk that can only be read
+    if missing:  # otherwise no lock is needed, and the disk may be read-only
         with exclusive(root):
-            splits = _splits(root)  # those, too, that another process was making
+            splits = _splits(root)  # includes those that another process was making
             missing = _without_judgments(cfg, splits)
             for split in missing:
                 _judge(cfg, split)
@@ -68,7 +68,7 @@ def _label(cfg: SimulateConfig, split: SplitFolder) -> dict[str, Any]:
 
 
 def _is_judged(split: SplitFolder, label: dict[str, Any]) -> bool:
-    """Whether a split has these very judgments; UserError if it has others."""
+    """Whether a split has exactly these judgments; raises UserError if it has others."""
     votes = split.path / VOTE_FIELD[split.kind]
     if not votes.exists():
         return False
@@ -78,14 +78,14 @@ def _is_judged(split: SplitFolder, label: dict[str, Any]) -> bool:
         found = None
     if found != label:
         raise UserError(
-            f"{votes}: holds judgments already, other than those of this command: move the folder elsewhere to"
-            " simulate others"
+            f"{votes}: already holds judgments, which differ from those of this command: to simulate others, move the"
+            " folder elsewhere"
         )
     return True
 
 
 def _judge(cfg: SimulateConfig, split: SplitFolder) -> None:
-    """Write the folder of votes of a split as a whole."""
+    """Write the folder of votes of a split, complete or not at all."""
     label = _label(cfg, split)
     field = VOTE_FIELD[split.kind]
     partial = split.path / f".{field}.partial"
@@ -98,14 +98,14 @@ def _judge(cfg: SimulateConfig, split: SplitFolder) -> None:
         np.save(content, share[None], allow_pickle=False)
         (partial / f"{example}.npy").write_bytes(content.getvalue())
     (partial / LABEL).write_text(json.dumps(label, indent=2) + "\n")
-    flush([*partial.iterdir()])  # or a power cut could leave the new name on votes that were never written
+    flush([*partial.iterdir()])  # otherwise, the folder could count as complete after a power failure without its votes
     partial.rename(split.path / field)
     flush([split.path / field])
     log.info("%s: %d simulated judgments", split.path, len(shares))
 
 
 def _probability(split: SplitFolder) -> np.ndarray:
-    """Of choosing p1 (2AFC) or answering "same" (JND), for each example."""
+    """The probability of choosing p1 (2AFC) or answering "same" (JND), for each example."""
     distances = []
     shape = read_rgb(split.image(IMAGE_FIELDS[split.kind][0], split.names[0])).shape
     with Progress(total=len(split.names), desc=f"judging {split.path}", unit="example") as bar:
@@ -119,13 +119,13 @@ def _probability(split: SplitFolder) -> np.ndarray:
 
 
 def _read(split: SplitFolder, field: str, names: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """The images of a field, uint8 (N, H, W, 3); UserError if one has another shape (H, W, 3) than all are to have."""
+    """The images of a field, uint8 (N, H, W, 3); raises UserError if one does not have the given shape (H, W, 3)."""
     images = [read_rgb(split.image(field, name)) for name in names]
     for name, image in zip(names, images, strict=True):
         if image.dtype != np.uint8 or image.shape != shape or min(image.shape[:2]) < LEAST_SIZE:
             height, width, _ = image.shape
             raise UserError(
                 f"{split.image(field, name)}: {image.dtype} {width} x {height}: expected 8 bits per channel, one size"
-                f" in a split (its first image is {shape[1]} x {shape[0]}) and at least {LEAST_SIZE} pixels a side"
+                f" per split (its first image is {shape[1]} x {shape[0]}) and at least {LEAST_SIZE} pixels per side"
             )
     return np.stack(images)

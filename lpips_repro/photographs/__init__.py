@@ -1,1 +1,1 @@
-"""Folders of photographs as square crops, some to learn from and some held out, decoded once."""
+"""Square crops of folders of photographs, for training and held out, which are decoded once."""

@@ -1,10 +1,10 @@
-"""Square crops of photographs to learn from, and of other photographs to be tested on.
+"""Square crops of photographs for training, and of other photographs that are held out for tests.
 
-The photographs are those of a folder and the folders in it, or, without a folder, those of the mini dataset, whose
-validation photographs are then held out here too.
+The photographs are those of a folder and its subfolders. Without a folder, they are those of the mini dataset, and its
+validation photographs are held out.
 
-The first crop of a photograph is the largest square in its middle; others are squares at random places, from the crops'
-size to the largest. All are scaled to that size (if they are smaller, up).
+The first crop of a photograph is the largest square in its middle. Other crops are squares at random places, with sides
+between the crops' size and the largest side. All are scaled to the crops' size (small photographs are scaled up).
 """
 
 import hashlib
@@ -23,18 +23,21 @@ from lpips_repro.photographs.left_out import named, reason
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-HELD_OUT = 10  # of so many photographs of a folder, in the order of their names, the last one is held out
-MOST_HELD_OUT = 1000  # about: of a large folder fewer are
-LEAST_SIDE = 16  # pixels: a smaller photograph shows nothing to learn from
-LEAST_CROPS = {"train": 1000, "held_out": 200}  # of fewer photographs, each gives several
+HELD_OUT = 10  # every tenth photograph of a folder, in the order of their names, is held out
+MOST_HELD_OUT = 1000  # photographs, approximately: of a large folder, a smaller share is held out
+LEAST_SIDE = 16  # pixels per side: smaller photographs are not used
+LEAST_CROPS = {"train": 1000, "held_out": 200}  # if there are fewer photographs, each gives several crops
 
 NONE: Mapping[str, str] = MappingProxyType({})  # photographs left out
 
 
 class Crops(NamedTuple):
-    """Crops, uint8 (N, size, size, 3), in the order of their photographs, and the SHA-256 of the photographs.
+    """Crops in the order of their photographs.
 
-    `left_out` are the photographs that could not be used: their reasons by name.
+    Attributes:
+        train, held_out: uint8 (N, size, size, 3).
+        digest: SHA-256 of the photographs.
+        left_out: photographs that could not be used: their reasons by name.
     """
 
     train: np.ndarray
@@ -44,14 +47,14 @@ class Crops(NamedTuple):
 
 
 def split_photographs(folder: Path | None, left_out: Mapping[str, str] = NONE) -> dict[str, Sequence[Path]]:
-    """The files to learn from ("train") and those held out ("held_out"), in the order of their names.
+    """The files for training ("train") and those held out ("held_out"), in the order of their names.
 
     Args:
-        folder: of photographs; None for those of the mini dataset.
-        left_out: photographs of the folder that are not among them: their reasons by name.
+        folder: folder of photographs; None: those of the mini dataset.
+        left_out: photographs of the folder that are left out: their reasons by name.
 
     Raises:
-        UserError: if there are not two.
+        UserError: if there are fewer than two photographs.
     """
     if folder is None:
         return {"train": PHOTOGRAPHS["train"], "held_out": PHOTOGRAPHS["val"]}
@@ -59,8 +62,8 @@ def split_photographs(folder: Path | None, left_out: Mapping[str, str] = NONE) -
     if len(files) < 2:
         found = f"{len(files)} photographs ({', '.join(sorted(SUFFIXES))})"
         raise UserError(
-            f"{folder}: {found} {'can be used' if left_out else 'in it and the folders in it'}: expected at least two,"
-            f" one of them to hold out{f': left out: {named(left_out)}' if left_out else ''}"
+            f"{folder}: {found} {'can be used' if left_out else 'in it and its subfolders'}: expected at least two,"
+            f" since one is held out{f': left out: {named(left_out)}' if left_out else ''}"
         )
     every = max(HELD_OUT, len(files) // MOST_HELD_OUT)
     held_out = files[every - 1 :: every] or files[-1:]
@@ -69,7 +72,11 @@ def split_photographs(folder: Path | None, left_out: Mapping[str, str] = NONE) -
 
 
 def photographs_in(folder: Path) -> list[Path]:
-    """The photographs in a folder and the folders in it, in the order of their names; UserError without the folder."""
+    """The photographs in a folder and its subfolders, sorted.
+
+    Raises:
+        UserError: if the folder does not exist, or if a name is not UTF-8.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of photographs")
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _is_shown(file, folder))
@@ -79,33 +86,36 @@ def photographs_in(folder: Path) -> list[Path]:
 
 
 def name_of(file: Path, folder: Path) -> str:
-    """The name of a photograph: its path in the folder."""
+    """The name of a photograph: its path in the folder of photographs."""
     return file.relative_to(folder).as_posix()
 
 
 def _is_shown(file: Path, folder: Path) -> bool:
-    """Whether it is a file that is not hidden: other systems put such beside photographs, under their names."""
+    """Whether it is a visible file. Other systems add hidden files with the names of photographs."""
     return file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def crops_of_each(phase: str, files: Sequence[Path]) -> int:
-    """How many crops each photograph of a phase gives."""
+    """The number of crops of each photograph of a phase ("train" or "held_out")."""
     return -(-LEAST_CROPS[phase] // len(files))
 
 
 def fill_crops(
     crops: np.ndarray, files: Sequence[Path], first: int, each: int, folder: Path | None
 ) -> tuple[list[str], dict[str, str]]:
-    """Write the crops of some photographs of a phase in their places.
+    """Write the crops of some photographs to their places in the array of a phase.
 
     Args:
-        crops: uint8 (N, size, size, 3) of the whole phase.
-        files: the photographs; first: number of the first one in the phase.
-        each: crops of each.
-        folder: of all photographs; None: one that cannot be used is an error.
+        crops: uint8 (N, size, size, 3), all crops of the phase.
+        files: the photographs; first: the place of the first one in the phase.
+        each: crops per photograph.
+        folder: folder of all photographs; None: a photograph that cannot be used is an error.
 
     Returns:
         The SHA-256 of each file, and the photographs that cannot be used: their reasons by name.
+
+    Raises:
+        UserError, OSError: if `folder` is None and a photograph cannot be used.
     """
     digests, unusable = [], {}
     for number, file in enumerate(files, first):
@@ -122,20 +132,27 @@ def fill_crops(
 
 
 def digest_of_all(digests: Sequence[str]) -> str:
-    """One SHA-256 for those of all files, to learn from and held out."""
+    """One SHA-256 for the digests of all files."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def crop_photograph(file: Path, size: int, count: int, seed: int) -> np.ndarray:
-    """So many crops of a photograph, uint8 (count, size, size, 3); UserError, naming it, if it cannot be used."""
+    """The crops of a photograph, uint8 (count, size, size, 3).
+
+    Args:
+        file: the photograph; size: side of the crops in pixels; count: number of crops; seed: seed of their places.
+
+    Raises:
+        UserError: if the photograph, which the message names, cannot be used.
+    """
     if not file.exists():
-        raise UserError(f"{file}: not there: restore it, or run `make setup` if it is of an installed package")
+        raise UserError(f"{file}: no such file: restore it, or run `make setup` if it is part of an installed package")
     with open_image(file, FORMATS, remedy="restore, convert or remove it") as image:
         photograph = ImageOps.exif_transpose(image).convert("RGB")
     width, height = photograph.size
     largest = min(width, height)
     if largest < LEAST_SIDE:
-        raise UserError(f"{file}: less than {LEAST_SIDE} pixels a side: remove it")
+        raise UserError(f"{file}: less than {LEAST_SIDE} pixels per side: remove it")
     rng = np.random.default_rng(seed)
     crops = np.empty((count, size, size, 3), np.uint8)
     for number in range(count):

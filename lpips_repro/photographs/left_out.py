@@ -1,4 +1,4 @@
-"""Photographs that cannot be used are left out: they are counted and named, and the others are used."""
+"""Photographs that cannot be used: they are left out, counted and named, and the others are used."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -7,39 +7,42 @@ from typing import TypeVar
 
 log = logging.getLogger(__name__)
 
-NAMED = 5  # photographs left out that a message names
+NAMED = 5  # the most photographs that a message names
 Made = TypeVar("Made")
 
 
 def reason(path: Path, error: Exception) -> str:
-    """Why a photograph cannot be used, from the error that names it: without its path and the remedy."""
+    """The reason why a photograph cannot be used: the message of its error, without path and remedy."""
     return str(error).removeprefix(f"{path}: ").partition(": ")[0]
 
 
 def named(left_out: Mapping[str, str]) -> str:
-    """The first photographs that are left out, with their reasons.
+    """The first photographs that are left out, with their reasons, as one line.
 
     Args:
-        left_out: reasons by name, the path in the folder of photographs.
+        left_out: their reasons by name.
     """
     some = "; ".join(f"{name}: {why}" for name, why in [*left_out.items()][:NAMED])
     return f"{some}; ..." if len(left_out) > NAMED else some
 
 
 def warn_of(left_out: Mapping[str, str], where: Path) -> None:
-    """Warn of photographs that are left out, if there are any; `where` is the file that has them all."""
+    """Log a warning if photographs are left out; `where` is the file with the full list."""
     if left_out:
-        log.warning("%d photographs left out (all of them in %s): %s", len(left_out), where, named(left_out))
+        log.warning("%d photographs left out (full list: %s): %s", len(left_out), where, named(left_out))
 
 
 def without_unusable(
     make: Callable[[Mapping[str, str]], tuple[Made, Mapping[str, str]]],
 ) -> tuple[Made, dict[str, str]]:
-    """What is made of a folder of photographs, as if those that cannot be used were not in it; and those left out.
+    """Call `make` again, without the photographs that it could not use, until it can use all of them.
 
     Args:
-        make: makes it without those that are left out so far; returns it with those that it could not use either. It
-            is called again until it could use all.
+        make: a function of the photographs that are left out so far. It returns its result, and the photographs that it
+            could not use in addition.
+
+    Returns:
+        The last result, and all photographs that are left out: their reasons by name.
     """
     left_out: dict[str, str] = {}
     while True:

@@ -1,4 +1,4 @@
-"""Crops decoded once and kept on disk as memory maps, of which there may be more than there is memory."""
+"""Crops that are decoded once and stored on disk as memory maps, so that they need not fit into memory."""
 
 import contextlib
 import hashlib
@@ -30,41 +30,41 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 CARD, PHASES = "card.json", (*LEAST_CROPS,)
-# What opening stored crops raises if a file is missing or damaged.
+# The errors of opening stored crops if a file is missing or damaged.
 DAMAGE = (FileNotFoundError, ValueError, LookupError, TypeError, EOFError)
-CHUNK = 50  # photographs that a worker decodes in one go
+CHUNK = 50  # photographs per task of a worker
 
 
 def stored_crops(folder: Path | None, size: int, store: Path, workers: int | None) -> Crops:
-    """Crops of all photographs that can be used, out of memory maps that are made if they are not there yet.
+    """The crops of all photographs that can be used, as memory maps, which are made if they are missing.
 
-    The others are left out with a warning, and the crops are those of a folder without them. They are made again if
-    photographs have come, gone or changed (in name, size or time of change).
+    Photographs that cannot be used are left out with a warning; the crops are those of a folder without them. Crops are
+    made again if photographs were added, removed or changed (name, size or time of change).
 
     Args:
-        folder: of photographs; None for those of the mini dataset, which must all be usable.
+        folder: folder of photographs; None: those of the mini dataset, which must all be usable.
         size: side of the crops in pixels.
         store: the folder of all stored crops.
-        workers: processes that decode; None for one a core.
+        workers: processes that decode; None: one per core.
 
     Raises:
-        UserError: if there are not two photographs that can be used, or the disk is full.
+        UserError: if fewer than two photographs can be used, or if the disk is full.
     """
     name = f"{folder.resolve().name if folder else 'mini'}-{size}-{_key(split_photographs(folder), size)}"
     crops_folder = store / name
-    if (crops := _open_if_whole(crops_folder)) is None:  # what is complete is read without the lock
+    if (crops := _open_if_complete(crops_folder)) is None:  # complete crops are read without the lock
         with exclusive(crops_folder):
             _keep_if_damaged(crops_folder)
             _complete(crops_folder, folder, size, workers or available_cores())
         crops = _open(crops_folder)
     warn_of(crops.left_out, crops_folder / CARD)
     counts = len(crops.train), len(crops.held_out)
-    log.info("%s: %d crops to learn from, %d held out, of other photographs", crops_folder, *counts)
+    log.info("%s: %d crops for training, %d held out, from other photographs", crops_folder, *counts)
     return crops
 
 
-def _open_if_whole(crops_folder: Path) -> Crops | None:
-    """The crops of a folder, or None if they are not complete or damaged."""
+def _open_if_complete(crops_folder: Path) -> Crops | None:
+    """The crops of a folder, or None if they are incomplete or damaged."""
     try:
         return _open(crops_folder)
     except DAMAGE:
@@ -72,9 +72,9 @@ def _open_if_whole(crops_folder: Path) -> Crops | None:
 
 
 def _keep_if_damaged(crops_folder: Path) -> None:
-    """Set aside, under the lock, what is complete as its card says and cannot be opened."""
+    """Set crops aside if they have a card but cannot be opened. The caller holds the lock."""
     card = crops_folder / CARD
-    if card.is_file() and _open_if_whole(crops_folder) is None:
+    if card.is_file() and _open_if_complete(crops_folder) is None:
         keep_damaged(*sorted(crops_folder.glob("*.npy")), card, said=f"{crops_folder}: damaged", then="made again")
 
 
@@ -85,7 +85,7 @@ def _open(crops_folder: Path) -> Crops:
 
 
 def _complete(crops_folder: Path, folder: Path | None, size: int, workers: int) -> None:
-    if (crops_folder / CARD).is_file():  # by another process, meanwhile
+    if (crops_folder / CARD).is_file():  # another process has made them meanwhile
         return
     try:
         card, left_out = without_unusable(lambda left_out: _make(crops_folder, folder, left_out, size, workers))
@@ -112,12 +112,12 @@ class _Job(NamedTuple):
 def _make(
     crops_folder: Path, folder: Path | None, left_out: Mapping[str, str], size: int, workers: int
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Make the files of crops; their card, and the photographs that cannot be used."""
+    """Make the files of crops; return their card, and the photographs that cannot be used."""
     phases, jobs = split_photographs(folder, left_out), []
     for phase, files in phases.items():
         each, array = crops_of_each(phase, files), crops_folder / f"{phase}.npy"
         np.lib.format.open_memmap(array, "w+", np.uint8, (each * len(files), size, size, 3)).flush()
-        with array.open("r+b") as file:  # a full disk is found out here, not by a signal that kills the process
+        with array.open("r+b") as file:  # a full disk is an error here; later, a signal would kill the process
             os.posix_fallocate(file.fileno(), 0, array.stat().st_size)
         jobs += [_Job(array, files[at : at + CHUNK], at, each, folder) for at in range(0, len(files), CHUNK)]
     digests: list[str] = []
@@ -144,6 +144,6 @@ def _key(phases: dict[str, Sequence[Path]], size: int) -> str:
     for phase, files in phases.items():
         for file in files:
             stat = file.stat()
-            closed = "" if os.access(file, os.R_OK) else " cannot be read"  # and may be opened without a change of time
+            closed = "" if os.access(file, os.R_OK) else " cannot be read"  # permissions change without the time
             sha.update(f"{phase} {file.resolve()} {stat.st_size} {stat.st_mtime_ns}{closed}\n".encode())
     return sha.hexdigest()[:12]

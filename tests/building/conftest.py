@@ -15,7 +15,7 @@ FEW = ("train=12", "val=6", "jnd=6", "workers=1")
 
 
 def write_photographs(folder: Path, count: int = 5) -> Path:
-    """Parts of real photographs, 150 x 130 pixels each, with noise, so that none is flat."""
+    """Write parts of real photographs, 150 x 130 pixels each, with noise, so that all have enough contrast."""
     (folder / "inner").mkdir(parents=True)
     files = [file for files in PHOTOGRAPHS.values() for file in files]
     for number in range(count):
@@ -40,7 +40,7 @@ def build(photographs: Path, out: Path, *overrides: str) -> Path:
 
 @pytest.fixture(scope="session")
 def built(photographs, tmp_path_factory) -> Path:
-    """A dataset without judgments, not to be changed."""
+    """A dataset without judgments, which tests must not change."""
     return build(photographs, tmp_path_factory.mktemp("built") / "dataset")
 
 

@@ -58,13 +58,13 @@ def test_every_example_is_rebuilt_to_the_bit_from_its_recipe_alone(built, photog
                 assert np.array_equal(image, pixels(built / split / field / f"{recipe.name}.png"))
 
 
-def test_a_recipe_of_another_photograph_or_other_pixels_is_refused(built, photographs, tmp_path):
+def test_a_recipe_of_another_photograph_or_with_other_pixels_is_refused(built, photographs, tmp_path):
     recipe = read_recipes(built / "2afc/val/traditional/recipes.parquet")[0]
-    with pytest.raises(UserError, match=f"{recipe.image}: no such file, but examples are made of it"):
+    with pytest.raises(UserError, match=f"{recipe.image}: no such file, but examples are made from it"):
         rebuild(recipe, tmp_path)
     shutil.copytree(photographs, tmp_path / "other")
     Image.new("RGB", (150, 130)).save(tmp_path / "other" / recipe.image, "PNG")
-    with pytest.raises(UserError, match=f"{recipe.image}: has changed since it was looked at"):
+    with pytest.raises(UserError, match=f"{recipe.image}: has changed since it was examined"):
         rebuild(recipe, tmp_path / "other")
     with pytest.raises(UserError, match="000000: made again, it has other pixels"):
         rebuild(dataclasses.replace(recipe, crop=recipe.crop._replace(mirrored=not recipe.crop.mirrored)), photographs)
@@ -73,30 +73,30 @@ def test_a_recipe_of_another_photograph_or_other_pixels_is_refused(built, photog
 @pytest.mark.parametrize(
     ("edited", "message"),
     [
-        ({"crop": Crop(5000, 0, 96, False)}, r"Crop\(left=5000, .*\) is no square of"),
-        ({"crop": Crop(0, -1, 96, False)}, "is no square of"),
-        ({"crop": Crop(0, 0, 0, False)}, "is no square of"),
-        ({"margin": -40}, "is no square of"),
+        ({"crop": Crop(5000, 0, 96, False)}, r"Crop\(left=5000, .*\) is not a square inside"),
+        ({"crop": Crop(0, -1, 96, False)}, "is not a square inside"),
+        ({"crop": Crop(0, 0, 0, False)}, "is not a square inside"),
+        ({"margin": -40}, "is not a square inside"),
         ({"p1": (Application("other", "jpeg", {"severity": 0.5}, 1),)}, "no family 'other' of distortions: expected"),
         ({"p1": (Application("traditional", "jpg", {"severity": 0.5}, 1),)}, "no distortion 'jpg'"),
         ({"p1": (Application("traditional", "jpeg", {}, 1),)}, "severity None of jpeg"),
         ({"p1": (Application("traditional", "jpeg", {"severity": "x"}, 1),)}, "severity x of jpeg"),
     ],
 )
-def test_an_edited_recipe_that_nothing_can_be_made_of_is_named(built, photographs, edited, message):
+def test_an_invalid_recipe_is_named(built, photographs, edited, message):
     recipe = dataclasses.replace(read_recipes(built / "2afc/val/traditional/recipes.parquet")[0], **edited)
     with pytest.raises(UserError, match=message):
         rebuild(recipe, str(photographs))
 
 
-def test_train_and_val_are_of_different_photographs(built):
+def test_train_and_val_use_different_photographs(built):
     of = {split: {recipe.image for recipe in recipes} for split, recipes in recipes_of(built).items()}
     assert len(of["2afc/train/traditional"]) == 4
     assert of["2afc/val/traditional"] == of["jnd/val/traditional"]
     assert not of["2afc/train/traditional"] & of["2afc/val/traditional"]
 
 
-def test_no_two_examples_are_of_the_same_square(built):
+def test_no_two_examples_use_the_same_square(built):
     squares = [(recipe.image, recipe.crop) for recipes in recipes_of(built).values() for recipe in recipes]
     assert len(set(squares)) == len(squares)
 
@@ -114,7 +114,7 @@ def test_every_reference_has_the_least_contrast_and_its_place_in_the_photograph(
         assert np.corrcoef(shown[16:-16, 16:-16].ravel(), ref.ravel())[0, 1] > 0.8
 
 
-def test_candidates_are_the_papers_single_distortions_and_pairs_within_the_severities(built):
+def test_candidates_have_the_papers_distortions_and_pairs_within_the_severities(built):
     names = set()
     for split, recipes in recipes_of(built).items():
         low, high = (0, 0.35) if split.startswith("jnd") else (0.2, 0.8)
@@ -150,7 +150,7 @@ def test_the_card_says_what_severities_are_and_holds_no_path(built, photographs)
 
 @contextlib.contextmanager
 def backwards(*_):
-    """A map that makes the last item first."""
+    """A map that processes the last item first."""
     yield lambda function, items: [function(item) for item in [*items][::-1]][::-1]
 
 
@@ -161,7 +161,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_order_of_chunks(built, photog
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(built, photographs, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_processes(built, photographs, tmp_path):
     assert digests(build(photographs, tmp_path / "again", "workers=2")) == digests(built)
 
 
@@ -175,13 +175,13 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def test_what_is_finished_outlives_interruptions_and_the_result_is_the_same(built, photographs, tmp_path, monkeypatch):
+def test_finished_work_survives_interruptions_and_the_result_is_the_same(built, photographs, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 4)
     out, write, written = tmp_path / "resumed", module.write_recipes, []
 
     def write_or_die(path, recipes):
         written.append(path)
-        if len(written) in (3, 5, 8):  # within a split, before its last step, and in the next one
+        if len(written) in (3, 5, 8):  # inside a split, before its last step, and inside the next split
             raise Killed
         write(path, recipes)
 
@@ -194,12 +194,12 @@ def test_what_is_finished_outlives_interruptions_and_the_result_is_the_same(buil
         assert finished
         assert all(finished.get(path, time) == time for path, time in kept.items())
         kept = finished
-        assert not [*out.glob("2afc/val/*")]  # a split is there as a whole or not at all
+        assert not [*out.glob("2afc/val/*")]  # a split is either complete or absent
     build(photographs, out)
     assert digests(out) == digests(built)
 
 
-def test_the_command_that_comes_next_can_be_pasted_whatever_the_folder_is_called(photographs, tmp_path, capsys):
+def test_the_next_command_can_be_pasted_for_any_name_of_the_folder(photographs, tmp_path, capsys):
     build(photographs, tmp_path / "my own", "train=1", "val=0", "jnd=0")
     command = f"make simulate OUT='{tmp_path}/my own'"
     assert f"`{command}`" in capsys.readouterr().out
@@ -207,8 +207,8 @@ def test_the_command_that_comes_next_can_be_pasted_whatever_the_folder_is_called
         find_splits(tmp_path / "my own", "train")
 
 
-def test_what_an_emptied_folder_still_hides_is_no_part_of_the_next_dataset(built, photographs, tmp_path, monkeypatch):
-    """As after `rm -r FOLDER/*`, which leaves hidden files."""
+def test_hidden_files_of_an_emptied_folder_are_not_used_again(built, photographs, tmp_path, monkeypatch):
+    """`rm -r FOLDER/*` leaves hidden files."""
 
     def killed(*_):
         raise Killed
@@ -225,14 +225,14 @@ def test_what_an_emptied_folder_still_hides_is_no_part_of_the_next_dataset(built
     assert digests(tmp_path) == digests(built)
 
 
-def test_the_same_command_makes_nothing_of_what_is_complete(photographs, tmp_path):
+def test_the_same_command_makes_nothing_if_the_dataset_is_complete(photographs, tmp_path):
     out = build(photographs, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")}
     build(photographs, out, "workers=2")
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")} == before
 
 
-def test_what_is_complete_needs_no_permission_to_write(built, photographs, monkeypatch, capsys):
+def test_a_complete_dataset_needs_no_permission_to_write(built, photographs, monkeypatch, capsys):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
@@ -245,7 +245,7 @@ def test_what_is_complete_needs_no_permission_to_write(built, photographs, monke
 
 
 def test_a_chunk_is_on_the_disk_before_it_counts_as_finished(photographs, tmp_path, monkeypatch):
-    """Or a power cut could leave it without its images."""
+    """Otherwise a power failure could leave it without its images."""
     written, sync, write = [], durable.sync, module.write_recipes
 
     def synced(path):
@@ -270,17 +270,17 @@ def test_a_chunk_is_on_the_disk_before_it_counts_as_finished(photographs, tmp_pa
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("seed=1", "was begun with seed 0, now it is 1: restore that, or set out=NEW"),
+        ("seed=1", "was begun with seed 0, now it is 1: change it back, or set out=NEW"),
         ("train=13", "was begun with train 12, now it is 13"),
         ("severity_jnd=[0.1,0.35]", r"was begun with severity_jnd \[0.0, 0.35\], now it is \[0.1, 0.35\]"),
     ],
 )
-def test_other_settings_are_another_dataset(built, photographs, override, message):
+def test_other_settings_are_refused(built, photographs, override, message):
     with pytest.raises(UserError, match=message):
         build(photographs, built, override)
 
 
-def test_photographs_that_come_or_go_are_another_dataset(built, tmp_path):
+def test_other_photographs_are_refused(built, tmp_path):
     more = write_photographs(tmp_path / "more", 6)
     with pytest.raises(UserError, match="was begun with number of photographs 5, now it is 6"):
         build(more, built)
@@ -289,8 +289,8 @@ def test_photographs_that_come_or_go_are_another_dataset(built, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("dataset.json", "[]", "dataset.json: not readable as the card of a dataset: restore it"),
-        ("dataset.json", '{"settings": []}', "dataset.json: not readable as the card of a dataset: restore it"),
+        ("dataset.json", "[]", "dataset.json: not a readable card of a dataset: restore it"),
+        ("dataset.json", '{"settings": []}', "dataset.json: not a readable card of a dataset: restore it"),
         ("photographs.csv", "name\n", "photographs.csv: no photograph of train in it: restore the file"),
         ("photographs.csv", "name,width\na,b\n", "photographs.csv: not readable"),
     ],
@@ -310,7 +310,7 @@ def test_a_dataset_begun_by_another_version_says_so_until_it_is_complete(photogr
         patched.setattr(module, "_make_split", lambda *_: None)
         build(photographs, begun)
     monkeypatch.setattr(Traditional, "digest", "0" * 64)
-    wanted = r"was begun with other code of the traditional distortions \(digest \w{12}, now 000000000000\): finish it"
+    wanted = r"was begun with different code of the traditional distortions \(digest \w{12}, now 000000000000\): finish"
     with pytest.raises(UserError, match=wanted):
         build(photographs, begun)
     build(photographs, built)
@@ -323,7 +323,7 @@ def test_a_photograph_that_changes_during_the_build_is_named(photographs, tmp_pa
     monkeypatch.undo()
     for file in images.rglob("*.png"):
         Image.open(file).transpose(Image.Transpose.ROTATE_180).save(file)
-    with pytest.raises(UserError, match=r"\d.png: has changed since it was looked at"):
+    with pytest.raises(UserError, match=r"\d.png: has changed since it was examined"):
         build(images, tmp_path / "out")
 
 
@@ -351,26 +351,26 @@ def test_a_folder_that_holds_something_else_is_left_alone(photographs, tmp_path)
         (("workers=0",), "workers=0"),
     ],
 )
-def test_settings_that_cannot_be_are_one_clear_error(photographs, tmp_path, overrides, message):
+def test_invalid_settings_are_one_clear_error(photographs, tmp_path, overrides, message):
     with pytest.raises(UserError, match=message):
         build(photographs, tmp_path / "out", *overrides)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("given", "message"), [("out=x", "IMAGES=FOLDER"), ("images=x", "OUT=FOLDER")])
-def test_a_folder_that_is_not_given_is_asked_for_as_make_takes_it(given, message):
+def test_a_missing_folder_is_named_by_its_make_variable(given, message):
     with pytest.raises(UserError, match=f"no value: set {message}"):
         build_dataset(settings("build_dataset", given))
 
 
-def test_the_folder_of_photographs_is_no_place_for_the_dataset(photographs):
-    with pytest.raises(UserError, match="is in the folder of photographs"):
+def test_a_dataset_inside_the_folder_of_photographs_is_refused(photographs):
+    with pytest.raises(UserError, match="is inside the folder of photographs"):
         build(photographs, photographs / "out")
     assert not (photographs / "out").exists()
 
 
 @pytest.mark.parametrize("size", [32, 96])
-def test_patches_of_other_sizes_and_a_part_of_the_splits(photographs, tmp_path, size):
+def test_patches_have_other_sizes_and_some_splits_are_left_out(photographs, tmp_path, size):
     out = build(photographs, tmp_path / "out", f"size={size}", "margin=4", "val=0", "train=3", "jnd=2")
     assert sorted(str(path.relative_to(out)) for path in out.glob("*/*/*")) == [
         "2afc/train/traditional",
@@ -403,7 +403,7 @@ def test_a_killed_process_loses_nothing_that_was_finished(photographs, tmp_path)
 
 @pytest.fixture(scope="module")
 def autoencoders(tmp_path_factory):
-    """Two tiny ones with random weights, and one that is left out."""
+    """Two tiny autoencoders with random weights, and one that is left out."""
     folder = tmp_path_factory.mktemp("autoencoders")
     for seed, name in enumerate(("one", "two")):
         write_tiny(folder / name, seed=seed)
@@ -436,17 +436,17 @@ def test_autoencoders_distort_alone_and_next_to_the_traditional_ones(photographs
         "traditional",
     }
     (first, *_) = read_recipes(out / "2afc/val/cnn/recipes.parquet")
-    with pytest.raises(UserError, match="2afc/val/cnn/000000: distorted by autoencoders: cnn=FOLDER names theirs"):
+    with pytest.raises(UserError, match="2afc/val/cnn/000000: distorted by autoencoders: set cnn to their folder"):
         rebuild(first, photographs)
 
 
-def test_the_two_candidates_of_a_triplet_are_of_two_autoencoders(photographs, autoencoders, tmp_path):
-    """Of one that adds no noise, both would be the very same image."""
+def test_the_two_candidates_of_a_triplet_come_from_two_autoencoders(photographs, autoencoders, tmp_path):
+    """An autoencoder that adds no noise would make two equal images."""
     out = build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={autoencoders}", "jnd=0", "val=0")
     recipes = read_recipes(out / "2afc/train/cnn/recipes.parquet")
     assert all({step.name for step in recipe.p0 + recipe.p1} == {"one", "two"} for recipe in recipes)
     write_tiny(tmp_path / "alone/one")
-    with pytest.raises(UserError, match=r"one autoencoder alone distorts, and a triplet of 2afc/train/cnn takes two"):
+    with pytest.raises(UserError, match=r"only one autoencoder distorts, and a triplet of 2afc/train/cnn needs two"):
         build(photographs, tmp_path / "other", "splits=[mix,cnn]", f"cnn={tmp_path}/alone")
     assert not (tmp_path / "other").exists()
     build(photographs, tmp_path / "other", "splits=[mix]", f"cnn={tmp_path}/alone", "val=0", "jnd=0")
@@ -458,7 +458,7 @@ def test_a_dataset_that_was_begun_with_other_autoencoders_is_refused(photographs
     others = tmp_path / "others"
     for seed, name in ((3, "three"), (4, "four")):
         write_tiny(others / name, seed=seed)
-    with pytest.raises(UserError, match=r"was begun with other autoencoders \(digest \w{12}, now \w{12}\): finish it"):
+    with pytest.raises(UserError, match=r"was begun with different autoencoders \(digest \w{12}, now \w{12}\): finish"):
         build(photographs, tmp_path / "out", "splits=[cnn]", f"cnn={others}")
     with pytest.raises(UserError, match="no autoencoders that distort"):
         build(photographs, tmp_path / "new", "splits=[cnn]", f"cnn={tmp_path}/missing")

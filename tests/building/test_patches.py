@@ -1,4 +1,4 @@
-"""The rule by which patches are chosen."""
+"""The choice of patches."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_squares_have_a_scale_from_1_to_4_in_the_photograph_and_half_are_mirrore
     assert 110 < sum(crop.mirrored for crop in crops) < 190
 
 
-def test_flat_squares_are_passed_over(cfg):
+def test_flat_squares_are_skipped(cfg):
     image = np.full((400, 400, 3), 128, np.uint8)
     assert find_patch(image, cfg, np.random.default_rng(0), tries=50) is None
     image[:200, :200] = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
@@ -36,7 +36,7 @@ def test_flat_squares_are_passed_over(cfg):
         assert patch.mean(axis=2).std() >= cfg.contrast
 
 
-def test_a_photograph_of_the_size_of_a_square_has_one(cfg):
+def test_a_photograph_with_the_size_of_a_square_is_used(cfg):
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     crop = find_patch(image, cfg, np.random.default_rng(0))
     assert crop[:3] == (0, 0, 96)
@@ -53,7 +53,7 @@ def test_a_square_is_scaled_down_by_means_of_areas(dtype):
     assert np.array_equal(cut(image, Crop(5, 6, 96, False), 96), same)
 
 
-def test_a_margin_of_zero_leaves_all():
+def test_a_margin_of_zero_removes_nothing():
     image = np.zeros((64, 64, 3))
     assert without_margin(image, 0).shape == (64, 64, 3)
     assert without_margin(image, 16).shape == (32, 32, 3)

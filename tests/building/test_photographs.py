@@ -1,4 +1,4 @@
-"""Which photographs are used, and for which phase."""
+"""The photographs that are used, and their phases."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ def damaged(tmp_path):
     return folder
 
 
-def test_what_cannot_be_used_is_counted_and_named_and_is_no_error(damaged, tmp_path, caplog):
+def test_photographs_that_cannot_be_used_are_counted_and_named(damaged, tmp_path, caplog):
     out = build(damaged, tmp_path / "out")
     with (out / "photographs.csv").open(newline="") as file:
         why = {line["name"]: line["why"] for line in csv.DictReader(file)}
@@ -62,21 +62,21 @@ def test_what_cannot_be_used_is_counted_and_named_and_is_no_error(damaged, tmp_p
         "empty.jpg": left_out["empty.jpg"],
         "text.webp": left_out["text.webp"],
         "frames.tif": "cannot be decoded: holds 2 images",
-        "tiny.png": "too small: less than 96 pixels a side",
-        "pixel.png": "too small: less than 96 pixels a side",
+        "tiny.png": "too small: less than 96 pixels per side",
+        "pixel.png": "too small: less than 96 pixels per side",
         "flat.png": "too little contrast",
     }
     assert all(left_out[name].startswith("cannot be decoded") for name in ("cut.png", "empty.jpg", "text.webp"))
-    # Of the same picture three times, one is used.
+    # One of three equal pictures is used.
     same = {name: text for name, text in left_out.items() if name.startswith(("copy", "0"))}
     assert len(same) == 2
     (used,) = {"0.png", "copy.png", "copy.bmp"} - {*same}
     assert {*same.values()} == {f"the same picture as {used}"}
     (warning,) = (record.message for record in caplog.records if record.levelname == "WARNING")
-    assert warning.startswith("9 photographs left out (all of them in ")
+    assert warning.startswith("9 photographs left out (full list: ")
 
 
-def test_phases_depend_on_pictures_and_seed_and_not_on_names(tmp_path):
+def test_phases_depend_on_pixels_and_seed_and_not_on_names(tmp_path):
     folder = write_photographs(tmp_path / "one", 12)
     phases = {one.pixels: one.phase for one in choose(folder, "val_share=0.25", "train=100")}
     assert sorted(phases.values()) == ["train"] * 9 + ["val"] * 3
@@ -88,14 +88,14 @@ def test_phases_depend_on_pictures_and_seed_and_not_on_names(tmp_path):
     assert any(other != phases for other in others)
 
 
-def test_no_more_photographs_are_looked_at_than_there_are_examples(tmp_path, monkeypatch):
+def test_no_more_photographs_are_examined_than_there_are_examples(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 2)
     folder = write_photographs(tmp_path / "many", 12)
     assert len(choose(folder, "train=3", "val=2", "jnd=1")) == 5
     assert len(choose(folder, "train=30")) == 12
 
 
-def test_val_has_a_photograph_at_least_and_train_too(tmp_path):
+def test_train_and_val_have_at_least_one_photograph_each(tmp_path):
     folder = write_photographs(tmp_path / "two", 2)
     assert {one.phase for one in choose(folder)} == {"train", "val"}
     assert {one.phase for one in choose(folder, "val_share=0.99")} == {"train", "val"}
@@ -116,7 +116,7 @@ def test_too_few_photographs_are_one_error_that_names_those_left_out(tmp_path):
         choose(folder)
 
 
-def test_a_picture_that_is_also_kept_in_16_bits_is_used_once(tmp_path):
+def test_of_copies_in_8_and_16_bits_one_is_used(tmp_path):
     folder = write_photographs(tmp_path / "twice", 3)
     pixels = np.asarray(Image.open(folder / "0.png"))
     cv2.imwrite(str(folder / "deep.png"), pixels[..., ::-1] * np.uint16(257))

@@ -21,14 +21,14 @@ RECIPES = [
 ]
 
 
-def test_recipes_come_back_as_they_were_and_the_same_ones_give_the_same_bytes(tmp_path):
+def test_recipes_are_read_as_written_and_equal_ones_give_equal_bytes(tmp_path):
     write_recipes(tmp_path / "a.parquet", RECIPES)
     write_recipes(tmp_path / "b.parquet", RECIPES)
     assert read_recipes(tmp_path / "a.parquet") == RECIPES
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_any_reader_of_parquet_has_a_row_for_each_example_and_the_versions(tmp_path):
+def test_the_parquet_file_has_a_row_per_example_and_the_versions(tmp_path):
     write_recipes(tmp_path / "a.parquet", RECIPES)
     table = parquet.read_table(tmp_path / "a.parquet")
     row = table.to_pylist()[0]
@@ -39,19 +39,19 @@ def test_any_reader_of_parquet_has_a_row_for_each_example_and_the_versions(tmp_p
 
 
 @pytest.mark.parametrize("content", [b"", b"no parquet", None])
-def test_a_file_that_is_none_is_named(tmp_path, content):
+def test_a_file_that_is_not_parquet_is_named(tmp_path, content):
     path = tmp_path / "a.parquet"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=r"a.parquet: no readable file of recipes"):
+    with pytest.raises(UserError, match=r"a.parquet: not a readable file of recipes"):
         read_recipes(path)
 
 
-def test_another_table_is_named(tmp_path):
+def test_a_file_with_another_table_is_named(tmp_path):
     import pyarrow as pa
 
     parquet.write_table(pa.table({"x": [1, 2]}), tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"a.parquet: no readable file of recipes"):
+    with pytest.raises(UserError, match=r"a.parquet: not a readable file of recipes"):
         read_recipes(tmp_path / "a.parquet")
 
 
@@ -65,17 +65,17 @@ def test_another_table_is_named(tmp_path):
         ({"p0": [{"family": "traditional", "name": "jpeg", "parameters": None, "seed": 1}]}, "no parameters"),
     ],
 )
-def test_an_edited_row_that_is_no_recipe_is_named(tmp_path, edited, message):
+def test_an_invalid_row_is_named(tmp_path, edited, message):
     path = tmp_path / "a.parquet"
     write_recipes(path, RECIPES)
     table = parquet.read_table(path)
     rows = [{**row, **edited} for row in table.to_pylist()]
     parquet.write_table(table.from_pylist(rows, schema=table.schema), path)
-    with pytest.raises(UserError, match=f"a.parquet: no readable file of recipes .*{message}"):
+    with pytest.raises(UserError, match=f"a.parquet: not a readable file of recipes .*{message}"):
         read_recipes(path)
 
 
-def test_without_pyarrow_the_remedy_is_said(monkeypatch):
+def test_without_pyarrow_the_error_has_the_remedy(monkeypatch):
     monkeypatch.setattr(module, "pa", None)
-    with pytest.raises(UserError, match=r"takes pyarrow: pip install 'lpips_repro\[build\]'"):
+    with pytest.raises(UserError, match=r"need pyarrow: run pip install 'lpips_repro\[build\]'"):
         check_pyarrow()

@@ -1,4 +1,4 @@
-"""A dataset without judgments is refused, and simulated ones are labeled wherever they go."""
+"""A dataset without judgments is refused, and simulated judgments are labeled everywhere."""
 
 import contextlib
 import csv
@@ -51,7 +51,7 @@ def test_without_judgments_it_is_refused_with_the_command_that_simulates_them(bu
         )
 
 
-def test_splits_that_a_build_finishes_while_it_is_waited_for_are_judged_too(dataset, monkeypatch, capsys):
+def test_splits_that_another_process_finishes_meanwhile_are_judged_too(dataset, monkeypatch, capsys):
     split = dataset / "jnd/val/traditional"
     split.rename(dataset / "later")
 
@@ -88,7 +88,7 @@ def test_judgments_follow_the_distances_of_the_simulated_observers(dataset):
     assert split.votes == pytest.approx(expected, abs=0.03)
 
 
-def test_the_label_shows_in_tables_and_statistics_and_the_setting_cannot_deny_it(dataset, tmp_path, capsys):
+def test_the_label_is_in_statistics_and_a_setting_cannot_change_it(dataset, tmp_path, capsys):
     run(dataset)
     words = ("data=folder", f"data.root={dataset}", f"data.packed={tmp_path}/packed", f"experiments={tmp_path}")
     write_statistics(settings("dataset", *words))
@@ -116,7 +116,7 @@ def test_judgments_that_are_complete_are_checked_without_a_lock(dataset, monkeyp
     monkeypatch.setattr(module, "exclusive", None)
     run(dataset)
     assert "0 of 3 splits judged now" in capsys.readouterr().out
-    with pytest.raises(UserError, match="judge: holds judgments already"):
+    with pytest.raises(UserError, match="judge: already holds judgments"):
         run(dataset, "seed=1")
 
 
@@ -130,14 +130,14 @@ def test_votes_are_on_the_disk_before_they_count(dataset, monkeypatch):
 
 
 @pytest.mark.parametrize("label", [None, '{"observers": "human"}', "broken"])
-def test_judgments_of_others_are_never_replaced(dataset, label):
+def test_other_judgments_are_never_replaced(dataset, label):
     judge = dataset / "2afc/train/traditional/judge"
     judge.mkdir()
     np.save(judge / "000000.npy", np.float32([0.5]))
     if label:
         (judge / LABEL).write_text(label)
     before = digests(dataset)
-    with pytest.raises(UserError, match="judge: holds judgments already, other than those of this command: move"):
+    with pytest.raises(UserError, match="judge: already holds judgments, which differ from those of this command"):
         run(dataset)
     assert digests(dataset) == before
 
@@ -159,7 +159,7 @@ def test_a_label_that_cannot_be_read_is_named(dataset, text):
         packed(dataset, phases=("train",))
 
 
-def test_what_a_killed_process_left_is_made_again(dataset):
+def test_partial_votes_of_a_killed_process_are_made_again(dataset):
     (dataset / "2afc/train/traditional/.judge.partial").mkdir()
     run(dataset)
     assert not [*dataset.rglob("*.partial")]
@@ -182,7 +182,7 @@ def test_candidates_of_another_size_than_their_reference_are_named(dataset):
         run(dataset)
 
 
-def test_other_sizes_can_be_judged(photographs, tmp_path):
+def test_images_of_other_sizes_can_be_judged(photographs, tmp_path):
     out = build(photographs, tmp_path / "out", "size=37", "train=0", "jnd=0")
     run(out)
     (split,) = packed(out, "data.size=37", phases=("val",))

@@ -33,13 +33,13 @@ def test_one_photograph_is_not_enough(tmp_path, count):
         split_photographs(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="absent: no such folder"):
         split_photographs(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_more_than_8_bits_a_channel_are_refused(tmp_path, dtype):
+def test_more_than_8_bits_per_channel_are_refused(tmp_path, dtype):
     Image.fromarray(np.full((40, 40), 1000, dtype)).save(tmp_path / "deep.tiff")
     with pytest.raises(UserError, match=r"deep\.tiff: more than 8 bits per channel.*convert or remove it"):
         crop_photograph(tmp_path / "deep.tiff", 32, 1, 0)
@@ -48,12 +48,12 @@ def test_more_than_8_bits_a_channel_are_refused(tmp_path, dtype):
 def test_hidden_files_and_folders_are_no_photographs(tmp_path):
     write_photographs(tmp_path / ".hidden", 1)
     files = write_photographs(tmp_path, 3)
-    (tmp_path / "class0/._000.png").write_bytes(b"what another system keeps there")
+    (tmp_path / "class0/._000.png").write_bytes(b"metadata of another system")
     split = split_photographs(tmp_path)
     assert [*split["train"], *split["held_out"]] == files
 
 
-def test_of_very_many_photographs_fewer_are_held_out(tmp_path, monkeypatch):
+def test_of_many_photographs_a_smaller_share_is_held_out(tmp_path, monkeypatch):
     monkeypatch.setattr(crops_module, "MOST_HELD_OUT", 2)
     files = write_photographs(tmp_path, 45)
     assert split_photographs(tmp_path)["held_out"] == [files[21], files[43]]
@@ -86,7 +86,7 @@ def test_a_small_photograph_is_scaled_up(tmp_path):
     assert (crops == (10, 20, 30)).all()
 
 
-def test_a_photograph_that_lies_on_its_side_is_set_upright(tmp_path):
+def test_the_orientation_of_a_photograph_is_applied(tmp_path):
     image = Image.new("RGB", (64, 64))
     image.paste((255, 255, 255), (0, 0, 64, 32))  # white above
     exif = Image.Exif()
@@ -97,7 +97,7 @@ def test_a_photograph_that_lies_on_its_side_is_set_upright(tmp_path):
     assert crop[34:].min() == 255
 
 
-def test_the_same_crops_every_time_and_as_many_as_are_needed(tmp_path):
+def test_crops_are_repeatable_and_as_many_as_needed(tmp_path):
     write_photographs(tmp_path, 11)
     first, again = load_crops(tmp_path, 16), load_crops(tmp_path, 16)
     assert first.train.shape == (1000, 16, 16, 3)
@@ -106,7 +106,7 @@ def test_the_same_crops_every_time_and_as_many_as_are_needed(tmp_path):
     assert first.digest == again.digest
 
 
-def test_the_digest_tells_other_photographs(tmp_path):
+def test_the_digest_depends_on_the_photographs(tmp_path):
     files = write_photographs(tmp_path, 3)
     before = load_crops(tmp_path, 16).digest
     Image.new("RGB", (90, 70)).save(files[1])

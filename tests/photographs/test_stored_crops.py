@@ -15,7 +15,7 @@ from tests.photographs.written import load_crops, write_photographs
 
 @pytest.fixture
 def few(monkeypatch):
-    """Of few photographs, few crops."""
+    """Fewer crops, for folders with few photographs."""
     monkeypatch.setitem(crops_module.LEAST_CROPS, "train", 30)
     monkeypatch.setitem(crops_module.LEAST_CROPS, "held_out", 6)
 
@@ -24,7 +24,7 @@ def same(left, right):
     return left.digest == right.digest and all(map(np.array_equal, left[:2], right[:2]))
 
 
-def test_what_is_stored_is_what_is_loaded(few, tmp_path):
+def test_stored_crops_equal_crops_in_memory(few, tmp_path):
     write_photographs(tmp_path / "photographs", 12)
     stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
     assert isinstance(stored.train, np.memmap)
@@ -39,7 +39,7 @@ def test_photographs_are_decoded_once(few, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["content", "new", "size"])
-def test_they_are_decoded_again_where_something_has_changed(few, tmp_path, change):
+def test_photographs_are_decoded_again_if_something_has_changed(few, tmp_path, change):
     files = write_photographs(tmp_path / "photographs", 12)
     before = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
     if change == "content":
@@ -73,17 +73,17 @@ def test_photographs_that_cannot_be_used_are_named_and_the_crops_are_those_of_a_
         stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
         assert same(stored, without)
         assert stored.left_out["class1/deep.png"] == "more than 8 bits per channel"
-        assert stored.left_out["class1/tiny.png"] == "less than 16 pixels a side"
+        assert stored.left_out["class1/tiny.png"] == "less than 16 pixels per side"
         assert set(stored.left_out) == {*unusable, "class1/deep.png", "class1/tiny.png"}
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     (folder,) = (tmp_path / "store").iterdir()
     assert len(warnings) == 2
-    assert warnings[0].startswith(f"5 photographs left out (all of them in {folder}/card.json): ")
-    assert "class1/tiny.png: less than 16 pixels a side" in warnings[0]
+    assert warnings[0].startswith(f"5 photographs left out (full list: {folder}/card.json): ")
+    assert "class1/tiny.png: less than 16 pixels per side" in warnings[0]
     assert json.loads((folder / "card.json").read_text())["left_out"] == stored.left_out
 
 
-def test_one_photograph_that_can_be_used_is_not_enough(few, tmp_path):
+def test_one_usable_photograph_is_not_enough(few, tmp_path):
     files = write_photographs(tmp_path / "photographs", 3)
     for file in files[1:]:
         file.write_bytes(b"no image")
@@ -92,7 +92,7 @@ def test_one_photograph_that_can_be_used_is_not_enough(few, tmp_path):
             stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
 
 
-def test_a_photograph_that_may_be_read_again_is_used(few, tmp_path, monkeypatch):
+def test_a_photograph_is_used_when_its_permissions_allow_it_again(few, tmp_path, monkeypatch):
     files = write_photographs(tmp_path / "photographs", 12)
     whole, content = load_crops(tmp_path / "photographs", 24), files[5].read_bytes()
     times = files[5].stat()

@@ -1,4 +1,4 @@
-"""A small folder of pictures to learn from."""
+"""A small folder of training pictures."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ from lpips_repro.photographs.crops import Crops, crop_photograph, crops_of_each,
 
 
 def write_photographs(folder: Path, count: int, size: tuple[int, int] = (90, 70)) -> list[Path]:
-    """Smooth random pictures, width and height as given, in two folders and two formats; their files, sorted."""
+    """Write smooth random pictures of a width and height, in two folders and two formats; return the sorted files."""
     rng = np.random.default_rng(0)
     files = []
     for number in range(count):
@@ -24,7 +24,7 @@ def write_photographs(folder: Path, count: int, size: tuple[int, int] = (90, 70)
 
 
 def load_crops(folder: Path, size: int) -> Crops:
-    """The crops of a folder in memory, of photographs that can all be used."""
+    """The crops of a folder in memory. All photographs must be usable."""
     crops, digests = {}, []
     for phase, files in split_photographs(folder).items():
         each = crops_of_each(phase, files)
