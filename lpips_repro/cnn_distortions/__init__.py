@@ -1,7 +1,7 @@
-"""Distortions by networks: denoising autoencoders drawn at random, after the paper's CNN-based distortions.
+"""Distortions by networks: denoising autoencoders drawn at random, as the paper's CNN-based distortions.
 
-The paper trains 96 of them, for one epoch each, over a space of input corruptions, generators, discriminators and
-losses (its Table 2). The goal of each is not to solve its task, but to leave the artifacts that such networks leave.
+The paper trains 96 of them, each for one epoch. They are drawn from a space of input corruptions, generators,
+discriminators and losses (its Table 2). They need not solve their tasks: their artifacts are the distortions.
 """
 
 from lpips_repro.cnn_distortions.config import AutoencoderConfig

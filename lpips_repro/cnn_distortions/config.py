@@ -1,4 +1,4 @@
-"""What describes one autoencoder: its config, which is stored with its weights and builds the same network again."""
+"""The config of an autoencoder, which is stored with its weights and builds the same network again."""
 
 import dataclasses
 import math
@@ -21,25 +21,25 @@ LEAST = {"layers": 1, "kernel": 1, "first_channels": 1, "most_channels": 1, "dis
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """One point of the space of autoencoders: `lpips_repro.cnn_distortions.space` draws it.
+    """A point of the space of autoencoders, which `lpips_repro.cnn_distortions.space` draws.
 
     Attributes:
-        corruption: of the input, a key of `CORRUPTIONS`; amount: in its unit.
-        layers: of the encoder that halve the size, after the first one.
+        corruption: name of the input corruption, a key of `CORRUPTIONS`; amount: its amount, in its unit.
+        layers: number of encoder layers that halve the size, after the first layer.
         kernel: side of all convolutions, odd.
         first_stride: stride of the first layer, 1 or 2.
-        first_channels: after the first layer; each following one has twice as many, up to most_channels.
-        skips: for each of `layers`, whether the decoder also sees its input.
+        first_channels: channels after the first layer; each following layer has twice as many, up to most_channels.
+        skips: for each of `layers`, whether the decoder also sees the input of this layer.
         forced_skip: whether the last layer of the decoder also sees the input of the network.
         dropout: for each of `layers`, whether half of its channels are dropped in training.
         upsampling, normalization, activation: keys of their registries.
-        discriminator_layers: layers of the discriminator that halve the size; 0 without one.
-        l1, perceptual, adversarial: weights of the losses.
+        discriminator_layers: number of discriminator layers that halve the size; 0: no discriminator.
+        l1, perceptual, adversarial: weights of the losses, at least 0.
         perceptual_net: the network whose feature maps are compared, or None.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
 
     Raises:
-        UserError: for a value that no network can be built from, naming it.
+        UserError: if no network can be built from a value, which the message names.
     """
 
     corruption: str
@@ -86,22 +86,22 @@ class AutoencoderConfig:
 
     @property
     def factor(self) -> int:
-        """By how much the encoder divides height and width."""
+        """The factor by which the encoder divides height and width."""
         return self.first_stride * 2**self.layers
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON or YAML file."""
+        """The settings by name, as plain values for a JSON or YAML file."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, content: Any, where: str = "config of an autoencoder") -> "AutoencoderConfig":
-        """The config that `to_json` gave.
+        """The config from the output of `to_json`.
 
         Args:
-            content: as read from a file; where: that is, for messages.
+            content: the content of a file; where: the name of the file, for messages.
 
         Raises:
-            UserError: naming the setting that is unknown, missing or out of range.
+            UserError: if a setting, which the message names, is unknown, missing or out of range.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(content, dict):

@@ -1,6 +1,6 @@
-"""What is done to the input of a denoising autoencoder: the tasks of the paper's Table 2, by name.
+"""Corruptions of the input of a denoising autoencoder: the tasks of the paper's Table 2, by name.
 
-The paper names them without amounts; those here are ours. A new one is one decorated function in this file.
+The paper gives no amounts; those here are ours. To add a corruption, add a decorated function to this file.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ class Corruption(NamedTuple):
     """A registered corruption.
 
     Attributes:
-        function: (image, amount, generator) to the corrupted image; float32 RGB (H, W, 3).
-        amounts: those that are drawn; unit: what they count.
+        function: maps (image, amount, generator) to the corrupted image; images are float32 RGB (H, W, 3).
+        amounts: the amounts from which one is drawn; unit: their unit.
     """
 
     function: Function
@@ -32,7 +32,11 @@ CORRUPTIONS: dict[str, Corruption] = {}
 
 
 def register_corruption(*amounts: float, unit: str) -> Callable[[Function], Function]:
-    """Register a function of (image, amount, generator) under its own name, with the amounts that are drawn."""
+    """Register a function of (image, amount, generator) under its own name.
+
+    Args:
+        amounts: the amounts from which one is drawn; unit: their unit.
+    """
 
     def register(function: Function) -> Function:
         check_new("corruption", function.__name__, CORRUPTIONS)
@@ -43,22 +47,22 @@ def register_corruption(*amounts: float, unit: str) -> Callable[[Function], Func
 
 
 def corrupt(image: np.ndarray, name: str, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """The input that a network is given instead of an image.
+    """The corrupted image, which is the input of a network.
 
     Args:
         image: float32 (H, W, 3) in [0, 1].
-        name: one of `CORRUPTIONS`; amount: in its unit.
-        rng: where noise is drawn from.
+        name: a key of `CORRUPTIONS`; amount: its amount, in its unit.
+        rng: the source of noise.
 
     Returns:
-        float32 (H, W, 3). Noise may leave [0, 1].
+        float32 (H, W, 3). With noise, values may be outside [0, 1].
     """
     return np.ascontiguousarray(CORRUPTIONS[name].function(image, amount, rng), dtype=np.float32)
 
 
 @register_corruption(0.0, unit="unused")
 def none(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Leave the image as it is: autoencoding."""
+    """Return the image unchanged: autoencoding."""
     return image
 
 
@@ -83,7 +87,7 @@ def color_removal(image: np.ndarray, amount: float, rng: np.random.Generator) ->
 
 @register_corruption(2.0, 3.0, 4.0, unit="factor")
 def downsampling(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Average over squares and enlarge bilinearly: superresolution."""
+    """Shrink by area averages, then enlarge bilinearly: superresolution."""
     height, width = image.shape[:2]
     smaller = max(1, round(width / amount)), max(1, round(height / amount))
     small = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)

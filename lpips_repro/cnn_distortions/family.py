@@ -1,4 +1,4 @@
-"""The trained autoencoders of a folder as distortions: an image in, a distorted one out."""
+"""The trained autoencoders of a folder, as a family of distortions."""
 
 import hashlib
 from collections import OrderedDict
@@ -16,21 +16,21 @@ from lpips_repro.distortions.family import Application
 from lpips_repro.errors import UserError, expected
 
 FAMILY = "cnn"
-MOST_LOADED = 32  # networks in memory at the same time, of each process
+MOST_LOADED = 32  # networks in the memory of each process
 
 
 class CnnFamily:
     """The autoencoders of a folder that are not left out.
 
     Args:
-        folder: that `make cnn-distortions` has filled.
+        folder: the folder that `make cnn-distortions` wrote.
 
     Attributes:
-        names: of the autoencoders, sorted; cards: their cards by name.
-        digest: SHA-256 over names and weights.
+        names: names of the autoencoders, sorted; cards: their cards by name.
+        digest: SHA-256 of names and weights.
 
     Raises:
-        UserError: if the folder has no autoencoder to use, with the command that makes them; or a damaged card.
+        UserError: if the folder has no usable autoencoder, with the command that makes them, or if a card is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,29 +48,30 @@ class CnnFamily:
         self._loaded: OrderedDict[str, Generator] = OrderedDict()
 
     def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
-        """Draw one autoencoder, each with the same probability.
+        """Draw one autoencoder; all have the same probability.
 
         Args:
-            rng: where it is drawn from.
-            low, high: of severities, which an autoencoder has none of: both are ignored.
+            rng: the source of randomness.
+            low, high: ignored, since autoencoders have no severity.
         """
         name = self.names[int(rng.integers(len(self.names)))]
         return [Application(FAMILY, name, {"weights": self.cards[name]["weights"]}, int(rng.integers(2**63)))]
 
     def apply(self, image: np.ndarray, application: Application) -> np.ndarray:
-        """What an autoencoder makes of an image that is corrupted as in its training.
+        """The output of an autoencoder for an image, which is corrupted as in its training.
 
-        It computes on one thread of the CPU, so that the same arguments give the same bits in every process.
+        It runs on one CPU thread, so that the same arguments give the same bits in every process.
 
         Args:
             image: float32 RGB (H, W, 3) in [0, 1], of any size.
-            application: that `draw` gave.
+            application: from `draw`.
 
         Returns:
             float32 (H, W, 3) in [0, 1].
 
         Raises:
-            UserError: if there is no such autoencoder, or its weights are others than those of the application.
+            UserError: if the image has another type, shape or range, if there is no such autoencoder, or if its weights
+                are not those of the application.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.float32:
             raise UserError(f"image is {image.dtype} {image.shape}: expected float32 (H, W, 3) in [0, 1]")
@@ -85,7 +86,7 @@ class CnnFamily:
         return np.ascontiguousarray(made[0].permute(1, 2, 0).numpy())
 
     def _generator(self, application: Application) -> Generator:
-        """The network of an application, loaded if it is not in memory."""
+        """The network of an application, which is loaded if it is not in memory."""
         name, weights = application.name, application.parameters.get("weights")
         if name not in self.cards:
             raise UserError(f"{self.folder}: no autoencoder {name!r}: {expected(name, self.names)}")

@@ -1,17 +1,17 @@
-"""Which autoencoders are of no use as distortions: their output tells nothing of the image, or nothing of them."""
+"""Decide whether an autoencoder is useful: its output must depend on the image and must differ from it."""
 
 import torch
 from torch import Tensor
 
-FLAT = 2 / 255  # standard deviation, in units of the range, below which nothing is seen
-SAME = 0.5 / 255  # mean absolute difference below which two images have the same 8-bit values, but for a few
+FLAT = 2 / 255  # standard deviation, in units of the range, below which an image counts as flat
+SAME = 0.5 / 255  # mean absolute difference below which almost all 8-bit values of two images are equal
 
 
 def fault_of(made: Tensor, given: Tensor, images: Tensor) -> str | None:
-    """Why an autoencoder is left out, or None if it is of use.
+    """The reason why an autoencoder is left out, or None if it is useful.
 
     Args:
-        made: what it makes of `given`, the corrupted `images`; (N, 3, H, W) each, in [0, 1] if they are finite.
+        made: its output (N, 3, H, W); given: its input, the corrupted images; images: the images in [0, 1].
     """
     if not made.isfinite().all():
         return "its output is not finite"

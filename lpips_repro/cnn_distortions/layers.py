@@ -1,6 +1,7 @@
-"""The layers that generators differ in, by name: upsampling, normalization and activation.
+"""The layers in which generators differ, by name: upsampling, normalization and activation.
 
-The paper names these choices without their values; those here are common at its time. A new one is one entry.
+The paper names these choices, but not their values. The values here were common at its time. To add a value, add an
+entry.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ LEAK = 0.2
 
 
 def convolution(before: int, after: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size, or divides an even one by the stride."""
+    """A convolution that keeps the size at stride 1, and divides an even size by the stride."""
     return nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2)
 
 
@@ -30,7 +31,7 @@ def _pixel_shuffle(before: int, after: int, kernel: int) -> nn.Module:
     return nn.Sequential(convolution(before, 4 * after, kernel), nn.PixelShuffle(2))
 
 
-# (channels before, channels after, kernel) to a module that doubles height and width.
+# Functions of (channels before, channels after, kernel) that return a module that doubles height and width.
 UPSAMPLINGS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "nearest": _resized("nearest"),
     "bilinear": _resized("bilinear"),

@@ -1,4 +1,4 @@
-"""How one autoencoder learns: one pass over crops of photographs, whatever its config."""
+"""Training of one autoencoder: one pass over crops of photographs."""
 
 import numpy as np
 import torch
@@ -16,16 +16,16 @@ from lpips_repro.progress import Progress
 from lpips_repro.runs.example_order import epoch_order, mixed_seed
 from lpips_repro.runs.optimizer import make_optimizer
 
-CHECK_EVERY = 50  # steps between two looks at whether the losses are finite, for which a GPU is waited for
+CHECK_EVERY = 50  # steps between checks that the losses are finite, since each check waits for a GPU
 
 
 class Learner:
-    """A generator that learns, with all that it learns by.
+    """A generator with its discriminator, losses and optimizers.
 
     Args:
-        config: of the autoencoder; seed: of its weights.
+        config: config of the autoencoder; seed: seed of its weights.
         perceptual: the loss over `config.perceptual_net`, on the device; not used if its weight is 0.
-        device: where it learns; precision: what convolutions are computed in.
+        device: the device of training; precision: the precision of convolutions.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Learner:
         """Take one step.
 
         Args:
-            given: corrupted images (N, 3, H, W), and wanted: the images in [0, 1], both on the device.
+            given: corrupted images (N, 3, H, W); wanted: the images in [0, 1]. Both are on the device.
 
         Returns:
-            The sum of the weighted losses of the generator, a scalar, detached; a GPU is not waited for.
+            The weighted sum of the generator's losses: a detached scalar on the device, which is not waited for.
         """
         of_generator, *of_discriminator = self.optimizers
         with fixed_shapes(self.device), tf32(self.precision is Precision.tf32):
@@ -94,12 +94,12 @@ class Learner:
 def examples(
     config: AutoencoderConfig, crops: np.ndarray, numbers: np.ndarray, seeds: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a network is given and what it is to make of it, float32 (N, 3, H, W) each.
+    """The input of a network, and the output that it learns: float32 (N, 3, H, W) each.
 
     Args:
-        config: names the corruption.
-        crops: uint8 (M, H, W, 3); numbers: those that are taken.
-        seeds: of the noise.
+        config: has the corruption.
+        crops: uint8 (M, H, W, 3); numbers: the indices (N,) of those that are used.
+        seeds: seeds of the noise.
     """
     rng = np.random.default_rng(list(seeds))
     wanted = crops[numbers].astype(np.float32) / 255
@@ -108,16 +108,16 @@ def examples(
 
 
 def learn(learner: Learner, crops: np.ndarray, batch_size: int, seeds: tuple[int, int], said: str) -> bool:
-    """One pass over crops in random order, but for a last batch that is not full.
+    """Train for one pass over crops in random order, without a last incomplete batch.
 
     Args:
-        learner: learns.
-        crops: uint8 (N, H, W, 3), of which no more than two batches are in memory; batch_size: how many a step takes.
-        seeds: of the draw, and the number of the autoencoder in it: the order and all noise depend on both.
-        said: what the bar of the progress calls it.
+        learner: what learns.
+        crops: uint8 (N, H, W, 3), read in batches; batch_size: crops per step.
+        seeds: the seed of the draw, and the number of the autoencoder. Order and noise depend on both.
+        said: the name of the progress bar.
 
     Returns:
-        Whether all losses were finite. If one was not, learning ends there.
+        Whether all losses were finite. If one is not, training ends at the next check.
     """
     order = epoch_order(mixed_seed(*seeds), 0, len(crops))
     steps = len(crops) // batch_size
@@ -139,5 +139,5 @@ def learn(learner: Learner, crops: np.ndarray, batch_size: int, seeds: tuple[int
 
 
 def _sent(images: np.ndarray, device: torch.device) -> Tensor:
-    # Transposed views of (N, H, W, 3): they are channels last already.
+    # The arrays are transposed views of (N, H, W, 3), so they are already channels last.
     return send(images, device)

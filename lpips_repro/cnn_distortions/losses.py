@@ -1,4 +1,4 @@
-"""The perceptual loss of the paper's Table 2 ("VGG"): how far feature maps of a fixed network differ."""
+"""The perceptual loss of the paper's Table 2 ("VGG"): the difference of feature maps of a frozen network."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,14 @@ from lpips_repro.metrics.lpips.core import SCALE, SHIFT
 from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.imagenet import imagenet_state
 
-EPSILON = 1e-6  # of the mean of a feature map that is zero everywhere
+EPSILON = 1e-6  # for the mean of a feature map that is zero everywhere
 
 
 class PerceptualLoss(nn.Module):
-    """The mean absolute difference of feature maps, each relative to the mean of the original's, over all maps.
+    """The mean absolute difference of feature maps, relative to the mean of the original's map, averaged over all maps.
 
     Args:
-        backbone: the network, which is not trained; its `min_size` is the least side of an image.
+        backbone: the network, which is frozen; its `min_size` is the least side of an image.
     """
 
     shift: Tensor
@@ -28,7 +28,7 @@ class PerceptualLoss(nn.Module):
             self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1))
 
     def forward(self, made: Tensor, original: Tensor) -> Tensor:
-        """The loss, a scalar, of images (N, 3, H, W) in [0, 1]; the gradient is that of `made` alone."""
+        """The loss, a scalar, of images (N, 3, H, W) in [0, 1]. Only `made` gets a gradient."""
         with torch.no_grad():
             wanted = self._maps(original)
         pairs = zip(self._maps(made), wanted, strict=True)
@@ -39,13 +39,13 @@ class PerceptualLoss(nn.Module):
 
 
 def perceptual_loss(net: str, *, download: bool) -> PerceptualLoss:
-    """The loss over a network with its ImageNet weights.
+    """The perceptual loss with a network that has its ImageNet weights.
 
     Args:
-        net: a key of `BACKBONES`, such as "vgg"; download: whether torchvision may download its weights.
+        net: a key of `BACKBONES`, such as "vgg"; download: whether missing weights may be downloaded.
 
     Raises:
-        WeightsNotFoundError: if they are nowhere.
+        WeightsNotFoundError: if the weights are not found.
     """
     try:
         state = imagenet_state(net, download=download)

@@ -1,4 +1,4 @@
-"""The two networks of an autoencoder: the generator, which is kept, and the discriminator, which trains it."""
+"""The two networks of an autoencoder: the generator, and the discriminator, which is only used in training."""
 
 import itertools
 from typing import cast
@@ -11,11 +11,15 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lpips_repro.cnn_distortions.config import AutoencoderConfig
 from lpips_repro.cnn_distortions.layers import ACTIVATIONS, LEAK, NORMALIZATIONS, UPSAMPLINGS, convolution
 
-DISCRIMINATOR_CHANNELS = (32, 256)  # after its first layer, and at most
+DISCRIMINATOR_CHANNELS = (32, 256)  # after the first layer, and the largest number
 
 
 class Generator(nn.Module):
-    """An encoder and a decoder with skip connections between them, as a config describes them."""
+    """An encoder and a decoder with skip connections.
+
+    Args:
+        config: describes the layers.
+    """
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -35,7 +39,7 @@ class Generator(nn.Module):
         self.last = convolution(channels[0] + 3 * config.forced_skip, 3, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode and decode images (N, 3, H, W) in [0, 1] of any size; noise may leave [0, 1]. The same in [0, 1]."""
+        """Encode and decode images (N, 3, H, W) of any size; return images of this shape in [0, 1]."""
         height, width = x.shape[2:]
         x = self._padded(x)
         y = self.first(x)
@@ -52,8 +56,8 @@ class Generator(nn.Module):
         return torch.sigmoid(y.float())[..., :height, :width]
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Repeat the last row and column up to a size that can be halved as often as the encoder does."""
-        # At least two places must be left in each direction: instance normalization takes no single one.
+        """Repeat the last row and column up to a size that the encoder can halve."""
+        # The smallest map needs two pixels per side: instance normalization refuses a single pixel.
         factor = self.config.factor
         bottom, right = (max(2 * factor, -(-size // factor) * factor) - size for size in x.shape[2:])
         return functional.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
@@ -64,12 +68,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Sequential):
-    """Images (N, 3, H, W) to the log odds that they are real, (N, 1, H', W'): a value for each part of an image.
+    """A network that maps images (N, 3, H, W) to log odds that each part of them is real, (N, 1, H', W').
 
-    Spectral normalization keeps it from winning before the generator has learned anything.
+    Spectral normalization limits it, so that the generator can learn at the beginning.
 
     Args:
-        layers: that halve the size, so H and W are at least 2^layers.
+        layers: number of layers that halve the size; H and W are at least 2^layers.
     """
 
     def __init__(self, layers: int) -> None:

@@ -1,4 +1,4 @@
-"""One autoencoder from the settings to its folder (`make cnn-distortions` is a sweep over all of them)."""
+"""Train one autoencoder and write its folder. `make cnn-distortions` runs this for all of them, as a sweep."""
 
 import functools
 import logging
@@ -44,34 +44,35 @@ from lpips_repro.versions import OWN, installed_version, package_version
 
 log = logging.getLogger(__name__)
 
-# What changes no autoencoder, is in the name as it is, or is seen in the photographs themselves.
+# Settings that are not in the hash of a run: they do not change an autoencoder, or are in the folder's name itself.
 LEFT_OUT = {"seed", "count", "number", "device", "experiments", "store", "workers", "download"}
-JUDGED, AT_ONCE = 64, 16  # held-out crops that an autoencoder is judged by, at most; how many are computed at once
-HELD_OUT = 2**32  # the step whose noise these have
+JUDGED, AT_ONCE = 64, 16  # the most held-out crops that an autoencoder is judged by; how many are computed at once
+HELD_OUT = 2**32  # the number that replaces the step in the seed of their noise
 VERSIONS = ("torch", "numpy", "pillow")
 
 
 def read_settings(composed: DictConfig) -> tuple[CnnDistortionsConfig, Path]:
-    """The settings, and the folder of all autoencoders that they describe."""
+    """The settings, and the folder of all their autoencoders; raises UserError if a setting is refused."""
     cfg = parse(composed, CnnDistortionsConfig)
-    if cfg.images is not None:  # one run, however the folder is written
+    if cfg.images is not None:  # absolute, so that all ways to write a folder give one run
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
     if cfg.perceptual is not None:
         check_backbone(cfg.perceptual, "perceptual")
         least = BACKBONES[cfg.perceptual].min_size
         if cfg.size < least:
-            raise UserError(f"size={cfg.size}: perceptual={cfg.perceptual} takes images of {least} pixels at least")
+            raise UserError(f"size={cfg.size}: perceptual={cfg.perceptual} needs images of at least {least} pixels")
     settings, defaults = run_settings(composed, LEFT_OUT), default_settings("cnn_distortions")
     return cfg, Path(cfg.experiments) / with_hash(f"cnn-distortions-seed{cfg.seed}", settings, defaults)
 
 
 def train_autoencoder(composed: DictConfig) -> None:
-    """Train the autoencoder `number` of the composed settings (`configs/cnn_distortions.yaml`), unless it is there.
+    """Train autoencoder `number` of the composed settings (`configs/cnn_distortions.yaml`), unless it is finished.
 
     Raises:
-        UserError: for a setting, photograph or device that cannot be used, or if the folder has another autoencoder.
-        SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C: it is begun again next time.
+        UserError: if a setting, photograph or device cannot be used, or if the folder has another autoencoder.
+        SystemExit: after SIGTERM, with status 143.
+        KeyboardInterrupt: after Ctrl-C. In both cases, the same command trains this autoencoder from the beginning.
     """
     cfg, folder = read_settings(composed)
     if cfg.number is None:
@@ -95,11 +96,11 @@ def train_autoencoder(composed: DictConfig) -> None:
 
 
 def _said(card: dict[str, Any]) -> str:
-    """What became of an autoencoder."""
+    """The result of an autoencoder, for the log."""
     if card["left_out"] is not None:
         return f"left out: {card['left_out']}"
     after, before = (card["held_out"][name] for name in ("l1", "l1_before"))
-    return f"mean absolute error {after:.4f} on held-out photographs, {before:.4f} at first"
+    return f"mean absolute error {after:.4f} on held-out photographs, {before:.4f} before training"
 
 
 @functools.lru_cache(maxsize=1)
@@ -108,7 +109,7 @@ def _stored_crops(images: str | None, size: int, store: str, workers: int | None
 
 
 def crops_of(cfg: CnnDistortionsConfig) -> Crops:
-    """The crops of all photographs; a process that trains several autoencoders opens them once."""
+    """The crops of all photographs. A process that trains several autoencoders opens them once."""
     return _stored_crops(cfg.images, cfg.size, cfg.store, cfg.workers)
 
 
@@ -118,7 +119,7 @@ def _perceptual(net: str, download: bool, device: torch.device) -> PerceptualLos
 
 
 def _known(place: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The card of an autoencoder that is there already, or None. What is damaged is set aside."""
+    """The card of a finished autoencoder, or None. Damaged files are set aside."""
     try:
         card = read_card(place)
         if card is not None and card["left_out"] is None:
@@ -139,7 +140,7 @@ def _train(
     device: torch.device,
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train and judge an autoencoder, and write it; its card."""
+    """Train, judge and write an autoencoder; return its card."""
     assert cfg.number is not None
     seeds, begun = (cfg.seed, cfg.number), time.monotonic()
     perceptual = _perceptual(cfg.perceptual, cfg.download, device) if cfg.perceptual and config.perceptual else None
@@ -167,7 +168,7 @@ def _train(
 
 @torch.inference_mode()
 def _held_out(learner: Learner, crops: np.ndarray, seeds: tuple[int, int]) -> tuple[float | None, str | None]:
-    """The mean absolute error of a generator on held-out crops if it is finite, and why it is of no use, or None."""
+    """The mean absolute error on held-out crops (None: not finite), and the generator's fault (None: no fault)."""
     chosen = np.linspace(0, len(crops) - 1, min(JUDGED, len(crops))).astype(int)
     pairs = examples(learner.config, crops, chosen, (*seeds, HELD_OUT))
     given, wanted = (send(images, learner.device) for images in pairs)

@@ -1,4 +1,4 @@
-"""One picture of what autoencoders do: the same patches through each (the end of `make cnn-distortions`)."""
+"""A picture of the same patches, distorted by each autoencoder (the last step of `make cnn-distortions`)."""
 
 import logging
 from collections import Counter
@@ -17,16 +17,16 @@ from lpips_repro.runs.record import record_run
 
 log = logging.getLogger(__name__)
 
-PATCHES, COLUMNS = 4, 6  # patches of each autoencoder, side by side, and autoencoders side by side
-GAP, LABEL = 6, 14  # pixels between two of them, and for a line of text
+PATCHES, COLUMNS = 4, 6  # patches per autoencoder, and autoencoders per row
+GAP, LABEL = 6, 14  # pixels between two autoencoders, and height of a line of text
 SHEET = "cnn_distortions.png"
 
 
 def write_sheet(composed: DictConfig) -> None:
-    """Print how many autoencoders there are and are left out, and write the picture and how they were made.
+    """Print the numbers of autoencoders that distort and are left out, and write the picture and the settings.
 
     Raises:
-        UserError: if no autoencoder of the settings distorts.
+        UserError: if no autoencoder distorts.
     """
     cfg, folder = read_settings(composed)
     found = {number: read_card(folder / f"{number:03d}") for number in range(cfg.count)}
@@ -42,18 +42,18 @@ def write_sheet(composed: DictConfig) -> None:
 
 
 def summary(cards: dict[str, dict[str, Any]], count: int) -> str:
-    """One line: how many autoencoders there are of so many, and how many are left out, for which reasons."""
+    """One line: how many of `count` autoencoders distort, how many are left out and why, and how many are missing."""
     reasons = Counter(card["left_out"] for card in cards.values() if card["left_out"] is not None)
     text = f"{len(cards) - reasons.total()} of {count} autoencoders distort"
     if reasons:
         text += f", {reasons.total()} are left out: " + ", ".join(f"{n} because {why}" for why, n in reasons.items())
     if len(cards) < count:
-        text += f"; {count - len(cards)} are not trained yet: `{COMMAND}` goes on"
+        text += f"; {count - len(cards)} are not trained yet: `{COMMAND}` continues"
     return text
 
 
 def contact_sheet(family: CnnFamily, cards: dict[str, dict[str, Any]], patches: np.ndarray) -> Image.Image:
-    """The patches, uint8 (N, H, W, 3), and what each autoencoder makes of them; those left out have their reason."""
+    """A picture of patches, uint8 (N, H, W, 3), and of each autoencoder's output, or the reason why it is left out."""
     count, height, width, _ = patches.shape
     cell_width, cell_height = count * width + GAP, height + LABEL + GAP
     rows = -(-(len(cards) + 1) // COLUMNS)
@@ -76,7 +76,7 @@ def contact_sheet(family: CnnFamily, cards: dict[str, dict[str, Any]], patches: 
 
 
 def _made(family: CnnFamily, name: str, patches: np.ndarray) -> np.ndarray:
-    """What an autoencoder makes of patches, uint8 (N, H, W, 3)."""
+    """The output of an autoencoder for patches; both are uint8 (N, H, W, 3)."""
     weights = {"weights": family.cards[name]["weights"]}
     images = [
         family.apply(patch.astype(np.float32) / 255, Application(FAMILY, name, weights, seed))

@@ -1,7 +1,7 @@
-"""The space that autoencoders are drawn from, and the draw.
+"""The space from which autoencoders are drawn, and the draw.
 
-The paper's Table 2 names the parameters without their values, which are ours. `kernel`, `activation` and the amount of
-a corruption are not in its table.
+The paper's Table 2 names the parameters; the values are ours. `kernel`, `activation` and the amount of a corruption are
+not in this table.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lpips_repro.cnn_distortions.config import AutoencoderConfig
 from lpips_repro.cnn_distortions.corruptions import CORRUPTIONS
 from lpips_repro.cnn_distortions.layers import ACTIVATIONS, NORMALIZATIONS, UPSAMPLINGS
 
-# Each value is drawn with the same probability. What depends on another parameter is drawn in `draw_config`.
+# All values have the same probability. `draw_config` draws what depends on another parameter.
 SPACE: dict[str, tuple] = {
     "corruption": tuple(CORRUPTIONS),
     "layers": (1, 2, 3, 4),
@@ -34,14 +34,14 @@ SPACE: dict[str, tuple] = {
 
 
 def draw_config(seed: int, number: int, perceptual_net: str | None) -> AutoencoderConfig:
-    """One autoencoder of a draw; which one it is depends on the arguments alone.
+    """Draw the config of an autoencoder. It depends only on the arguments.
+
+    At least one loss must compare the output with the image: if `l1` and `perceptual` are both 0, both are drawn again.
+    If `adversarial` is 0, there is no discriminator.
 
     Args:
-        seed: of the draw; number: of the autoencoder in it.
-        perceptual_net: the network of the perceptual loss; None leaves that loss out.
-
-    The output has to be compared with the image by one loss at least: if the weights of both `l1` and `perceptual` are
-    0, both are drawn again. Without a discriminator's loss there is no discriminator.
+        seed: seed of the draw; number: number of the autoencoder.
+        perceptual_net: the network of the perceptual loss; None: no such loss.
     """
     rng = np.random.default_rng([seed, number])
     drawn: dict[str, Any] = {name: _one_of(values, rng) for name, values in SPACE.items()}
@@ -63,6 +63,6 @@ def _one_of(values: Sequence, rng: np.random.Generator) -> Any:
 
 
 def _some_of(layers: int, rng: np.random.Generator) -> tuple[bool, ...]:
-    """Which of the layers: first their number is drawn, from none to all, then which these are."""
+    """For each layer, whether it is chosen: the number of chosen layers is drawn first, then the layers."""
     chosen = set(rng.permutation(layers)[: rng.integers(layers + 1)].tolist())
     return tuple(layer in chosen for layer in range(layers))

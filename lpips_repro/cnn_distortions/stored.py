@@ -1,4 +1,4 @@
-"""An autoencoder on disk: a folder with `card.json`, which describes it, and `weights.pth` unless it is left out.
+"""An autoencoder on disk: a folder with `card.json`, which describes it, and `weights.pth`, if it is not left out.
 
 The card is written last, so a folder with a card is complete.
 """
@@ -24,16 +24,16 @@ COMMAND = "make cnn-distortions"
 
 
 class DamagedAutoencoder(UserError):
-    """A card or weights that are not as they were written."""
+    """A card or weights that differ from what was written."""
 
 
 def write_autoencoder(folder: Path, card: dict[str, Any], state: dict[str, Tensor] | None) -> dict[str, Any]:
-    """Write an autoencoder; returns its card, with the format and the digest of the weights.
+    """Write an autoencoder; return its card, with the format and the digest of the weights added.
 
     Args:
-        folder: of this one autoencoder; made if it is missing.
-        card: JSON that describes it, `config` and `left_out` among others.
-        state: of the generator; None if it is left out, then no weights are kept.
+        folder: the folder of this autoencoder; made if it is missing.
+        card: JSON values that describe it, with at least `config`, `left_out` and `identity`.
+        state: state of the generator; None if it is left out: no weights are written.
 
     Raises:
         UserError: if the disk is full.
@@ -50,29 +50,34 @@ def write_autoencoder(folder: Path, card: dict[str, Any], state: dict[str, Tenso
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """The card of an autoencoder, or None if it is not complete; DamagedAutoencoder if its file is damaged."""
+    """The card of an autoencoder, or None if it is not complete.
+
+    Raises:
+        DamagedAutoencoder: if the file is damaged.
+        UserError: if the file has another format.
+    """
     file = folder / CARD
     try:
         card = json.loads(file.read_text())
         found, _ = card["format"], card["identity"]
         AutoencoderConfig.from_json(card["config"])
         if (card["left_out"] is None) != isinstance(card["weights"], str):
-            raise ValueError("weights of what is left out, or none of what is not")
+            raise ValueError("left out but with weights, or the reverse")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DamagedAutoencoder(f"{file}: damaged ({reason}): `{COMMAND}` trains it again") from None
     if found != FORMAT:
-        raise UserError(f"{file}: of format {found}, expected {FORMAT}: read it with the version that wrote it")
+        raise UserError(f"{file}: has format {found}, expected {FORMAT}: read it with the version that wrote it")
     return card
 
 
 def read_generator(folder: Path, card: dict[str, Any]) -> Generator:
-    """The network of an autoencoder that is not left out, ready to be applied.
+    """The frozen network of an autoencoder that is not left out, on the CPU.
 
     Raises:
-        DamagedAutoencoder: naming the file, if the weights are missing or not those of the card.
+        DamagedAutoencoder: if the weights, whose file the message names, are missing or not those of the card.
     """
     file = folder / WEIGHTS
     try:
@@ -80,7 +85,7 @@ def read_generator(folder: Path, card: dict[str, Any]) -> Generator:
         if (found := digest_state(state)) != card["weights"]:
             wanted = card["weights"][:12]
             raise UserError(f"{file}: not the weights of its card: digest {found[:12]}, expected {wanted}")
-        # Its own random weights are replaced, so none are drawn.
+        # The weights are loaded below, so no random ones are drawn.
         with torch.device("meta"):
             generator = Generator(AutoencoderConfig.from_json(card["config"], str(folder / CARD)))
         load_strictly(generator.to_empty(device="cpu"), state, str(file))

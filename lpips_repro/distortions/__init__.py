@@ -1,4 +1,4 @@
-"""The paper's traditional distortions (section 2.1), with continuous severity, singly and in sequence."""
+"""The paper's traditional distortions (section 2.1), with continuous severity, single and in sequence."""
 
 from lpips_repro.distortions import blur, compression, noise, photometric, spatial  # registers them
 from lpips_repro.distortions.compose import Step, distort, draw_steps, pairs_across_groups, paper_pairs

@@ -1,4 +1,4 @@
-"""Blurs. The paper names the two without widths; those here are ours, in pixels of the image."""
+"""The two blurs. The paper gives no widths; those here are ours, in pixels of the image."""
 
 import cv2
 import numpy as np
@@ -6,9 +6,9 @@ import numpy as np
 from lpips_repro.distortions.registry import Amount, register_distortion
 
 GAUSSIAN = 3.2  # standard deviation at severity 1
-BILATERAL_SPACE = 5.0  # standard deviation over the pixels at severity 1
-BILATERAL_RANGE = 0.5  # and over the values: over the sum of the differences of the three channels
-SMALLEST = 0.05  # below this neither filter changes an 8-bit value, and OpenCV takes 0 to mean "choose yourself"
+BILATERAL_SPACE = 5.0  # standard deviation over pixels at severity 1
+BILATERAL_RANGE = 0.5  # standard deviation over values at severity 1: of the summed difference of the three channels
+SMALLEST = 0.05  # below this, neither filter changes an 8-bit value; OpenCV would replace 0 by a default
 
 
 @register_distortion("blur", Amount("sigma", "px", 0, GAUSSIAN))
@@ -22,9 +22,9 @@ def gaussian_blur(image: np.ndarray, severity: float, rng: np.random.Generator) 
     "blur", Amount("sigma", "px", 0, BILATERAL_SPACE), Amount("sigma of values", "of the range", 0, BILATERAL_RANGE)
 )
 def bilateral_filter(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth what is alike and keep the edges: the texture goes first. Up to 5 pixels and 0.5 of the range.
+    """Smooth texture and keep edges, with standard deviations up to 5 pixels and 0.5 of the range.
 
-    Below severity 0.05 nothing changes.
+    Below severity 0.05, nothing changes.
     """
     if severity < SMALLEST:
         return image.copy()

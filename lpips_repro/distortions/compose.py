@@ -1,9 +1,9 @@
-"""Distortions applied: one by name, or a drawn sequence of one or two.
+"""Apply distortions by name, and draw sequences of one or two of them.
 
-The paper uses its 20 distortions singly and 308 of their ordered pairs, without naming the pairs. Of the 380 ordered
-pairs of two different distortions, 42 are of two spatial ones and 30 of two noises: without these there are 308, so
-these 308 are taken to be the paper's (`paper_pairs`). The mini dataset takes the 294 of them that are of two different
-groups (`pairs_across_groups`): not the 12 of two photometric distortions and the 2 of two blurs.
+The paper uses its 20 distortions alone, and 308 of their ordered pairs, which it does not name. There are 380 ordered
+pairs of two different distortions. 42 of them have two spatial distortions, and 30 have two noises. Without these there
+are 308 pairs, which are therefore used as the paper's (`paper_pairs`). The mini dataset uses 294 of them: those of two
+different groups (`pairs_across_groups`), without 12 pairs of photometric distortions and 2 pairs of blurs.
 """
 
 import itertools
@@ -16,8 +16,8 @@ import numpy as np
 from lpips_repro.distortions.registry import DISTORTIONS
 from lpips_repro.errors import UserError, expected
 
-ONCE = ("noise", "spatial")  # groups of which a pair of the paper has one at most, it seems
-LEAST_SIDE, LARGEST_SIDE = 8, 32766  # of an image, in pixels: a block of JPEG, and what OpenCV resamples
+ONCE = ("noise", "spatial")  # groups of which a pair has at most one distortion (inferred from the count)
+LEAST_SIDE, LARGEST_SIDE = 8, 32766  # pixels per side of an image: a block of JPEG, and OpenCV's limit of resampling
 
 
 class Step(NamedTuple):
@@ -33,22 +33,23 @@ def distort(image: np.ndarray, steps: Sequence[Step | tuple[str, float]], rng: n
         distort(image, [("gaussian_blur", 0.5), ("jpeg", 0.7)], rng=0)
 
     Args:
-        image: RGB in [0, 1], float (H, W, 3), 8 to 32766 pixels a side.
-        steps: names and severities in [0, 1], in the order of application; `DISTORTIONS[name].amounts` has what a
-            severity is in physical units.
-        rng: decides directions and noise, a generator or a seed; the same one gives the same result.
+        image: RGB in [0, 1], float (H, W, 3), 8 to 32766 pixels per side.
+        steps: names and severities in [0, 1], in the order of application. `DISTORTIONS[name].amounts` has the
+            severities in physical units.
+        rng: a generator or a seed, for directions and noise. The same seed gives the same result.
 
     Returns:
         float32 (H, W, 3) in [0, 1].
 
     Raises:
-        UserError: the image is not such, a step is no pair, a name is unknown or a severity outside [0, 1].
+        UserError: if the image has another type, shape, size or range, if a step is not a pair, if a name is unknown,
+            or if a severity is outside [0, 1].
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
         raise UserError(f"image is {image.dtype} {image.shape}: expected float (H, W, 3) in [0, 1]")
     if min(image.shape[:2]) < LEAST_SIDE or max(image.shape) > LARGEST_SIDE:
         height, width, _ = image.shape
-        raise UserError(f"image has {width} x {height} pixels: expected {LEAST_SIDE} to {LARGEST_SIDE} a side")
+        raise UserError(f"image has {width} x {height} pixels: expected {LEAST_SIDE} to {LARGEST_SIDE} per side")
     if not (image.min() >= 0 and image.max() <= 1):
         raise UserError(f"image has values in [{image.min():.3g}, {image.max():.3g}]: expected [0, 1]")
     for step in steps:
@@ -66,27 +67,28 @@ def distort(image: np.ndarray, steps: Sequence[Step | tuple[str, float]], rng: n
 
 
 def paper_pairs() -> list[tuple[str, str]]:
-    """The ordered pairs of two different distortions, sorted, but for two noises and two spatial ones: 308."""
+    """The 308 ordered pairs of different distortions, without two noises or two spatial distortions, sorted."""
     groups = {name: distortion.group for name, distortion in sorted(DISTORTIONS.items())}
     pairs = itertools.permutations(groups, 2)
     return [(one, two) for one, two in pairs if groups[one] != groups[two] or groups[one] not in ONCE]
 
 
 def pairs_across_groups() -> list[tuple[str, str]]:
-    """The ordered pairs of distortions of two different groups, sorted: 294."""
+    """The 294 ordered pairs of distortions of two different groups, sorted."""
     return [(one, two) for one, two in paper_pairs() if DISTORTIONS[one].group != DISTORTIONS[two].group]
 
 
 def draw_steps(
     rng: np.random.Generator, low: float, high: float, pairs: Sequence[tuple[str, str]] | None = None
 ) -> list[Step]:
-    """Draw one distortion or a sequential pair, each half of the time.
+    """Draw one distortion or an ordered pair, with equal probability.
 
     Args:
-        rng: where they are drawn from.
+        rng: the source of randomness.
         low: least severity.
-        high: largest severity; severities are uniform between the two.
-        pairs: the ordered pairs that may be drawn, of which the first is drawn from all distortions; None: the paper's.
+        high: largest severity. Severities are uniform between the two.
+        pairs: the ordered pairs that may be drawn; None: `paper_pairs()`. The first distortion is drawn from all, the
+            second from those that the pairs allow.
     """
     names = sorted(DISTORTIONS)
     chosen = [names[rng.integers(len(names))]]

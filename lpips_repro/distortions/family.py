@@ -1,4 +1,4 @@
-"""What a family of distortions gives, so that examples can be made with it and made again from their recipes."""
+"""The interface of a family of distortions, with which examples are made, and made again from their recipes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -13,9 +13,9 @@ class Application(NamedTuple):
 
     Attributes:
         family: name of the family, such as "traditional" or "cnn".
-        name: of the distortion in it.
-        parameters: that it is applied with, such as {"severity": 0.61}.
-        seed: of everything that is random in it, in [0, 2^63).
+        name: name of the distortion in the family.
+        parameters: its parameters, such as {"severity": 0.61}.
+        seed: seed of its random numbers, in [0, 2^63).
     """
 
     family: str
@@ -29,26 +29,27 @@ class Family(Protocol):
 
     @property
     def digest(self) -> str:
-        """What changes if an application may give other pixels."""
+        """A digest that changes if an application may give other pixels."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of its distortions."""
+        """The names of its distortions."""
 
     def draw(self, rng: np.random.Generator, low: float, high: float) -> list[Application]:
         """Draw one distortion or a sequence.
 
         Args:
-            rng: where it is drawn from.
-            low: least severity; high: largest; of distortions that have one.
+            rng: the source of randomness.
+            low: least severity; high: largest severity. Distortions without a severity ignore both.
         """
 
     def apply(self, image: np.ndarray, application: Application) -> np.ndarray:
         """Distort an image: the same application gives the same bits on the same machine.
 
         Args:
-            image: float32 RGB (H, W, 3) in [0, 1], which is not changed; application: from `draw`.
+            image: float32 RGB (H, W, 3) in [0, 1]; not changed.
+            application: from `draw`.
 
         Returns:
-            Another one.
+            The distorted image, float32 (H, W, 3) in [0, 1].
         """

@@ -1,8 +1,8 @@
-"""Noise: white, colored, and the checkerboard that transposed convolutions leave.
+"""Noise: white noise, colored noise, and checkerboards as transposed convolutions make them.
 
-A noise of color `slope` has a power spectrum falling as 1 / frequency^slope: -2 violet, -1 blue, 0 white, 1 pink,
-2 brown. The paper names the colors without amplitudes; those here are ours, in units of the [0, 1] range. Channels
-are independent.
+The power spectrum of colored noise is proportional to 1 / frequency^slope. Slope -2 is violet, -1 blue, 0 white, 1 pink
+and 2 brown. The paper names the colors, but gives no amplitudes; those here are ours, in units of the [0, 1] range.
+Channels are independent.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ SIGMA = Amount("sigma", "of the range", 0, GAUSSIAN)
 
 @register_distortion("noise", Amount("half width", "of the range", 0, UNIFORM))
 def uniform_white_noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add independent noise, uniform in up to +-0.30."""
+    """Add independent uniform noise of up to +-0.30."""
     return _add(image, rng.uniform(-UNIFORM, UNIFORM, image.shape) * severity)
 
 
@@ -48,7 +48,7 @@ def gaussian_colored_noise(image: np.ndarray, severity: float, rng: np.random.Ge
 
 @register_distortion("noise", Amount("largest amplitude", "of the range", 0, CHECKERBOARD))
 def checkerboard(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add a checkerboard of one- or two-pixel squares, up to 0.16, with its own amplitude in each channel."""
+    """Add a checkerboard of squares of one or two pixels, with an amplitude of up to 0.16 per channel."""
     height, width = image.shape[:2]
     side = rng.integers(1, 3)
     row, column = rng.integers(0, 2 * side, 2)
@@ -63,14 +63,14 @@ def colored_noise(shape: tuple[int, int, int], slope: float, rng: np.random.Gene
     Args:
         shape: height, width and channels.
         slope: -2 violet, -1 blue, 0 white, 1 pink, 2 brown.
-        rng: where the noise is drawn from.
+        rng: the source of randomness.
 
     Returns:
-        float64 of that shape.
+        float64 of this shape.
     """
     height, width, _ = shape
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
-    frequency[0, 0] = np.inf if slope > 0 else 1  # either way finite; the mean is taken away below
+    frequency[0, 0] = np.inf if slope > 0 else 1  # gives a finite factor; the mean is subtracted below
     spectrum = np.fft.rfft2(rng.standard_normal(shape), axes=(0, 1)) * frequency[..., None] ** (-slope / 2)
     noise = np.fft.irfft2(spectrum, s=(height, width), axes=(0, 1))
     noise -= noise.mean(axis=(0, 1))

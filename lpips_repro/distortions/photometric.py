@@ -1,8 +1,8 @@
-"""Photometric distortions: every pixel's color changes, its place does not.
+"""Photometric distortions: colors change, places do not.
 
-The paper names them without ranges; those here are ours. Lightness, color and saturation change in CIE Lab, so that
-each leaves the other two alone until the result leaves the RGB gamut and is clipped. The way to Lab and back alone
-changes values by 0.1 % of the range (OpenCV interpolates its curves), so that severity 0 is no exact identity.
+The paper gives no ranges; those here are ours. Lightness, color and saturation change in CIE Lab, so each of them does
+not change the other two, unless the result is outside the RGB gamut and is clipped. The conversion to Lab and back
+changes values by 0.1 % of the range, since OpenCV interpolates its curves. So severity 0 is not an exact identity.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ import numpy as np
 
 from lpips_repro.distortions.registry import Amount, draw_sign, register_distortion
 
-LIGHTNESS = 35.0  # CIE L* (of 100) added or taken away at severity 1
+LIGHTNESS = 35.0  # CIE L* (of 100) added or subtracted at severity 1
 COLOR = 40.0  # distance in the a*b* plane at severity 1
 CONTRAST = 2.8  # factor, or its inverse, at severity 1
-SATURATION = 2.5  # factor on the chroma at severity 1 when it is raised; lowered, severity 1 is gray
+SATURATION = 2.5  # factor of the chroma at severity 1 if it is raised; if it is lowered, severity 1 is gray
 
 
 @register_distortion("photometric", Amount("L*", "of 100, up or down", 0, LIGHTNESS))
 def lightness_shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add to or take from L* up to 35 of its 100 units."""
+    """Add or subtract up to 35 of the 100 units of L*."""
     shift = draw_sign(rng) * LIGHTNESS * severity
     return _in_lab(image, lambda lab: lab + np.array([shift, 0, 0], np.float32))
 
@@ -35,7 +35,7 @@ def color_shift(image: np.ndarray, severity: float, rng: np.random.Generator) ->
 
 @register_distortion("photometric", Amount("factor", "or its inverse", 1, CONTRAST, geometric=True))
 def contrast(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Stretch or squeeze the values about the mean of each channel, by a factor of up to 2.8 or 1/2.8."""
+    """Multiply the differences from the mean of each channel by up to 2.8, or down to 1/2.8."""
     mean = image.mean(axis=(0, 1), keepdims=True)
     factor = CONTRAST ** (draw_sign(rng) * severity)
     return np.clip(mean + factor * (image - mean), 0, 1).astype(np.float32)
@@ -43,7 +43,7 @@ def contrast(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
 
 @register_distortion("photometric", Amount("factor", "if raised", 1, SATURATION), Amount("factor", "if lowered", 1, 0))
 def saturation(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Multiply the chroma by up to 2.5, or take away up to all of it."""
+    """Multiply the chroma by up to 2.5, or down to 0."""
     factor = 1 + (SATURATION - 1) * severity if draw_sign(rng) > 0 else 1 - severity
     return _in_lab(image, lambda lab: lab * np.array([1, factor, factor], np.float32))
 

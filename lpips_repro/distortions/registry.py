@@ -1,4 +1,4 @@
-"""The distortions by name, each with its group of the paper's Table 2 and what its severity is in physical units."""
+"""The distortions by name, each with its group in the paper's Table 2 and its severity in physical units."""
 
 import inspect
 from collections.abc import Callable
@@ -15,9 +15,9 @@ class Amount(NamedTuple):
     """A physical quantity that severity sets, such as the standard deviation of a blur in pixels.
 
     Attributes:
-        name: of the quantity; unit: it is given in, "" for a plain factor.
-        at_zero: its value at severity 0; at_one: at severity 1.
-        geometric: whether equal steps of severity multiply it by equal factors; else they add equal amounts.
+        name: name of the quantity; unit: its unit, or "" for a plain factor.
+        at_zero: its value at severity 0; at_one: its value at severity 1.
+        geometric: whether equal steps of severity multiply it by equal factors; otherwise they add equal amounts.
         whole: whether it is rounded to an integer.
     """
 
@@ -29,7 +29,7 @@ class Amount(NamedTuple):
     whole: bool = False
 
     def at(self, severity: float) -> float:
-        """Its value at a severity in [0, 1]."""
+        """The value at a severity in [0, 1]."""
         if self.geometric:
             value = self.at_zero * (self.at_one / self.at_zero) ** severity
         else:
@@ -37,12 +37,12 @@ class Amount(NamedTuple):
         return round(value) if self.whole else value
 
     def text(self, severity: float) -> str:
-        """Its value with name and unit: "sigma 1.6 px"."""
+        """The value at a severity in [0, 1], with name and unit: "sigma 1.6 px"."""
         return f"{self.name} {self.at(severity):.3g} {self.unit}".rstrip()
 
     @property
     def range(self) -> str:
-        """Its values from severity 0 to 1: "sigma 0 to 3.2 px"."""
+        """The values from severity 0 to 1: "sigma 0 to 3.2 px"."""
         ratios = " in equal ratios" * self.geometric
         return f"{self.name} {self.at_zero:.3g} to {self.at_one:.3g} {self.unit}{ratios}"
 
@@ -51,9 +51,9 @@ class Distortion(NamedTuple):
     """A registered distortion.
 
     Attributes:
-        group: of the paper's Table 2.
-        function: `function(image, severity, rng)`, float32 RGB (H, W, 3) in [0, 1] in and out.
-        amounts: what severity is in physical units, the main one first.
+        group: its group in the paper's Table 2.
+        function: `function(image, severity, rng)`; image and result are float32 RGB (H, W, 3) in [0, 1].
+        amounts: the severity in physical units, the main one first.
     """
 
     group: str
@@ -62,7 +62,7 @@ class Distortion(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What it does, in a line: the first one of the function's docstring."""
+        """What it does: the first line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
@@ -74,7 +74,7 @@ def register_distortion(group: str, *amounts: Amount) -> Callable[[Function], Fu
 
     Args:
         group: photometric, noise, blur, spatial or compression.
-        amounts: what severity is in physical units.
+        amounts: the severity in physical units.
     """
 
     def register(function: Function) -> Function:
@@ -86,5 +86,5 @@ def register_distortion(group: str, *amounts: Amount) -> Callable[[Function], Fu
 
 
 def draw_sign(rng: np.random.Generator) -> float:
-    """-1 or 1 with equal probability: the direction of a distortion that has two."""
+    """-1 or 1 with equal probability, for the direction of a distortion."""
     return float(rng.choice((-1.0, 1.0)))

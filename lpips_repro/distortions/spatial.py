@@ -1,8 +1,8 @@
-"""Spatial distortions: the colors stay, their places change.
+"""Spatial distortions: places change, colors do not.
 
-The paper names them without amplitudes; those here are ours, in pixels where not said otherwise. Its "linear" and
-"cubic warp" are taken to be random displacements at the nodes of a coarse grid, interpolated linearly and cubically.
-What comes in from outside is the image mirrored at its border.
+The paper gives no amplitudes; those here are ours, in pixels unless another unit is named. Its "linear" and "cubic"
+warps are implemented as random displacements at the nodes of a coarse grid, interpolated linearly and cubically.
+Outside its border, the image is mirrored.
 """
 
 import cv2
@@ -11,13 +11,13 @@ import numpy as np
 from lpips_repro.distortions.registry import Amount, draw_sign, register_distortion
 
 SHIFT = 7.0  # length of the shift at severity 1
-ROTATION, STRETCH, SHEAR = np.deg2rad(20), 0.25, 0.25  # angle, log of the factor, and slope of the affine at severity 1
+ROTATION, STRETCH, SHEAR = np.deg2rad(20), 0.25, 0.25  # affine at severity 1: angle, log of the factor, slope
 CORNER = 0.16  # largest displacement of a corner at severity 1, as a share of the shorter side
 WARP = 5.0  # largest displacement of a grid node at severity 1
-WARP_GRID = 16  # a side of n pixels has n // 16 + 2 nodes: they are 12 pixels apart at 96, almost 16 in large images
-GHOST = 0.5  # weight of the second image at severity 1
-GHOST_DISTANCE = (2.0, 8.0)  # how far it lies
-ABERRATION = 3.5  # displacement of red against green, and of green against blue, at severity 1
+WARP_GRID = 16  # a side of n pixels has n // 16 + 2 nodes: 12 pixels apart for 96 pixels, almost 16 for large images
+GHOST = 0.5  # weight of the copy at severity 1
+GHOST_DISTANCE = (2.0, 8.0)  # range of the distance of the copy
+ABERRATION = 3.5  # displacement of red from green, and of green from blue, at severity 1
 
 DISPLACEMENT = Amount("nodes at most", "px in x and in y", 0, WARP)
 
@@ -37,9 +37,9 @@ def shift(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
     Amount("slope", "of the shear", 0, SHEAR),
 )
 def affine(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn, scale and shear about the center, up to 20 degrees, a factor of 1.28 and a slope of 0.25 together.
+    """Rotate, scale and shear about the center, by up to 20 degrees, a factor of 1.28 and a slope of 0.25 together.
 
-    Each of the three is 30 to 100 % of its most at the severity, in a random direction.
+    Each of the three has a random direction, and 30 to 100 % of the largest amount at this severity.
     """
     turn, scale, shear = rng.uniform(0.3, 1, 3) * rng.choice((-1, 1), 3) * severity
     cos, sin = np.cos(turn * ROTATION), np.sin(turn * ROTATION)
@@ -56,7 +56,7 @@ def affine(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.n
 
 @register_distortion("spatial", Amount("corners at most", "% of the shorter side", 0, 100 * CORNER))
 def homography(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Move the four corners apart, each by up to 16 % of the shorter side in x and y."""
+    """Move each of the four corners by up to 16 % of the shorter side in x and y."""
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
     moved = corners + rng.uniform(-1, 1, (4, 2)) * CORNER * min(height, width) * severity
@@ -69,7 +69,7 @@ def homography(image: np.ndarray, severity: float, rng: np.random.Generator) -> 
 
 @register_distortion("spatial", DISPLACEMENT)
 def linear_warp(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Displace the nodes of a grid of 10 to 16 pixels by up to 5 pixels, linear between them: creases at its lines."""
+    """Displace the nodes of a grid of 10 to 16 pixels by up to 5 pixels, linear between them: creases at grid lines."""
     return _warp(image, severity, rng, cv2.INTER_LINEAR)
 
 
@@ -90,7 +90,7 @@ def ghosting(image: np.ndarray, severity: float, rng: np.random.Generator) -> np
 
 @register_distortion("spatial", Amount("red and blue", "px from green", 0, ABERRATION))
 def chromatic_aberration(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Move red and blue apart along a random line through the image, up to 3.5 pixels to either side of green."""
+    """Move red and blue in opposite random directions, by up to 3.5 pixels from green."""
     x, y = _grid(image)
     dx, dy = _direction(rng) * ABERRATION * severity * draw_sign(rng)
     red = _sample(image[..., 0], x + dx, y + dy)

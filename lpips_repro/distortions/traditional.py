@@ -1,4 +1,4 @@
-"""The traditional distortions as a family: one of them, or one of the paper's 308 pairs."""
+"""The traditional distortions as a family: single distortions and the paper's 308 pairs."""
 
 import hashlib
 from pathlib import Path
@@ -12,13 +12,13 @@ from lpips_repro.errors import UserError
 
 
 class Traditional:
-    """See `Family`. A parameter of an application is its severity."""
+    """See `Family`. The parameter of an application is its severity."""
 
     name = "traditional"
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the files of this package."""
+        """SHA-256 of the files of this package."""
         sha = hashlib.sha256()
         for file in sorted(Path(__file__).parent.glob("*.py")):
             sha.update(f"{file.name}\n".encode())
@@ -36,7 +36,7 @@ class Traditional:
         return [Application(self.name, name, {"severity": severity}, _seed(rng)) for name, severity in steps]
 
     def apply(self, image: np.ndarray, application: Application) -> np.ndarray:
-        """See `Family`; UserError for a distortion that there is not, or a severity that is no number in [0, 1]."""
+        """See `Family`; raises UserError if the distortion does not exist or the severity is not in [0, 1]."""
         severity = application.parameters.get("severity")
         if not isinstance(severity, float | int):
             raise UserError(f"severity {severity} of {application.name}: expected a number in [0, 1]")

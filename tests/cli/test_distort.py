@@ -97,4 +97,4 @@ def test_an_image_that_cannot_be_read_is_named(command, tmp_path, content):
 def test_an_image_that_is_too_small_is_named(command, tmp_path):
     path = write_image(tmp_path / "tiny.png", 0, (5, 9))
     ended = command("distort", path, "-w", "jpeg", "-o", tmp_path / "out.png")
-    assert ended.err == f"error: {path}: image has 9 x 5 pixels: expected 8 to 32766 a side\n"
+    assert ended.err == f"error: {path}: image has 9 x 5 pixels: expected 8 to 32766 per side\n"

@@ -10,13 +10,13 @@ from tests.cnn_distortions.tiny import CONFIG, tiny_config
 
 
 @pytest.mark.parametrize(("write", "read"), [(json.dumps, json.loads), (yaml.safe_dump, yaml.safe_load)])
-def test_a_config_comes_back_from_json_and_yaml(write, read):
+def test_a_config_is_the_same_after_json_and_yaml(write, read):
     for number in range(20):
         config = draw_config(0, number, "vgg")
         assert AutoencoderConfig.from_json(read(write(config.to_json()))) == config
 
 
-def test_channels_double_up_to_the_most():
+def test_channels_double_up_to_the_largest_number():
     config = tiny_config(layers=4, first_channels=4, most_channels=12, first_stride=2)
     assert config.channels == (4, 8, 12, 12, 12)
     assert config.factor == 32
@@ -39,7 +39,7 @@ def test_channels_double_up_to_the_most():
         ("learning_rate", "fast", "learning_rate=fast: expected a number"),
     ],
 )
-def test_a_value_that_builds_no_network_is_named(name, value, message):
+def test_an_invalid_value_is_named(name, value, message):
     content = CONFIG.to_json() | {name: value}
     with pytest.raises(UserError, match=f"^FILE: {message}"):
         AutoencoderConfig.from_json(content, "FILE")

@@ -5,12 +5,12 @@ from lpips_repro.cnn_distortions.corruptions import CORRUPTIONS, corrupt
 from tests.cnn_distortions.tiny import smooth_crops
 
 AMOUNTS = [(name, amount) for name, corruption in CORRUPTIONS.items() for amount in corruption.amounts]
-# A picture that no noise of the amounts below leaves [0, 1] from.
+# With the amounts below, noise on this picture does not leave [0, 1].
 GRAY = np.full((64, 64, 3), 0.5, np.float32)
 
 
 @pytest.mark.parametrize(("name", "amount"), AMOUNTS)
-def test_a_corruption_gives_the_same_for_the_same_seed_and_leaves_the_image_as_it_is(name, amount):
+def test_a_corruption_is_the_same_for_the_same_seed_and_does_not_change_its_input(name, amount):
     image = smooth_crops(1, 30)[0][:, :22].astype(np.float32) / 255
     before = image.copy()
     first, second = (corrupt(image, name, amount, np.random.default_rng(3)) for _ in range(2))
@@ -48,7 +48,7 @@ def test_downsampling_averages_over_squares():
     image = smooth_crops(1, 16)[0].astype(np.float32) / 255
     small = image.reshape(8, 2, 8, 2, 3).mean(axis=(1, 3))
     corrupted = corrupt(image, "downsampling", 2.0, np.random.default_rng(0))
-    # Bilinear, at the first pixel nothing but the first square; at the second one 3/4 of it and 1/4 of the next one.
+    # Bilinear interpolation: the first pixel is the first square, the second is 3/4 of it and 1/4 of the next one.
     np.testing.assert_allclose(corrupted[0, 0], small[0, 0], atol=1e-6)
     np.testing.assert_allclose(corrupted[0, 1], 0.75 * small[0, 0] + 0.25 * small[0, 1], atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""A step of an autoencoder on a GPU, seen without one: see `tests.fake_cuda`."""
+"""A training step of an autoencoder on a GPU, tested without a GPU: see `tests.fake_cuda`."""
 
 import copy
 
@@ -18,7 +18,7 @@ def given_and_wanted():
 
 def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing():
     learner, pair = tiny_learner(), given_and_wanted()
-    learner.perceptual = copy.deepcopy(learner.perceptual)  # others use it, too
+    learner.perceptual = copy.deepcopy(learner.perceptual)  # other tests use it, too
     with fake_gpu():
         networks = learner.generator, learner.discriminator
         for network in (*networks, learner.perceptual):
@@ -28,10 +28,10 @@ def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing():
         used = []
         learner.generator.register_forward_hook(lambda *_: used.append(torch.backends.cudnn.benchmark))
         with asynchronous_copies() as copies:
-            for _ in range(2):  # the first makes the optimizer's state
+            for _ in range(2):  # the first step makes the optimizer's state
                 loss = learner.step(*(send(part, CUDA) for part in pair))
     assert loss.device == CUDA
-    assert used == [True, True]  # algorithms are timed, which pays for batches of one shape
+    assert used == [True, True]  # cuDNN times its algorithms, since all batches have one shape
     assert not torch.backends.cudnn.benchmark
     assert len(copies.sent) == 4
 

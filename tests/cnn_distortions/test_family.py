@@ -15,7 +15,7 @@ IMAGE = smooth_crops(1, 40)[0][:, :33].astype(np.float32) / 255
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two autoencoders, and one that is left out."""
+    """A folder with two autoencoders, and one that is left out."""
     write_tiny(tmp_path / "000", seed=0)
     write_tiny(tmp_path / "001", left_out="its output is constant")
     write_tiny(tmp_path / "002", tiny_config(upsampling="transposed", first_stride=2), seed=2)
@@ -27,19 +27,19 @@ def applications(found, count=20):
     return [application for _ in range(count) for application in found.draw(rng, 0.0, 1.0)]
 
 
-def test_those_left_out_are_never_drawn_and_the_others_are(folder):
+def test_only_autoencoders_that_are_not_left_out_are_drawn(folder):
     drawn = applications(CnnFamily(folder))
     assert {application.name for application in drawn} == {"000", "002"}
     assert {application.family for application in drawn} == {"cnn"}
     assert len({application.seed for application in drawn}) == len(drawn)
 
 
-def test_what_is_drawn_is_plain_values(folder):
+def test_applications_have_plain_values(folder):
     for application in applications(CnnFamily(folder)):
         assert type(application)(*json.loads(json.dumps(application))) == application
 
 
-def test_an_image_comes_back_in_its_size_and_range(folder):
+def test_the_output_has_the_size_and_range_of_the_image(folder):
     found = CnnFamily(folder)
     before = IMAGE.copy()
     for application in applications(found, 5):
@@ -53,7 +53,7 @@ def test_an_image_comes_back_in_its_size_and_range(folder):
 
 def test_config_and_weights_on_disk_give_the_trained_network_to_the_bit(folder):
     torch.manual_seed(0)
-    generator = Generator(CONFIG).eval()  # as it was before it was written
+    generator = Generator(CONFIG).eval()  # as before it was written
     found = CnnFamily(folder)
     application = next(application for application in applications(found) if application.name == "000")
     noise = np.random.default_rng(application.seed).standard_normal(IMAGE.shape)
@@ -63,7 +63,7 @@ def test_config_and_weights_on_disk_give_the_trained_network_to_the_bit(folder):
     assert np.array_equal(found.apply(IMAGE, application), wanted.permute(1, 2, 0).numpy())
 
 
-def test_an_application_gives_the_same_bits_whatever_was_before_and_on_any_number_of_threads(folder):
+def test_an_application_gives_the_same_bits_in_any_order_and_with_any_number_of_threads(folder):
     found = CnnFamily(folder)
     sent = pickle.loads(pickle.dumps(found))
     drawn = applications(found, 6)
@@ -79,7 +79,7 @@ def test_an_application_gives_the_same_bits_whatever_was_before_and_on_any_numbe
     assert not np.array_equal(first[0], found.apply(IMAGE, drawn[0]._replace(seed=drawn[0].seed + 1)))
 
 
-def test_few_networks_are_in_memory(folder, monkeypatch):
+def test_the_number_of_networks_in_memory_is_limited(folder, monkeypatch):
     monkeypatch.setattr(family, "MOST_LOADED", 1)
     found = CnnFamily(folder)
     for application in applications(found, 6):
@@ -87,7 +87,7 @@ def test_few_networks_are_in_memory(folder, monkeypatch):
         assert list(found._loaded) == [application.name]
 
 
-def test_an_autoencoder_that_is_not_there_or_has_other_weights_is_named(folder):
+def test_a_missing_autoencoder_and_other_weights_are_named(folder):
     found = CnnFamily(folder)
     application = applications(found, 1)[0]
     with pytest.raises(UserError, match=r"no autoencoder '001': expected one of 000, 002"):
@@ -106,13 +106,13 @@ def test_an_autoencoder_that_is_not_there_or_has_other_weights_is_named(folder):
         (IMAGE * np.float32(np.nan), r"image has values in \[nan, nan\]"),
     ],
 )
-def test_what_is_no_image_in_range_is_refused(folder, image, message):
+def test_an_invalid_image_is_refused(folder, image, message):
     found = CnnFamily(folder)
     with pytest.raises(UserError, match=f"^{message}.*: expected"):
         found.apply(image, applications(found, 1)[0])
 
 
-def test_the_digest_tells_other_weights_and_names(folder):
+def test_the_digest_depends_on_weights_and_names(folder):
     digest = CnnFamily(folder).digest
     assert digest == CnnFamily(folder).digest
     (folder / "002").rename(folder / "003")
@@ -129,7 +129,7 @@ def test_a_folder_without_an_autoencoder_that_distorts_names_the_command_that_ma
         CnnFamily(tmp_path)
 
 
-def test_an_autoencoder_that_is_not_complete_is_not_there_yet(folder):
+def test_an_incomplete_autoencoder_is_ignored(folder):
     (folder / "003").mkdir()
     (folder / "003/weights.pth").write_bytes((folder / "002/weights.pth").read_bytes())
     assert CnnFamily(folder).names == ["000", "002"]

@@ -28,9 +28,9 @@ def not_finite():
         (0.5 + (IMAGES - 0.5) / 20, None),
     ],
 )
-def test_what_is_constant_or_changes_nothing_is_at_fault(made, fault):
+def test_an_output_that_is_constant_or_equals_the_input_is_a_fault(made, fault):
     assert fault_of(made, GIVEN, IMAGES) == fault
 
 
-def test_one_image_alone_is_not_taken_for_the_same_as_others():
+def test_a_single_image_is_not_judged_as_the_same_for_every_image():
     assert fault_of(1 - IMAGES[:1], GIVEN[:1], IMAGES[:1]) is None

@@ -14,8 +14,8 @@ from tests.cnn_distortions.tiny import CONFIG, smooth_crops, tiny_config, tiny_l
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_autoencoders_that_are_drawn_learn(number):
-    # As they are drawn but for the channels, which take a part of the time.
+def test_drawn_autoencoders_learn(number):
+    # With fewer channels than drawn, to save time.
     config = dataclasses.replace(draw_config(0, number, "squeeze"), first_channels=8, most_channels=16)
     learner = tiny_learner(config)
     given, wanted = (torch.from_numpy(part) for part in examples(config, smooth_crops(4, 32), np.arange(4), (0, 0)))
@@ -37,16 +37,16 @@ def test_the_loss_is_the_weighted_sum_of_its_parts():
     given, wanted = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         made = learner.generator(given)
-        learner.discriminator.eval()  # or spectral normalization would go on
+        learner.discriminator.eval()  # otherwise spectral normalization would update its state
         deceived = functional.softplus(-learner.discriminator(made)).mean()
         learner.discriminator.train()
         wanted_loss = 2 * (made - wanted).abs().mean() + 3 * learner.perceptual(made, wanted) + 0.5 * deceived
     torch.testing.assert_close(learner.step(given, wanted), wanted_loss, rtol=2e-3, atol=0)
 
 
-def test_a_discriminator_learns_to_tell_images_from_what_is_made():
+def test_a_discriminator_learns_to_distinguish_images_from_outputs():
     learner = tiny_learner(tiny_config(learning_rate=2e-3, adversarial=1.0, l1=1e-3, perceptual=0.0))
-    learner.optimizers[0].param_groups[0]["lr"] = 0.0  # the generator stays
+    learner.optimizers[0].param_groups[0]["lr"] = 0.0  # the generator does not change
     given, wanted = torch.rand(2, 4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     for _ in range(40):
         learner.step(given, wanted)
@@ -54,7 +54,7 @@ def test_a_discriminator_learns_to_tell_images_from_what_is_made():
         assert learner.discriminator(wanted).mean() > learner.discriminator(learner.generator(given)).mean() + 0.2
 
 
-def test_each_network_is_moved_by_its_own_loss_alone():
+def test_each_network_is_changed_only_by_its_own_loss():
     learner = tiny_learner(tiny_config(adversarial=1.0))
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     learner.optimizers[1].param_groups[0]["lr"] = 0.0
@@ -78,7 +78,7 @@ def test_the_output_is_float32_in_every_precision(precision):
 
 
 class Recorder:
-    """In the place of a learner: keeps what it is given."""
+    """A stand-in for a learner, which keeps its inputs."""
 
     device, config = torch.device("cpu"), tiny_config(corruption="none", amount=0.0)
 
@@ -91,7 +91,7 @@ class Recorder:
         return torch.tensor(torch.nan if len(self.seen) == self.bad_step else 1.0)
 
 
-def test_a_pass_takes_each_crop_once_but_for_a_last_batch_that_is_not_full():
+def test_a_pass_takes_each_crop_once_without_a_last_incomplete_batch():
     crops = np.arange(22, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
     orders = []
     for seeds in ((0, 0), (0, 0), (0, 1), (1, 0)):
@@ -111,7 +111,7 @@ def test_learning_ends_soon_after_a_loss_that_is_not_finite(monkeypatch):
     assert not learn(Recorder(bad_step=10), smooth_crops(40, 4), 4, (0, 0), ""), "the last step"
 
 
-def test_noise_is_another_one_for_each_image_and_step_and_the_same_again():
+def test_noise_differs_per_image_and_step_and_repeats_with_the_same_seeds():
     crops = np.full((3, 8, 8, 3), 128, np.uint8)
     first, again, later = (examples(CONFIG, crops, np.arange(3), seeds)[0] for seeds in ((0, 1), (0, 1), (0, 2)))
     assert np.array_equal(first, again)

@@ -10,8 +10,8 @@ from tests.cnn_distortions.tiny import squeeze_loss
 IMAGES = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_it_is_the_mean_over_maps_of_their_relative_difference():
-    # By torchvision's network and ImageNet's mean and standard deviation, on [0, 1].
+def test_the_loss_is_the_mean_relative_difference_of_the_maps():
+    # Computed with torchvision's network, and ImageNet's mean and standard deviation on [0, 1].
     state = gaussian_state("squeeze", 0)
     features = squeezenet1_1(weights=None).features
     features.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
@@ -26,11 +26,11 @@ def test_it_is_the_mean_over_maps_of_their_relative_difference():
     torch.testing.assert_close(found, torch.stack(parts).mean(), rtol=5e-3, atol=0)
 
 
-def test_it_is_zero_for_the_same_images():
+def test_the_loss_of_equal_images_is_zero():
     assert squeeze_loss()(IMAGES[0], IMAGES[0]) == 0
 
 
-def test_the_gradient_is_that_of_the_made_image_alone():
+def test_only_the_made_image_gets_a_gradient():
     made, original = (images.clone().requires_grad_() for images in IMAGES)
     loss = squeeze_loss()
     loss(made, original).backward()
@@ -39,7 +39,7 @@ def test_the_gradient_is_that_of_the_made_image_alone():
     assert all(parameter.grad is None for parameter in loss.parameters())
 
 
-def test_weights_that_are_nowhere_are_an_error_that_names_what_can_be_set_instead(monkeypatch, tmp_path):
+def test_missing_weights_are_an_error_that_names_other_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(UserError, match=r"^perceptual=vgg: no ImageNet weights of vgg .*set perceptual=squeeze"):

@@ -35,13 +35,13 @@ def test_each_value_of_each_parameter_takes_a_step_and_gives_images_in_range(nam
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 40), (96, 96)])
 @pytest.mark.parametrize("normalization", SPACE["normalization"])
-def test_images_of_any_size_come_back_in_it(size, normalization):
+def test_the_output_has_the_size_of_the_image(size, normalization):
     generator = Generator(tiny_config(layers=4, first_stride=2, normalization=normalization)).eval()
     assert generator(torch.rand(1, 3, *size)).shape == (1, 3, *size)
 
 
-def test_what_pads_an_image_has_no_part_in_the_rest_of_it():
-    # One layer of 3x3 convolutions: the first pixels are out of the reach of the padding.
+def test_padding_does_not_change_the_rest_of_an_image():
+    # With one layer of 3x3 convolutions, the padding does not reach the first pixels.
     generator = Generator(tiny_config(layers=1, normalization="none")).eval()
     image = torch.rand(1, 3, 34, 34)
     cut = generator(image[..., :33, :33])
@@ -52,7 +52,7 @@ def test_a_generator_has_the_layers_of_its_config():
     config = tiny_config(layers=2, skips=(False, True), dropout=(True, False), forced_skip=True, first_stride=2)
     generator = Generator(config)
     shapes = [(layer.in_channels, layer.out_channels, layer.stride[0]) for layer in convolutions(generator)]
-    # First, down twice, up twice (each with its merging layer, which has a skip at the second level), up again, last.
+    # First layer; down twice; up twice, each with a merging layer (the second level has a skip); up again; last layer.
     assert shapes == [
         (3, 4, 2), (4, 8, 2), (8, 8, 2), (8, 4, 1), (4, 4, 1), (8, 8, 1), (16, 8, 1), (4, 4, 1), (7, 3, 1)
     ]  # fmt: skip
@@ -61,8 +61,8 @@ def test_a_generator_has_the_layers_of_its_config():
 
 
 @pytest.mark.parametrize("level", [0, 1])
-def test_a_skip_carries_what_its_level_saw(level):
-    """The deepest map is made zero: what is left of the image in the output came over the skip."""
+def test_a_skip_carries_the_features_of_its_level(level):
+    """If the deepest map is zero, the output depends on the image only through the skip."""
     skips = tuple(number == level for number in range(2))
     for given in (skips, (False, False)):
         generator = Generator(tiny_config(skips=given, forced_skip=False, normalization="none")).eval()
@@ -72,7 +72,7 @@ def test_a_skip_carries_what_its_level_saw(level):
 
 
 @pytest.mark.parametrize("layers", [1, 4])
-def test_a_discriminator_has_an_answer_for_each_part_of_an_image(layers):
+def test_a_discriminator_has_a_value_for_each_part_of_an_image(layers):
     network = Discriminator(layers)
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 1, 64 // 2**layers, 64 // 2**layers)
     assert network(torch.rand(2, 3, 16, 16)).shape == (2, 1, 16 // 2**layers, 16 // 2**layers)

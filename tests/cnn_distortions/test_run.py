@@ -33,7 +33,7 @@ def few(monkeypatch):
     small = {"first_channels": (2, 4), "most_channels": (4, 8), "layers": (1, 2), "discriminator_layers": (1, 2)}
     for name, values in small.items():
         monkeypatch.setitem(SPACE, name, values)
-    monkeypatch.setattr(run, "fault_of", lambda *_: None)  # what learned for three steps is nearly constant
+    monkeypatch.setattr(run, "fault_of", lambda *_: None)  # after few steps, outputs are nearly constant
     run._stored_crops.cache_clear()
 
 
@@ -59,7 +59,7 @@ def test_a_trained_autoencoder_distorts_and_its_card_says_how_it_was_made(tmp_pa
     assert np.abs(found.apply(image, application) - image).mean() > 0.01
 
 
-def test_a_finished_one_is_not_trained_again(tmp_path, monkeypatch, caplog):
+def test_a_finished_autoencoder_is_not_trained_again(tmp_path, monkeypatch, caplog):
     tiny_run(tmp_path, "number=0")
     monkeypatch.setattr(Learner, "step", lambda *_: pytest.fail("trained again"))
     with caplog.at_level("INFO"):
@@ -69,10 +69,10 @@ def test_a_finished_one_is_not_trained_again(tmp_path, monkeypatch, caplog):
 
 
 class Kill(BaseException):
-    """In the place of a signal."""
+    """Stands for a signal."""
 
 
-def test_after_a_kill_the_finished_ones_stay_and_the_other_ends_as_if_nothing_had_been(tmp_path, monkeypatch):
+def test_after_a_kill_finished_autoencoders_stay_and_the_others_get_the_same_weights(tmp_path, monkeypatch):
     with one_thread():
         for number in (0, 1):
             tiny_run(tmp_path / "whole", f"number={number}")
@@ -98,7 +98,7 @@ def test_after_a_kill_the_finished_ones_stay_and_the_other_ends_as_if_nothing_ha
         assert killed["weights"] == whole["weights"] is not None
 
 
-def test_a_degenerate_one_is_left_out_with_its_reason(tmp_path, monkeypatch, caplog):
+def test_an_autoencoder_with_a_fault_is_left_out_with_the_reason(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(run, "fault_of", lambda *_: "its output is constant")
     with caplog.at_level("INFO"):
         tiny_run(tmp_path, "number=0")
@@ -119,7 +119,7 @@ def test_a_network_that_is_made_to_give_one_color_is_judged_constant(tmp_path, m
     assert card_of(tmp_path, 0)["left_out"] == "its output is constant"
 
 
-def test_one_whose_loss_is_not_finite_is_left_out(tmp_path, monkeypatch):
+def test_an_autoencoder_whose_loss_is_not_finite_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(Learner, "step", lambda *_: torch.tensor(torch.inf))
     tiny_run(tmp_path, "number=0")
     assert card_of(tmp_path, 0)["left_out"] == "a loss was not finite"
@@ -127,7 +127,7 @@ def test_one_whose_loss_is_not_finite_is_left_out(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "card.json"])
-def test_a_damaged_one_is_kept_and_trained_again(tmp_path, name, caplog):
+def test_a_damaged_autoencoder_is_kept_and_trained_again(tmp_path, name, caplog):
     with one_thread():
         tiny_run(tmp_path, "number=0")
         digest = card_of(tmp_path, 0)["weights"]
@@ -138,7 +138,7 @@ def test_a_damaged_one_is_kept_and_trained_again(tmp_path, name, caplog):
     assert re.search(rf"{name}: .*kept as .*{name}\.damaged.*, and trained again", caplog.text)
 
 
-def test_other_settings_are_another_folder_and_more_autoencoders_are_the_same(tmp_path):
+def test_other_settings_get_another_folder_and_a_larger_count_the_same(tmp_path):
     folder = folder_of(tmp_path)
     assert folder == folder_of(tmp_path, "count=9", "workers=2", "device=auto", "download=false")
     others = [folder_of(tmp_path, word) for word in ("seed=1", "batch_size=2", "size=17", "precision=bfloat16")]
@@ -148,7 +148,7 @@ def test_other_settings_are_another_folder_and_more_autoencoders_are_the_same(tm
     assert read_settings(plain)[1] == tmp_path / "cnn-distortions-seed0"
 
 
-def test_other_photographs_are_told(tmp_path):
+def test_other_photographs_are_an_error(tmp_path):
     tiny_run(tmp_path, "number=0")
     Image.new("RGB", (40, 40), "red").save(tmp_path / "photographs/red.png")
     run._stored_crops.cache_clear()
@@ -165,12 +165,12 @@ def test_other_photographs_are_told(tmp_path):
         (("batch_size=1",), "batch_size=1: expected an integer of at least 2"),
         (("batch_size=21", "number=0"), "batch_size=21: there are only 20 crops"),
         (("perceptual=vg",), "perceptual='vg': expected one of .*did you mean vgg"),
-        (("perceptual=alex",), "size=16: perceptual=alex takes images of 31 pixels at least"),
+        (("perceptual=alex",), "size=16: perceptual=alex needs images of at least 31 pixels"),
         (("precision=tf32", "number=0"), "precision=tf32: only a GPU has TF32"),
         ((), "number=null: expected an integer: number=0 trains the first one, --multirun all of them"),
     ],
 )
-def test_what_cannot_be_trained_is_named(tmp_path, words, message):
+def test_settings_that_cannot_be_used_are_named(tmp_path, words, message):
     with pytest.raises(UserError, match=f"^{message}"):
         tiny_run(tmp_path, *words)
 
@@ -182,7 +182,7 @@ def test_paths_are_expanded(monkeypatch):
 
 
 def shown(home, *overrides):
-    """The picture of the autoencoders in the folder, as an array."""
+    """Write the picture of the autoencoders; return it as an array."""
     write_sheet(settings("cnn_distortions", *tiny_words(home, *overrides)))
     with Image.open(folder_of(home, *overrides) / "cnn_distortions.png") as image:
         return np.asarray(image.convert("RGB"))
@@ -209,19 +209,19 @@ def test_the_picture_shows_the_same_patches_through_each(tmp_path, capsys, monke
         weights = {"weights": found.cards[name]["weights"]}
         made = found.apply(given, sheet.Application("cnn", name, weights, 0))
         assert np.array_equal(cell[:, :16], np.round(made * 255))
-    assert (cells[3] == 255).all(), "of one that is left out nothing is shown"
+    assert (cells[3] == 255).all(), "an autoencoder that is left out is not shown"
     assert (folder_of(tmp_path) / "run.json").is_file()
 
 
-def test_those_that_are_not_trained_yet_are_counted(tmp_path, capsys):
+def test_missing_autoencoders_are_counted(tmp_path, capsys):
     tiny_run(tmp_path, "number=0")
     shown(tmp_path, "count=9")
     output = capsys.readouterr().out
-    assert "1 of 9 autoencoders distort; 8 are not trained yet: `make cnn-distortions` goes on\n" in output
+    assert "1 of 9 autoencoders distort; 8 are not trained yet: `make cnn-distortions` continues\n" in output
 
 
 @pytest.mark.slow
-def test_a_sweep_over_processes_that_is_killed_goes_on_and_keeps_what_is_finished(tmp_path):
+def test_a_killed_sweep_continues_and_keeps_finished_autoencoders(tmp_path):
     words = ["count=6", "size=16", "perceptual=null", "device=cpu", "workers=1", f"store={tmp_path}/store"]
     words += [f"experiments={tmp_path}/experiments", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     command = [sys.executable, "scripts/cnn_distortions.py", "--multirun", *words]

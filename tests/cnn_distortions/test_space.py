@@ -8,13 +8,13 @@ DRAWN = [draw_config(0, number, "vgg") for number in range(300)]
 
 
 @pytest.mark.parametrize("name", SPACE)
-def test_each_value_of_a_parameter_is_drawn_and_no_other(name):
+def test_exactly_the_values_of_a_parameter_are_drawn(name):
     values = {getattr(config, name) for config in DRAWN}
     without = {0} if name == "discriminator_layers" else set()
     assert values == {*SPACE[name], *without}
 
 
-def test_each_amount_of_a_corruption_is_drawn_and_no_other():
+def test_exactly_the_amounts_of_a_corruption_are_drawn():
     drawn = {(config.corruption, config.amount) for config in DRAWN}
     assert drawn == {(name, amount) for name, found in CORRUPTIONS.items() for amount in found.amounts}
 
@@ -46,7 +46,7 @@ def test_without_its_loss_there_is_no_discriminator():
     assert all((config.discriminator_layers > 0) == (config.adversarial > 0) for config in DRAWN)
 
 
-def test_without_a_network_there_is_no_perceptual_loss_and_architectures_stay():
+def test_without_a_network_there_is_no_perceptual_loss_and_architectures_are_the_same():
     drawn = [draw_config(0, number, None) for number in range(100)]
     assert {(config.perceptual, config.perceptual_net) for config in drawn} == {(0.0, None)}
     assert all(config.l1 > 0 for config in drawn)

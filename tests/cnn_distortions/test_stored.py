@@ -11,7 +11,7 @@ from tests.cnn_distortions.tiny import tiny_config, write_tiny
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_what_was_drawn_and_written_is_read_again_to_the_bit(number, tmp_path):
+def test_an_autoencoder_is_read_as_written_to_the_bit(number, tmp_path):
     config = draw_config(0, number, "vgg")
     card = write_tiny(tmp_path, config)
     assert read_card(tmp_path) == card
@@ -22,14 +22,14 @@ def test_what_was_drawn_and_written_is_read_again_to_the_bit(number, tmp_path):
         assert torch.equal(read_generator(tmp_path, card)(image), generator(image))
 
 
-def test_one_that_is_left_out_has_its_reason_and_no_weights(tmp_path):
+def test_an_autoencoder_that_is_left_out_has_its_reason_and_no_weights(tmp_path):
     write_tiny(tmp_path, left_out="its output is constant")
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
     card = read_card(tmp_path)
     assert (card["left_out"], card["weights"]) == ("its output is constant", None)
 
 
-def test_weights_of_another_network_are_told(tmp_path):
+def test_weights_of_another_network_are_named(tmp_path):
     write_tiny(tmp_path / "0", seed=0)
     write_tiny(tmp_path / "1", seed=1)
     (tmp_path / "1/weights.pth").replace(tmp_path / "0/weights.pth")
@@ -74,10 +74,10 @@ def test_a_damaged_card_is_named(tmp_path, damage):
         read_card(tmp_path)
 
 
-def test_a_card_of_another_format_is_no_damage(tmp_path):
+def test_a_card_with_another_format_is_not_damaged(tmp_path):
     file = tmp_path / "card.json"
     write_tiny(tmp_path)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 2}))
-    with pytest.raises(UserError, match="of format 2, expected 1") as error:
+    with pytest.raises(UserError, match="has format 2, expected 1") as error:
         read_card(tmp_path)
     assert not isinstance(error.value, DamagedAutoencoder)

@@ -1,4 +1,4 @@
-"""Autoencoders that are small, and runs that train them on a few small pictures."""
+"""Small autoencoders, and runs that train them on a few small pictures."""
 
 import dataclasses
 import functools
@@ -43,7 +43,7 @@ CONFIG = AutoencoderConfig(
 
 
 def tiny_config(**changed: Any) -> AutoencoderConfig:
-    """The config above with other values; skips and dropout fit the number of layers if they are not given."""
+    """The config above with other values. By default, skips and dropout fit the number of layers."""
     layers = changed.get("layers", CONFIG.layers)
     fitting = {"skips": (True, False, True, True)[:layers], "dropout": (False, True, False, False)[:layers]}
     return dataclasses.replace(CONFIG, **(fitting | changed))
@@ -51,7 +51,7 @@ def tiny_config(**changed: Any) -> AutoencoderConfig:
 
 @functools.cache
 def squeeze_loss() -> PerceptualLoss:
-    """A perceptual loss over a network with Gaussian weights."""
+    """A perceptual loss with a network that has Gaussian weights."""
     return PerceptualLoss(Backbone("squeeze", gaussian_state("squeeze", 0)))
 
 
@@ -68,14 +68,14 @@ def smooth_crops(count: int, size: int) -> np.ndarray:
 
 
 def write_tiny(folder: Path, config: AutoencoderConfig = CONFIG, left_out: str | None = None, seed: int = 0) -> dict:
-    """An autoencoder with random weights on disk; its card."""
+    """Write an autoencoder with random weights; return its card."""
     torch.manual_seed(seed)
     state = None if left_out else Generator(config).state_dict()
     return write_autoencoder(folder, {"config": config.to_json(), "left_out": left_out, "identity": {}}, state)
 
 
 def tiny_words(home: Path, *overrides: str) -> list[str]:
-    """The settings of runs of three steps on pictures of 16 pixels, below `home`."""
+    """The settings of a run of five steps on pictures of 16 pixels, with all folders below `home`."""
     if not (home / "photographs").is_dir():
         write_photographs(home / "photographs", 11)
     places = (f"images={home}/photographs", f"store={home}/store", f"experiments={home}/experiments")
@@ -84,5 +84,5 @@ def tiny_words(home: Path, *overrides: str) -> list[str]:
 
 
 def tiny_run(home: Path, *overrides: str) -> None:
-    """Train one of them."""
+    """Train one autoencoder with these settings."""
     train_autoencoder(settings("cnn_distortions", *tiny_words(home, *overrides)))

@@ -18,17 +18,17 @@ def patch() -> np.ndarray:
 
 
 def mean_l2(patch: np.ndarray, name: str, severity: float) -> float:
-    """Over eight draws: direction and color of the noise matter as much as severity in a single one."""
+    """The mean over eight draws: in a single draw, direction and color of noise matter as much as severity."""
     draws = [distort(patch, [Step(name, severity)], np.random.default_rng(seed)) for seed in range(8)]
     return float(np.sqrt(np.mean([np.square(draw - patch).mean() for draw in draws])))
 
 
-def test_the_papers_twenty_are_there_in_its_five_groups():
+def test_there_are_the_papers_twenty_distortions_in_its_five_groups():
     assert len(DISTORTIONS) == 20
     assert {distortion.group for distortion in DISTORTIONS.values()} == GROUPS
 
 
-def test_the_papers_308_pairs_are_all_ordered_ones_but_two_noises_or_two_spatial_ones():
+def test_the_308_pairs_have_no_two_noises_and_no_two_spatial_distortions():
     pairs = paper_pairs()
     assert len(pairs) == len(set(pairs)) == 308
     assert pairs == sorted(pairs)
@@ -94,7 +94,7 @@ def test_shape_type_and_range_hold_and_the_input_is_not_written_to(name, shape):
 
 
 @every_distortion
-def test_the_generator_decides(patch, name):
+def test_equal_generators_give_equal_results(patch, name):
     first, again = (distort(patch, [Step(name, 0.7)], np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, again)
 
@@ -118,14 +118,14 @@ def test_draws_are_single_or_allowed_pairs_within_the_severities(pairs):
     assert len(found) > 0.95 * len(pairs)
 
 
-def test_a_seed_stands_for_its_generator(patch):
+def test_a_seed_gives_the_result_of_its_generator(patch):
     steps = [("gaussian_white_noise", 0.5), ("shift", 0.5)]
     assert np.array_equal(distort(patch, steps, 7), distort(patch, steps, np.random.default_rng(7)))
 
 
 @every_distortion
 @pytest.mark.parametrize("shape", [(8, 8, 3), (8, 300, 3), (201, 8, 3)])
-def test_small_and_thin_images_work_and_flat_ones(name, shape):
+def test_small_thin_and_flat_images_work(name, shape):
     for image in (np.random.default_rng(0).random(shape), np.full(shape, 0.5), np.zeros(shape), np.ones(shape)):
         result = distort(image, [(name, 1.0)], 3)
         assert result.shape == shape and np.isfinite(result).all()
@@ -140,7 +140,7 @@ def test_small_and_thin_images_work_and_flat_ones(name, shape):
         (np.full((8, 8, 3), 200.0), Step("jpeg", 0.5), "200"),
         (np.full((8, 8, 3), np.nan), Step("jpeg", 0.5), "nan"),
         (np.zeros((8, 8, 3)), Step("jpg", 0.5), "'jpg': expected one of .*: did you mean jpeg"),
-        (np.zeros((7, 9, 3)), Step("jpeg", 0.5), "9 x 7 pixels: expected 8 to 32766 a side"),
+        (np.zeros((7, 9, 3)), Step("jpeg", 0.5), "9 x 7 pixels: expected 8 to 32766 per side"),
         (np.zeros((8, 32767, 3)), Step("shift", 0.5), "32767 x 8 pixels"),
         (np.zeros((0, 0, 3)), Step("jpeg", 0.5), "0 x 0 pixels"),
         (np.zeros((8, 8, 3)), Step("jpeg", np.nan), "severity nan"),
@@ -149,6 +149,6 @@ def test_small_and_thin_images_work_and_flat_ones(name, shape):
         (np.zeros((8, 8, 3)), "jpeg", r"steps have 'jpeg': expected .* as in \[\('jpeg', 0.5\)\]"),
     ],
 )
-def test_what_cannot_be_distorted_is_named(image, step, message):
+def test_invalid_arguments_are_named(image, step, message):
     with pytest.raises(UserError, match=message):
         distort(image, [step], np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The distortions against other libraries, at the physical amounts that the registry states."""
+"""The distortions compared with other libraries, at the physical amounts that the registry states."""
 
 import io
 
@@ -27,7 +27,7 @@ def patch() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def smooth(patch) -> np.ndarray:
-    """No detail that kinds of interpolation would show differently, and no value near the ends of the range."""
+    """A smooth image, for which all kinds of interpolation agree, without values near the ends of the range."""
     return (0.3 + 0.4 * cv2.GaussianBlur(cv2.resize(patch, (160, 160)), (0, 0), 4)).astype(np.float32)
 
 
@@ -72,7 +72,7 @@ def test_jpeg_is_torchvisions_but_for_its_subsampled_chroma(patch):
 def test_gaussian_blur_has_its_stated_sigma(patch, severity):
     sigma = amount("gaussian_blur", severity)
     found = distort(patch, [("gaussian_blur", severity)], 0)
-    size = round(8 * sigma + 1) | 1  # four sigma to each side, as OpenCV takes
+    size = round(8 * sigma + 1) | 1  # four sigma to each side, as in OpenCV
     expected = functional.gaussian_blur(to_tensor(patch), [size, size], [sigma, sigma])
     assert np.abs(found - from_tensor(expected)).max() < 1e-5
     gaussian = ndimage.gaussian_filter(patch, sigma, mode="mirror", axes=(0, 1))
@@ -80,7 +80,7 @@ def test_gaussian_blur_has_its_stated_sigma(patch, severity):
 
 
 def bilateral(image: np.ndarray, radius: int, sigma: float, of_values: float) -> np.ndarray:
-    """The filter of Tomasi and Manduchi as it is written, over a disc; values differ by the sum over the channels."""
+    """The filter of Tomasi and Manduchi by its formula, over a disc, with differences summed over the channels."""
     height, width, _ = image.shape
     padded = np.pad(image.astype(np.float64), [(radius, radius), (radius, radius), (0, 0)], mode="reflect")
     total, weights = 0.0, 0.0
@@ -102,7 +102,7 @@ def test_bilateral_filter_has_its_stated_sigmas(patch, severity):
 
 
 def test_bilateral_filter_is_near_scikit_images():
-    """Which takes the square around the disc, and one channel. Its values differ by a third of three equal ones."""
+    """scikit-image uses the square around the disc, and one channel: a third of the difference of three equal ones."""
     y, x = np.mgrid[0:80, 0:80]
     noise = np.random.default_rng(0).normal(0, 0.02, (80, 80))
     step = np.where(x + y > 80, 0.7, 0.3) + noise
@@ -121,7 +121,7 @@ def test_affine_is_torchvisions_at_its_drawn_amounts(smooth, severity, seed):
     factor = amount("affine", severity, 1) ** scale
     slope = shear * amount("affine", severity, 2)
     found = distort(smooth, [("affine", severity)], seed)
-    # Where torchvision takes a pixel to is where ours takes it from: the inverse of one is the other.
+    # torchvision's transform is the inverse of ours.
     back = functional.affine(
         to_tensor(found),
         angle=angle,
@@ -176,16 +176,16 @@ def test_ghosting_has_its_stated_weight():
 @pytest.mark.parametrize("name", ["linear_warp", "cubic_warp"])
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_warps_move_pixels_by_their_stated_amount_at_most(name, severity):
-    """Seen on two ramps, which tell where every pixel was taken from."""
+    """Measured on two ramps, whose values show where every pixel comes from."""
     y, x = np.mgrid[0:160, 0:160] / 160
     ramps = np.stack([x, y, x], axis=2).astype(np.float32)
     moved = (distort(ramps, [(name, severity)], 1) - ramps)[..., :2] * 160
     most = amount(name, severity)
     largest = np.abs(middle(moved, 24)).max()
-    overshoot = 1.0 if name == "linear_warp" else 1.4  # of the cubic between its nodes
+    overshoot = 1.0 if name == "linear_warp" else 1.4  # of cubic interpolation between nodes
     assert 0.5 * most < largest < overshoot * most + 0.05
-    # Between the nodes, where half of all second differences are, only the cubic is bent. OpenCV before 5 rounds places
-    # to 1/32 px, which hides small bends.
+    # Half of all second differences lie between the nodes, where only the cubic warp is curved. OpenCV before version 5
+    # rounds places to 1/32 px, which hides small curvature.
     bends = np.abs(np.diff(middle(moved, 24), n=2, axis=0))
     if severity >= 0.5:
         assert (np.median(bends) < 0.05 * bends.max()) == (name == "linear_warp")
@@ -198,7 +198,7 @@ def test_creases_of_the_linear_warp_are_as_far_apart_as_stated(side, apart):
     warped = [distort(ramps, [("linear_warp", 0.3)], seed) for seed in range(8)]
     moved = np.concatenate([middle(image - ramps, 24)[..., 0] * side for image in warped])
     bends = np.abs(np.diff(moved, n=2, axis=1)).mean(axis=0)
-    bends -= np.median(bends)  # what rounding adds everywhere
+    bends -= np.median(bends)  # removes what rounding adds everywhere
     places = np.flatnonzero(bends > 0.35 * bends.max()) + 24 + 1  # the middle one of three columns
     node = (places + 0.5) / apart - 0.5
     assert np.abs(node - np.round(node)).max() * apart <= 1
@@ -207,14 +207,14 @@ def test_creases_of_the_linear_warp_are_as_far_apart_as_stated(side, apart):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_lab_distortions_change_scikit_images_lab_by_their_stated_amount(smooth, severity):
-    """On colors from the middle of the gamut. A unit is just visible."""
+    """On colors in the middle of the gamut. A difference of one unit is just visible."""
     gray = (0.45 + 0.1 * (smooth - 0.5)).astype(np.float32)
     before = color.rgb2lab(gray)
     lighter = color.rgb2lab(distort(gray, [("lightness_shift", severity)], 0)) - before
     assert np.abs(np.abs(lighter[..., 0]) - amount("lightness_shift", severity)).max() < 0.5
     assert np.abs(lighter[..., 1:]).max() < 0.5
 
-    most = min(severity, 0.5)  # further ones leave the gamut
+    most = min(severity, 0.5)  # larger shifts leave the gamut
     moved = color.rgb2lab(distort(gray, [("color_shift", most)], 4)) - before
     assert np.abs(np.hypot(moved[..., 1], moved[..., 2]) - amount("color_shift", most)).max() < 0.5
     assert np.abs(moved[..., 0]).max() < 0.5
@@ -252,7 +252,7 @@ def test_noises_have_their_stated_amplitude(name):
 
 
 def slope_of(noise: np.ndarray) -> float:
-    """The exponent of the power of a square image over frequency, by a line through the mean power of rings."""
+    """The exponent of the power spectrum of a square image, from a line through the mean power of rings."""
     side = len(noise)
     power = np.abs(np.fft.fft2(noise)) ** 2
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)) * side
