@@ -27,7 +27,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     Returns:
         shape (N, 3, H, W): L in [0, 100], a and b within about +-110. Gradients are finite everywhere, also for black.
     """
-    # Each branch is clamped to its own domain: the branch not taken would make the gradient NaN.
+    # Each branch is clamped to its own domain, since the gradient of the other branch would be NaN.
     curve = ((rgb.clamp_min(GAMMA_THRESHOLD) + 0.055) / 1.055) ** 2.4
     linear = torch.where(rgb > GAMMA_THRESHOLD, curve, rgb / 12.92)
     x, y, z = (
@@ -62,10 +62,10 @@ def shift_and_scale(images: Tensor, shift: tuple[float, ...], scale: tuple[float
 
 
 def truncate_to_uint8(rgb: Tensor) -> Tensor:
-    """Images from uint8 as the released evaluator sees them, for compatibility only.
+    """Truncate images to uint8 as the released evaluator does, for compatibility only.
 
-    It normalizes u / 255 to [-1, 1], and converts back to uint8 by truncation instead of rounding, in float32, so that
-    some values lose one gray level. It is not differentiable.
+    The evaluator normalizes u / 255 to [-1, 1] in float32, and converts back to uint8 by truncation instead of
+    rounding, so that some values lose one gray level. This is not differentiable.
 
     Args:
         rgb: any shape, in [0, 1].

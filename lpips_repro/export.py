@@ -1,15 +1,15 @@
-"""A metric as a file that other programs run: ONNX (`.onnx`), or a program of `torch.export` (`.pt2`).
+"""Export a metric to a file that other programs run: ONNX (`.onnx`), or a program of `torch.export` (`.pt2`).
 
-Inputs x and y are float32 (N, 3, H, W) in [-1, 1] with any N, H and W, whose values are not checked. The output is the
-N distances, or a map (N, 1, H, W) of a spatial metric. What is to be written is loaded again and compared with the
-metric, on batches and sizes that the export did not see, and only then becomes a file:
+Inputs x and y are float32 (N, 3, H, W) in [-1, 1] with any N, H and W. Their values are not checked. The output is N
+distances, or maps (N, 1, H, W) of a spatial metric. Before a file is written, its content is loaded and compared with
+the metric, on batch and image sizes that the export did not see:
 
     onnxruntime.InferenceSession("alex.onnx").run(None, {"x": x, "y": y})[0]   # NumPy arrays
     torch.export.load("alex.pt2").module()(x, y)                               # tensors
 
-`torch.export` treats sizes of 1 as special, so each feature map must have at least two pixels a side. The smallest
-images (47 for alex, 33 for squeeze, 32 for vgg) are therefore larger than those of the metric itself. A program refuses
-smaller ones; of an ONNX file nothing is promised for them.
+`torch.export` treats sizes of 1 as special, so each feature map must have at least two pixels per side. Therefore the
+smallest images (47 pixels for alex, 33 for squeeze, 32 for vgg) are larger than those of the metric itself. A program
+refuses smaller images. For an ONNX file, smaller images are not supported.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 from lpips_repro.metrics.lpips import LPIPS
 
-TRACED = (2, 3, 64, 80)  # batch and size that the export sees
+TRACED = (2, 3, 64, 80)  # the batch and image size that the export sees
 CHECKED = ((1, 3, 96, 112), (3, 3, 75, 131))
 TOLERANCE = 1e-5
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -44,8 +44,8 @@ class Exported:
 
     Attributes:
         path: the file.
-        difference: the largest absolute difference from the metric, on batches and sizes that the export did not see.
-        smallest: the smallest side of images that it takes.
+        difference: the largest absolute difference from the metric, on sizes that the export did not see.
+        smallest: the smallest side of its input images, in pixels.
     """
 
     path: Path
@@ -54,14 +54,14 @@ class Exported:
 
 
 def export(metric: LPIPS, path: Path) -> Exported:
-    """Write a metric to a file whose distances are the metric's.
+    """Write a metric to a file that gives the same distances.
 
     Args:
-        metric: on the CPU.
-        path: ends in `.onnx` or `.pt2`, which says what is written. A file that is there is replaced.
+        metric: the metric, on the CPU.
+        path: the file. Its suffix, `.onnx` or `.pt2`, selects the format. An existing file is replaced.
 
     Raises:
-        UserError: for another suffix or a place that cannot be written to, if a package is missing, if the network
+        UserError: if the suffix is another one, if the file cannot be written, if a package is missing, if the network
             cannot be exported, or if the distances differ by more than 1e-5. Nothing is written then.
     """
     suffix = path.suffix.lower()
@@ -76,7 +76,7 @@ def export(metric: LPIPS, path: Path) -> Exported:
         program = _traced(metric)
         content, run = FORMATS[suffix](program)
         difference = max(_difference(metric, run, shape) for shape in CHECKED)
-    except Exception as error:  # of torch, onnxscript and onnxruntime, which have many types for it
+    except Exception as error:  # torch, onnxscript and onnxruntime raise many types
         raise UserError(f"{path}: {name} cannot be exported for any batch and size: {_first_line(error)}") from error
     if not difference <= TOLERANCE:
         raise UserError(f"{path}: its distances differ by {difference:.2g} from the metric's: nothing is written")
@@ -95,7 +95,7 @@ def _traced(metric: LPIPS) -> ExportedProgram:
 def _pt2(program: ExportedProgram) -> tuple[bytes, Runner]:
     file = BytesIO()
     with warnings.catch_warnings():
-        # Of weights in channels-last order, which is a view of their storage; they are compared after loading.
+        # Weights in channels-last order are views of their storage. They are compared after loading.
         warnings.filterwarnings("ignore", "No complete tensor found in the group")
         torch.export.save(program, file)
     content = file.getvalue()
@@ -120,20 +120,20 @@ def _onnx(program: ExportedProgram) -> tuple[bytes, Runner]:
 
 @contextlib.contextmanager
 def _without_notes_of_folding() -> Iterator[None]:
-    """onnxscript warns of each constant that it does not fold, which changes no value."""
+    """A context without onnxscript's log messages about constants that it does not fold."""
 
-    def is_news(record: logging.LogRecord) -> bool:
+    def is_other(record: logging.LogRecord) -> bool:
         return not str(record.msg).startswith("Skipping constant folding")
 
     log = logging.getLogger("onnxscript.optimizer._constant_folding")
-    log.addFilter(is_news)
+    log.addFilter(is_other)
     try:
         yield
     finally:
-        log.removeFilter(is_news)
+        log.removeFilter(is_other)
 
 
-# By the suffix of a file: from a program to its content, and to what that computes.
+# By suffix: functions from a program to the content of a file, and to a function that runs this content.
 FORMATS: dict[str, Callable[[ExportedProgram], tuple[bytes, Runner]]] = {".onnx": _onnx, ".pt2": _pt2}
 
 
@@ -148,7 +148,7 @@ def _images(shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def _smallest_side(program: ExportedProgram) -> int:
-    """The least height and width that the program allows, which can be more or less than the network's."""
+    """The least height and width that the program allows. It can differ from the network's."""
     return max(int(limits.lower) for limits in program.range_constraints.values())
 
 

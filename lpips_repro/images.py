@@ -1,16 +1,16 @@
-"""Image files of everyday use as RGB: PNG, JPEG, WebP, BMP and TIFF, of 8 or 16 bits per channel.
+"""Image files as RGB: PNG, JPEG, WebP, BMP and TIFF, with 8 or 16 bits per channel.
 
-What is not RGB becomes RGB by one rule each:
+Other kinds of images are converted to RGB:
 
     gray                the same value in all three channels
     palette             its colors
     alpha               composited over a background color, white by default
     EXIF orientation    applied, so that the image is upright
     CMYK                Pillow's conversion, which reads no color profile
-    16 bits             divided by 65535, where 8 bits are divided by 255: nothing is rounded
+    16 bits             divided by 65535 (8 bits: by 255), without rounding
 
-Embedded color profiles and gamma are ignored. A file with several frames is refused, such as an animation or a TIFF of
-several pages; of a JPEG with further images for its viewer, as cameras and phones write it, the first counts.
+Embedded color profiles and gamma are ignored. A file with several frames, such as an animation or a TIFF with several
+pages, is refused. Of a JPEG with further images, as cameras and phones write it, the first image is used.
 """
 
 import stat
@@ -29,7 +29,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
 
 def load_image(path: str | Path, background: str = "white") -> Tensor:
-    """An image file as `LPIPS` takes it: float32 RGB (1, 3, H, W) in [-1, 1].
+    """An image file as input of `LPIPS`: float32 RGB (1, 3, H, W) in [-1, 1].
 
         from lpips_repro import LPIPS, load_image
 
@@ -38,11 +38,12 @@ def load_image(path: str | Path, background: str = "white") -> Tensor:
     The functions of `lpips_repro.metrics` take images in [0, 1]: `(load_image(path) + 1) / 2`.
 
     Args:
-        path: the file: see above for formats and what becomes of them.
-        background: what is behind transparent pixels: a name such as "white", or "#rrggbb".
+        path: the file, in a format named above.
+        background: the color behind transparent pixels: a name such as "white", or "#rrggbb".
 
     Raises:
-        UserError: if the file is missing, damaged or of another format, naming it; or if there is no such color.
+        UserError: if the file, which the message names, is missing, damaged or in another format, or if the color does
+            not exist.
     """
     pixels = read_rgb(Path(path), background)
     return as_floats(pixels).mul_(2).sub_(1)
@@ -57,14 +58,14 @@ def as_floats(pixels: np.ndarray) -> Tensor:
 def read_rgb(path: Path, background: str = "white") -> np.ndarray:
     """The pixels of an image file, (H, W, 3): uint8, or uint16 if the file has 16 bits per channel.
 
-    Args, errors: as for `load_image`.
+    Arguments and errors are those of `load_image`.
     """
     behind = color_of(background)
     _check_file(path)
     with open_image(path, FORMATS, remedy=REMEDY, deep=True) as image:
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":  # as Pillow calls a JPEG with more images
-            raise UserError(f"{path}: holds {frames} images: expected one: save the one that is meant")
+        if frames > 1 and image.format != "MPO":  # Pillow's name of a JPEG with further images
+            raise UserError(f"{path}: holds {frames} images: expected one: save the image that you need")
         if is_deep(image):
             return read_deep(path, image, behind)
         upright = ImageOps.exif_transpose(image)
@@ -75,7 +76,7 @@ def read_rgb(path: Path, background: str = "white") -> np.ndarray:
 
 
 def color_of(name: str) -> tuple[int, int, int]:
-    """The RGB bytes of a color, by its name or `#rrggbb`; UserError if there is none."""
+    """The RGB values, 0 to 255, of a color by its name or `#rrggbb`; raises UserError if it does not exist."""
     try:
         red, green, blue = ImageColor.getrgb(name)[:3]
     except ValueError:
@@ -84,12 +85,12 @@ def color_of(name: str) -> tuple[int, int, int]:
 
 
 def _check_file(path: Path) -> None:
-    """UserError if there is nothing to read."""
+    """Raise UserError if the file cannot be read or is empty."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # such as a folder that may not be entered, or a name with a null byte
+    except (OSError, ValueError) as error:  # such as a folder without permission, or a name with a null byte
         raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from error
     if stat.S_ISDIR(mode):
         raise UserError(f"{path}: a folder: expected an image file")

@@ -1,21 +1,21 @@
-"""Text as a value of Hydra's: what its two grammars, of overrides and of references, would read as their own."""
+"""Quote text, so that Hydra's grammars (of overrides, and of references to settings) read it unchanged."""
 
 import re
 
-# What Hydra reads as it stands; and words that it takes for something else than text.
+# Text that needs no quotes, except for words that are not read as text.
 PLAIN = re.compile(r"/?[A-Za-z][\w/.-]*", re.ASCII)
 WORDS = ("null", "true", "false", "nan", "inf")
 
 
 def quoted(text: str) -> str:
-    """A value for an override on the command line, `key=value`, that gives this text, whatever characters it has."""
+    """A value for an override on the command line, `key=value`, that gives this text. It may have any characters."""
     if PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
-    text = re.sub(r'(\\*)"', r'\1\1\\"', literal(text))  # backslashes count double before a quote, and only there
+    text = re.sub(r'(\\*)"', r'\1\1\\"', literal(text))  # only before a quote, backslashes must be doubled
     text = re.sub(r"(\\+)\Z", r"\1\1", text)
     return f'"{text}"'
 
 
 def literal(text: str) -> str:
-    """A value for settings that are composed already: `${` in it is text, not a reference to another setting."""
+    """A value for composed settings in which `${` is text, not a reference to another setting."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)

@@ -70,7 +70,7 @@ def unfinished() -> list[str]:
 
 def _prepare_joblib_worker() -> None:
     multiprocessing.set_start_method("spawn", force=True)  # joblib's own method is unknown to child processes
-    sys.stderr.isatty = lambda: False  # type: ignore[method-assign]  # no progress bars, which would overwrite those of other workers
+    sys.stderr.isatty = lambda: False  # type: ignore[method-assign]  # no progress bars, which would overwrite others
     threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
 
 

@@ -40,7 +40,7 @@ def fetch_archive(
     attempts: int = 6,
     backoff: float = 1.0,
 ) -> Path:
-    """The file of an archive: in `folder`, in a local mirror, or downloaded into `folder`.
+    """The file of an archive: from `folder`, from a local mirror, or downloaded to `folder`.
 
     Only one process at a time may use `folder`. The download of an earlier call is resumed.
 
@@ -49,8 +49,8 @@ def fetch_archive(
         mirrors: mirrors in order of preference: see `mirrors.py`. Files of local mirrors are used in place, before any
             download.
         folder: the folder of downloads.
-        needed_bytes: the published size, rounded; 0: not known. So much disk space is required, or more if a mirror
-            announces a larger length. Files smaller than half or larger than twice of it are refused.
+        needed_bytes: the published size, rounded; 0: not known. This much disk space is required, or more if a mirror
+            announces a larger length. Files of less than half or more than twice this size are refused.
         timeout: seconds without an answer or a byte after which an attempt fails.
         attempts: attempts in a row without new bytes after which the next mirror is tried.
         backoff: seconds before the second attempt; they double with each attempt.
@@ -86,7 +86,7 @@ def fetch_archive(
         answers.append(f"{public(url)}: {answer}")
     said = "; ".join(answers or ["data.mirrors is empty"])
     raise UserError(
-        f"{name}: not available from any mirror: {said}; {PartialDownload(part_file, needed_bytes).told()}:"
+        f"{name}: not available from any mirror: {said}; {PartialDownload(part_file, needed_bytes).status()}:"
         f' add a mirror with ARGS="data.mirrors=[URL,...]" or put the file into {folder}'
     )
 
@@ -141,7 +141,7 @@ def _download(url: str, part: PartialDownload, timeout: float, attempts: int, ba
 
 
 def _lack_of_space(part: PartialDownload, total: int) -> str | None:
-    """The error if the disk has no room for the rest of a file of `total` bytes, else None."""
+    """The error if the disk has too little space for the rest of a file of `total` bytes; otherwise None."""
     folder, needed = part.path.parent, part.room(total, from_start=False)
     free = shutil.disk_usage(folder).free
     if free >= needed:
@@ -153,7 +153,7 @@ def _lack_of_space(part: PartialDownload, total: int) -> str | None:
 
 
 def _attempt(url: str, part: PartialDownload, timeout: float, from_start: bool) -> None:
-    """Request the missing bytes of `part` once and write them. It returns if the file is complete, or raises."""
+    """Request the missing bytes of `part` once, and write them. Return if the file is complete; otherwise raise."""
     size, card = (0, {}) if from_start else part.begun
     headers = {"Accept-Encoding": "identity"}  # so that lengths and ranges are those of the file
     if not from_start:
@@ -192,12 +192,12 @@ def _attempt(url: str, part: PartialDownload, timeout: float, from_start: bool) 
 
 
 def _start_over(url: str, part: PartialDownload, total: int | None) -> None:
-    """Warn that a mirror sends the file from its beginning; raise Failed if there is no room for it."""
+    """Warn that a mirror sends the file from its beginning; raise Failed if there is too little space."""
     kept, _ = part.kept
     free = shutil.disk_usage(part.path.parent).free
     if free < part.room(max(part.published, total or 0), from_start=True):  # another mirror may resume the kept bytes
         raise Failed(
-            f"sends the file from its beginning, for which there is no room next to the {kept} bytes kept"
+            f"sends the file from its beginning, for which there is too little space next to the {kept} bytes kept"
             f" ({free / 1e9:.2f} GB free)",
             again=False,
         )

@@ -107,6 +107,6 @@ def reason(error: BaseException, timeout: float) -> str:
 
 
 def _same_file(old: Card, new: Card) -> bool:
-    """Whether both cards are of one file, as far as they tell. Dates may differ between mirrors."""
+    """Whether nothing shows that two cards are of different files. Dates may differ between mirrors."""
     keys = ["etag", "modified"] if old["address"] == new["address"] else ["etag"]
     return old["total"] == new["total"] and all(old[key] == new[key] for key in keys if old[key] and new[key])

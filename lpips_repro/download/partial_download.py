@@ -1,4 +1,4 @@
-"""The part of a file that was downloaded. Neither a kill nor a failing mirror makes it smaller.
+"""The downloaded part of a file. Neither a kill nor a failing mirror makes it smaller.
 
     NAME.part        its bytes so far
     NAME.part.json   the card, which identifies the file: address, total (length), etag, modified
@@ -63,8 +63,8 @@ class PartialDownload:
         """As `kept`, for the file that the next request continues: NAME.part.new if there is one."""
         return self.kept if self._new_card is None else self._resumable(self._new, self._new_card)
 
-    def told(self) -> str:
-        """The kept bytes, as text for an error message."""
+    def status(self) -> str:
+        """The number of kept bytes, as text for an error message."""
         size, _ = self.kept
         if not size:
             return "no bytes were received that the next run can resume"
@@ -152,7 +152,7 @@ class PartialDownload:
             yield
         except OSError as error:
             raise UserError(
-                f"{self.path}: cannot be written ({error.strerror or error}): {self.told()}: free some space, or set"
+                f"{self.path}: cannot be written ({error.strerror or error}): {self.status()}: free some space, or set"
                 " another folder with data.archives"
             ) from error
 

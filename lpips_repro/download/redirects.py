@@ -84,7 +84,7 @@ def _reaches_private_only(host: str | None) -> bool:
 
 
 def _resolve(host: str | None) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The addresses of a host; none if only a proxy can resolve it."""
+    """The addresses of a host, or an empty set if only a proxy can resolve it."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

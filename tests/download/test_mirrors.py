@@ -1,4 +1,4 @@
-"""What is shown of addresses."""
+"""Addresses and texts of servers are shown without secrets."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_addresses_in_a_text_are_shown_without_what_may_be_secret(text, shown):
 @pytest.mark.parametrize(
     "mirror", ["https://u:a secret@host/x", "https://u:'secret\"@host/x", "https://u:<secret@host"]
 )
-def test_all_of_a_mirror_is_one_address(mirror):
+def test_a_mirror_with_spaces_or_quotes_is_one_address(mirror):
     assert "secret" not in public_mirror(mirror)
     assert "host" in public_mirror(mirror)
 
@@ -69,7 +69,7 @@ def test_a_password_with_a_slash_says_how_to_write_it():
     assert local_folder("https://u:12%2Fsecret@host/x") is None
 
 
-def test_what_a_server_repeats_of_the_secrets_is_not_shown():
+def test_secrets_in_the_text_of_a_server_are_hidden():
     mirror = "https://user:pass%2Fword@host/x?key=abcdef&part=2"
     said = "403 user: 'pass/word' and pass%2Fword with abcdef for /x?key=abcdef are no good: part 2, <?xml?>"
     assert without_secrets(said, mirror) == "403 ***: '***' and *** with *** for /x are no good: part 2, <?xml?>"
@@ -82,7 +82,7 @@ def test_an_address_without_a_scheme_is_refused_and_hidden(mirror):
     assert "secret" not in str(caught.value)
 
 
-def test_what_a_server_repeats_of_parameters_and_credentials_is_hidden():
+def test_parameters_and_credentials_in_the_text_of_a_server_are_hidden():
     mirror = "https://user:secr%40t@host/x;token=t0ken1;plain2"
     said = "no t0ken1, plain2 or Basic dXNlcjpzZWNyQHQ= for /x;token=t0ken1"
     assert without_secrets(said, mirror) == "no ***, *** or Basic *** for /x;***"

@@ -1,4 +1,4 @@
-"""Which redirects of a mirror are followed, and what goes with them."""
+"""The redirects of a mirror that are followed, and the credentials that are sent."""
 
 import io
 import ipaddress
@@ -22,7 +22,7 @@ def no_proxy(monkeypatch):
 
 @pytest.fixture
 def web(monkeypatch):
-    """Hosts that redirect as this dictionary says (to None: they answer), by address; gives what they were asked."""
+    """A stand-in for the web: redirects by address (other addresses answer), and the list of requested addresses."""
     hops, asked = {}, []
 
     def get(self, url, **_):
@@ -60,7 +60,7 @@ def final(url):
         ),
     ],
 )
-def test_a_redirect_that_is_refused_is_not_asked_and_says_why(web, first, target, why):
+def test_a_refused_redirect_is_not_requested_and_has_its_reason(web, first, target, why):
     hops, asked = web
     hops[first] = target
     with pytest.raises(Failed, match=f"^redirects to .*: refused: {why}$") as caught:
@@ -86,7 +86,7 @@ def test_other_redirects_are_followed(web, first, target):
     assert asked == [first, target]
 
 
-def test_every_hop_is_checked_and_not_the_first_alone(web):
+def test_every_redirect_is_checked(web):
     hops, asked = web
     hops["http://10.0.0.1/x"], hops[f"http://{PUBLIC}/x"] = f"http://{PUBLIC}/x", "http://10.0.0.1/secret"
     with pytest.raises(Failed, match="from a public address to a private one"):
@@ -104,7 +104,7 @@ def test_a_host_is_private_if_one_of_its_addresses_is(web, monkeypatch):
     assert asked == ["https://mirror/x"]
 
 
-def test_a_circle_of_redirects_ends(web):
+def test_a_loop_of_redirects_ends(web):
     hops, asked = web
     hops[f"https://{PUBLIC}/x"] = f"https://{PUBLIC}/x"
     with pytest.raises(Failed, match=f"more than {MOST_REDIRECTS} redirects: refused"):
