@@ -2,7 +2,7 @@
 
     python examples/loss.py REFERENCE IMAGE OUTPUT.png
 
-Both images have one size. On a GPU, or a CPU with bfloat16 instructions, autocast makes each step faster.
+Both images must have the same size. Autocast makes each step faster on a GPU, and on a CPU with bfloat16 instructions.
 """
 
 import sys
@@ -19,15 +19,15 @@ def approach(image: Tensor, reference: Tensor, steps: int = 30, rate: float = 0.
 
     Args:
         image, reference: (N, 3, H, W) in [-1, 1], on one device.
-        steps: of Adam; rate: its learning rate.
+        steps: number of Adam steps; rate: learning rate.
 
     Returns:
-        the image after the last step, and the loss before each step.
+        The image after the last step, and the loss before each step.
     """
-    # Its parameters are frozen: the gradient reaches the image alone. `clamp_` below keeps the range, so that it need
-    # not be checked, which would wait for a GPU in every step.
+    # The parameters of the metric are frozen, so only the image gets a gradient. `clamp_` below keeps the image in
+    # range, so no check is needed; a check would wait for the GPU in every step.
     metric = LPIPS("alex", validate=False).to(image.device)
-    image = image.clone().requires_grad_()  # float32 also under autocast: small steps would be lost in bfloat16
+    image = image.clone().requires_grad_()  # stays float32 under autocast: bfloat16 would lose small steps
     optimizer = torch.optim.Adam([image], lr=rate)
     losses = []
     for _ in range(steps):
@@ -37,7 +37,7 @@ def approach(image: Tensor, reference: Tensor, steps: int = 30, rate: float = 0.
         loss.backward()
         optimizer.step()
         with torch.no_grad():
-            image.clamp_(-1, 1)  # after the step: a clamp before the metric has no gradient outside of the range
+            image.clamp_(-1, 1)  # after the step, since a clamp before the metric has no gradient outside the range
         losses.append(loss.item())
     return image.detach(), losses
 

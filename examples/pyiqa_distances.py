@@ -1,11 +1,11 @@
-"""Distances of a metric of pyiqa, for a row of the tables.
+"""Write the distances of a metric of pyiqa, for a row of the tables.
 
-pyiqa's license (PolyForm Noncommercial) is not one for a dependency, so it has an environment of its own:
+The license of pyiqa (PolyForm Noncommercial) does not suit a dependency. So pyiqa runs in its own environment:
 
     python -m venv pyiqa-env && pyiqa-env/bin/pip install pyiqa
     pyiqa-env/bin/python examples/pyiqa_distances.py topiq_fr distances/topiq data/packed/bapps/pil_bilinear/2afc-val-*
 
-This writes a CSV for each packed split, which `configs/metric/topiq.yaml` makes a row of `metric=[topiq]`:
+This writes a CSV file per packed split. With these lines in `configs/metric/topiq.yaml`, `metric=[topiq]` is a row:
 
     topiq:
       distances: distances/topiq
@@ -21,15 +21,15 @@ import pyiqa
 import torch
 
 BATCH = 50
-# By the kind of a split: the reference, and the images that it is compared with by the column of their distances.
+# By kind of split: the reference, and the images that are compared with it, by the column of their distances.
 IMAGES = {"2afc": ("ref", {"d0": "p0", "d1": "p1"}), "jnd": ("p0", {"d": "p1"})}
 
 
 def main(name: str, output: Path, splits: list[Path]) -> None:
-    """Write a CSV for each split: the distances of its images from their references, in order."""
+    """Write a CSV file per split, with the distances of its images from their references, in order."""
     metric = pyiqa.create_metric(name, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if metric.metric_mode != "FR":
-        sys.exit(f"{name}: compares no images: expected one of {', '.join(pyiqa.list_models('FR'))}")
+        sys.exit(f"{name}: does not compare images: expected one of {', '.join(pyiqa.list_models('FR'))}")
     output.mkdir(parents=True, exist_ok=True)
     for split in splits:
         card = json.loads((split / "card.json").read_text())
@@ -43,7 +43,7 @@ def main(name: str, output: Path, splits: list[Path]) -> None:
 
 @torch.no_grad()
 def distances(metric: torch.nn.Module, images: Path, references: Path) -> list[float]:
-    """The distances between images uint8 (N, H, W, 3) of two files: they grow as images get less alike."""
+    """The N distances between images uint8 (N, H, W, 3) of two files; larger means less similar."""
     pair = [np.load(file, mmap_mode="r") for file in (images, references)]
     found: list[float] = []
     for start in range(0, len(pair[0]), BATCH):

@@ -9,7 +9,7 @@ from lpips_repro.entry_point import run
 @hydra.main(version_base="1.3", config_path="../configs", config_name="compare")
 def main(cfg: DictConfig) -> None:
     """Compare."""
-    # Imported here: the processes that decode images import this file too, and need no torch.
+    # Imported here, since the processes that decode images also import this file, and do not need torch.
     from lpips_repro.report.compare import compare_runs
 
     compare_runs(cfg)

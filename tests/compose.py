@@ -1,4 +1,4 @@
-"""Settings composed as the scripts compose them."""
+"""Settings that are composed as in the scripts."""
 
 import importlib
 from pathlib import Path
@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 def settings(config: str, *overrides: str) -> DictConfig:
     """The composed settings of a script."""
-    if config == "pretrain":  # the tasks import torch, for which processes that only pack images would wait
+    if config == "pretrain":  # imported here, since tasks import torch, which processes that pack images do not need
         importlib.import_module("lpips_repro.pretraining.tasks")
     register_timm_nets(overrides)
     register_library_metrics(overrides)

@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share, and what the marker `cuda` does."""
+"""Fixtures that several test modules share, and the marker `cuda`."""
 
 import contextlib
 import gc
@@ -17,12 +17,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
-    """Look for garbage less often: it took a tenth of the time."""
+    """Collect garbage less often: it took a tenth of the time."""
     gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_finish() -> None:
-    """Never look for garbage in what is loaded by now."""
+    """Exclude everything that is loaded now from garbage collection."""
     gc.freeze()
 
 
@@ -35,7 +35,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data next to the repository; tests that need it are skipped if it is absent."""
+    """The folder of real data next to the repository. If it is missing, tests that need it are skipped."""
     if not SHARED.is_dir():
         pytest.skip("no shared/ folder with real weights, triplets and judgments next to the repository")
     return SHARED
@@ -43,7 +43,7 @@ def shared() -> Path:
 
 @pytest.fixture
 def versions_read_again() -> Iterator[None]:
-    """Versions of packages are read once per process, but for a test that replaces them."""
+    """Clear the cached versions of packages, for a test that replaces them."""
     for cached in (installed_version, package_version):
         cached.cache_clear()
     yield
@@ -53,14 +53,14 @@ def versions_read_again() -> Iterator[None]:
 
 @contextlib.contextmanager
 def thread_pool(workers: int, **_: object) -> Iterator[ThreadPoolExecutor]:
-    """What `process_pool` gives, with threads."""
+    """Stands for `process_pool`, with threads."""
     with ThreadPoolExecutor(workers) as pool:
         yield pool
 
 
 @pytest.fixture(autouse=True)
 def packing_in_threads() -> Iterator[None]:
-    """A process takes longer to start than to pack a few images. The tests of packing start them all the same."""
+    """Use threads for packing, since a process takes longer to start than to pack a few images."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("archives", "folders"):
             patch.setattr(f"lpips_repro.datasets.packing.{module}.process_pool", thread_pool)
@@ -69,7 +69,7 @@ def packing_in_threads() -> Iterator[None]:
 
 @pytest.fixture
 def imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ImageNet weights of AlexNet and SqueezeNet are found, next to the repository or where users have them."""
+    """Skip a test if the ImageNet weights of AlexNet and SqueezeNet are not found."""
     if SHARED.is_dir():
         monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(SHARED / "weights"))
     for net in ("alex", "squeeze"):

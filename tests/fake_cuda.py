@@ -1,12 +1,12 @@
-"""What a step does on a GPU, seen without one: on tensors that have a device and no values.
+"""Test code for GPUs without a GPU, on tensors that have a device but no values.
 
-Three promises, a context each:
+There are three contexts:
 
-    with fake_gpu():             no operation mixes devices, and the host reads no value
-    with asynchronous_copies():  no copy between devices is waited for; inside `fake_gpu`
-    with no_host_read():         the host reads no value; on the CPU, where there is a backward pass
+    with fake_gpu():             raises if an operation mixes devices, or if the host reads a value
+    with asynchronous_copies():  fails if a copy between devices waits; use it inside `fake_gpu`
+    with no_host_read():         raises if the host reads a value; on the CPU, with backward passes
 
-Backward is not possible on tensors without values: `fake_gpu` gives the parameters gradients in its place.
+Tensors without values have no backward pass: in its place, `fake_gpu` gives gradients to the parameters.
 """
 
 import contextlib
@@ -32,10 +32,10 @@ READS = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.is_non
 
 @contextlib.contextmanager
 def fake_gpu() -> Iterator[None]:
-    """Tensors made inside have no values, and may be on `CUDA`; modules are moved there with `.to(CUDA)`.
+    """A context whose tensors have no values, and may be on `CUDA`. Modules are moved there with `.to(CUDA)`.
 
-    Reading a value raises, and so do operations whose result has a shape that depends on values, such as `nonzero`.
-    The test is skipped if tensors with values cannot be moved there, as with torch 2.6.
+    Reading a value raises, and so do operations such as `nonzero`, whose shape depends on values. If tensors with
+    values cannot be moved to `CUDA`, as with torch 2.6, the test is skipped.
     """
     if not _takes_real_tensors():
         pytest.skip(f"FakeTensorMode of torch {torch.__version__} moves tensors that have values by the driver")
@@ -61,9 +61,9 @@ def _takes_real_tensors() -> bool:
 
 @contextlib.contextmanager
 def asynchronous_copies() -> Iterator["_Copies"]:
-    """Fail at the end unless all copies to the GPU are of pinned memory and not waited for, and none goes to the host.
+    """A context that fails at its end unless all copies are from pinned memory to the GPU, and none waits.
 
-    Operations on tensors of several devices count, too: an index or a value on the CPU is a copy in disguise.
+    Operations on tensors of several devices also fail: an index or a value on the CPU is a hidden copy.
     """
     with _Copies() as copies:
         yield copies
@@ -72,16 +72,16 @@ def asynchronous_copies() -> Iterator["_Copies"]:
 
 @contextlib.contextmanager
 def no_host_read() -> Iterator[None]:
-    """Raise for what would make the host wait on a GPU: `item`, `bool`, `nonzero`, an index that is a mask.
+    """A context that raises if the host would wait for a GPU: `item`, `bool`, `nonzero`, an index that is a mask.
 
-    `tolist` and `numpy` are not seen here: on a CPU they are no operations. `fake_gpu` sees them.
+    It does not find `tolist` and `numpy`, which are no operations on a CPU. `fake_gpu` finds them.
     """
     with _Reads():
         yield
 
 
 class _Generator(torch.Generator):
-    """A generator that says it is on a GPU, where no number is drawn."""
+    """A generator whose `device` is a GPU. It draws no numbers."""
 
     def __new__(cls, device: torch.device | str = "cpu"):
         made = super().__new__(cls)
@@ -94,7 +94,7 @@ class _Generator(torch.Generator):
 
 
 def note_host_reads(monkeypatch: pytest.MonkeyPatch, done: list[str]) -> None:
-    """Add "to the host" to a list whenever a tensor goes there by `cpu()`."""
+    """Add "to the host" to a list at each call of `Tensor.cpu()`."""
     cpu = torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: done.append("to the host") or cpu(self))
 
@@ -106,7 +106,7 @@ def _pin(tensor: Tensor) -> Tensor:
 
 
 def _give_gradients(loss: Tensor) -> None:
-    """What backward leaves: a gradient for each leaf that the loss depends on."""
+    """Stands for backward: a gradient for each leaf that the loss depends on."""
     nodes, seen = [loss.grad_fn], set()
     while nodes:
         node = nodes.pop()
@@ -119,10 +119,10 @@ def _give_gradients(loss: Tensor) -> None:
 
 
 class _Copies(TorchDispatchMode):
-    """The copies between devices.
+    """A record of the copies between devices.
 
     Attributes:
-        sent: dtypes of those to the GPU; faults: what waits, each with its place in the package.
+        sent: dtypes of the copies to the GPU; faults: operations that wait, each with its line in the package.
     """
 
     def __init__(self):
@@ -143,7 +143,7 @@ class _Copies(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def copy(self, source: Tensor, target: torch.device, non_blocking: bool) -> str | None:
-        """Note a copy; returns what is wrong with it."""
+        """Record a copy; return its fault, or None."""
         if source.device.type == target.type:
             return None
         if target.type == "cpu":
@@ -155,19 +155,19 @@ class _Copies(TorchDispatchMode):
 
 
 def _disguised(func, args: tuple, kwargs: dict) -> str | None:
-    """What is wrong with an operation that copies without saying so."""
+    """The fault of an operation that contains a hidden copy, or None."""
     if func is aten.lift_fresh.default and args[0].is_cuda:
         return "of Python numbers"
     if func in INDEXED and _has_mask(args[1]):
         return "reads a mask"
-    if func is aten.fill_.Tensor:  # x[:2] = 1.0: a number, which a GPU is given with the kernel
+    if func is aten.fill_.Tensor:  # x[:2] = 1.0: the number is an argument of the kernel
         return None
     found = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
     return "of tensors on several devices" if len(found) > 1 else None
 
 
 def _place() -> str:
-    """The line of the package that is running."""
+    """The current line in the package."""
     frames = [frame for frame in traceback.extract_stack() if "/lpips_repro/" in frame.filename]
     return f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else "outside the package"
 

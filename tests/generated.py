@@ -1,4 +1,4 @@
-"""Images, weights and judgments by formula, the same on every computer: values of them can be recorded in tests."""
+"""Images, weights and judgments by formula. They are the same on every computer, so tests can record values of them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lpips_repro.backbones import gaussian_state
 
 
 def formula_images() -> list[Tensor]:
-    """A smooth reference, the same with a texture, and the same moved: (1, 3, 64, 64), whole gray levels / 255."""
+    """A smooth reference, a copy with texture, and a shifted copy: (1, 3, 64, 64), whole gray levels divided by 255."""
     c, y, x = np.meshgrid(np.arange(3), np.arange(64), np.arange(64), indexing="ij")
 
     def waves(y, x):
@@ -23,7 +23,7 @@ def formula_images() -> list[Tensor]:
 
 
 def formula_state(net: str) -> dict[str, Tensor]:
-    """Parameters of a network's feature maps: cosines with the spread that keeps maps of one size, and small biases."""
+    """The state of a network: cosines as weights, scaled so that feature maps keep their size, and small biases."""
     state = {}
     for number, (key, value) in enumerate(gaussian_state(net, 0).items()):
         wave = np.cos(1.7 * np.arange(value.numel()) ** 1.1 + number)
@@ -33,17 +33,17 @@ def formula_state(net: str) -> dict[str, Tensor]:
 
 
 def judged_triplets(count: int = 84) -> list[tuple[int, int, int]]:
-    """Triplets by formula: how many gray levels p0 and p1 are from the reference, and how many of five chose p1."""
+    """Triplets by formula: the gray levels from the reference to p0 and to p1, and how many of five chose p1."""
     return [(i % 7, 2 * (i % 4), i % 6) for i in range(count)]
 
 
 def judged_pairs(count: int = 30) -> list[tuple[int, int]]:
-    """Pairs by formula: how many gray levels they differ by, no two alike, and how many of three said "same"."""
+    """Pairs by formula: their difference in gray levels, which is unique, and how many of three said "same"."""
     return [(7 * i % count, i % 4) for i in range(count)]
 
 
 def write_judged(root: Path) -> None:
-    """A dataset of flat images in the BAPPS layout, with these judgments."""
+    """Write a dataset of flat images in the BAPPS layout, with these judgments."""
 
     def write(folder: Path, index: int, shifts: dict[str, int], vote: str, share: float) -> None:
         for field, shift in shifts.items():

@@ -1,4 +1,4 @@
-"""Stands for the Python that make runs (`RUN=`): says, as JSON, the words of the script that would be started."""
+"""Stands for the Python that make runs (`RUN=`): print, as JSON, the words of the script that make would start."""
 
 import json
 import os

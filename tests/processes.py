@@ -1,4 +1,4 @@
-"""Small training runs as processes, for tests that kill, stop and compare them."""
+"""Processes with small training runs, for tests that kill, stop and compare them."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from tests.compose import CONFIGS
 
 REPOSITORY = CONFIGS.parent
-PATIENCE = 120  # seconds, for a machine that has much else to do
-# Of processes that torchrun starts: they find each other without a network.
+PATIENCE = 120  # seconds, for a busy machine
+# Environment of processes that torchrun starts: they find each other without a network.
 NETWORK = {"PYTHONPATH": str(REPOSITORY), "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def ended_process() -> int:
-    """The number of a process that has ended."""
+    """The id of a process that has ended."""
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
@@ -25,11 +25,11 @@ def ended_process() -> int:
 
 @contextlib.contextmanager
 def started(command: Sequence[str], output: Path, **environment: str) -> Iterator[subprocess.Popen]:
-    """A process in a session of its own, in the repository and on one thread, that does not outlive the block.
+    """A context with a process in its own session, in the repository, on one thread. At the end, it is killed.
 
     Args:
-        command: its words.
-        output: the file for what it says.
+        command: the words of its command.
+        output: the file for its output.
         environment: variables in addition to those of this process.
     """
     output.parent.mkdir(exist_ok=True)
@@ -51,10 +51,10 @@ def started(command: Sequence[str], output: Path, **environment: str) -> Iterato
 
 
 def children(parent: int, word: str) -> list[int]:
-    """The ids of the processes that one has started and whose command has a word in it."""
+    """The ids of the processes that a process started and whose command contains a word."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # the process may have ended meanwhile
             child = f"\nPPid:\t{parent}\n" in (folder / "status").read_text()
             if child and word in (folder / "cmdline").read_text():
                 found.append(int(folder.name))
@@ -62,13 +62,13 @@ def children(parent: int, word: str) -> list[int]:
 
 
 def torchrun(processes: int, *words: str) -> list[str]:
-    """A command that starts so many processes, which find each other on this machine alone."""
+    """A command that starts a number of processes with torchrun, on this machine only."""
     local = ("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1", "--max-restarts=0")
     return [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", *local, *words]
 
 
 def call(*command: str, status: int = 0) -> str:
-    """Run a command to its end; its output."""
+    """Run a command, check its exit status, and return its output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **NETWORK}
     done = subprocess.run(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -78,7 +78,7 @@ def call(*command: str, status: int = 0) -> str:
 
 
 def run_words(data: Path, home: Path, *more: str) -> list[str]:
-    """The settings of a training run of seconds, on a dataset's folder, that writes below `home`."""
+    """The settings of a short training run on the dataset in a folder, with all other folders below `home`."""
     return [
         *("data=folder", f"data.root={data}", f"data.packed={home}/packed", "data.workers=1", "device=cpu"),
         *(f"experiments={home}/experiments", f"features={home}/features", "download=false", "bootstrap=10"),

@@ -1,4 +1,4 @@
-"""The released package's metric, into which a test loads weights."""
+"""The metric of the released package, without weights."""
 
 import functools
 
@@ -8,7 +8,7 @@ import torch
 
 @functools.cache
 def empty_released_metric(net: str, version: str = "0.1", lin: bool = True) -> lpips.LPIPS:
-    """A metric whose weights are still to be loaded: torchvision draws those of a whole network, for seconds."""
+    """A metric for tests that load its weights. Random weights of torchvision would take seconds."""
     with torch.device("meta"):
         metric = lpips.LPIPS(net=net, version=version, lpips=lin, pnet_rand=True, pretrained=False, verbose=False)
     return metric.to_empty(device="cpu").eval()

@@ -1,4 +1,4 @@
-"""Cases of a test of which `make test` runs a few, and `make test-all` the others too."""
+"""Cases of a test, of which `make test` runs a few, and `make test-all` runs all."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 
 
 def slow_but(few: Collection[Any], cases: Iterable[Any]) -> list[Any]:
-    """All cases for `parametrize`, and all but a few of them marked `slow`.
+    """All cases for `parametrize`; those that are not in `few` are marked `slow`.
 
     Args:
-        few: those that are quick, which show the promise; each is one of the cases.
+        few: the cases that `make test` runs; each must be in `cases`.
         cases: values, or tuples of values if the test takes several.
     """
     cases = list(cases)

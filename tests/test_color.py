@@ -10,8 +10,8 @@ from lpips_repro.color import rgb_to_lab, truncate_to_uint8, weighted_sum
 from lpips_repro.errors import check_choice
 from lpips_repro.metrics.inputs import at_least_float32
 
-# The constants are scikit-image's, so in float64 only the order of the operations differs. In float32 a and b are
-# differences of numbers near 1, rounded by 6e-8 a few times over, times 500 and 200.
+# The constants are those of scikit-image, so in float64 only the order of operations differs. In float32, a and b are
+# differences of numbers near 1, which have several rounding errors of 6e-8, times 500 and 200.
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-4}
 
 
@@ -32,7 +32,7 @@ def rgb_images() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", rgb_images())
-def test_lab_is_that_of_scikit_image(name, dtype):
+def test_lab_equals_that_of_scikit_image(name, dtype):
     image = rgb_images()[name]
     found = rgb_to_lab(as_batch(image, dtype))
     assert found.dtype == dtype
@@ -60,32 +60,32 @@ def test_weighted_sum_of_channels_by_hand():
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_truncation_is_that_of_the_released_code_on_every_gray_level(dtype):
+def test_truncation_equals_that_of_the_released_code_on_every_gray_level(dtype):
     levels = torch.arange(256, dtype=torch.float32).view(1, 1, 16, 16).expand(1, 3, 16, 16) / 255
     theirs = released.tensor2im((levels - 0.5) / 0.5)
     found = truncate_to_uint8(levels.to(dtype))
     assert found.dtype == dtype
-    # Equal, not close: both are whole gray levels.
+    # Exactly equal, since both are whole gray levels.
     assert torch.equal((found * 255).round(), as_batch(theirs, dtype))
 
 
-def test_truncation_loses_one_level_of_some_grays_and_never_more():
+def test_truncation_loses_at_most_one_gray_level():
     levels = torch.arange(256)
     lost = levels - (truncate_to_uint8(levels / 255) * 255).round()
     assert lost.unique().tolist() == [0, 1]
 
 
-def test_truncation_passes_no_gradient():
+def test_truncation_has_no_gradient():
     assert not truncate_to_uint8(torch.rand(1, 3, 2, 2, requires_grad=True)).requires_grad
 
 
-def test_half_precision_is_raised_and_others_are_kept():
+def test_half_precision_becomes_float32_and_other_dtypes_are_kept():
     kept = [torch.float32, torch.float64]
     assert [at_least_float32(torch.zeros(1, dtype=dtype)).dtype for dtype in kept] == kept
     for dtype in (torch.float16, torch.bfloat16):
         assert at_least_float32(torch.zeros(1, dtype=dtype)).dtype == torch.float32
 
 
-def test_an_unknown_choice_is_named_with_those_allowed():
+def test_the_error_of_an_unknown_choice_names_the_allowed_ones():
     with pytest.raises(ValueError, match="colorspace='hsv': expected one of rgb, lab"):
         check_choice("colorspace", "hsv", ("rgb", "lab"))

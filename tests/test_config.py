@@ -124,24 +124,24 @@ NO_MIRRORS += [
         ("file://~/x", "is on computer '~'"),
     ],
 )
-def test_what_is_no_mirror_is_refused_with_the_remedy(mirror, message):
+def test_an_invalid_mirror_is_refused_with_the_remedy(mirror, message):
     with pytest.raises(UserError, match=f"^data.mirrors: '{re.escape(mirror)}' {message}"):
         parse(settings("dataset", f"data.mirrors=[https://host/x,'{mirror}']"), DatasetConfig)
 
 
-# What the documented commands name.
+# The mirrors of the documented commands.
 DOCUMENTED = [["/folder"], ["/my folder"], ["~/my folder", "https://host/dataset?key=a&part=b"]]
 
 
 def documented_commands():
-    """The `make data` commands on mirrors that the documents have."""
+    """The documented `make data` commands with mirrors."""
     texts = [(CONFIGS.parent / file).read_text() for file in ("configs/data/bapps.yaml", "data/README.md")]
     return re.findall(r"make data ARGS=.*mirrors.*", "\n".join(texts))
 
 
 @pytest.mark.parametrize("command", documented_commands())
 def test_the_mirrors_of_every_documented_command_reach_the_settings(command):
-    # The shell, make and its shell take quotes away; what is left goes through Hydra.
+    # The shell and make remove quotes; Hydra reads the rest.
     script, *overrides = script_of_line(command)
     assert script == "scripts/data.py"
     mirrors = parse(settings("dataset", *overrides), DatasetConfig).data.mirrors

@@ -1,7 +1,7 @@
-"""Networks and classic metrics on a GPU, seen without one: see `tests.fake_cuda`.
+"""Networks and classic metrics on a GPU, tested without a GPU: see `tests.fake_cuda`.
 
-The same of steps: `tests/training/test_cuda_ready.py`, `tests/pretraining/test_cuda_ready.py`; of what is tested with:
-here, at the end.
+`tests/training/test_cuda_ready.py` and `tests/pretraining/test_cuda_ready.py` test steps. The tests at the end of this
+file test `tests.fake_cuda` itself.
 """
 
 import functools
@@ -20,7 +20,7 @@ from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
 from tests.slow import slow_but
 
 NETS = (*BACKBONES, *(f"timm/{net}" for net in TIMM))
-LARGE = ("resnet50", "convnext_tiny", "vit_b_16")  # of layers that resnet18 and those of timm have too
+LARGE = ("resnet50", "convnext_tiny", "vit_b_16")  # their kinds of layers are also in resnet18 and timm's networks
 SETTINGS = {
     "l2": ({}, {"colorspace": "lab"}),
     "ssim": ({}, {"window": "gaussian"}, {"colorspace": "lab"}, {"truncate": True}),
@@ -32,7 +32,7 @@ def images(count=3):
 
 
 def without_weights(net, **settings):
-    """A metric that was made without a device, and without drawing weights, which takes longer than all else here."""
+    """A metric on no device, without random weights, since drawing them takes most of the time."""
     check_backbone(net)
     with torch.device("meta"), patch.object(registry, "load_strictly"):
         return LPIPS(net, "off_the_shelf", weights={}, **settings)
@@ -66,11 +66,11 @@ def test_a_classic_metric_is_computed_on_the_gpu_without_waiting(name):
         assert found.device == CUDA
 
 
-# Backward, which fake tensors on a GPU do not know, and autocast: on the CPU.
+# Backward (which fake tensors on a GPU do not support) and autocast, on the CPU.
 
 
 def learned(call, count=2):
-    """Run a call on images that learn, forward and backward, without a read by the host."""
+    """The gradient of images in a call, forward and backward; a read by the host raises."""
     batch = [torch.rand(1, 3, 64, 64).requires_grad_() for _ in range(count)]
     with one_thread(), no_host_read():
         call(*batch).sum().backward()
@@ -78,7 +78,7 @@ def learned(call, count=2):
 
 
 @pytest.mark.parametrize("net", slow_but([net for net in NETS if net not in LARGE], NETS))
-def test_neither_forward_nor_backward_of_a_network_is_waited_for(net):
+def test_forward_and_backward_of_a_network_do_not_wait(net):
     check_backbone(net)
     metric = LPIPS(net, "off_the_shelf", weights=Backbone(net).state_dict(), validate=False)
     for autocast in (False, True):
@@ -87,14 +87,14 @@ def test_neither_forward_nor_backward_of_a_network_is_waited_for(net):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_neither_forward_nor_backward_of_a_classic_metric_is_waited_for(name):
+def test_forward_and_backward_of_a_classic_metric_do_not_wait(name):
     for settings in SETTINGS.get(name, ({},)):
         if not settings.get("truncate"):  # which has no gradient
             metric = functools.partial(METRICS[name].function, validate=False, **settings)
             assert learned(metric).abs().sum() > 0
 
 
-# That a promise which is broken is noticed.
+# Tests of `tests.fake_cuda`: a broken promise is found.
 
 WAITS = {
     "copied": lambda x: torch.zeros(4).to(CUDA),
@@ -142,7 +142,7 @@ def test_tensors_of_two_devices_are_found():
         torch.zeros(4, device=CUDA) + torch.zeros(4)
 
 
-def test_what_does_not_wait_is_not_found():
+def test_operations_that_do_not_wait_are_accepted():
     with fake_gpu(), asynchronous_copies():
         x = send(np.zeros(4, np.float32), CUDA) + torch.arange(4, device=CUDA) * 2.0
         x[:2] = 1.0

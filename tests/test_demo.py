@@ -1,4 +1,4 @@
-"""The demo: its steps, what it fetches, and how it ends."""
+"""The demo: its steps, its download, and its end."""
 
 import csv
 import re
@@ -18,7 +18,7 @@ from tests.makefile import script
 
 @pytest.fixture
 def bare(monkeypatch, tmp_path):
-    """No weights here, and a network that must not be used."""
+    """No weights on this computer, and a failure if the network is used."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     for name in ("LPIPS_REPRO_WEIGHTS", "CI"):
         monkeypatch.delenv(name, raising=False)
@@ -27,7 +27,7 @@ def bare(monkeypatch, tmp_path):
 
 @pytest.fixture
 def one_step(monkeypatch, tmp_path):
-    """Gives the function that makes Python code the one step of the demo, and runs it."""
+    """A function that runs a demo whose only step is the given Python code."""
 
     def run(code, *words):
         (tmp_path / "step.py").write_text(code)
@@ -38,11 +38,11 @@ def one_step(monkeypatch, tmp_path):
     return run
 
 
-def test_make_hands_the_settings_of_the_tables_over():
+def test_make_passes_the_settings_of_the_tables():
     assert script("demo", "ARGS=show=all download=false") == ["scripts/demo.py", "show=all", "download=false"]
 
 
-def test_the_demo_is_of_mini_and_may_fetch_unless_it_is_told_not_to():
+def test_the_demo_uses_mini_and_downloads_unless_a_setting_forbids_it():
     cfg = parse(settings("demo"), EvaluateConfig)
     assert isinstance(cfg.data, MiniConfig)
     assert (cfg.name, cfg.download) == ("demo", True)
@@ -72,20 +72,20 @@ def test_every_step_composes():
         parse(settings(config, *step.words[1:]), schema)
 
 
-def test_weights_that_are_here_are_named(bare, imagenet):
+def test_existing_weights_are_named(bare, imagenet):
     assert demo.squeezenet_weights(allowed=True).endswith("already there")
 
 
-def test_nothing_is_fetched_if_downloads_are_off(bare):
+def test_nothing_is_downloaded_if_downloads_are_off(bare):
     assert demo.squeezenet_weights(allowed=False) == "not downloaded: download=false"
 
 
-def test_nothing_is_fetched_if_ci_is_set(bare, monkeypatch):
+def test_nothing_is_downloaded_if_ci_is_set(bare, monkeypatch):
     monkeypatch.setenv("CI", "true")
     assert demo.squeezenet_weights(allowed=True) == "not downloaded: the environment variable CI is set"
 
 
-def test_the_demo_continues_without_what_cannot_be_fetched(bare, monkeypatch, one_step, capsys):
+def test_the_demo_continues_if_the_download_fails(bare, monkeypatch, one_step, capsys):
     def refuse(name):
         raise WeightsNotFoundError("https://host/file: no answer within 10 s")
 
@@ -97,7 +97,7 @@ def test_the_demo_continues_without_what_cannot_be_fetched(bare, monkeypatch, on
     assert len([line for line in lines if line.endswith("s: the end")]) == 2
 
 
-def test_each_step_says_what_it_does_and_how_long_it_took_and_its_log_is_kept(bare, one_step, capsys, tmp_path):
+def test_each_step_prints_its_description_time_and_result_and_its_log_is_kept(bare, one_step, capsys, tmp_path):
     one_step("import time; print('much'); time.sleep(0.6); print('the result\\nand more\\n')", "download=false")
     printed = capsys.readouterr().out
     seconds = re.search(r"2/3 A step \[make step\]\n    (\d+) s: the result\n", printed)[1]

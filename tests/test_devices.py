@@ -1,4 +1,4 @@
-"""Copies, reading ahead, and what is set for a GPU; the GPU is that of `tests.fake_cuda`."""
+"""Copies, reading ahead, and switches for a GPU, which is that of `tests.fake_cuda`."""
 
 import itertools
 import threading
@@ -13,7 +13,7 @@ from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu
 CPU = torch.device("cpu")
 
 
-def test_what_is_sent_is_the_same_there():
+def test_sent_data_are_the_same():
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     for data in (array, torch.from_numpy(array)):
         assert torch.equal(send(data, CPU), torch.from_numpy(array))
@@ -21,11 +21,11 @@ def test_what_is_sent_is_the_same_there():
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32])
-def test_what_is_sent_to_a_gpu_is_pinned_and_not_waited_for(dtype):
+def test_data_sent_to_a_gpu_are_pinned_and_not_waited_for(dtype):
     array = np.zeros((2, 3), np.uint8)
     with fake_gpu(), asynchronous_copies():
         sent = send(array, CUDA, dtype)
-        assert send(sent, CUDA) is sent  # there already
+        assert send(sent, CUDA) is sent  # already on the device
     assert (sent.device, sent.dtype) == (CUDA, dtype or torch.uint8)
 
 
@@ -35,7 +35,7 @@ def test_items_are_read_in_their_order():
     assert list(itertools.islice(read_ahead(str, itertools.count()), 3)) == ["0", "1", "2"]
 
 
-def test_the_next_item_and_no_more_is_read_while_one_is_worked_on():
+def test_only_the_next_item_is_read_while_one_is_used():
     begun = [threading.Event() for _ in range(4)]
     items = read_ahead(lambda number: begun[number].set() or number, range(4))
     assert next(items) == 0
@@ -45,7 +45,7 @@ def test_the_next_item_and_no_more_is_read_while_one_is_worked_on():
     assert not begun[3].is_set()
 
 
-def test_what_cannot_be_read_is_an_error_in_its_place():
+def test_an_item_that_cannot_be_read_is_an_error_in_its_place():
     def read(number):
         if number == 2:
             raise KeyError("torn")
@@ -59,13 +59,13 @@ def test_what_cannot_be_read_is_an_error_in_its_place():
 
 @pytest.fixture(params=[False, True])
 def benchmark(request):
-    """What a program has set."""
+    """The value that a program has set."""
     before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, request.param
     yield request.param
     torch.backends.cudnn.benchmark = before
 
 
-def test_algorithms_are_timed_inside_the_block_alone(benchmark):
+def test_algorithms_are_timed_only_inside_the_block(benchmark):
     with fixed_shapes(CUDA):
         with fixed_shapes(CUDA):
             assert torch.backends.cudnn.benchmark
@@ -81,7 +81,7 @@ def test_on_a_cpu_nothing_is_set(benchmark):
         assert torch.backends.cudnn.benchmark == benchmark
 
 
-def test_one_thread_computes_inside_the_block_alone():
+def test_one_thread_computes_only_inside_the_block():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)

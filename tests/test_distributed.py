@@ -19,7 +19,7 @@ def test_without_torchrun_a_process_is_the_only_rank():
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [0, 1, 5, 50])
-def test_shares_are_all_of_it_once_and_alike(world, count):
+def test_shares_cover_everything_once_and_have_equal_sizes(world, count):
     shares = [range(count)[Ranks(rank, world).share(count)] for rank in range(world)]
     assert [number for share in shares for number in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1

@@ -1,4 +1,4 @@
-"""The code in README and docs runs, and what they say about commands, settings and files is true."""
+"""Code in README and docs runs, and their commands, settings, files and links exist."""
 
 import re
 from pathlib import Path
@@ -15,10 +15,10 @@ PAGES = sorted([*OF_THE_TOP, *(ROOT / "docs").rglob("*.md")])
 # Without data/README.md, whose commands have quotes: see test_config.py.
 TEXT = "\n".join(page.read_text() for page in PAGES if page.parent.name != "data")
 MAKEFILE = (ROOT / "Makefile").read_text()
-# A block of Python that a test below runs, by a word in it; those that begin with a file's name: test_extending.py.
+# Words that identify the blocks of Python that a test runs. test_extending.py runs those that begin with a file's name.
 RUN = ("from lpips_repro import LPIPS", "per_layer=True", "BAPPS2AFC", "# mine/", "# lpips_repro/evaluation/protocols/")
 
-# Files that a user makes, and one of another repository.
+# Files that a user makes, and a file of another repository.
 ELSEWHERE = {"configs/data/mine.yaml", "lpips_repro/metrics/mae.py", "tests/FR_benchmark_results.csv"}
 PACKED = "data/packed/bapps/pil_bilinear/2afc-val-cnn"  # in docs/data.md
 
@@ -33,14 +33,14 @@ def python_block(name: str, word: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/metric.md"])
-def test_usage_of_the_metric_runs(name, imagenet):
+def test_the_example_of_the_metric_runs(name, imagenet):
     names: dict = {}
     exec(python_block(name, "from lpips_repro import LPIPS"), names)
     assert names["distance"].shape == names["d0"].shape == names["d1"].shape == (8,)
     assert names["heatmap"].shape == (8, 1, 64, 64)
 
 
-def test_layers_and_masks_run(imagenet):
+def test_the_example_of_layers_and_masks_runs(imagenet):
     names: dict = {}
     exec(python_block("docs/metric.md", "from lpips_repro import LPIPS"), names)
     exec(python_block("docs/metric.md", "per_layer=True"), names)
@@ -49,7 +49,7 @@ def test_layers_and_masks_run(imagenet):
     assert names["inside"].shape == (8,)
 
 
-def test_example_of_a_torch_dataset_runs_on_another_folder(tmp_path):
+def test_the_example_of_a_torch_dataset_runs_on_another_folder(tmp_path):
     folder, _ = packed(tmp_path, "2afc", count=60)
     names: dict = {}
     exec(python_block("docs/data.md", "BAPPS2AFC").replace(PACKED, str(folder)), names)

@@ -1,4 +1,4 @@
-"""The commands of `lpips-repro` in README and docs exist, and outputs and messages are those that the pages show."""
+"""The commands of `lpips-repro` in README and docs exist, and print the outputs and messages that the pages show."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ def commands() -> list[str]:
 
 
 def shown(page: str, command: str) -> str:
-    """What a page shows below a command: the rest of its block, or the next block."""
+    """The output that a page shows for a command: the rest of its block, or the next block."""
     _, _, rest = (ROOT / page).read_text().partition(f"\nlpips-repro {command}\n")
     return rest.removeprefix("```\n```\n").partition("```")[0]
 
@@ -49,7 +49,7 @@ def test_every_command_and_its_options_exist(command):
         ("docs/command.md", "map ex_ref.png ex_p0.png -o map.png"),
     ],
 )
-def test_a_page_shows_what_the_command_prints(page, command, shared: Path, imagenet, tmp_path, monkeypatch, capsys):
+def test_a_page_shows_the_output_of_the_command(page, command, shared: Path, imagenet, tmp_path, monkeypatch, capsys):
     for name in EXAMPLES:
         shutil.copy(shared / "examples" / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -83,7 +83,7 @@ def missing_dataset() -> str:
         ("docs/command.md", lambda: [f"piq/haarpsi: black.png: {UNDEFINED.format('value', 'infinite')}\n"]),
     ],
 )
-def test_a_page_quotes_messages_as_they_are(page, messages, tmp_path, monkeypatch):
+def test_a_page_quotes_messages_exactly(page, messages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What the user's errors say at the command line: one line each, with the remedy."""
+"""Errors of the user at the command line are one line each, with the remedy."""
 
 import io
 import logging
@@ -15,7 +15,7 @@ ROOT = CONFIGS.parent
 
 
 def ended(monkeypatch, config, *words):
-    """The line with which a script ends."""
+    """The error line with which a script ends."""
     monkeypatch.setattr(sys, "argv", ["script.py", *words])
     with pytest.raises(SystemExit) as end:
         run(lambda: settings(config, *words))
@@ -68,12 +68,12 @@ def test_the_likely_name_is_the_end_of_the_line(monkeypatch, config, override, m
 
 
 @pytest.mark.parametrize("override", ["weights=[/a/b=c.pth]", "weights=[/a,/b=c]", "name=a=b"])
-def test_the_quotes_that_the_line_advises_are_the_right_ones(monkeypatch, override):
+def test_the_quotes_that_the_line_advises_are_correct(monkeypatch, override):
     *_, advised = ended(monkeypatch, "sparsity", override).partition("for the shell: ")
     in_shell, _, in_make = advised.partition(", and in make also as ")
     words = subprocess.check_output(["sh", "-c", f"printf %s {in_shell}"], text=True)
     args = subprocess.check_output(["sh", "-c", f'{in_make}; printf %s "$ARGS"'], text=True)
-    assert shlex.split(args) == [words]  # make hands it to a shell as it is
+    assert shlex.split(args) == [words]  # make passes it to a shell unchanged
     key, _, value = override.partition("=")
     found = settings("sparsity", words)[key]
     assert (list(found) if key == "weights" else found) == (value[1:-1].split(",") if key == "weights" else value)

@@ -37,12 +37,12 @@ def test_a_wrong_choice_names_all_and_the_likely_one():
 
 
 @pytest.mark.parametrize("value", [False, None, 0.1, 2])
-def test_a_choice_that_is_no_name_is_refused_as_one(value):
+def test_a_choice_that_is_not_a_string_is_refused(value):
     with pytest.raises(UserError, match=rf"^net={value}: expected one of alex, vgg$"):
         check_choice("net", value, ("alex", "vgg"))
 
 
-def test_a_name_that_is_not_utf8_is_shown_by_its_bytes():
+def test_bytes_of_a_name_that_is_not_utf8_are_escaped():
     check_utf8("/é")
     with pytest.raises(UserError, match=f"^{re.escape('/a/caf')}.xe9: not UTF-8: rename the file or folder$"):
         check_utf8("/a/caf\udce9")

@@ -1,4 +1,4 @@
-"""The scripts of `examples/` run and do what they say."""
+"""The scripts in `examples/` work."""
 
 import csv
 import importlib.util
@@ -42,7 +42,7 @@ def test_the_loss_can_be_used_on_black_and_white_images(imagenet):
 
 
 class Metric:
-    """As of `pyiqa.create_metric`: of images and references, (N, 3, H, W) in [0, 1], it returns (N, 1)."""
+    """A stand-in for a metric of pyiqa: maps images and references, (N, 3, H, W) in [0, 1], to (N, 1)."""
 
     metric_mode = "FR"
 
@@ -56,7 +56,7 @@ class Metric:
 
 @pytest.fixture
 def pyiqa(monkeypatch):
-    """A stand-in for the package."""
+    """A stand-in for the package pyiqa."""
     monkeypatch.setitem(sys.modules, "pyiqa", SimpleNamespace(create_metric=lambda name, device: Metric(name)))
 
 

@@ -1,4 +1,4 @@
-"""A metric as ONNX and as a program of torch.export: the same distances for any batch and size."""
+"""A metric as ONNX file and as program of torch.export gives the same distances for any batch and image size."""
 
 import sys
 from pathlib import Path
@@ -14,19 +14,19 @@ from lpips_repro.export import CHECKED, TRACED, export
 from lpips_repro.metrics.lpips import LPIPS
 from tests.generated import formula_state
 
-# Batches and sizes that neither the export nor its own check has.
+# Batch and image sizes that neither the export nor its check uses.
 SHAPES = ((1, 3, 70, 101), (5, 3, 128, 67))
 SLOW = pytest.mark.slow
 
 
 def metric_of(net: str, variant: str = "lin", *, spatial: bool = False) -> LPIPS:
-    """A metric with weights by formula, or random ones of networks that normalize."""
+    """A metric with weights by formula, or with random weights if the network has normalization layers."""
     state = formula_state(net) if not any(kind in net for kind in ("resnet", "convnext")) else gaussian_state(net, 0)
     return LPIPS(net, variant, weights=state, spatial=spatial)
 
 
 def run(path: Path, x: Tensor, y: Tensor) -> Tensor:
-    """What a file makes of two batches of images, as its users run it."""
+    """The output of a file for two batches of images, run as users run it."""
     if path.suffix == ".pt2":
         return torch.export.load(path).module()(x, y)
     import onnxruntime
@@ -70,7 +70,7 @@ def test_a_file_gives_the_distances_of_the_metric(net, variant, spatial, suffix,
 
 @SLOW
 @pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
-def test_a_program_takes_the_smallest_size_that_it_names_and_refuses_less(net, tmp_path):
+def test_a_program_accepts_its_smallest_size_and_refuses_smaller_images(net, tmp_path):
     metric = metric_of(net)
     smallest = export(metric, tmp_path / "metric.pt2").smallest
     assert metric.backbone.spec.min_size <= smallest < 64
@@ -83,7 +83,7 @@ def test_a_program_takes_the_smallest_size_that_it_names_and_refuses_less(net, t
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Exports that only pretend: what is written is a few bytes, and what it computes is the metric."""
+    """Replace the export: its content is a few bytes, and running it runs the metric."""
     metric = metric_of("alex")
     monkeypatch.setattr(module, "_traced", lambda metric: torch.export.export(torch.nn.Identity(), (torch.ones(2),)))
     monkeypatch.setattr(module, "_smallest_side", lambda program: 31)
@@ -91,7 +91,7 @@ def quick(monkeypatch):
     return metric
 
 
-def test_a_file_that_is_there_is_replaced(quick, tmp_path):
+def test_an_existing_file_is_replaced(quick, tmp_path):
     (tmp_path / "metric.pt2").write_bytes(b"old")
     assert export(quick, tmp_path / "metric.pt2").difference == 0
     assert (tmp_path / "metric.pt2").read_bytes() == b"new"
@@ -125,7 +125,7 @@ def one_size(program):
         ("_traced", not_traced, r"alex cannot be exported .*: RuntimeError: Constraints violated"),
     ],
 )
-def test_after_an_error_the_file_is_what_it_was(quick, name, value, reason, monkeypatch, tmp_path):
+def test_after_an_error_the_file_is_unchanged(quick, name, value, reason, monkeypatch, tmp_path):
     if name == ".pt2":
         monkeypatch.setitem(module.FORMATS, name, value)
     else:
@@ -147,14 +147,14 @@ def test_after_an_error_the_file_is_what_it_was(quick, name, value, reason, monk
         ("folder.pt2", "is a folder"),
     ],
 )
-def test_a_place_that_cannot_be_written_to_is_refused_before_the_export(name, reason, quick, monkeypatch, tmp_path):
+def test_an_invalid_path_is_refused_before_the_export(name, reason, quick, monkeypatch, tmp_path):
     (tmp_path / "folder.pt2").mkdir()
     monkeypatch.delattr(module, "_traced")
     with pytest.raises(UserError, match=f"^{tmp_path / name}: .*{reason}"):
         export(quick, tmp_path / name)
 
 
-def test_packages_that_onnx_needs_are_named_with_what_installs_them(quick, monkeypatch, tmp_path):
+def test_missing_packages_of_onnx_are_named_with_the_command_that_installs_them(quick, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r'ONNX needs onnx, onnxruntime: run pip install "lpips_repro\[export\]"$'):

@@ -1,4 +1,4 @@
-"""The recipes of docs/extending.md, as they stand there: each is added, and has the result that the page names."""
+"""The recipes of docs/extending.md: each is added exactly as on the page, and has the result that the page names."""
 
 import csv
 import re
@@ -34,7 +34,7 @@ QUICK = ("bootstrap=20", "device=cpu", "trained_on=null", "download=false", f"re
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch) -> list[str]:
-    """Overrides that find the recipes, written below a folder; the registries are as before after the test."""
+    """Write the recipes to a folder; return overrides that find them. After the test, the registries are restored."""
     registries = [METRICS, BACKBONES, DATASETS, PROTOCOLS, TASKS, IMAGE_FIELDS, VOTE_FIELD, *SETTINGS.values()]
     before = [dict(registry) for registry in registries]
     for name, text in RECIPES.items():
@@ -57,7 +57,7 @@ def rows(file: Path) -> dict[str, dict[str, str]]:
         return {row["label"]: row for row in csv.DictReader(content)}
 
 
-def test_the_page_has_a_recipe_of_each_kind():
+def test_the_page_has_a_recipe_for_each_kind():
     kinds = {"metric", "net", "data", "task"} - {Path(name).parent.name for name in RECIPES if name.endswith(".yaml")}
     assert not kinds
     assert sum(name.startswith("lpips_repro/evaluation/protocols/") for name in RECIPES) == 3
@@ -102,7 +102,7 @@ def test_a_column_is_the_mean_of_its_splits(mine):
     assert (values["sharpness"], values["all"]) == (4, 4)
 
 
-def test_a_task_is_learned_and_scored(mine, tmp_path, monkeypatch):
+def test_a_task_is_trained_and_scored(mine, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SCORED", 8)
     monkeypatch.setattr(crops, "LEAST_CROPS", {"train": 12, "held_out": 6})
     write_photographs(tmp_path / "photographs", 11)

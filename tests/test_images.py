@@ -1,4 +1,4 @@
-"""Image files of everyday use become RGB by documented rules."""
+"""Image files are converted to RGB by documented rules."""
 
 import os
 import struct
@@ -19,18 +19,18 @@ from lpips_repro.images import read_rgb
 
 @pytest.fixture
 def colors() -> np.ndarray:
-    """An RGB image, (5, 7, 3), no two pixels the same."""
+    """An RGB image (5, 7, 3) of random values."""
     return np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
 
 def save(path, pixels, mode=None, **settings):
-    """Write an image file by Pillow."""
+    """Write an image file with Pillow; return its path."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(path, **settings)
     return path
 
 
-def test_it_is_what_lpips_takes(tmp_path, colors):
+def test_an_image_is_an_input_of_lpips(tmp_path, colors):
     found = load_image(str(save(tmp_path / "a.png", colors)))
     assert (found.shape, found.dtype) == ((1, 3, 5, 7), torch.float32)
     wanted = colors.astype(np.float64).transpose(2, 0, 1) / 127.5 - 1
@@ -93,7 +93,7 @@ def test_the_exif_orientation_is_applied(tmp_path, colors, orientation, deep):
 
 
 def deep_copy_of(path, pixels):
-    """A PNG of 16 bits per channel with the EXIF data of another."""
+    """Write a PNG of 16 bits per channel with the EXIF data of another PNG; return its path."""
     content = cv2.imencode(".png", pixels[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
     exif = path.read_bytes()
     start = exif.index(b"eXIf") - 4
@@ -141,7 +141,7 @@ def test_16_bits_of_a_tiff_with_white_as_0_are_inverted(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", "unspecified"])
-def test_16_bits_of_a_tiff_have_the_alpha_that_its_tags_say(tmp_path, kind):
+def test_16_bits_of_a_tiff_have_the_alpha_of_its_tags(tmp_path, kind):
     pixels = np.array([[[60000, 30000, 0, 65535], [600, 300, 0, 6554]]], np.uint16)
     path = deep_tiff(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=[kind])
     second = {"unassalpha": [59041, 59011, 58981], "assocalpha": [59581, 59281, 58981], "unspecified": [600, 300, 0]}
@@ -149,7 +149,7 @@ def test_16_bits_of_a_tiff_have_the_alpha_that_its_tags_say(tmp_path, kind):
 
 
 def png_of(kind, pixels, before=b""):
-    """A PNG of 16 bits written by hand: 0 gray, 2 RGB, 4 gray with alpha."""
+    """The content of a PNG of 16 bits. Kinds: 0 gray, 2 RGB, 4 gray with alpha."""
 
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -180,7 +180,7 @@ def test_cmyk_of_adobe_is_not_inverted(tmp_path):
     np.testing.assert_allclose(read_rgb(path), np.broadcast_to([0, 255, 255], (16, 16, 3)), atol=2)
 
 
-def test_of_a_jpeg_with_further_images_the_first_counts(tmp_path, colors):
+def test_of_a_jpeg_with_further_images_the_first_is_used(tmp_path, colors):
     first, second = Image.fromarray(colors), Image.fromarray(255 - colors)
     path = save(tmp_path / "phone.jpg", first, format="MPO", save_all=True, append_images=[second])
     assert Image.open(path).n_frames == 2
@@ -191,14 +191,14 @@ DEEP = np.random.default_rng(2).integers(0, 65536, (64, 64, 3), dtype=np.uint16)
 
 
 def deep_tiff(path, pixels=DEEP, **settings):
-    """A TIFF of 16 bits, written by tifffile."""
+    """Write a TIFF of 16 bits with tifffile; return its path."""
     is_planar = settings.get("planarconfig") == "separate"
     tifffile.imwrite(path, pixels.transpose(2, 0, 1) if is_planar else pixels, **settings)
     return path
 
 
 def broken(path, content=None):
-    """A file of which the second half is missing, by default a PNG."""
+    """Write a file without its second half, by default a PNG."""
     if content is None:
         save(path, np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), format="PNG")
         content = path.read_bytes()
@@ -239,7 +239,7 @@ def broken(path, content=None):
         ),
     ],
 )
-def test_what_is_no_single_image_is_an_error_that_names_it(tmp_path, write, what):
+def test_a_file_that_is_not_one_image_is_an_error_that_names_it(tmp_path, write, what):
     path = tmp_path / "a.img"
     write(path)
     with pytest.raises(UserError, match=what) as error:
@@ -271,6 +271,6 @@ def test_damaged_files_are_read_or_an_error_of_one_line(tmp_path, colors, kind):
                 assert found.ndim == 3 and found.shape[2] == 3
 
 
-def test_a_background_that_is_no_color_is_an_error(tmp_path, colors):
+def test_an_unknown_background_color_is_an_error(tmp_path, colors):
     with pytest.raises(UserError, match="background=nocolor: expected a color"):
         read_rgb(save(tmp_path / "a.png", colors), "nocolor")

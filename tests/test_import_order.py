@@ -1,4 +1,4 @@
-"""The layout of the package: what imports what. Imports inside functions and for type checkers count too."""
+"""The imports between modules of the package, including those inside functions and for type checkers."""
 
 import ast
 import functools
@@ -11,7 +11,7 @@ import lpips_repro
 
 NAME = lpips_repro.__name__
 PACKAGE = Path(lpips_repro.__file__).parent
-# Top to bottom: packages, and modules outside of packages. Each imports only from those below it.
+# Packages and top-level modules, from top to bottom. Each imports only from those below it.
 ORDER = [
     *("demo", "gpu", "paper", "benchmark", "cli", "export", "entry_point", "launch", "sweep", "collect", "report"),
     *("building", "training", "pretraining", "cnn_distortions"),
@@ -35,12 +35,12 @@ ORDER = [
 
 
 def module_of(file: Path) -> str:
-    """The name of a module without that of the whole package, which is "__init__"."""
+    """The name of a module without "lpips_repro."; the package itself is "__init__"."""
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports_of(source: str, modules: set[str]) -> set[str]:
-    """The modules of the package that a source names in its imports, wherever these are."""
+    """The modules of the package that a source imports anywhere."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -48,30 +48,30 @@ def imports_of(source: str, modules: set[str]) -> set[str]:
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
     own = [name.removeprefix(NAME).removeprefix(".") for name in names if name.partition(".")[0] == NAME]
-    # What is no module is imported from the one before the last dot.
+    # A name that is not a module belongs to the module before its last dot.
     return {name if name in modules else name.rpartition(".")[0] or "__init__" for name in own}
 
 
 @functools.cache
 def graph() -> dict[str, set[str]]:
-    """The modules of the package that each of them imports."""
+    """For each module of the package, the modules that it imports."""
     files = {module_of(file): file for file in PACKAGE.rglob("*.py")}
     return {module: imports_of(file.read_text(), set(files)) - {module} for module, file in files.items()}
 
 
 def part(module: str) -> str:
-    """The package that a module belongs to, or the module if it is of none."""
+    """The top-level package or module that a module belongs to."""
     return module.partition(".")[0]
 
 
 def upward(edges: dict[str, set[str]]) -> set[tuple[str, str]]:
-    """The imports of a part from one above it."""
+    """The imports from a part that is above the importing one."""
     pairs = [(module, other) for module, others in edges.items() for other in others]
     return {(one, two) for one, two in pairs if ORDER.index(part(two)) < ORDER.index(part(one))}
 
 
 def reachable(edges: dict[str, set[str]], start: str) -> set[str]:
-    """All that is imported from a module, directly or not."""
+    """All modules that a module imports, directly or indirectly."""
     found, left = set(), [start]
     while left:
         new = edges.get(left.pop(), set()) - found
@@ -81,7 +81,7 @@ def reachable(edges: dict[str, set[str]], start: str) -> set[str]:
 
 
 def cycles(edges: dict[str, set[str]]) -> set[tuple[str, ...]]:
-    """Groups of modules, sorted, that all import each other, directly or not."""
+    """Groups of modules that all import each other, directly or indirectly."""
     below = {module: reachable(edges, module) for module in edges}
     return {
         tuple(sorted({module} | {other for other in below[module] if module in below[other]}))
@@ -99,7 +99,7 @@ def test_imports_point_down_only():
     assert upward(graph()) == set()
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_no_modules_import_each_other_in_a_cycle():
     assert cycles(graph()) == set()
 
 
@@ -113,12 +113,12 @@ def test_no_modules_import_each_other_in_a_circle():
         "if TYPE_CHECKING:\n    import lpips_repro.entry_point as other",
     ],
 )
-def test_an_import_counts_in_whatever_form(source):
+def test_an_import_in_any_form_counts(source):
     assert imports_of(source, set(graph())) == {"entry_point"}
     assert upward({"metrics.l2": {"cli"}}) == {("metrics.l2", "cli")}
 
 
-def test_a_circle_is_found_over_any_number_of_modules():
+def test_a_cycle_of_any_number_of_modules_is_found():
     circle = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"a"}}
     assert cycles(circle) == {("a", "b", "c")}
     assert cycles({one: {two} for one, two in itertools.pairwise("abcd")}) == set()

@@ -1,4 +1,4 @@
-"""What make hands over to the programs, and what it refuses; no program runs, `tests/last_words.py` stands for it."""
+"""The words that make passes to programs, and the errors of make. `tests/last_words.py` stands for the programs."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from lpips_repro.config.timm_nets import register_timm_nets
 from tests.compose import settings
 from tests.makefile import QUIET, ROOT, RUN, environment, make, script
 
-# Each is something to make, the shell, Hydra or OmegaConf.
+# Each has a meaning for make, the shell, Hydra or OmegaConf.
 HOSTILE = [
     "/d/a$b",
     "/d/$(shell touch hacked)",
@@ -103,12 +103,12 @@ def test_plain_values_stay_as_they_are():
     assert script("pretrain") == ["scripts/pretrain.py"]
 
 
-def test_args_are_words_of_the_shell_whatever_make_would_read_in_them():
+def test_args_are_words_of_the_shell_and_make_changes_nothing_in_them():
     words = script("eval-tables", "DATA=mini", """ARGS='net=[alex]' "name=a b" metric=['$HOME']""")
     assert words[2:] == ["net=[alex]", "name=a b", "metric=[$HOME]"]
 
 
-def test_both_programs_of_the_autoencoders_get_the_same_settings():
+def test_both_scripts_of_cnn_distortions_get_the_same_settings():
     done = make("cnn-distortions", "COUNT=3", "IMAGES=/my photos", "ARGS=seed=1", *QUIET)
     first, second = map(json.loads, done.stdout.splitlines())
     words = ['count="3"', 'images="/my photos"', "seed=1"]
@@ -162,7 +162,7 @@ def test_variables_of_the_environment_change_nothing():
         (("eval-tables", "DATA=mini", "DATA_ROOT=my"), "DATA_ROOT=my: .* mini is made in data/mini"),
     ],
 )
-def test_a_variable_that_would_change_nothing_is_refused(words, message):
+def test_a_variable_without_an_effect_is_refused(words, message):
     line = refusal(*words)
     assert re.search(rf"^Makefile:\d+: \*\*\* {message}", line), line
 
@@ -181,19 +181,19 @@ def test_a_folder_without_bapps_does_not_begin_its_download(tmp_path, held):
     ]
 
 
-def test_the_folder_of_bapps_is_taken(tmp_path):
+def test_a_folder_of_bapps_is_accepted(tmp_path):
     (tmp_path / "2afc/val/cnn").mkdir(parents=True)
     assert script("data", f"DATA_ROOT={tmp_path}")[-1] == f"data.root={tmp_path}"
 
 
-def test_what_belongs_to_make_and_to_the_programs_continues_working():
+def test_variables_of_make_and_of_other_programs_still_work():
     others = ("SHELL=/bin/bash", "PYTHON=python3", "PYTEST_ADDOPTS=-x", "LPIPS_REPRO_WEIGHTS=/w", "-j2", "MAKEFLAGS=-s")
     assert script("train", *others) == script("train")
     done = make("--dry-run", "test", "RUN=python3", "ARGS=-k lpips")
     assert done.stdout.endswith("python3 -m pytest -n 2 --dist loadfile -k lpips\n")
 
 
-def test_a_variable_of_one_of_several_targets_is_no_error():
+def test_a_variable_of_one_of_several_targets_is_accepted():
     assert make("--dry-run", "data", "train", "NET=vgg", "DATA=mini", RUN).returncode == 0
 
 
@@ -205,7 +205,7 @@ def test_help_installs_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
 
 
-def test_help_lists_every_target_below_a_heading_and_names_the_first_one_to_try():
+def test_help_lists_every_target_below_a_heading_and_recommends_the_demo():
     first, *lines = make("help").stdout.splitlines()
     assert first.endswith("New here: make demo")
     listed = [line.split()[0] for line in lines if line.startswith("  ")]

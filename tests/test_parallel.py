@@ -1,4 +1,4 @@
-"""Pools of processes, one of which is killed."""
+"""Pools of processes, of which one is killed."""
 
 import os
 import signal
@@ -18,11 +18,11 @@ def test_a_killed_worker_is_one_line_that_says_what_happened_and_the_remedy():
     )
 
 
-def test_the_only_worker_is_not_told_to_be_fewer():
+def test_for_a_single_worker_fewer_workers_are_not_advised():
     with pytest.raises(UserError, match="run the command again, with more memory"), process_pool(1) as pool:
         pool.submit(signal.raise_signal, signal.SIGKILL).result()
 
 
-def test_an_error_of_the_work_itself_stays_what_it_is():
+def test_an_error_of_the_work_itself_is_raised_unchanged():
     with pytest.raises(FileNotFoundError), process_pool(1) as pool:
         pool.submit(os.stat, "/nothing/here").result()

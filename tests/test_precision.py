@@ -1,4 +1,4 @@
-"""What is set inside a block, and that all switches of PyTorch are afterwards as they were."""
+"""Switches of PyTorch are set inside a block, and restored after it."""
 
 import threading
 
@@ -7,7 +7,7 @@ import torch
 
 from lpips_repro.precision import full_float32, set_tf32, tf32
 
-# torch >= 2.9 has new switches, and keeps the old ones.
+# torch >= 2.9 has new switches in addition to the old ones.
 NEW = hasattr(torch.backends.cudnn, "conv")
 READ = {
     "cudnn.allow_tf32": lambda: torch.backends.cudnn.allow_tf32,
@@ -23,7 +23,7 @@ if NEW:
         "cuda.matmul": lambda: torch.backends.cuda.matmul.fp32_precision,
         "mkldnn.matmul": lambda: torch.backends.mkldnn.matmul.fp32_precision,
     }
-# What a program may have set before, by the old switches or the new ones.
+# Switches that a program may have set before, old and new ones.
 OLD_WAYS = {
     "nothing": lambda: None,
     "cudnn.allow_tf32 off": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
@@ -45,7 +45,7 @@ WAYS = {**OLD_WAYS, **(NEW_WAYS if NEW else {})}
 
 
 def state():
-    """All switches; one that cannot be read, because others contradict it, is its error."""
+    """The values of all switches, or the error of a switch that cannot be read, since others contradict it."""
     found = {}
     for name, read in READ.items():
         try:
@@ -56,7 +56,7 @@ def state():
 
 
 def computes_in_tf32():
-    """Of convolutions and of matrix products, as cuDNN and cuBLAS are told."""
+    """Whether convolutions (cuDNN) and matrix products (cuBLAS) use TF32."""
     if NEW:
         return torch.backends.cudnn.conv.fp32_precision == "tf32", torch.backends.cuda.matmul.fp32_precision == "tf32"
     return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
@@ -64,7 +64,7 @@ def computes_in_tf32():
 
 @pytest.fixture(autouse=True)
 def untouched():
-    """Switches as a new process has them, before and after."""
+    """Set the switches to the values of a new process, before and after each test."""
 
     def reset():
         if NEW:

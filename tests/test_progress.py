@@ -18,7 +18,7 @@ def clock(monkeypatch, caplog):
     return now
 
 
-def test_without_a_terminal_a_line_comes_at_most_every_thirty_seconds(clock, caplog):
+def test_without_a_terminal_there_is_at_most_one_line_per_thirty_seconds(clock, caplog):
     with Progress(total=400, initial=100, desc="packing", unit="image") as bar:
         for _ in range(10):
             clock[0] += 10
@@ -30,14 +30,14 @@ def test_without_a_terminal_a_line_comes_at_most_every_thirty_seconds(clock, cap
     ]
 
 
-def test_short_work_says_nothing(clock, caplog):
+def test_short_work_logs_nothing(clock, caplog):
     with Progress(total=2, desc="packing") as bar:
         clock[0] += 29
         bar.update(2)
     assert caplog.messages == []
 
 
-def test_bytes_without_a_total_are_reported_in_short(clock, caplog):
+def test_bytes_without_a_total_are_abbreviated(clock, caplog):
     with Progress(desc="bapps", unit="B", unit_scale=True) as bar:
         clock[0] += 31
         bar.update(1_230_000)
@@ -68,7 +68,7 @@ def test_items_are_counted_as_they_are_taken(clock, caplog):
     ]
 
 
-def test_what_is_disabled_says_nothing(clock, caplog):
+def test_a_disabled_bar_logs_nothing(clock, caplog):
     with Progress(total=2, desc="packing", disable=True) as bar:
         clock[0] += 100
         bar.update(1)
@@ -89,7 +89,7 @@ def test_on_a_terminal_there_is_a_bar_and_no_line(clock, caplog):
     assert caplog.messages == []
 
 
-def test_every_bar_of_the_package_is_one_that_says_lines_without_a_terminal():
+def test_every_bar_of_the_package_is_one_that_logs_lines_without_a_terminal():
     package = Path(progress.__file__).parent
     others = [file for file in package.rglob("*.py") if re.search(r"^\s*(import|from) tqdm", file.read_text(), re.M)]
     assert others == [package / "progress.py"]

@@ -10,8 +10,8 @@ from lpips_repro.modules import import_file
 from lpips_repro.provenance import METRICS, PACKAGE, digest_of, own_code, provenance
 from tests.test_import_order import graph
 
-# What the code of the distances imports without a number that depends on it: settings, messages, files, processes, and
-# the packed splits, whose digest is part of every identity.
+# Modules that the code of the distances imports, but on which no number depends: settings, messages, files, processes,
+# and the packed splits, whose digest is part of every identity.
 COMPUTES_NO_DISTANCE = {
     *("config", "datasets", "devices", "distributed", "download", "errors", "evaluation", "protocols", "files"),
     *("logs", "modules", "progress", "quoting", "versions"),
@@ -20,7 +20,7 @@ COMPUTES_NO_DISTANCE = {
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A copy of what the distances of any method depend on."""
+    """A copy of the code that the distances of any method depend on."""
     for source in METRICS:
         (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (PACKAGE / source).is_dir() else shutil.copy)(PACKAGE / source, tmp_path / source)
@@ -75,7 +75,7 @@ def test_a_file_that_was_moved_counts(package):
 
 @pytest.fixture
 def own(tmp_path):
-    """Writes `mine.py` into a folder, and gives what it calls `made`."""
+    """A function that writes a source to `mine.py`, imports it, and returns its variable `made`."""
     file = tmp_path / "own/mine.py"
     file.parent.mkdir()
 
@@ -107,7 +107,7 @@ def test_the_file_of_the_users_own_function_counts(own, tmp_path):
         "from helper import value\n",
         "from helper import *\n",
         "def later():\n    import helper\n",
-        "import beside\n",
+        "import sibling\n",
         "from sub import first\n",
         "from sub.first import value\n",
         "import sub.first as other\n",
@@ -115,13 +115,13 @@ def test_the_file_of_the_users_own_function_counts(own, tmp_path):
         "import own.sub.first\n",
     ],
 )
-def test_what_the_users_file_imports_from_its_folder_counts(source, tmp_path):
+def test_imports_of_the_users_file_from_its_folder_count(source, tmp_path):
     (tmp_path / "own/sub").mkdir(parents=True)
-    files = {name: tmp_path / "own" / name for name in ("mine.py", "helper.py", "beside.py", "sub/first.py")}
+    files = {name: tmp_path / "own" / name for name in ("mine.py", "helper.py", "sibling.py", "sub/first.py")}
     for file in files.values():
         file.write_text("value = 1\n")
     (tmp_path / "own/sub/last.py").write_text("value = 1\n")
-    for name in ("helper.py", "beside.py"):
+    for name in ("helper.py", "sibling.py"):
         files[name].write_text("from sub import first\n")
     files["sub/first.py"].write_text("from .last import value\n")
     files["mine.py"].write_text(source + MINE)
@@ -137,7 +137,7 @@ def code_of(file):
     return module._digest_with_imports(file)
 
 
-def test_where_the_users_file_is_does_not_count(tmp_path):
+def test_the_place_of_the_users_file_does_not_count(tmp_path):
     for folder in ("one", "other"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "helper.py").write_text("import helper, mine\n")
@@ -147,7 +147,7 @@ def test_where_the_users_file_is_does_not_count(tmp_path):
     assert code_of(tmp_path / "one/mine.py") == code_of(tmp_path / "other/renamed.py")
 
 
-def test_a_function_counts_with_its_own_file_whatever_is_around_it(own):
+def test_a_function_counts_with_its_own_file_also_if_it_is_wrapped(own):
     source = (
         "import functools, torch\n@torch.no_grad()\ndef inner(x):\n    return x\n"
         "class Called:\n    def __call__(self, x):\n        return x\n"
@@ -157,12 +157,12 @@ def test_a_function_counts_with_its_own_file_whatever_is_around_it(own):
     assert own_code(own(source)[0])
 
 
-def test_what_has_no_file_counts_as_nothing():
+def test_a_function_without_a_file_does_not_count():
     typed = eval("lambda: 0", {"__name__": "a session"})
     assert own_code(torch.neg, len, None, typed) == ""
 
 
-def test_this_package_is_not_counted_as_imported_by_a_file_next_to_it(tmp_path, monkeypatch):
+def test_this_package_does_not_count_as_an_import_of_a_file_next_to_it(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PACKAGE", tmp_path / "ours")
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours/metrics.py").write_text("")

@@ -1,4 +1,4 @@
-"""Every text survives the grammars of Hydra and OmegaConf."""
+"""Hydra and OmegaConf read every quoted text unchanged."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The release workflow: a tag publishes the version that it names, and nothing else."""
+"""The release workflow: a tag publishes only the version that it names."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def workflow() -> dict:
 
 
 @pytest.mark.parametrize(("tag", "status"), [(f"v{lpips_repro.__version__}", 0), ("v9.9.9", 1)])
-def test_a_tag_that_is_not_the_version_is_refused(tag, status, tmp_path):
+def test_a_tag_that_differs_from_the_version_is_refused(tag, status, tmp_path):
     (script,) = (
         step["run"] for step in workflow()["jobs"]["build"]["steps"] if "GITHUB_REF_NAME" in step.get("run", "")
     )

@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for, what requirements.lock installs, and the oldest versions that a workflow tests."""
+"""The requirements of pyproject.toml, the versions of requirements.lock, and the oldest versions that are tested."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-# Extras that have a lock of their own: few need them.
+# Extras with their own lock, since few users need them.
 APART = ("collect", "collect-test")
 
 
@@ -37,14 +37,14 @@ def test_the_lock_has_a_version_of_everything_that_is_required():
         assert requirement.specifier.contains(versions[requirement.name.lower()]), requirement
 
 
-def test_the_lock_of_the_study_has_the_rest_and_changes_no_version():
+def test_the_lock_of_collect_has_the_other_packages_and_changes_no_version():
     versions, others = locked("requirements-collect.lock"), locked("requirements.lock")
     for requirement in required(apart=True):
         assert requirement.specifier.contains({**versions, **others}[requirement.name.lower()]), requirement
     assert not versions.keys() & others.keys()
 
 
-def test_the_oldest_versions_are_single_ones_that_the_bounds_allow():
+def test_the_oldest_versions_are_exact_and_within_the_bounds():
     printed = subprocess.check_output([sys.executable, ROOT / ".ci/lowest.py"], text=True).splitlines()
     oldest = {found.name: found.specifier for found in map(Requirement, printed)}
     for requirement in required():

@@ -1,4 +1,4 @@
-"""`~` in settings that are paths, and folders that may not be written into."""
+"""`~` in settings that are paths, and folders that cannot be written to."""
 
 import re
 
@@ -38,7 +38,7 @@ def test_the_home_of_the_user_is_expanded_in_every_path(config, schema, key):
     assert found == composed == "/home/me/a b"
 
 
-def test_the_home_of_the_user_is_expanded_in_lists_and_in_what_refers_to_a_path():
+def test_the_home_of_the_user_is_expanded_in_lists_and_in_references_to_a_path():
     cfg = parse(settings("sparsity", 'weights=["~/a.pth","./~b"]'), SparsityConfig)
     assert cfg.weights == ["/home/me/a.pth", "./~b"]
     cfg = parse(settings("evaluate", 'experiments="~/x"'), EvaluateConfig)
@@ -63,13 +63,13 @@ def test_a_folder_that_cannot_be_written_into_is_named_with_its_setting(tmp_path
 
 
 @pytest.mark.parametrize("held", [(), (".DS_Store",), ("seed0-0a1b2c3d", "notes.txt")])
-def test_mini_is_made_in_a_folder_of_its_own(tmp_path, held):
+def test_mini_is_made_in_its_own_folder(tmp_path, held):
     for name in held:
         (tmp_path / name).mkdir()
     assert parse(settings("dataset", "data=mini", f"data.root={tmp_path}"), DatasetConfig).data.root == str(tmp_path)
 
 
-def test_mini_is_not_made_in_a_folder_of_something_else(tmp_path):
+def test_mini_is_not_made_in_a_folder_with_other_data(tmp_path):
     (tmp_path / "2afc").mkdir()
     with pytest.raises(UserError, match=r"data.root=.*holds 2afc, not mini: .* DATA=folder DATA_ROOT="):
         parse(settings("dataset", "data=mini", f"data.root={tmp_path}"), DatasetConfig)

@@ -1,4 +1,4 @@
-"""`make docs`: the manual as a site that needs no other host."""
+"""`make docs`: a site that needs no other host."""
 
 import re
 
@@ -11,7 +11,7 @@ ROOT = CONFIGS.parent
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the site, built as `make docs` does: a warning, such as of a dead link, is an error."""
+    """The folder of the site, built as by `make docs`: a warning, such as a dead link, is an error."""
     pytest.importorskip("material", reason="mkdocs-material is a tool: not among the oldest versions")
     from mkdocs.commands.build import build
     from mkdocs.config import load_config

@@ -1,4 +1,4 @@
-"""Functions and files short enough to be read at once."""
+"""Limits of the length of functions and files."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ LONGEST_FILE = 260
 
 
 def long_functions(source: str, longest: int = LONGEST_FUNCTION) -> set[str]:
-    """The names of functions of more lines, with those of their decorators."""
+    """The names of functions with more lines, decorators included."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     starts = [min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) for node in nodes]
     return {node.name for node, start in zip(nodes, starts, strict=True) if node.end_lineno - start >= longest}

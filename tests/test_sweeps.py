@@ -1,4 +1,4 @@
-"""Sweeps through Hydra's launchers: every run that did not finish is named, and the same command resumes them."""
+"""Sweeps with Hydra's launchers: every run that did not finish is named, and the same command resumes it."""
 
 import os
 import re
@@ -22,7 +22,7 @@ JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 NOT_ALL = "error: not every run of the sweep finished: completed work is kept, and the same command resumes there"
 NO_END = "did not end: its process was killed, or is still running"
 
-# A script as those of scripts/, but for what it does, which takes no time.
+# A script like those in scripts/, whose work takes no time.
 SCRIPT = """
 import os, signal, time
 import hydra
@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def sweep(tmp_path):
-    """Run a script that does what a body says for every seed from 0 to 3; gives the ended process."""
+    """A function that runs a script with this body for the seeds 0 to 3, and returns the ended process."""
 
     def run(body: str, *overrides: str, path: str = "") -> subprocess.CompletedProcess:
         script = tmp_path / "script.py"
@@ -60,7 +60,7 @@ def sweep(tmp_path):
 
 
 def report(ended: subprocess.CompletedProcess) -> list[str]:
-    """What the sweep said at its end, without the settings that all runs share."""
+    """The error lines of a sweep, without the setting that all runs share."""
     text = re.sub(r"experiments=\S+ ", "", ended.stderr)
     return [line for line in text[text.index("error: ") :].splitlines() if line.startswith(("error:", "  #"))]
 
@@ -69,13 +69,13 @@ def report(ended: subprocess.CompletedProcess) -> list[str]:
 def test_runs_that_fail_are_named_with_their_reasons_and_the_others_finish(sweep, tmp_path, launcher):
     body = f"""
     if cfg.seed == 1: raise UserError("no weights of vgg")
-    if cfg.seed == 2: raise ZeroDivisionError("by nought")
+    if cfg.seed == 2: raise ZeroDivisionError("by zero")
     open(f"{tmp_path}/{{cfg.seed}}", "w")"""
     ended = sweep(body, *launcher)
     assert ended.returncode == 1
-    assert report(ended) == [NOT_ALL, "  #1 seed=1: no weights of vgg", "  #2 seed=2: ZeroDivisionError: by nought"]
+    assert report(ended) == [NOT_ALL, "  #1 seed=1: no weights of vgg", "  #2 seed=2: ZeroDivisionError: by zero"]
     assert (tmp_path / "0").exists() and (tmp_path / "3").exists()
-    assert "ZeroDivisionError: by nought\n" in ended.stdout, "the traceback of what is no error of the user's"
+    assert "ZeroDivisionError: by zero\n" in ended.stdout, "an error that is not the user's has a traceback"
     assert "Traceback" not in ended.stderr
 
 
@@ -107,7 +107,7 @@ def test_a_worker_of_joblib_starts_processes_and_shares_the_cores(sweep):
     assert ended.stdout.count(f"threads {threads}\n") == 4
 
 
-def test_a_slurm_job_asks_for_what_the_launcher_says_and_a_refusal_is_one_line(sweep, tmp_path):
+def test_a_slurm_job_has_the_launchers_settings_and_a_refusal_is_one_line(sweep, tmp_path):
     for name, does in {"srun": "", "sbatch": f"cp $1 {tmp_path}/submitted; echo no such partition >&2; exit 1"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
         (tmp_path / name).chmod(0o755)
@@ -128,12 +128,12 @@ def data(tmp_path_factory):
 
 
 def words(data: Path, home: Path, *more: str) -> list[str]:
-    """The settings of a run of seconds that writes below `home`."""
+    """The settings of a short run, with all folders below `home`."""
     return run_words(data, home, "variant=lin", "trainer.checkpoint_minutes=1e-9", *more)
 
 
 def started_sweep(*arguments: str) -> subprocess.Popen:
-    """A sweep of two jobs side by side with one thread each."""
+    """Start a sweep of two parallel jobs with one thread each."""
     return subprocess.Popen(
         [sys.executable, "scripts/train.py", "--multirun", "hydra/job_logging=sweep", *JOBLIB, *arguments],
         stdout=subprocess.PIPE,
@@ -155,18 +155,18 @@ def assert_same_as_runs_alone(data: Path, home: Path, alone: Path, seeds: tuple[
         assert_same(swept, single, run)
 
 
-def test_two_jobs_side_by_side_end_with_the_weights_of_runs_alone(data, tmp_path):
+def test_two_parallel_jobs_end_with_the_weights_of_single_runs(data, tmp_path):
     more = ("trainer.epochs=1", "trainer.decay_epochs=1")
     process = started_sweep(*words(data, tmp_path / "swept", *more), "seed=0,1")
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    for seed in (0, 1):  # each says whose line it is
+    for seed in (0, 1):  # each line begins with its run
         assert re.search(rf"^#{seed} alex_gaussian lin seed {seed}: epoch 2, ", output, re.MULTILINE), output
     assert_same_as_runs_alone(data, tmp_path / "swept", tmp_path / "alone", (0, 1), *more)
 
 
 @pytest.mark.slow
-def test_after_a_kill_the_same_command_ends_with_the_weights_of_runs_alone(data, tmp_path):
+def test_after_a_kill_the_same_command_ends_with_the_weights_of_single_runs(data, tmp_path):
     home, more = tmp_path / "swept", ("trainer.epochs=60", "trainer.decay_epochs=1")
     arguments = (*words(data, home, *more), "seed=0,1,2")
     process = started_sweep(*arguments)
@@ -182,7 +182,7 @@ def test_after_a_kill_the_same_command_ends_with_the_weights_of_runs_alone(data,
     process = started_sweep(*arguments)
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "#1 alex_gaussian lin seed 1: epoch 0" not in output, "it began again"
+    assert "#1 alex_gaussian lin seed 1: epoch 0" not in output, "it started over"
     assert_same_as_runs_alone(data, home, tmp_path / "alone", (0, 1, 2), *more)
 
     process = started_sweep(*arguments)

@@ -15,19 +15,19 @@ def nets(*overrides):
     return parse(settings("evaluate", *overrides), EvaluateConfig).net
 
 
-def test_it_is_a_choice_next_to_others_with_a_key_that_names_folders():
+def test_a_timm_network_is_a_choice_like_others_and_its_key_can_name_folders():
     found = nets("net=[alex,timm/test_vit,timm/vit_base_patch16_224.mae]")
     assert list(found) == ["alex", "timm-test_vit", "timm-vit_base_patch16_224-mae"]
     assert found["timm-vit_base_patch16_224-mae"].backbone == "timm/vit_base_patch16_224.mae"
 
 
-def test_its_settings_can_be_changed():
+def test_settings_of_a_timm_network_can_be_changed():
     key = "timm-vit_base_patch16_224-mae"
     found = nets("net=[timm/vit_base_patch16_224.mae]", f"net.{key}.init=file", f"net.{key}.weights=/x.pth")
     assert found[key].weights == "/x.pth"
 
 
-def test_it_has_rows_in_the_tables():
+def test_a_timm_network_has_rows_in_the_tables():
     overrides = ("net=[timm/test_vit]", "metric=[]", "variant=[off_the_shelf,lin]")
     register_timm_nets(overrides)
     methods = list_methods(parse(settings("evaluate", *overrides), EvaluateConfig))
@@ -46,11 +46,11 @@ def test_it_has_rows_in_the_tables():
         ("eva02_base_patch14_448.mim_in22k_ft_in1k", "supervised"),
     ],
 )
-def test_what_it_learned_from_is_read_from_timms_name(name, supervision):
+def test_the_supervision_is_read_from_timms_name(name, supervision):
     (net,) = nets(f"net=[timm/{name}]").values()
     assert net.supervision == supervision
 
 
-def test_a_name_that_timm_does_not_know_is_refused_with_the_likely_ones():
+def test_an_unknown_name_of_timm_is_refused_with_the_likely_ones():
     with pytest.raises(UserError, match=r"net='timm/resnet19': timm .* has no such network: did you mean timm/resnet"):
         check_backbone("timm/resnet19")

@@ -1,4 +1,4 @@
-"""The notebook of the docs runs from its first cell to its last one."""
+"""The notebook of the docs runs from the first to the last cell."""
 
 import shutil
 
@@ -23,7 +23,7 @@ def test_the_notebook_is_committed_without_outputs():
 
 @pytest.fixture
 def repository(tmp_path):
-    """What the notebook needs of the repository, so that it writes nothing into this one."""
+    """A copy of the parts of the repository that the notebook needs, so that it does not write to this repository."""
     for name in NEEDED:
         place = tmp_path / name
         place.parent.mkdir(parents=True, exist_ok=True)

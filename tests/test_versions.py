@@ -12,7 +12,7 @@ from lpips_repro import versions
 from lpips_repro.versions import code_digest, package_version
 
 
-def test_the_version_is_written_in_one_place_and_the_citation_and_the_changelog_agree():
+def test_the_version_is_in_one_place_and_equals_that_of_citation_and_changelog():
     project = tomllib.loads((versions.ROOT / "pyproject.toml").read_text())
     assert "version" not in project["project"]
     attribute = project["tool"]["setuptools"]["dynamic"]["version"]["attr"]
@@ -29,7 +29,7 @@ def test_the_version_of_an_installed_package_is_its_own():
         package_version("no-such-package")
 
 
-def test_the_digest_of_the_code_follows_the_package_and_the_settings_alone(tmp_path, monkeypatch):
+def test_the_digest_of_the_code_depends_only_on_the_package_and_the_settings(tmp_path, monkeypatch):
     for folder in ("lpips_repro", "configs"):
         shutil.copytree(versions.ROOT / folder, tmp_path / folder)
     first = code_digest()
