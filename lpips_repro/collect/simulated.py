@@ -53,7 +53,7 @@ def judge_all(study: OpenStudy, worker: Simulated, rng: np.random.Generator) -> 
 def choices_of(
     kind: str, images: Sequence[Mapping[str, np.ndarray]], attentive: bool, rng: np.random.Generator
 ) -> list[str]:
-    """What a worker chooses in trials whose images (by place) are these; at least 16 pixels a side."""
+    """What a worker chooses in trials whose images (by place) are these; at least 16 pixels per side."""
     if not attentive:
         return [str(choice) for choice in rng.choice([*CHOICES[kind]], len(images))]
 

@@ -5,7 +5,7 @@ A dataset is a class, a dataclass of its settings, and a file in `configs/data/`
     @dataclass
     class StudySettings(DataSettings):
         observers: str
-        size: int               # pixels a side, if all images have the same
+        size: int               # pixels per side, if all images have the same size
 
     @register_dataset("study", StudySettings)
     class Study(Dataset):

@@ -83,7 +83,7 @@ class LibraryFunction:
         height, width = x.shape[2:]
         if min(height, width) < self.spec.least:
             least = self.spec.least
-            raise ValueError(f"{self.name} takes images of at least {least} pixels a side: these are {height}x{width}")
+            raise ValueError(f"{self.name} takes at least {least} pixels per side: these images are {height}x{width}")
         low, high = self.spec.span
         if (low, high) != (0, 1):
             x, y = (low + (high - low) * images for images in (x, y))

@@ -77,7 +77,7 @@ def test_another_size_than_the_dataset_or_the_card_says_is_refused(tmp_path):
 
 
 def test_a_card_of_before_it_had_a_size_is_of_this_layout(tmp_path):
-    # Recorded with the code of that time, when all images had 64 pixels a side.
+    # Recorded with the code of that time, when all images had 64 pixels per side.
     digest = "4bcb79b3267d2c1b927d33b190d862e476f4738ca4586b99305caacc7786cc0d"
     write_split(tmp_path / "cnn", arrays(), CARD)
     card = json.loads((tmp_path / "cnn" / "card.json").read_text())

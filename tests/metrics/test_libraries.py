@@ -70,7 +70,7 @@ def test_identity_direction_batches_and_least_size(name, request):
     x, _, y = images(least)
     assert metric(x, y).isfinite().all()
     if least > 1:
-        with pytest.raises(ValueError, match=f"{name} takes .* at least {least} pixels a side: .* {least}x{least - 1}"):
+        with pytest.raises(ValueError, match=f"{name} takes at least {least} pixels per side: .* {least}x{least - 1}"):
             metric(x[..., 1:], y[..., 1:])
 
 

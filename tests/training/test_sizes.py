@@ -18,7 +18,7 @@ SMALL = ("net=squeeze", "net.squeeze.init=gaussian", "download=false", "bootstra
 
 @pytest.fixture
 def data(tmp_path):
-    """A folder in the layout of BAPPS with images of 48 pixels a side, to be packed at 32."""
+    """A folder in the layout of BAPPS with images of 48 pixels per side, to be packed at 32."""
     for phase in ("train", "val"):
         make_split(tmp_path / "data", phase=phase, count=6, size=48)
     folder = (f"data.root={tmp_path}/data", f"data.packed={tmp_path}/packed", "data.workers=1")

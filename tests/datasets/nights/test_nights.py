@@ -48,7 +48,7 @@ def in_threads(monkeypatch):
 
 @pytest.fixture
 def root(tmp_path):
-    """Seven triplets of flat images, 48 pixels a side."""
+    """Seven triplets of flat images, 48 pixels per side."""
     for number, (left, right, *_) in TRIPLETS.items():
         for folder, levels in {"ref": {"": 100}, "distort": {"_0": left, "_1": right}}.items():
             (tmp_path / "nights" / folder / "000").mkdir(parents=True, exist_ok=True)

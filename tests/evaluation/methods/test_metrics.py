@@ -57,7 +57,7 @@ def test_a_library_that_is_not_installed_and_images_that_are_too_small_are_rows_
     missing, large = "torchmetrics/visual_information_fidelity", "piq/multi_scale_ssim"
     rows = table(tmp_path, f"metric=[{missing},{large},piq/mdsi]")
     assert "torchmetrics is not installed: run pip install" in rows[missing.replace("/", "-")]["note"]
-    assert "at least 161 pixels a side: these are 64x64" in rows[large.replace("/", "-")]["note"]
+    assert "at least 161 pixels per side: these images are 64x64" in rows[large.replace("/", "-")]["note"]
     assert rows["piq-mdsi"]["noise"] != ""
 
 
