@@ -68,11 +68,12 @@ def read_rgb(path: Path, background: str = "white") -> np.ndarray:
             raise UserError(f"{path}: holds {frames} images: expected one: save the image that you need")
         if is_deep(image):
             return read_deep(path, image, behind)
-        upright = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        upright: Image.Image = image
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, (*behind, 255)), upright)
-        return np.asarray(upright.convert("RGB"))
+        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
 def color_of(name: str) -> tuple[int, int, int]:

@@ -1,1 +1,1 @@
-"""How fast this is, beside the other implementations and what the machine can do (`make bench`)."""
+"""Rates, compared with other implementations and with the limits of the machine (`make bench`)."""

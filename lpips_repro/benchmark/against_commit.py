@@ -1,8 +1,8 @@
-"""Rates of this tree against those of another commit, on one machine and in one session (`make bench AGAINST=COMMIT`).
+"""Rates of this tree compared with those of another commit, on the same machine (`make bench AGAINST=COMMIT`).
 
-Two processes, one per tree, alternate: what slows the machine down slows both. But the rate of a process depends on
-more than its code, such as on how its memory is laid out: the same code can be a third slower in one process than in
-another. So the processes are started several times, and "faster" or "slower" means so after every start.
+Two processes, one per tree, alternate: a slow moment of the machine affects both. The rate of a process also depends on
+things other than its code, such as its memory layout: the same code can be a third slower in one process than in
+another. Therefore the processes are started several times. "Faster" or "slower" means that it was so after every start.
 """
 
 import tempfile
@@ -31,10 +31,10 @@ CLASSIC = ("l2", "psnr", "ssim", "ssim (gaussian window)", "fsimc")
 
 
 def bench_against(cfg: BenchConfig, device: torch.device) -> tuple[dict[str, str], list[Change]]:
-    """Measure this tree and the commit `cfg.against`, and print a table per network as it is done.
+    """Measure this tree and the commit `cfg.against`. Each table is printed when it is complete.
 
     Returns:
-        Columns for the CSV (the commits compared: now and then), and all rows.
+        Columns for the CSV (`now` and `then`: the commits compared), and all rows.
 
     Raises:
         UserError: for an unknown commit, a tree without git, or a commit of which nothing can be measured.
@@ -48,12 +48,12 @@ def bench_against(cfg: BenchConfig, device: torch.device) -> tuple[dict[str, str
             print(f"\n{render(part, short)}", flush=True)
             changes += part
     if not any(change.rate_now for change in changes):
-        raise UserError(f"against={cfg.against}: nothing of it could be measured: choose a newer commit")
+        raise UserError(f"against={cfg.against}: none of its code could be measured: choose a newer commit")
     return {"now": current(), "then": commit}, changes
 
 
 def write_inputs(folder: Path, net: str, cfg: BenchConfig) -> None:
-    """Write what the worker reads: the same images and weights for both trees."""
+    """Write the inputs of the workers: images and weights, the same for both trees."""
     cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
 
     def write(name: str, tensors: dict[str, Tensor]) -> None:
@@ -72,7 +72,7 @@ def write_inputs(folder: Path, net: str, cfg: BenchConfig) -> None:
 
 
 def _groups(cfg: BenchConfig) -> Iterator[list[Case]]:
-    """The cases that the same processes run."""
+    """Yield the cases of each group; a group shares its processes."""
     if Measure.classic in cfg.measure:
         yield list(_classic(cfg))
     for net in dict.fromkeys(net.backbone for net in cfg.net.values()):

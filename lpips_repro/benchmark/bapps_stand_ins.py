@@ -1,4 +1,4 @@
-"""Archives in BAPPS's layout, of any size, for measuring and for tests."""
+"""Archives of random images in BAPPS's layout, of any size, for benchmarks and tests."""
 
 import gzip
 import io
@@ -18,7 +18,11 @@ STORED = np.array([round(i * 63 / 255) for i in range(256)])
 
 
 def png(rng: np.random.Generator, size: int = 256, detail: int = 8) -> bytes:
-    """A PNG of a random patch of `detail` x `detail` squares, in the stored form where it is larger than 64."""
+    """Return a PNG of random squares, `detail` x `detail` in a patch of 64 x 64 pixels.
+
+    Args:
+        size: 64; or 256, which repeats the pixels as the images of BAPPS do.
+    """
     patch = rng.integers(0, 256, (detail, detail, 3), dtype=np.uint8).repeat(64 // detail, 0).repeat(64 // detail, 1)
     if size == 256:
         patch = patch[STORED][:, STORED]
@@ -28,14 +32,21 @@ def png(rng: np.random.Generator, size: int = 256, detail: int = 8) -> bytes:
 
 
 def npy(value: float) -> bytes:
-    """A file of one vote."""
+    """Return a .npy file that holds one vote."""
     file = io.BytesIO()
     np.save(file, np.array([value], np.float32))
     return file.getvalue()
 
 
 def members(kind: str, phase: str, counts: dict, seed: int, images: list[bytes] | None = None, **form):
-    """Names (in the BAPPS layout) and contents of the files of an archive, in random order."""
+    """Yield the name (in the BAPPS layout) and the content of each file of an archive, in random order.
+
+    Args:
+        kind, phase: of the archive, such as "2afc" and "val".
+        counts: number of examples by (kind, phase, split).
+        images: PNGs to choose from; by default every image is a new one.
+        form: arguments of `png`.
+    """
     rng = np.random.default_rng(seed)
     for split in [key for key in counts if key[:2] == (kind, phase)]:
         votes = rng.integers(0, 6, counts[split]) / 5
@@ -50,7 +61,7 @@ def members(kind: str, phase: str, counts: dict, seed: int, images: list[bytes] 
 
 
 def write_archive(path: Path, files: Iterable[tuple[str, bytes]], prefix: str = "") -> Path:
-    """A tar.gz of files, their names without the prefix."""
+    """Write a tar.gz of files, and return its path. The prefix is removed from their names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         write_tar(file, files, prefix)
@@ -58,7 +69,7 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]], prefix: str = 
 
 
 def write_tar(file: BinaryIO, files: Iterable[tuple[str, bytes]], prefix: str = "") -> None:
-    """The same into an open file."""
+    """Write a tar.gz to an open file, as `write_archive` does."""
     with (
         gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w|") as tar,
@@ -70,7 +81,7 @@ def write_tar(file: BinaryIO, files: Iterable[tuple[str, bytes]], prefix: str = 
 
 
 def write_archives(folder: Path, counts: dict, phases: tuple[str, ...] = ("val",), seed: int = 0, **form) -> None:
-    """The archives of these phases."""
+    """Write the archives of some phases to a folder; the arguments are those of `members`."""
     for (kind, phase), archive in ARCHIVES.items():
         if phase in phases:
             write_archive(folder / archive.name, members(kind, phase, counts, seed, **form), archive.prefix)

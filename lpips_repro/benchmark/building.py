@@ -1,4 +1,4 @@
-"""How fast triplets are built from photographs: those of the mini dataset, with one process per core and with one."""
+"""How fast triplets are built from the photographs of the mini dataset, with one process and with two."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ TASK = "build triplets"
 
 
 def bench_building(cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """A row for each number of processes: `build_triplets` triplets, photographs decoded and files written."""
+    """Return a row per number of processes. The time includes decoding photographs and writing files."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         photographs = Path(folder) / "photographs"
@@ -39,12 +39,12 @@ def bench_building(cfg: BenchConfig, device: torch.device) -> list[Row]:
 def _seconds(photographs: Path, out: Path, count: int, workers: int) -> float:
     settings = OmegaConf.load(CONFIGS / "build_dataset.yaml")
     assert isinstance(settings, DictConfig)
-    for key in ("defaults", "hydra"):  # Hydra composes the settings of the benchmark, and nothing else meanwhile
+    for key in ("defaults", "hydra"):  # Hydra is in use for the settings of the benchmark, and cannot compose others
         del settings[key]
     places = {"images": str(photographs), "out": str(out)}
     composed = OmegaConf.merge(settings, places, {"train": count, "val": 0, "jnd": 0, "workers": workers})
     assert isinstance(composed, DictConfig)
     start = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):  # what it says of its next step
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints advice on the next step
         build_dataset(composed)
     return time.perf_counter() - start

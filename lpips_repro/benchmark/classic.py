@@ -1,6 +1,6 @@
-"""The metrics without a network, on pairs of images 64 x 64: ours and the peers'.
+"""Rates of the metrics without a network on pairs of 64 x 64 images: ours and those of other packages.
 
-Not torchmetrics' SSIM, which pads the images: it is another number.
+The SSIM of torchmetrics is not compared: it pads the images, and so gives other values.
 """
 
 import functools
@@ -18,7 +18,7 @@ from lpips_repro.config import BenchConfig
 from lpips_repro.metrics import fsimc, l2, ssim
 
 FLOOR = "one read of the inputs"
-# piq takes other roots of negative chrominance and another median.
+# piq computes roots of negative chrominance and the median in another way.
 PIQ_FSIMC = 1e-3
 FLOAT32 = 1e-5
 
@@ -26,7 +26,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 def bench_classic(cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """Rows of L2, SSIM with either window, and FSIMc."""
+    """Return the rows of L2, SSIM with the uniform and the Gaussian window, and FSIMc."""
     x, y = smooth_pair(cfg.pairs, device)
     ours: dict[str, Callable[..., Tensor]] = {
         "l2": l2,
@@ -66,7 +66,7 @@ def _read(pair: Pair) -> Call:
 
 
 def _images(pair: Pair) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Single images (64, 64, 3), as scikit-image takes them."""
+    """The pairs as arrays (64, 64, 3), as scikit-image expects them."""
     x, y = (images.permute(0, 2, 3, 1).contiguous().cpu().numpy() for images in pair)
     return list(zip(x, y, strict=True))
 

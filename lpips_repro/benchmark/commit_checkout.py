@@ -1,4 +1,4 @@
-"""Another commit of this repository, checked out for a while."""
+"""A temporary checkout of another commit of this repository."""
 
 import contextlib
 import subprocess
@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def find_commit(name: str) -> str:
-    """The full hash of a commit of this repository, named by a hash, a branch, a tag or the like.
+    """Return the full hash of a commit of this repository; its name may be a hash, a branch or a tag.
 
     Raises:
-        UserError: if there is no such commit, no repository, or no git.
+        UserError: if the commit does not exist, this is not a repository, or git is not installed.
     """
     try:
         top = _git("rev-parse", "--show-toplevel")
@@ -33,17 +33,17 @@ def find_commit(name: str) -> str:
 
 
 def current() -> str:
-    """The full hash of the commit that is checked out, and whether its files were changed."""
+    """Return the full hash of the commit that is checked out, followed by " with changes" if files differ from it."""
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return _git("rev-parse", "HEAD") + (" with changes" if changed else "")
 
 
 @contextlib.contextmanager
 def checkout(commit: str) -> Iterator[Path]:
-    """A folder with the files of a commit, a git worktree that is removed after the block, if SIGTERM ends it, too.
+    """Check a commit out into a temporary git worktree, which is removed after the block, also after SIGTERM.
 
     Raises:
-        UserError: if it cannot be checked out.
+        UserError: if the commit cannot be checked out.
     """
     with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="lpips_repro-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
@@ -51,7 +51,7 @@ def checkout(commit: str) -> Iterator[Path]:
             _add(tree, commit)
             yield tree
         finally:
-            # Forced twice: one that was interrupted while it was made is locked.
+            # Twice --force: a worktree whose creation was interrupted is locked.
             command = ["git", "-C", str(ROOT), "worktree", "remove", "--force", "--force", str(tree)]
             subprocess.run(command, capture_output=True, check=False)
 

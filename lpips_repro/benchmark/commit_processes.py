@@ -20,17 +20,17 @@ from lpips_repro.errors import UserError
 
 
 class CannotRun(Exception):
-    """A tree answered with an error."""
+    """The code of a tree raised an exception."""
 
 
 class Process:
-    """The code of a tree in a process of its own: see `lpips_repro.benchmark.commit_worker`.
+    """A process that runs the code of one tree: see `lpips_repro.benchmark.commit_worker`.
 
     Args:
-        name: of the tree, for messages.
-        tree: the folder that has the package in it.
-        inputs: the folder of what is computed on; what the process prints goes there too.
-        device: what it computes on.
+        name: name of the tree, for messages.
+        tree: folder that contains the package.
+        inputs: folder of the inputs; the log of the process is written there, too.
+        device: device that the process computes on.
     """
 
     def __init__(self, name: str, tree: Path, inputs: Path, device: torch.device):
@@ -48,10 +48,10 @@ class Process:
             )
 
     def ask(self, request: str, argument: object) -> dict[str, Any]:
-        """The answer to a request.
+        """Send a request and return the answer.
 
         Raises:
-            CannotRun: if the tree raises an exception.
+            CannotRun: if the code of the tree raises an exception.
             UserError: if the process has ended.
         """
         answer = ""
@@ -67,17 +67,17 @@ class Process:
         return answer
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process."""
         self.process.kill()
         self.process.communicate()
 
 
 @contextlib.contextmanager
 def processes(trees: Mapping[str, Path], inputs: Path, device: torch.device) -> Iterator[list[Process]]:
-    """A new process for each tree, by name; ended after the block.
+    """Start a process for each tree. They are killed after the block.
 
     Raises:
-        UserError: if a tree has no package that can be imported.
+        UserError: if the package of a tree cannot be imported.
     """
     started: list[Process] = []
     try:
@@ -95,13 +95,13 @@ def processes(trees: Mapping[str, Path], inputs: Path, device: torch.device) -> 
 
 
 def measure(sample: Sample, pair: list[Process], rounds: Iterable[int], first: int) -> None:
-    """Measure a case in a pair of processes that alternate, and add what was found to its sample.
+    """Measure a case in two processes that alternate, and add the results to its sample.
 
     Args:
-        sample: of the case.
-        pair: this tree and the other one.
-        rounds: numbers of the rounds: each process has a turn in every one.
-        first: an even number if this tree begins, an odd one if the other does; they change places in every round.
+        sample: sample of the case; it is changed.
+        pair: the processes of this tree and of the other one.
+        rounds: numbers of the rounds; each process has one turn per round.
+        first: even if this tree begins, odd if the other one does. The order is reversed after every round.
     """
     case = {key: asdict(sample.case)[key] for key in ("task", "net", "mode", "precision")}
     try:
@@ -115,7 +115,7 @@ def measure(sample: Sample, pair: list[Process], rounds: Iterable[int], first: i
 
 
 def _both(pair: list[Process], first: int, request: str, argument: object) -> tuple[dict, dict]:
-    """The answers of both, one after the other; the second one is asked first if `first` is odd."""
+    """The answers of both processes, asked in sequence; the second one is asked first if `first` is odd."""
     order = (0, 1) if first % 2 == 0 else (1, 0)
     answers = {place: pair[place].ask(request, argument) for place in order}
     return answers[0], answers[1]

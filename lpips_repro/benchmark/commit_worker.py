@@ -1,18 +1,18 @@
-"""One of the two processes of `make bench AGAINST=COMMIT`: it calls the code of one tree whenever it is told to.
+"""One of the two processes of `make bench AGAINST=COMMIT`: it runs the code of one tree on request.
 
 It runs as a script, so that `lpips_repro` is the package of that tree, which can be older than this file. The package
-is imported only inside the functions below: what the tree lacks is an error of one case.
+is imported inside the functions below: a module that the tree does not have is an error of one case only.
 
     python -P commit_worker.py INPUTS DEVICE THREADS
 
-INPUTS is a folder written by `lpips_repro.benchmark.against_commit.write_inputs`. Each line of the standard input is a
-request, and each line of the output its answer, in JSON:
+`lpips_repro.benchmark.against_commit.write_inputs` writes the folder INPUTS. Each line of standard input is a request,
+and each line of standard output is its answer, in JSON:
 
     {"import": TREE}  ->  {}
     {"build": {"task": ..., "net": ..., "mode": ..., "precision": ...}}  ->  {"values": [...], "seconds": ...}
-    {"time": how many calls}  ->  {"seconds": of one call}
+    {"time": number of calls}  ->  {"seconds": of one call}
 
-The answer to a request that cannot be met is {"error": ...}.
+If a request fails, the answer is {"error": ...}.
 """
 
 import contextlib
@@ -30,39 +30,39 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one handles Ctrl-C
 
 import numpy as np
 import torch
 from torch import Tensor
 
 Call = Callable[[], Tensor]
-# name of a file in the folder of inputs -> tensors by name
+# From the name of a file in the folder of inputs to its tensors by name.
 Inputs = Callable[[str], dict[str, Tensor]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def forward(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
-    """LPIPS of pairs."""
+    """Return a call that computes LPIPS of pairs."""
     images, metric = inputs("triplet"), _evaluator(inputs, net, mode, precision)
     return torch.inference_mode()(lambda: metric(images["ref"], images["p0"]))
 
 
 def triplet(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
-    """LPIPS of triplets."""
+    """Return a call that computes LPIPS of triplets."""
     images, metric = inputs("triplet"), _evaluator(inputs, net, mode, precision)
     return torch.inference_mode()(lambda: torch.stack(metric.triplet(images["ref"], images["p0"], images["p1"])))
 
 
 def tune_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
-    """A step of training on images."""
+    """Return a call that runs a step of training on images."""
     from lpips_repro.training.triplets import ImageTriplets
 
     return _step(inputs, net, "tune", precision, ImageTriplets)
 
 
 def lin_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
-    """A step of training on stored features."""
+    """Return a call that runs a step of training on stored features."""
     from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures
 
     stored = _arrays(inputs(f"features-{net}"))
@@ -71,7 +71,7 @@ def lin_step(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
 
 
 def lin_features(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
-    """Features of images, as a step on them reads them."""
+    """Return a call that computes the features that `lin_step` is trained on."""
     of_older_trees = "lpips_repro.training.features", "channel_statistics"
     channel_statistics = _imported(("lpips_repro.features.stored", "channel_statistics"), of_older_trees)
     images, metric = inputs("triplet"), _model(inputs, net, "lin").metric
@@ -80,7 +80,7 @@ def lin_features(inputs: Inputs, net: str, mode: str, precision: str) -> Call:
 
 
 def classic(name: str, inputs: Inputs, net: str, mode: str, precision: str, **settings: str) -> Call:
-    """A metric without a network, of pairs."""
+    """Return a call that computes a metric without a network for pairs."""
     from lpips_repro import metrics
 
     images, metric = inputs("pair"), getattr(metrics, name)
@@ -103,7 +103,7 @@ TASKS: dict[str, Callable[..., Call]] = {
 }
 
 
-# Any: what a tree has is known when it is imported.
+# Any: the types of another tree are known only after its import.
 def _evaluator(inputs: Inputs, net: str, mode: str, precision: str) -> Any:
     from lpips_repro import LPIPS
 
@@ -152,7 +152,7 @@ def _step(inputs: Inputs, net: str, variant: str, precision: str, triplets_of: C
 
 
 def _imported(*places: tuple[str, str]) -> Any:
-    """The first of these that the tree has, each the names of a module and of what is in it."""
+    """The first of some objects that the tree has; each is given by the names of its module and of the object."""
     for module, name in places:
         with contextlib.suppress(ImportError):
             return getattr(importlib.import_module(module), name)
@@ -164,13 +164,17 @@ def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 class OnlyOf(importlib.abc.MetaPathFinder):
-    """Finds `lpips_repro` in a tree. What this one lacks is not taken from where the package is installed."""
+    """Finds `lpips_repro` in one tree only: a missing module is not taken from an installed package."""
 
     def __init__(self, tree: str):
         self.tree = tree
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
-        """As the import system calls it."""
+        """Return the spec of a module of the tree, and None for modules of other packages.
+
+        Raises:
+            ModuleNotFoundError: if the tree does not have the module.
+        """
         if name.partition(".")[0] != "lpips_repro":
             return None
         if found := PathFinder.find_spec(name, path or [self.tree]):
@@ -179,7 +183,7 @@ class OnlyOf(importlib.abc.MetaPathFinder):
 
 
 class Worker:
-    """Answers requests; what is timed is the case built last."""
+    """Answers requests. A request for a time is about the case built last."""
 
     def __init__(self, folder: Path, device: torch.device):
         self.inputs = lambda name: torch.load(folder / f"{name}.pt", map_location=device, weights_only=True)
@@ -187,28 +191,28 @@ class Worker:
         self.call: Call | None = None
 
     def answer(self, request: dict) -> dict:
-        """The answer to a request."""
+        """Return the answer to a request."""
         ((kind, argument),) = request.items()
         answers: dict[str, Callable[[Any], dict]] = {"import": self.import_package, "build": self.build}
         answers["time"] = self.time
         return answers[kind](argument)
 
     def import_package(self, tree: str) -> dict:
-        """Import the least that can be measured, from this tree."""
+        """Import the metric from a tree; without it nothing can be measured."""
         sys.meta_path.insert(0, OnlyOf(tree))
         importlib.import_module("lpips_repro.metrics.lpips")
         return {}
 
     def build(self, case: dict) -> dict:
-        """Prepare a case, and call it twice: the first call can be one that compiles."""
-        self.call = None  # its memory is free before more is taken
-        torch.compiler.reset()  # torch keeps eight compilations of a function at most
+        """Prepare a case and call it twice, as the first call may compile; return its values and the time."""
+        self.call = None  # frees its memory
+        torch.compiler.reset()  # torch keeps at most eight compilations of a function
         self.call = call = TASKS[case.pop("task")](self.inputs, **case)
         return {"values": call().detach().double().flatten().tolist()} | self.time(1)
 
     def time(self, count: int) -> dict:
-        """Time so many calls."""
-        assert self.call is not None  # a request to build comes first
+        """Return the mean seconds of some calls."""
+        assert self.call is not None  # "build" is requested first
         self._wait()
         start = time.perf_counter()
         for _ in range(count):
@@ -222,8 +226,8 @@ class Worker:
 
 
 def main(folder: str, device: str, threads: str) -> None:
-    """Answer requests until there are no more."""
-    # What the tree prints goes to the standard error: the output is for answers.
+    """Answer requests until standard input ends."""
+    # Text that the code of the tree prints goes to standard error: standard output has the answers only.
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     torch.set_num_threads(int(threads))

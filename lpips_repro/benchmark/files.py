@@ -1,11 +1,11 @@
-"""Image files of 256 x 256 pixels, decoding included: `lpips-repro dirs` and `matrix`, and the released scripts.
+"""Rates of `lpips-repro dirs` and `matrix` and of the released scripts on image files of 256 x 256 pixels.
 
-dirs      ours: the command after its start, with the network loaded
-          lpips_2dirs.py: the released script's way, one pair after the other
-          floor: the bare backbone on all images, while threads decode the next ones
+dirs      ours: the command after its start and after loading the network
+          lpips_2dirs.py: as the released script works, one pair after the other
+          floor: only the backbone on all images, while threads decode the next images
 matrix    ours: the distances of all pairs of a folder
-          lpips_1dir_allpairs.py: the released script's way, both images of each pair through the network
-          floor: the bare backbone once per image, likewise
+          lpips_1dir_allpairs.py: as the released script works, both images of each pair pass the network
+          floor: only the backbone, once per image, while threads decode the next images
 """
 
 import functools
@@ -41,15 +41,15 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 
 SIZE = 256
-NOISE = 0.03  # with which a PNG takes as many bytes as one of a photograph
+NOISE = 0.03  # gives PNGs about the size of those of photographs
 TOLERANCE = 1e-5
-LEAST_ROUNDS = 2  # of half a minute and more
-FLOOR_IMAGES = 500  # at once on a GPU; on a CPU as many as fit its cache
+LEAST_ROUNDS = 2  # a round takes half a minute or more
+FLOOR_IMAGES = 500  # at once on a GPU; on a CPU as many as fit in its cache
 FLOOR = "bare backbone, decoding hidden"
 
 
 def bench_files(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """Rows of a network; if it takes more operations than alex, with fewer pairs of images; `matrix` of alex alone."""
+    """Return the rows of a network. One with more operations than alex has fewer pairs; only alex has `matrix`."""
     metric = lpips_metric(net).to(device)
     heavier = backbone_flops(net, backward=False) / backbone_flops("alex", backward=False)
     count = max(1, round(cfg.file_pairs / max(1, heavier)))
@@ -64,7 +64,7 @@ def bench_files(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
         ]
         what = Comparison("files: dirs", count, "pairs/s", net, peer="lpips_2dirs.py", floor=FLOOR)
         rows = compare(what, cases, rounds(cfg.repeats, cfg.seconds, LEAST_ROUNDS), device)
-        if net == "alex":  # the only one that the released script has
+        if net == "alex":  # the only network of the released script
             rows += _bench_matrix(metric, write_images(Path(folder) / "all", cfg.matrix_images, 2), cfg, device)
     return rows
 
@@ -82,7 +82,7 @@ def _bench_matrix(metric: LPIPS, files: Sequence[Path], cfg: BenchConfig, device
 
 
 def write_images(folder: Path, count: int, seed: int) -> list[Path]:
-    """PNG files of smooth colors with noise, which are as large as photographs."""
+    """Write PNGs of smooth colors with noise to a new folder, and return their paths."""
     folder.mkdir()
     generator, paths = torch.Generator().manual_seed(seed), []
     for number in range(count):
@@ -115,7 +115,7 @@ def _matrix(metric: LPIPS, files: Sequence[Path], device: torch.device) -> Call:
 
 
 def _released_pairs(metric: LPIPS, pairs: Sequence[Pair]) -> Call:
-    """As both scripts do it, gradients included; of all pairs, an image is read once as the first of a pair."""
+    """As both scripts work, including gradients; a reference is read once for consecutive pairs."""
     import lpips
 
     net = released_lpips(metric)

@@ -1,4 +1,4 @@
-"""How many floating-point operations a network takes."""
+"""The number of floating-point operations of a network."""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -8,8 +8,11 @@ from lpips_repro.datasets.folder import PATCH_SIZE
 
 
 def backbone_flops(net: str, *, backward: bool) -> int:
-    """Of an image 64 x 64 through the backbone, and back, with multiplication and addition counted as two."""
-    with torch.device("meta"):  # shapes alone: nothing is computed
+    """Return the operations of the forward pass of a 64 x 64 image, and of the backward pass if `backward`.
+
+    A multiplication with an addition counts as two.
+    """
+    with torch.device("meta"):  # shapes only: nothing is computed
         backbone, image = Backbone(net), torch.empty(1, 3, PATCH_SIZE, PATCH_SIZE)
     with FlopCounterMode(display=False) as counter:
         maps = backbone(image)

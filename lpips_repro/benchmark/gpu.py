@@ -1,7 +1,7 @@
-"""`make gpu-bench`: the rates of one network on a GPU, in several comparisons.
+"""`make gpu-bench`: the rates of one network on a GPU, in several parts.
 
-Each comparison is written to a CSV as soon as it is measured. The same command goes on with those that are missing:
-only rows of the same card, versions and code count.
+Each part is written to a CSV as soon as it is measured. The same command resumes with the missing parts: rows of
+another card, version or code are measured again.
 """
 
 import csv
@@ -28,18 +28,18 @@ from lpips_repro.files import write_whole
 from lpips_repro.runs.record import choose_device
 
 PART = "part"
-# The column that may differ between the rows of a file.
+# Rows with different values in this column may be in one file.
 DATE = "date"
 
 
 def gpu_bench(composed: DictConfig) -> Path:
-    """Measure what is not yet in the CSV of the network that the composed settings (`configs/bench.yaml`) name.
+    """Measure the parts that are missing in the CSV of a network. The composed settings are `configs/bench.yaml`.
 
     Returns:
-        The CSV, gpu-bench-<card>-<network>.csv.
+        The path of the CSV, gpu-bench-<card>-<network>.csv.
 
     Raises:
-        UserError: for a setting that cannot be used, or, at the end, if a part could not be measured.
+        UserError: if a setting cannot be used, or, at the end, if a part could not be measured.
     """
     cfg = parse(composed, BenchConfig)
     if len(cfg.net) != 1:
@@ -65,8 +65,8 @@ class Ledger:
     """The CSV of a network's rows, by part.
 
     Args:
-        path: the CSV. Rows in it of another card, version or code are left out, and so measured again.
-        machine: the columns that say what rows belong to.
+        path: the CSV. Its rows of another card, version or code are dropped, and so measured again.
+        machine: columns that describe the card, the versions and the code.
     """
 
     def __init__(self, path: Path, machine: dict[str, str]):
@@ -81,11 +81,11 @@ class Ledger:
             print(f"{path}: {count} rows are of another card, version or code: they are measured again")
 
     def date_of(self, part: str) -> str | None:
-        """The day on which a part was measured, or None if it was not."""
+        """Return the day on which a part was measured, or None if it was not."""
         return next((row[DATE] for row in self.rows if row[PART] == part), None)
 
     def add(self, part: str, rows: Sequence[Row]) -> None:
-        """Write the rows of a part; those that are there stay even if the process is killed."""
+        """Add the rows of a part to the CSV; its other rows are not lost if the process is killed."""
         self.rows += [{PART: part, **cells_of(row), **self.machine} for row in rows]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = io.StringIO()
@@ -96,7 +96,7 @@ class Ledger:
 
 
 def _parts(net: str, cfg: BenchConfig, device: torch.device) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
-    """Comparisons by name: of float32, and of the other precisions together, as peers have TF32 but no bfloat16."""
+    """Yield the name and the function of each part. The other precisions share a part: peers have no bfloat16."""
     first, *others = precisions_of(device)
     eager = "" if cfg.compile else " eager"
     sizes = {cfg.batch_size: True} | ({cfg.cuda_batch_size: False} if device.type == "cuda" else {})
@@ -114,7 +114,7 @@ def _parts(net: str, cfg: BenchConfig, device: torch.device) -> Iterator[tuple[s
 
 
 def _measured(part: str, measure: Callable[[], list[Row]], ledger: Ledger) -> bool:
-    """Whether a part is in the CSV, measured now or before."""
+    """Measure a part unless it is in the CSV; returns whether it is there now."""
     if date := ledger.date_of(part):
         print(f"{part}: measured on {date}", flush=True)
         return True
@@ -123,11 +123,11 @@ def _measured(part: str, measure: Callable[[], list[Row]], ledger: Ledger) -> bo
     except UserError as error:
         print(f"{part}: {error}", flush=True)
         return False
-    except Exception:  # of many kinds on a GPU: the other parts are measured nevertheless
+    except Exception:  # a GPU raises many kinds; the other parts are still measured
         traceback.print_exc()
         return False
     finally:
-        torch.compiler.reset()  # torch keeps eight compilations of a function at most
+        torch.compiler.reset()  # torch keeps at most eight compilations of a function
     print(f"\n{render(rows)}", flush=True)
     ledger.add(part, rows)
     return True

@@ -1,4 +1,4 @@
-"""The GPU and the versions that results belong to."""
+"""The GPU and the versions of a result."""
 
 import datetime
 import platform
@@ -10,7 +10,7 @@ from lpips_repro.versions import code_digest
 
 
 def describe_card(device: torch.device) -> dict[str, str]:
-    """Columns for a CSV: card, driver, versions of CUDA, torch, Python and of the code here, and the date."""
+    """Return columns for a CSV: card, driver, versions of CUDA, torch and Python, digest of this code, and date."""
     return {
         "card": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "driver": _driver(),
@@ -23,7 +23,7 @@ def describe_card(device: torch.device) -> dict[str, str]:
 
 
 def _driver() -> str:
-    """The GPU driver's version, or "unknown" if nvidia-smi does not tell."""
+    """The version of the GPU driver, or "unknown" if nvidia-smi fails."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""Several implementations of one thing: built, checked against each other, timed by turns, and put in relation."""
+"""Comparison of several implementations of a task: built, checked against each other, and timed alternating."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +24,8 @@ class Case:
 
     Attributes:
         implementation, mode, precision: as in `Row`.
-        build: prepares what is timed: a call that returns the values computed, or None where they are not compared.
-        tolerance: how far its values may be from those of the first case, by the largest of these.
+        build: returns the call that is timed. The call returns its values, or None if they are not compared.
+        tolerance: largest difference from the values of the first case, relative to the largest of these.
     """
 
     implementation: str
@@ -40,12 +40,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the cases have in common.
+    """The properties that the cases share.
 
     Attributes:
         task, net, batch, unit: as in `Row`; a call works on `batch` examples.
-        peer, floor: the implementations that ours stands beside.
-        flops: operations that a call needs.
+        peer, floor: implementations that ours is compared with.
+        flops: number of operations of a call.
     """
 
     task: str
@@ -61,10 +61,19 @@ class Comparison:
 
 
 def compare(what: Comparison, cases: Sequence[Case], rounds: Iterable, device: torch.device) -> list[Row]:
-    """A row a case, timed by turns in the rounds; one that cannot be built says why.
+    """Time the cases alternating.
+
+    Args:
+        what: task, network and batch size.
+        cases: the implementations; the values of the first one are the reference.
+        rounds: one element per round; every case has one turn per round.
+        device: device that the cases compute on.
+
+    Returns:
+        One row per case. If a case cannot be built, the note of its row has the reason.
 
     Raises:
-        UserError: where one computes something else than the first case.
+        UserError: if the values of a case differ from those of the first one by more than its tolerance.
     """
     rows, calls, expected = {}, {}, None
     with Progress(desc=str(what), unit="step", leave=False) as bar:
@@ -100,14 +109,14 @@ def _difference(what: Comparison, case: Case, first: Case, values: Tensor, expec
     difference = float((values - expected).abs().max() / expected.abs().max())
     if not difference <= case.tolerance:
         raise UserError(
-            f"{what}: {case} gives other values than {first}: off by {difference:.2g} of the largest, where"
-            f" {case.tolerance:g} is allowed: how fast it is would mean nothing"
+            f"{what}: {case} gives other values than {first}: they differ by {difference:.2g} of the largest, expected"
+            f" at most {case.tolerance:g}: its rate cannot be compared"
         )
     return difference
 
 
 def put_rate(row: Row, seconds: Times) -> None:
-    """Put into a row the rate that follows from the times of a call on its batch."""
+    """Set the rate of a row from the times of a call on its batch."""
     batch = row.batch or math.nan
     row.rate, row.rate_low, row.rate_high = (batch / s for s in (seconds.median, seconds.high, seconds.low))
     row.repeats = seconds.rounds
@@ -125,7 +134,7 @@ def _put_relations(row: Row, what: Comparison, rows: Sequence[Row], device: torc
 
 
 def _counterpart(row: Row, implementation: str, rows: Sequence[Row]) -> Row | None:
-    """That of the same precision, or else the fastest one that there is."""
+    """The row of an implementation in the same precision, or else its fastest row."""
     found = [other for other in rows if other.implementation == implementation and other.rate]
     return max(found, key=lambda other: (other.precision == row.precision, other.rate), default=None)
 

@@ -1,4 +1,4 @@
-"""lin on stored features: the pass over the images, and the steps on what it leaves."""
+"""Rates of training lin on stored features: the pass that computes features of images, and the steps on features."""
 
 import itertools
 import tempfile
@@ -19,19 +19,19 @@ from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.triplets import FeatureTriplets
 
 PASS, STEP = "lin feature pass", "lin step on features"
-# Triplets that the pass is timed on.
+# Number of triplets in a timed pass.
 TRIPLETS = {"cpu": 100, "cuda": 4000}
 
 
 def bench_lin(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """Two rows of a network."""
+    """Return two rows of a network: the feature pass and a step on features."""
     batch, trainer = cfg.batch_size, trainer_settings(batch_size=cfg.batch_size)
     model, number = make_model(net, "lin", device), itertools.count()
     with tempfile.TemporaryDirectory() as folder:
         split = noise_split(Path(folder) / "split", max(TRIPLETS[device.type], batch))
 
         def feature_pass() -> SplitFeatures:
-            root = Path(folder) / str(next(number))  # a new one, or what is stored is used again
+            root = Path(folder) / str(next(number))  # a new folder: stored features would be used again
             return stored_features(model.metric, split, root, trainer.lin_features_dtype.value, device, noise=True)
 
         step = TrainingStep(model, make_optimizer(model, trainer.learning_rate), trainer, seed=0)

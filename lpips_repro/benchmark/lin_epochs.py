@@ -2,21 +2,21 @@
 
     python -m lpips_repro.benchmark.lin_epochs [--nets alex squeeze vgg] [--rounds 3]
 
-All in one process, alternating; medians of the rounds. What is measured on what:
+Measured in one process, alternating; results are medians of the rounds:
 
-    released step       the released trainer's step on one batch of 50 triplets of the packed mini dataset
+    released step       a step of the released trainer on one batch of 50 triplets of the packed mini dataset
     features            the pass over the images of one training split of the packed mini dataset
-    step on features    a whole epoch of ours on features of BAPPS's size, 151,400 triplets or 3 to 5 GB, in random
-                        order: those of the split over and over, in files of a temporary folder, mapped as the loop
-                        maps them and, as after a feature pass, in memory as far as there is room
+    step on features    an epoch of our training on features of BAPPS's size, 151,400 triplets (3 to 5 GB), in random
+                        order. The features of the split are repeated in files of a temporary folder. The files are
+                        memory-mapped as in training, and cached in memory as far as there is room.
 
-From these follow the times of ten epochs on BAPPS:
+The times of ten epochs on BAPPS are projected from these:
 
-    theirs   ten epochs of the released trainer's step
-    ours     one pass over the images for the features, and ten epochs of steps on these
+    theirs   ten epochs of the released trainer's steps
+    ours     one pass over the images, and ten epochs of steps on features
 
-without validation or imports on either side. Weights are random where ImageNet's are not at hand: that changes no time.
-The wall time of all of `make train DATA=mini VARIANT=lin`, validation and tables included, stands beside.
+Neither includes validation or imports. If ImageNet weights are not available, weights are random, which does not change
+the times. The wall time of `make train DATA=mini VARIANT=lin`, including validation and tables, is printed, too.
 """
 
 import argparse
@@ -53,20 +53,20 @@ from lpips_repro.training.triplets import FeatureTriplets, SplitFeatures
 TRIPLETS, EPOCHS, BATCH = 151_400, 10, 50
 CPU = torch.device("cpu")
 EPOCH_STEPS = -(-TRIPLETS // BATCH)
-RELEASED_STEPS = 4  # a round
+RELEASED_STEPS = 4  # per round
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def released_step(net: str, split: PackedSplit) -> Callable[[], None]:
-    """The released trainer's step on the first batch of a split."""
+    """Return a call that runs a step of the released trainer on the first batch of a split."""
     trainer = lpips.Trainer()
-    with contextlib.redirect_stdout(None):  # it prints what it sets up
+    with contextlib.redirect_stdout(None):  # it prints its settings
         trainer.initialize(model="lpips", net=net, pnet_rand=True, use_gpu=False, is_train=True)
     trainer.net.train()
     batch = {name: to_images(split.arrays[name][:BATCH], CPU).contiguous() for name in ("ref", "p0", "p1")}
@@ -80,9 +80,9 @@ def released_step(net: str, split: PackedSplit) -> Callable[[], None]:
 
 
 def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> FeatureTriplets:
-    """A split and its features, over and over to BAPPS's size, in files of a folder."""
+    """Return a split and its features, repeated to BAPPS's size; the features are in files of a folder."""
     files = []
-    assert features.noise is not None  # it was asked for
+    assert features.noise is not None  # `measure` computes features with noise
     for name, values in (("mean", features.mean), ("noise", features.noise)):
         file = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", values.dtype, (TRIPLETS, *values.shape[1:]))
         for start in range(0, TRIPLETS, len(values)):
@@ -90,13 +90,13 @@ def bapps_sized(split: PackedSplit, features: SplitFeatures, folder: Path) -> Fe
         file.flush()
         files.append(np.load(folder / f"{name}.npy", mmap_mode="r"))
     mean, noise = files
-    votes = {"judge": np.resize(split.votes, TRIPLETS)}  # all that a step on features reads of a split
+    votes = {"judge": np.resize(split.votes, TRIPLETS)}  # a step on features reads nothing else of a split
     repeated = PackedSplit(split.path, {**split.card, "count": TRIPLETS}, votes)
     return FeatureTriplets([repeated], CPU, [SplitFeatures(mean, noise, features.scale)])
 
 
 def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int) -> None:
-    """An epoch as the loop does it."""
+    """Train for one epoch, as the training loop does."""
     trainer = trainer_settings()
     training_step, window = TrainingStep(model, make_optimizer(model, 1e-4), trainer, seed=0), StepSums(CPU)
     order = np.random.default_rng([0, epoch]).permutation(len(triplets))
@@ -105,7 +105,7 @@ def epoch_on_features(model: RankingModel, triplets: FeatureTriplets, epoch: int
 
 
 def measure(net: str, split: PackedSplit, rounds: int) -> tuple[float, float, float]:
-    """Median seconds of the released step, of the feature pass a triplet, and of a step on features."""
+    """Return median seconds of the released step, of the feature pass per triplet, and of a step on features."""
     theirs = released_step(net, split)
     model = RankingModel(net, "lin", "0.1", gaussian_state(net, 0))
     times = []
@@ -126,7 +126,7 @@ def measure(net: str, split: PackedSplit, rounds: int) -> tuple[float, float, fl
 
 
 def wall_time(net: str) -> str:
-    """Of `make train NET=... VARIANT=lin DATA=mini`, from nothing but the dataset."""
+    """Return, as text, the wall time of `make train NET=... VARIANT=lin DATA=mini` if only the dataset exists."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "scripts/train.py", "data=mini", f"net={net}", "variant=lin", "download=false"]
         start = time.perf_counter()
@@ -135,7 +135,7 @@ def wall_time(net: str) -> str:
 
 
 def main() -> None:
-    """Measure the networks named on the command line, one after the other."""
+    """Measure the networks named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="+", default=["alex", "squeeze", "vgg"])
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,4 +1,4 @@
-"""The machine and the versions that rates belong to."""
+"""The machine and the versions of a measurement."""
 
 import datetime
 import importlib.metadata
@@ -13,7 +13,7 @@ from lpips_repro.devices import native_bfloat16
 
 PEERS = ("lpips", "piq", "torchmetrics", "scikit-image")
 
-# Dense operations a second by the name that CUDA gives the device (NVIDIA's data sheets), in float32, TF32, bfloat16.
+# Dense operations per second in float32, TF32 and bfloat16 (NVIDIA's data sheets), by CUDA's name of the device.
 PEAK_TFLOPS = {
     "NVIDIA A100-SXM4-40GB": (19.5, 156, 312),
     "NVIDIA A100-SXM4-80GB": (19.5, 156, 312),
@@ -23,18 +23,18 @@ PEAK_TFLOPS = {
     "NVIDIA H100 PCIe": (51.2, 378, 756),
     "NVIDIA H200": (66.9, 494.7, 989.4),
 }
-# Whether the processor multiplies bfloat16 numbers itself: if not, float32 is faster.
+# Whether the processor has instructions for bfloat16: if not, float32 is faster.
 BFLOAT16 = {True: "native", False: "emulated", None: "unknown"}
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def precisions_of(device: torch.device) -> tuple[str, ...]:
-    """What a network can be computed in on a device."""
+    """Return the precisions in which a network can be computed on a device."""
     return PRECISIONS if device.type == "cuda" else ("float32", "bfloat16")
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """Columns for the CSV: processor, cores, threads, bfloat16, GPU, versions and date; no name of the computer."""
+    """Return columns for the CSV: processor, cores, threads, bfloat16, GPU, versions and date."""
     columns = {
         "cpu": _cpu_name(),
         "cores": str(_cores()),
@@ -48,17 +48,17 @@ def describe(device: torch.device) -> dict[str, str]:
 
 
 def slug(machine: dict[str, str]) -> str:
-    """A name for files: that of the GPU, or of the processor, and the cores."""
+    """Return a name for files: the GPU (or else the processor) and the number of cores."""
     return file_name(f"{machine['gpu'] or machine['cpu']} {machine['cores']} cores")
 
 
 def file_name(text: str) -> str:
-    """A text as a part of file names."""
+    """Return a text as a part of a file name: lowercase letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """Operations a second that a GPU can do, or None where that is not known."""
+    """Return the peak operations per second of a GPU, or None if it is unknown."""
     if device.type != "cuda":
         return None
     peaks = PEAK_TFLOPS.get(torch.cuda.get_device_name(device))
@@ -75,7 +75,7 @@ def _cpu_name() -> str:
 
 
 def _cores() -> int:
-    # Those that this process may use, where the system tells.
+    # Cores that this process may use, if the system has this function.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

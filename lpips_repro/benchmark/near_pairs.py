@@ -1,11 +1,11 @@
-"""What bfloat16 does to the distances of images that are nearly the same.
+"""The error of bfloat16 in the distances of images that are nearly the same.
 
     python -m lpips_repro.benchmark.near_pairs FOLDER [--nets alex squeeze]
 
-FOLDER holds PNGs, such as `2afc/val/cnn/ref` of BAPPS. Each patch is compared with two copies of it that have Gaussian
-noise of one level, rounded to gray levels, in float32 and with the backbone in bfloat16. Printed per level, over five
-draws: the shift of the distance (median, and 5 to 95 % of the pairs), and the share of patches for which bfloat16 takes
-the other copy for the nearer one.
+FOLDER holds PNGs, such as `2afc/val/cnn/ref` of BAPPS. Each patch is compared with two copies of it with Gaussian noise
+of the same level, rounded to gray levels. Distances are computed in float32, and with the backbone in bfloat16. Printed
+per level, over five draws: the shift of the distance (median, and 5 to 95 % of the pairs), and the share of patches for
+which the nearer copy changes with bfloat16.
 """
 
 import argparse
@@ -26,10 +26,11 @@ DRAWS = 5
 def shift_and_changes(
     metric: LPIPS, patches: np.ndarray, level: float, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
-    """The relative shifts of all distances in bfloat16, and the share of verdicts that change.
+    """Return the relative shifts of all distances in bfloat16, and the share of triplets whose nearer copy changes.
 
     Args:
-        metric: in float32; patches: uint8 (N, 64, 64, 3).
+        metric: metric in float32.
+        patches: uint8 (N, 64, 64, 3).
         level: standard deviation of the noise, in gray levels.
     """
     rough, shifts, changed = metric.optimized(torch.bfloat16, compiled=False), [], []
@@ -43,7 +44,7 @@ def shift_and_changes(
 
 
 def main() -> None:
-    """Measure, and print a line per network and level."""
+    """Print a line per network and level."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--nets", nargs="+", default=["alex", "squeeze"])

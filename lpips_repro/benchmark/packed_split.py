@@ -1,4 +1,4 @@
-"""A whole packed split through `compute_distances`, small and large: time a triplet, and the memory it takes."""
+"""Rate and memory of `compute_distances` on whole packed splits, a small and a large one."""
 
 import functools
 import tempfile
@@ -23,11 +23,11 @@ SAMPLE_SECONDS = 0.02
 
 
 def bench_split(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """Rows of the small and the large split, in a process of their own: memory that others have taken is not theirs."""
+    """Return the rows of the small and the large split, measured in a new process, whose memory nothing else uses."""
     small, large = cfg.split_triplets
     batch = cfg.cuda_batch_size if device.type == "cuda" else cfg.batch_size
     with process_pool(1, task=TASK) as pool:
-        # The small one before and after: a machine that slows down is not taken for a split that does.
+        # The small split is measured before and after the large one, in case the machine slows down.
         arguments = (net, (small, large, small), batch, str(device), torch.get_num_threads())
         measured = pool.submit(_measure, *arguments).result()
     seconds = {small: (measured[0][0] + measured[2][0]) / 2, large: measured[1][0]}
@@ -46,11 +46,11 @@ def bench_split(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
 def _measure(
     net: str, counts: Sequence[int], batch_size: int, device_name: str, threads: int
 ) -> list[tuple[float, float | None]]:
-    """Seconds and most megabytes of splits of so many triplets."""
+    """Seconds and peak megabytes of splits with some numbers of triplets."""
     torch.set_num_threads(threads)
     device = torch.device(device_name)
     if device.type == "cuda":
-        set_tf32(False)  # a new process knows nothing of `choose_device`
+        set_tf32(False)  # as `choose_device` does in the main process
     metric = lpips_metric(net).to(device)
     measure = functools.partial(metric.channel_means, normalize=True)
     distances = {net: Distance(measure, {}, functools.partial(weighted_sum, head=metric.head))}
@@ -69,7 +69,7 @@ def _measure(
 
 
 class _Memory:
-    """The most memory of this process at a time, in megabytes, that is not mapped from a file; None where unknown."""
+    """Peak memory of this process in megabytes, without mapped files; None if it is unknown."""
 
     most: float | None = None
 

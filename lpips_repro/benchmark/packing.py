@@ -1,12 +1,12 @@
-"""How fast BAPPS's val archives are packed, in how much memory, and how fast an epoch is then read.
+"""Time and memory to pack BAPPS's val archives, and to read an epoch of a packed split.
 
     python -m lpips_repro.benchmark.packing FOLDER
 
-Makes archives of BAPPS's exact val counts and layout in FOLDER/mirror (2.3 GB) and packs them into FOLDER/data with one
-worker a core; either is left out where it is there already. Then reads a 2AFC split as the released loader decodes it
-(PIL, Resize(64), ToTensor) and from its packed form. Both give batches of 50 as floats in [0, 1] from a plain
-DataLoader with the same number of worker processes, whose start counts in every epoch. The two alternate; medians of
-three runs, a run being one epoch of the files and five of the packed split.
+Writes archives with the counts and the layout of BAPPS's val archives to FOLDER/mirror (2.3 GB), and packs them into
+FOLDER/data with one worker per core. Both are skipped if they exist already. Then reads a 2AFC split as the released
+loader decodes it (PIL, Resize(64), ToTensor), and from its packed form. Both give batches of 50 as floats in [0, 1]
+from a plain DataLoader with the same number of worker processes, whose start counts in every epoch. The two alternate;
+results are medians of three runs. A run is one epoch of the files and five of the packed split.
 """
 
 import statistics
@@ -31,7 +31,7 @@ from lpips_repro.parallel import available_cores
 
 SPLIT = ("2afc", "val", "traditional")
 RUNS = 3
-PACKED_EPOCHS = 5  # in a run: one is too short to time
+PACKED_EPOCHS = 5  # per run: one is too short to time
 FOLDERS = {"root": "files", "packed": "packed", "archives": "archives"}  # in FOLDER/data, by setting
 PACK = """
 import sys
@@ -46,7 +46,7 @@ if __name__ == "__main__":
 
 
 class ReleasedLoader(Dataset):
-    """The files as the released code decodes them."""
+    """A dataset of image files, decoded as in the released code."""
 
     def __init__(self, folder: Path):
         self.folder, self.names = folder, sorted(path.stem for path in (folder / "ref").iterdir())
@@ -63,7 +63,7 @@ class ReleasedLoader(Dataset):
 
 
 def peak_memory(process: subprocess.Popen, found: dict[str, int]) -> None:
-    """Note the largest sum of private (not file-backed) memory over a process and its children, in bytes."""
+    """Put the peak memory (without mapped files) of a process and its children into `found`, in bytes."""
     while process.poll() is None:
         total = 0
         for status in Path("/proc").glob("[0-9]*/status"):
@@ -78,7 +78,7 @@ def peak_memory(process: subprocess.Popen, found: dict[str, int]) -> None:
 
 
 def pack(folder: Path, workers: int) -> None:
-    """Pack the archives in a process of its own and print how fast and in how much memory."""
+    """Pack the archives in a new process, and print rate and memory."""
     script, data = folder / "pack.py", folder / "data"
     script.write_text(PACK)
     settings = [f"data.mirrors=['{folder / 'mirror'}']", f"experiments={data / 'experiments'}", "data.resize=exact"]
@@ -110,7 +110,7 @@ def unpack(archive: Path, files: Path) -> None:
 
 
 def epoch_seconds(dataset: Dataset, workers: int, epochs: int) -> float:
-    """The mean time of an epoch, over several."""
+    """Return the mean seconds of an epoch."""
     loader = DataLoader(dataset, batch_size=50, num_workers=workers)
     start = time.perf_counter()
     for _ in range(epochs):
@@ -120,7 +120,7 @@ def epoch_seconds(dataset: Dataset, workers: int, epochs: int) -> float:
 
 
 def compare(released: ReleasedLoader, packed: BAPPS2AFC, workers: int) -> None:
-    """Print how fast an epoch of each is read."""
+    """Print how fast an epoch of the files and of the packed split is read."""
     runs = [(epoch_seconds(released, workers, 1), epoch_seconds(packed, workers, PACKED_EPOCHS)) for _ in range(RUNS)]
     theirs, ours = (statistics.median(column) for column in zip(*runs, strict=True))
     ratios = ", ".join(f"{a / b:.1f}" for a, b in runs)
@@ -130,11 +130,11 @@ def compare(released: ReleasedLoader, packed: BAPPS2AFC, workers: int) -> None:
 
 
 def main(folder: Path) -> None:
-    """Make, pack and read what is not there yet."""
+    """Make and pack the archives unless they exist, and read a split."""
     mirror, files = folder / "mirror", folder / "files"
     packed = folder / "data" / "packed" / "bapps" / "exact" / "-".join(SPLIT)
     if not mirror.is_dir():
-        # Distinct patches would take an hour to encode and tell the packing apart in nothing.
+        # Images repeat: distinct ones would take an hour to encode, and change no rate.
         generator = np.random.default_rng(0)
         write_archives(mirror, COUNTS, images=[png(generator, detail=64) for _ in range(500)])
     workers = available_cores()

@@ -1,10 +1,10 @@
-"""The page of a report in Chromium: all validation triplets of BAPPS by number, ten methods, synthetic images.
+"""Times of a report's page in Chromium: as many triplets as BAPPS has for validation, ten methods, synthetic images.
 
-open      from the address to the first example with its images
-filter    from another choice of methods, filter or order to what it finds, drawn
-step      from a key to the next example, drawn
+open      from opening the page to the first example with its images
+filter    from a change of methods, filter or order to the drawn result
+step      from a key press to the next example, drawn
 
-Times in milliseconds, with the quartiles; the note has the longest.
+Times are medians in milliseconds, with quartiles; the note has the longest time.
 """
 
 import shutil
@@ -28,10 +28,10 @@ from lpips_repro.report.page.explorer import make_explorer
 from lpips_repro.report.page.write import Page, write_page
 
 METHODS, SIZE, JUDGES = 10, 64, 5
-OPENED, FILTERED, STEPPED = 5, 24, 24  # times
+OPENED, FILTERED, STEPPED = 5, 24, 24  # number of times
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SHOWN = "document.querySelector('[data-view=examples][data-shown]')"
-# Milliseconds from an event to the frame after the change that it makes.
+# Milliseconds from an event to the frame after the change that it causes.
 TIMED = """(act) => new Promise((resolve) => {
     const position = document.querySelector("[data-part=position]");
     const start = performance.now();
@@ -47,7 +47,7 @@ NEXT = "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'})
 
 
 def bench_page() -> list[Row]:
-    """The rows of the page; one with the reason if there is no browser."""
+    """Return the rows of the page; if there is no browser, one row with the reason."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -87,7 +87,7 @@ def _opened(browser: Any, index: Path) -> float:
 
 
 def _choice(turn: int) -> str:
-    """What is chosen in a turn: other methods, another filter or another order, over all splits."""
+    """JavaScript that chooses methods, filter and order; they differ between turns."""
     names = ["differ", "only-a-against", "both-against", "all"]
     orders = ["strength", "margin", "index"]
     methods = f"f.a.value = {turn % METHODS}; f.b.value = {(turn + 3) % METHODS};"
@@ -96,7 +96,7 @@ def _choice(turn: int) -> str:
 
 
 def _synthetic_page(folder: Path) -> Path:
-    """A page of as many examples as BAPPS has; its votes and distances are random, its images of noise."""
+    """Write a page with as many examples as BAPPS has, with random votes, distances and images; returns its path."""
     rng = np.random.default_rng(0)
     counts = {split: count for (kind, phase, split), count in COUNTS.items() if (kind, phase) == (TWOAFC.kind, "val")}
     splits = [_split(folder, name, count, rng) for name, count in counts.items()]
@@ -112,7 +112,7 @@ def _synthetic_page(folder: Path) -> Path:
 
 
 def _split(folder: Path, name: str, count: int, rng: np.random.Generator) -> PackedSplit:
-    """A split whose images are windows of one image of noise, so that they take no memory."""
+    """A split whose images are views of one image of noise, which takes little memory."""
     noise = rng.integers(0, 256, (SIZE, count + SIZE + len(TWOAFC.images), 3), np.uint8)
     windows = np.lib.stride_tricks.sliding_window_view(noise, (SIZE, SIZE, 3))[0, :, 0]
     arrays = {field: windows[place : place + count] for place, field in enumerate(TWOAFC.images)}

@@ -1,4 +1,4 @@
-"""How long the paper's trainings and tables would take at the rates measured: projected, not run."""
+"""Times of the paper's trainings and tables, projected from measured rates."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -9,14 +9,14 @@ from lpips_repro.benchmark.rate_table import PROJECTED, Row
 
 TRAIN_TRIPLETS, VAL_TRIPLETS, EPOCHS = 151_400, 36_344, 10  # of BAPPS, and of the paper's schedule
 NETS = ("alex", "squeeze", "vgg")
-# Weights of a network in the 2AFC table, each in versions 0.0 and 0.1; alex is also there with random ones.
+# Number of weights per network in the 2AFC table, each in versions 0.0 and 0.1; alex is also in it with random weights.
 TABLE_WEIGHTS = {"alex": 2, "squeeze": 1, "vgg": 1}
 
 
 def projections(rows: Sequence[Row]) -> list[Row]:
-    """Times at the default settings, eager and float32, and at the fastest ones; what was not measured is left out.
+    """Return rows of projected times, at the default settings (eager, float32) and at the fastest ones.
 
-    Validation, reading of the data and writing of tables are not in them.
+    Times that depend on a missing rate are left out. Validation, reading data and writing tables are not included.
     """
     return [*_projected(rows, "default", _default), *_projected(rows, "fastest", _fastest)]
 

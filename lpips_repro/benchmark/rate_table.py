@@ -1,4 +1,4 @@
-"""The rows of the benchmark: one rate each, with what it is to be compared with; printed, and kept as a CSV."""
+"""The rows of the benchmark, printed as a table and written as a CSV. A row is a rate and what it is compared with."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -11,21 +11,22 @@ from tabulate import tabulate
 
 @dataclass
 class Row:
-    """One measurement, or a time that follows from others.
+    """A measured rate, or a projected time.
 
     Attributes:
-        task: what is done, as in "evaluation"; net, batch, mode, precision: on what and how.
-        implementation: whose code; a floor is named after what it does, as in "bare backbone".
+        task: name of the task, such as "evaluation".
+        net, batch, mode, precision: network, examples per call, "eager" or "compiled", and data type.
+        implementation: "ours", another package, or a floor such as "bare backbone".
         rate, rate_low, rate_high: median and quartiles, in `unit`.
-        peer, ratio: whom ours is compared with, and our rate by theirs.
-        floor, floor_rate, share_of_floor: what no implementation of this kind can leave out, its rate in the same run,
-            and our rate by it.
-        share_of_peak: of the operations that the device can do in a second, those that the network needs.
-        difference: the largest from the values of our eager float32 implementation, by the largest of these.
-        repeats: rounds measured.
-        seconds: of a projection.
-        memory_mb: the most that was in memory at a time and not mapped from a file, in megabytes.
-        note: why there is no rate, or what else there is to know.
+        peer, ratio: implementation that ours is compared with, and our rate divided by its rate.
+        floor, floor_rate, share_of_floor: the work that every such implementation has to do, its rate in the same run,
+            and our rate divided by it.
+        share_of_peak: operations of the network per second, divided by the peak of the device.
+        difference: largest difference from the values of our eager float32 implementation, relative to the largest.
+        repeats: number of rounds.
+        seconds: projected time.
+        memory_mb: peak memory in megabytes, without mapped files.
+        note: why there is no rate, or a remark.
     """
 
     task: str
@@ -55,7 +56,7 @@ PROJECTED = "projected: "
 
 
 def write_csv(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> None:
-    """Write rows, which are of one dataclass, each with the machine they were measured on."""
+    """Write rows of one dataclass as a CSV; `machine` is added to each row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -65,14 +66,14 @@ def write_csv(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> No
 
 
 def cells_of(row: Any) -> dict[str, object]:
-    """A row as it is written to a CSV."""
+    """Return the cells of a row for a CSV; floats have five significant digits."""
     return {key: f"{value:.5g}" if isinstance(value, float) else value for key, value in asdict(row).items()}
 
 
 def render(rows: Sequence[Row]) -> str:
-    """Rows as text; notes below the table."""
+    """Return rows as a text table, with the notes below it."""
     lines = [_projection(row) if row.task.startswith(PROJECTED) else _measurement(row) for row in rows]
-    # What no row has to say is no column.
+    # Columns that are empty in all rows are left out.
     used = [key for key in lines[0] if any(line[key] for line in lines)]
     table = [{key: line[key] for key in used} for line in lines]
     notes = [f"  {' '.join(filter(None, _name(row)))}: {row.note}" for row in rows if row.note]

@@ -1,4 +1,4 @@
-"""What is faster or slower than in another commit: one row per case."""
+"""Rates of this tree compared with those of another commit, one row per case."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from statistics import median
 import numpy as np
 from tabulate import tabulate
 
-# Both processes are started so many times. If the trees are equally fast, it is chance which one is ahead after a
-# start. That it is the same one after all n starts has a probability of 2 / 2^n: 0.4 % for nine, 3 % for six, and fewer
-# are not judged.
+# Number of times that both processes are started. If the trees are equally fast, chance decides which one is ahead
+# after a start. The probability that the same one is ahead after all n starts is 2 / 2^n: 0.4 % for nine, 3 % for six.
+# Fewer starts than six are not judged.
 STARTS, LEAST_STARTS = 9, 6
 
 Turn = tuple[float, float]  # seconds of a call in this tree and in the other one
@@ -18,12 +18,14 @@ Turn = tuple[float, float]  # seconds of a call in this tree and in the other on
 
 @dataclass(frozen=True)
 class Case:
-    """What is called in both trees.
+    """A task that both trees run.
 
     Attributes:
-        task: a key of `lpips_repro.benchmark.commit_worker.TASKS`; net, mode, precision: what it is called with.
-        batch: number of examples in a call, counted in `unit` per second.
-        tolerance: how far the values of the trees may be apart, relative to the largest.
+        task: key of `lpips_repro.benchmark.commit_worker.TASKS`.
+        net, mode, precision: its arguments.
+        batch: number of examples per call.
+        unit: unit of the rate, such as "pairs/s".
+        tolerance: largest difference between the values of the trees, relative to the largest value.
     """
 
     task: str
@@ -37,12 +39,12 @@ class Case:
 
 @dataclass
 class Sample:
-    """What was measured of a case.
+    """The measurements of a case.
 
     Attributes:
-        turns: for each start of the processes, the turns that they took.
-        difference: the largest between values of the trees, relative to the largest value.
-        note: why there is nothing, or nothing more.
+        turns: the turns after each start of the processes.
+        difference: largest difference between the values of the trees, relative to the largest value.
+        note: why the case could not be run, or not to the end.
     """
 
     case: Case
@@ -51,7 +53,7 @@ class Sample:
     note: str = ""
 
     def compare(self, now: Sequence[float], then: Sequence[float]) -> None:
-        """Put in the difference of these values, if none larger was found before."""
+        """Update `difference` with the values of this tree and of the other one; the largest one is kept."""
         found = math.inf
         if len(now) == len(then):
             ours, theirs = np.array(now), np.array(then)
@@ -66,10 +68,11 @@ class Change:
     Attributes:
         task, net, batch, mode, precision, unit: as in `Case`.
         rate_now, rate_then: median rates of this tree and of the other one.
-        ratio: rate now by rate then, the median over the starts; ratio_low, ratio_high: the extremes.
-        verdict: "faster" or "slower" after every start, or "same within the spread"; "not judged" after too few starts.
+        ratio: `rate_now` divided by `rate_then`, median over the starts; ratio_low, ratio_high: its extremes.
+        verdict: "faster" or "slower" if it was so after every start, else "same within the spread"; "not judged" after
+            too few starts.
         difference: as in `Sample`.
-        starts, rounds: number of starts, and of the turns after all of them.
+        starts, rounds: number of starts, and total number of rounds.
         note: why it was not run, or that the values differ.
     """
 
@@ -92,7 +95,7 @@ class Change:
 
 
 def change_of(sample: Sample) -> Change:
-    """The row of a sample."""
+    """Return the row of a sample."""
     case = sample.case
     change = Change(case.task, case.net, case.batch, case.mode, case.precision, case.unit)
     change.difference, change.note = sample.difference, sample.note
@@ -119,7 +122,7 @@ def _verdict(ratios: Sequence[float]) -> str:
 
 
 def render(changes: Sequence[Change], commit: str) -> str:
-    """Rows as text; notes below the table."""
+    """Return rows as a text table, with the notes below it; `commit` is the header of the other tree's rates."""
     lines = [
         {
             "task": change.task,

@@ -1,4 +1,4 @@
-"""`make bench`: the tasks one after the other, their tables printed as they are done, and all rows as a CSV."""
+"""`make bench`: runs the tasks in sequence, prints the table of each, and writes all rows as a CSV."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,10 +35,10 @@ PER_NET = {
 
 
 def bench(composed: DictConfig) -> Path:
-    """Measure what the composed settings (`configs/bench.yaml`) name; returns the CSV.
+    """Run the tasks of the composed settings (`configs/bench.yaml`), and return the path of the CSV.
 
     Raises:
-        UserError: for a setting that cannot be used, or an implementation that computes something else than ours.
+        UserError: if a setting cannot be used, or if the values of an implementation differ from ours.
     """
     cfg = parse(composed, BenchConfig)
     for name, net in cfg.net.items():
@@ -58,7 +58,7 @@ def bench(composed: DictConfig) -> Path:
         commits, rows = bench_against(cfg, device)
         machine, name = machine | commits, f"{name}-against-{commits['then'][:7]}"
     whole = set(cfg.measure) == set(Measure) and {net.backbone for net in cfg.net.values()} == set(NETS)
-    # A part never takes the place of a whole.
+    # The file of a whole run is not replaced by that of a part.
     path = Path(cfg.experiments) / "benchmarks" / f"{name}{'' if whole else '-part'}.csv"
     write_csv(path, rows, machine)
     print(f"\nwritten: {path}")
@@ -83,12 +83,11 @@ def _parts(cfg: BenchConfig, device: torch.device) -> Iterator[list[Row]]:
         if part in cfg.measure:
             for net in nets:
                 yield bench_net(net, cfg, device)
-                # Compilations of a function are kept, eight at the most, and more would not be compiled.
-                torch.compiler.reset()
+                torch.compiler.reset()  # torch keeps at most eight compilations of a function
     if Measure.building in cfg.measure:
         yield bench_building(cfg, device)
     if Measure.page in cfg.measure:
         yield bench_page()
     if Measure.split in cfg.measure:
-        for net in nets if device.type == "cuda" else nets[:1]:  # on a CPU minutes each
+        for net in nets if device.type == "cuda" else nets[:1]:  # minutes per network on a CPU
             yield bench_split(net, cfg, device)

@@ -1,4 +1,4 @@
-"""What is computed on: random images and splits, and weights that are at hand. What they hold changes no time."""
+"""Inputs of the benchmarks: random images and splits, and available weights. Their values do not change the times."""
 
 import contextlib
 import functools
@@ -19,13 +19,13 @@ from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.imagenet import imagenet_state
 from lpips_repro.weights.official_lin import official_lin_state
 
-# Triplets that are written at a time.
+# Number of triplets written at once.
 BLOCK = 1000
 
 
 @functools.lru_cache(1)
 def backbone_weights(net: str) -> dict[str, Tensor]:
-    """ImageNet's, or Gaussian ones where these are not at hand."""
+    """Return the ImageNet weights of a network, or Gaussian ones if these are not available."""
     try:
         return imagenet_state(net, download=False)
     except WeightsNotFoundError:
@@ -33,7 +33,7 @@ def backbone_weights(net: str) -> dict[str, Tensor]:
 
 
 def lpips_metric(net: str, version: str = "0.1", variant: str = "lin", *, lin_seed: int | None = None) -> LPIPS:
-    """The metric with the official lin weights, or random ones where these are not at hand or a seed is given."""
+    """Return the metric with official lin weights, or random ones if these are not available or a seed is given."""
     if variant == "off_the_shelf":
         return LPIPS(net, variant, version, weights=backbone_weights(net))
     lin = _random_lin_state(net, lin_seed or 0)
@@ -50,13 +50,13 @@ def _random_lin_state(net: str, seed: int) -> dict[str, Tensor]:
 
 
 def noise_triplet(count: int, device: torch.device) -> tuple[Tensor, ...]:
-    """ref, p0, p1: images (count, 3, 64, 64) in [-1, 1]."""
+    """Return ref, p0 and p1: random images (count, 3, 64, 64) in [-1, 1]."""
     generator = torch.Generator().manual_seed(0)
     return tuple((2 * torch.rand(3, count, 3, PATCH_SIZE, PATCH_SIZE, generator=generator) - 1).to(device))
 
 
 def noise_split(folder: Path, count: int) -> PackedSplit:
-    """A packed 2AFC split of random triplets, written to an empty folder (without a card: its digest takes long)."""
+    """Write a packed 2AFC split of random triplets to a new folder, without a card file, whose digest takes long."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     arrays = {}

@@ -1,4 +1,4 @@
-"""Timing by turns: on a machine that is now faster and now slower, every candidate meets the same conditions."""
+"""Alternating timing: if the speed of the machine varies, it varies for all candidates."""
 
 import math
 import time
@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-# A turn takes at least so long: the clock, and on a GPU the wait for it, then count for nothing.
+# Shortest time of a turn: the time to read the clock, and to wait for a GPU, is then negligible.
 TURN_SECONDS = 0.1
-# However long they take.
+# Number of rounds that are run even if time is up.
 LEAST_ROUNDS = 3
 
 
 class Times(NamedTuple):
-    """Seconds of a call: the median over so many rounds; the quartiles tell a quiet machine from a busy one."""
+    """Seconds of a call: median and quartiles over some rounds. On a busy machine the quartiles are far apart."""
 
     median: float
     low: float
@@ -24,7 +24,7 @@ class Times(NamedTuple):
 
 
 def rounds(most: int, seconds: float, least: int = LEAST_ROUNDS) -> Iterator[int]:
-    """Numbers of rounds: as many as there may be, or fewer when so many seconds have passed, if the least are done."""
+    """Yield the numbers of rounds: at most `most`; after `seconds` no more, except for the first `least`."""
     start = time.monotonic()
     for number in range(most):
         if number >= least and time.monotonic() - start > seconds:
@@ -33,10 +33,12 @@ def rounds(most: int, seconds: float, least: int = LEAST_ROUNDS) -> Iterator[int
 
 
 def alternate(calls: Mapping[str, Callable[[], object]], rounds: Iterable, device: torch.device) -> dict[str, Times]:
-    """Time calls by turns, all of them once a round, after a turn that is not counted.
+    """Time calls alternating: every call has one turn per round. A first turn of each is not counted.
 
     Args:
-        calls: by name; rounds: one for each element; device: waited for before the clock is read.
+        calls: functions by name.
+        rounds: one element per round.
+        device: a GPU is synchronized before the clock is read.
     """
     turns = {name: max(1, math.ceil(TURN_SECONDS / _seconds(call, 1, device))) for name, call in calls.items()}
     times = [[_seconds(call, turns[name], device) for name, call in calls.items()] for _ in rounds]

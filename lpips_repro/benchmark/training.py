@@ -1,4 +1,4 @@
-"""A training step of tune, which is that of scratch too: ours and the released trainer's, from the same weights."""
+"""Rates of a training step of tune, which scratch shares: ours and the released trainer's, from the same weights."""
 
 import functools
 import itertools
@@ -31,20 +31,21 @@ from lpips_repro.training.step import TrainingStep
 from lpips_repro.training.triplets import ImageTriplets
 
 TASK = "tune or scratch step"
-FLOOR = "bare backbone, forth and back"
-# Batches that steps draw from.
+FLOOR = "bare backbone, forward and backward"
+# Number of batches in the split.
 BATCHES = 10
-# Of distances in the first step, with the same dropout, by the largest; the peer's are compared without dropout.
+# Largest difference of distances in the first step, relative to the largest distance. Ours are compared with the same
+# dropout, those of the released trainer without dropout.
 TOLERANCE = {"float32": 1e-4, "tf32": 5e-3, "bfloat16": 2e-2}
 
 
 def bench_training(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """Rows of a network."""
+    """Return the rows of a network."""
     return compare_trainings(net, cfg, device, precisions_of(device))
 
 
 def compare_trainings(net: str, cfg: BenchConfig, device: torch.device, precisions: Sequence[str]) -> list[Row]:
-    """Rows of a network in some precisions."""
+    """Return the rows of a network in some precisions."""
     with tempfile.TemporaryDirectory() as folder:
         split = noise_split(Path(folder) / "split", BATCHES * cfg.batch_size)
         cases = [
@@ -52,12 +53,12 @@ def compare_trainings(net: str, cfg: BenchConfig, device: torch.device, precisio
             for mode in (("eager", "compiled") if cfg.compile else ("eager",))
             for p in precisions
         ]
-        if "float32" not in precisions:  # whose values the others are compared with
+        if "float32" not in precisions:  # computed for comparison, but not returned
             cases.insert(0, Case(OURS, functools.partial(_ours, net, split, cfg, device, "eager", "float32")))
         cases += [
             Case("lpips", functools.partial(_released, net, split, cfg, device), "eager", p)
             for p in precisions
-            if p != "bfloat16"  # which it does not offer
+            if p != "bfloat16"  # not available in lpips
         ]
         cases += [Case(FLOOR, functools.partial(_bare, net, split, cfg, device, p), "eager", p) for p in precisions]
         what = Comparison(
@@ -74,7 +75,7 @@ def compare_trainings(net: str, cfg: BenchConfig, device: torch.device, precisio
 
 
 def trainer_settings(**changed: object) -> TrainerConfig:
-    """Those of `configs/train.yaml`, but for what is changed."""
+    """Return the trainer settings of `configs/train.yaml`, with changes."""
     defaults: Any = OmegaConf.load(CONFIGS / "train.yaml")
     merged: Any = OmegaConf.merge(OmegaConf.structured(TrainerConfig), defaults.trainer, changed)
     settings: Any = OmegaConf.to_object(merged)
@@ -82,14 +83,14 @@ def trainer_settings(**changed: object) -> TrainerConfig:
 
 
 def make_model(net: str, variant: str, device: torch.device) -> RankingModel:
-    """A model at the beginning of its training, always the same."""
+    """Return a model before training; the same arguments give the same weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return RankingModel(net, variant, "0.1", backbone_weights(net)).to(device)
 
 
 def our_step(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device) -> Call:
-    """A step of tune or scratch, eager and in float32, on a split of ten batches."""
+    """Return a call that runs a step of tune or scratch, eager and in float32, on a split of ten batches."""
     return _ours(net, split, cfg, device, "eager", "float32")
 
 
@@ -110,7 +111,7 @@ def _ours(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device, 
 
 
 def _released(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device) -> Call:
-    """The released trainer's, on one batch that is there already: what reads and converts is ours alone."""
+    """A step of the released trainer on one batch of tensors. Our step also reads and converts its batch."""
     import lpips
 
     cuda = device.type == "cuda"
@@ -144,7 +145,7 @@ def _check_same_distances(net: str, model: RankingModel, released: torch.nn.Modu
 
 
 def _bare(net: str, split: PackedSplit, cfg: BenchConfig, device: torch.device, precision: str) -> Call:
-    """The backbone on the three images, forth and back to all its parameters, and nothing else."""
+    """Only the backbone on the three images, forward and backward to all its parameters."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     backbone = make_model(net, "tune", device).metric.backbone.to(dtype)
     images = torch.cat(_batch(split, cfg, device)[:3]).to(dtype, memory_format=torch.channels_last)

@@ -1,12 +1,11 @@
-"""A network's rows of a whole val table: off the shelf and lin in both versions, over a packed 2AFC split.
+"""Rates of all rows of a network in a val table: off the shelf and lin in both versions, over a packed 2AFC split.
 
-    ours             what `make eval-tables` does: the packed split is read, rows over one backbone and version share a
-                     pass, and each finishes it with its own head
-    ours, ten seeds  the same with ten rows of lin (of training runs, here with random heads) for each one
-    lpips            the released package's module, once per row, on the same images, which are in memory already
-    floor            the bare backbone once per version, on the same
+    ours             as `make eval-tables`: reads the packed split; rows with the same backbone and version share a pass
+    ours, ten seeds  the same with ten rows of lin (of training runs, here with random heads) instead of each one
+    lpips            the module of the released package, once per row, on the same images, which are already in memory
+    floor            only the backbone, once per version, on the same images
 
-A rate counts a triplet when all rows have its two distances.
+A triplet counts when all rows have its two distances.
 """
 
 import functools
@@ -41,11 +40,11 @@ SEEDS = 10
 TEN_SEEDS = f"{OURS}, ten seeds"
 MODES = (("eager", "float32"), ("compiled", "float32"), ("compiled", "bfloat16"))
 
-Images = Sequence[tuple[Tensor, ...]]  # ref, p0 and p1 of each batch
+Images = Sequence[tuple[Tensor, ...]]  # ref, p0 and p1 per batch
 
 
 def bench_val_table(net: str, cfg: BenchConfig, device: torch.device) -> list[Row]:
-    """Rows of a network; if it takes more operations than alex, over as many triplets fewer, but a whole batch."""
+    """Return the rows of a network. One with more operations than alex has fewer triplets, but at least a batch."""
     batch = cfg.cuda_batch_size if device.type == "cuda" else cfg.batch_size
     heavier = backbone_flops(net, backward=False) / backbone_flops("alex", backward=False)
     count = batch * max(1, round(cfg.table_triplets / max(1, heavier) / batch))
@@ -80,7 +79,7 @@ def _methods(net: str, seeds: int) -> Iterator[LPIPS]:
 
 
 def _ours(net: str, split: PackedSplit, batch: int, engine: Engine, seeds: int) -> Call:
-    """What the tables do for these rows; it returns the distances of those of one seed."""
+    """A call that computes all rows as the tables do, and returns the distances of those of one seed."""
     distances = {str(row): lpips_distance(metric, engine) for row, metric in enumerate(_methods(net, seeds))}
 
     def call() -> Tensor:
@@ -94,7 +93,7 @@ def _ours(net: str, split: PackedSplit, batch: int, engine: Engine, seeds: int) 
 
 
 def _released(net: str, images: Images) -> Call:
-    """Each row on its own, and in it each pair, the reference twice."""
+    """Each row and each pair on its own: the reference passes the network twice."""
     modules = [released_lpips(metric.to(images[0][0].device)) for metric in _methods(net, 1)]
 
     @torch.inference_mode()
@@ -106,7 +105,7 @@ def _released(net: str, images: Images) -> Call:
 
 
 def _bare(net: str, images: Images, precision: str) -> Call:
-    """The backbone on all images once per version, and nothing else."""
+    """Only the backbone on all images, once per version."""
     metric = lpips_metric(net).to(images[0][0].device)
     calls = [bare_backbone(metric, batch, precision) for batch in images]
 
@@ -124,7 +123,7 @@ def _batch(split: PackedSplit, start: int, stop: int, device: torch.device) -> t
 
 
 def _relate_seeds(rows: Sequence[Row]) -> None:
-    """Put into the rows of ten seeds their rate by that of one."""
+    """Set the ratio of the rows of ten seeds: their rate divided by that of one seed."""
     one = {(row.mode, row.precision): row.rate for row in rows if row.implementation == OURS}
     for row in rows:
         rate = one.get((row.mode, row.precision))

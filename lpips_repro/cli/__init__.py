@@ -1,1 +1,1 @@
-"""The command `lpips-repro`: distances of image files by every method of the tables."""
+"""The command `lpips-repro`: distances between image files by every method of the tables."""

@@ -1,6 +1,6 @@
 """The commands of `lpips-repro`. Results go to standard output, everything else to standard error.
 
-What needs PyTorch is imported inside the commands: help and shell completion do without it.
+Modules that need PyTorch are imported inside the commands, so that help and shell completion are fast.
 """
 
 import sys
@@ -26,7 +26,7 @@ EXAMPLES = """Examples:
 
 app = typer.Typer(
     name="lpips-repro",
-    help="Distances of images: LPIPS and the metrics that its paper compares with.",
+    help="Distances between images: LPIPS and the metrics that its paper compares with.",
     epilog=EXAMPLES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -39,7 +39,7 @@ def program(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Distances of images: LPIPS and the metrics that its paper compares with."""
+    """Distances between images: LPIPS and the metrics that its paper compares with."""
     if version:
         print(package_version(OWN))
         raise typer.Exit
@@ -72,7 +72,7 @@ def distance(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Distances of images from a reference."""
+    """Compute the distances of images from a reference."""
     first, *others = options.given([ref, *(images or [])], ref_option, test_option, "REF IMAGE...")
     options.check_output(output)
     from lpips_repro.cli.session import Session
@@ -95,7 +95,7 @@ def dirs(
     image_dir: Annotated[Path | None, typer.Argument(metavar="DIR", help="The folder of the images.")] = None,
     ref_option: options.Ref = None,
     test_option: options.Tests = None,
-    match: Annotated[options.Match, typer.Option(help="Pair images of one name, or sorted ones in order.")] = (
+    match: Annotated[options.Match, typer.Option(help="Pair images by name, or in sorted order.")] = (
         options.Match.name
     ),
     recursive: options.Recursive = False,
@@ -109,10 +109,10 @@ def dirs(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Distances of the images of two folders.
+    """Compute the distances between the images of two folders.
 
-    Images of one name are a pair, with folders inside as part of the name; the suffix may differ. An image without a
-    partner is an error.
+    By default, images with the same name are a pair. Subfolders are part of the name; the suffix may differ. An image
+    without a partner is an error.
     """
     ref_dir, image_dir = options.given([ref_dir, image_dir], ref_option, test_option, "REF_DIR DIR", most=2)
     pair = pairs_by_name if match is options.Match.name else pairs_in_order
@@ -144,7 +144,7 @@ def pairs(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Distances of the pairs of a CSV file.
+    """Compute the distances of the pairs in a CSV file.
 
     Its paths are absolute, or relative to its folder.
     """
@@ -166,7 +166,7 @@ def pairs(
 )
 def matrix(
     ref_dir: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images.")],
-    image_dir: Annotated[Path | None, typer.Argument(metavar="DIR2", help="Another one; by default the same.")] = None,
+    image_dir: Annotated[Path | None, typer.Argument(metavar="DIR2", help="Another folder; by default DIR.")] = None,
     recursive: options.Recursive = False,
     metric: options.Metrics = None,
     output: options.Output = None,
@@ -178,10 +178,10 @@ def matrix(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Distances of all pairs of images, of one folder or of two.
+    """Compute the distances of all pairs of images, of one folder or of two.
 
-    Each image passes a network once. Its feature maps are kept for that, in at most 2 GiB: about 800 images of 256 x
-    256 pixels for alex, 60 for vgg. More images are worked on in parts of half of that, and pass once per part.
+    Each image passes the network once. Its feature maps are kept in memory, at most 2 GiB: about 800 images of 256 x
+    256 pixels for alex, 60 for vgg. More images are divided into parts, and pass the network once per part.
     """
     refs = images_in(ref_dir, recursive)
     images = refs if image_dir is None else images_in(image_dir, recursive)
@@ -214,10 +214,10 @@ def map_(
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """A map of where two images differ.
+    """Compute a map of where two images differ.
 
-    Its mean is close to the distance of the images. A .npy has the numbers, float32 (H, W); a .png has colors, from
-    dark blue for 0 to yellow for the largest.
+    Its mean is close to the distance of the images. A .npy file has the distances, float32 (H, W). A .png file shows
+    them in colors, from dark blue for 0 to yellow for the largest.
     """
     ref, image = options.given([ref, image], ref_option, test_option, "REF IMAGE", most=2)
     options.check_output(output, (".npy", ".png"))
@@ -234,5 +234,5 @@ app.command(epilog=distort.EPILOG)(distort.distort)
 
 @app.command(epilog="Examples:\n\n\b\n  lpips-repro metrics")
 def metrics() -> None:
-    """The methods that -m takes."""
+    """List the methods that -m accepts."""
     print_output(table_of_names())

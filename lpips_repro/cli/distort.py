@@ -1,4 +1,4 @@
-"""`lpips-repro distort`: an image distorted as in the paper's Table 2."""
+"""`lpips-repro distort`: distorts an image as in the paper's Table 2."""
 
 import sys
 from pathlib import Path
@@ -16,23 +16,23 @@ def distort(
     image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="The image.")] = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--with", "-w", metavar="NAME", help="A distortion; if repeated, they follow each other."),
+        typer.Option("--with", "-w", metavar="NAME", help="A distortion; several are applied in this order."),
     ] = None,
     severity: Annotated[
         list[float] | None,
         typer.Option(
-            "--severity", "-s", metavar="S", help="From 0 (none) to 1: one for all, or one for each. By default 0.5."
+            "--severity", "-s", metavar="S", help="From 0 (none) to 1: one for all, or one each. By default 0.5."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.png", help="Where the image goes, 8 bits a channel.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE.png", help="The distorted image, 8 bits per channel.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of directions and noise.")] = 0,
-    names_only: Annotated[bool, typer.Option("--list", help="Print the distortions and what severity is.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of directions and noise.")] = 0,
+    names_only: Annotated[bool, typer.Option("--list", help="Print the distortions and their severity.")] = False,
     background: options.Background = "white",
     quiet: options.Quiet = False,
 ) -> None:
-    """An image distorted by one of the paper's distortions, or by several in sequence."""
+    """Distort an image by one of the paper's distortions, or by several in sequence."""
     if names_only:
         from lpips_repro.cli.distorting import table_of_distortions
 
@@ -43,6 +43,6 @@ def distort(
     options.check_output(output, (".png",))
     from lpips_repro.cli.distorting import steps_of, write_distorted
 
-    said = write_distorted(image, steps_of(names, severity or [0.5]), output, seed, background)
+    note = write_distorted(image, steps_of(names, severity or [0.5]), output, seed, background)
     if not quiet:
-        print(said, file=sys.stderr)
+        print(note, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What `lpips-repro distort` does: an image file to a distorted one, and the table of distortions."""
+"""The work of `lpips-repro distort`: distorts an image file, and lists the distortions."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,16 @@ from lpips_repro.images import read_rgb
 
 
 def write_distorted(image: Path, steps: Sequence[Step], output: Path, seed: int, background: str) -> str:
-    """Write an image after distortions in sequence as a PNG; returns a line on what was done.
+    """Apply distortions to an image file in sequence, and write the result as a PNG of 8 bits per channel.
+
+    Args:
+        image: file of the image; output: the PNG.
+        steps: distortions with their severities.
+        seed: seed of directions and noise.
+        background: color behind transparent pixels.
+
+    Returns:
+        A line that describes what was done.
 
     Raises:
         UserError: if the image cannot be read, or a distortion cannot be applied to it.
@@ -33,7 +42,11 @@ def write_distorted(image: Path, steps: Sequence[Step], output: Path, seed: int,
 
 
 def steps_of(names: Sequence[str], severities: Sequence[float]) -> list[Step]:
-    """The distortions in sequence, with a severity for each or one for all."""
+    """Return the distortions in sequence, given one severity for all or one for each.
+
+    Raises:
+        UserError: if the number of severities is neither one nor that of the names.
+    """
     if len(severities) not in (1, len(names)):
         raise UserError(
             f"{len(names)} times --with, {len(severities)} times --severity: expected one for all or for each"
@@ -43,13 +56,13 @@ def steps_of(names: Sequence[str], severities: Sequence[float]) -> list[Step]:
 
 
 def described(step: Step) -> str:
-    """A distortion with its severity in physical units."""
+    """Return a distortion as text, with its severity in physical units."""
     amounts = ", ".join(amount.text(step.severity) for amount in DISTORTIONS[step.name].amounts)
     return f"{step.name} at severity {step.severity:g} ({amounts})"
 
 
 def table_of_distortions() -> str:
-    """The distortions by name, with their groups and what severity 0 to 1 is in physical units."""
+    """Return a table of the distortions: name, group, and the range of severity 0 to 1 in physical units."""
     rows = []
     for name, distortion in DISTORTIONS.items():
         rows.append((name, distortion.group, "; ".join(amount.range for amount in distortion.amounts)))

@@ -1,4 +1,4 @@
-"""`lpips-repro export`: a network as a file that other programs run."""
+"""`lpips-repro export`: writes LPIPS as a file that other programs run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,15 +19,15 @@ EPILOG = """Examples:
 
 def export(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A network, as for -m.", autocompletion=complete_name)],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="NAME.onnx, or NAME.pt2.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A .onnx or .pt2 file.")],
     spatial: Annotated[bool, typer.Option("--spatial", help="Export the map of distances.")] = False,
     weights: options.Weights = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """LPIPS as an ONNX file or torch.export program.
+    """Export LPIPS as an ONNX file or a torch.export program.
 
-    Its inputs x and y are float32 (N, 3, H, W) with values in [-1, 1]; its output is N distances, or maps (N, 1, H, W).
-    The file is checked: its distances are compared with the metric's.
+    Its inputs x and y are float32 (N, 3, H, W) with values in [-1, 1]. Its output is N distances, or maps (N, 1, H, W).
+    The distances of the file are compared with those of the metric.
     """
     options.check_output(output, (".onnx", ".pt2"))
     from lpips_repro.cli.session import Session
@@ -37,6 +37,6 @@ def export(
     session.metric.spatial = spatial
     done = write(session.metric, output)
     session.note(
-        f"written: {done.path}: {session.methods[0].label}, at most {done.difference:.1e} from the metric; images have"
-        f" at least {done.smallest} pixels a side"
+        f"written: {done.path}: {session.methods[0].label}, at most {done.difference:.1e} from the metric; for images"
+        f" of at least {done.smallest} x {done.smallest} pixels"
     )

@@ -1,4 +1,4 @@
-"""What failed: a record per pair and method, and few lines on them, each about one method, one image or one pair."""
+"""Failures of a command: a record per pair and method, and a short summary with one line per cause."""
 
 import re
 from collections import Counter, defaultdict
@@ -12,11 +12,14 @@ Failure = dict[str, Any]
 
 
 def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Failure]:
-    """What failed: a record per pair, or per pair and method if the others have a distance.
+    """Return a record per failed pair, or per failed pair and method.
 
     Args:
-        scored: the pairs.
-        missing: why methods could not be loaded, by label: a record each, without `ref` and `image`.
+        scored: pairs with their faults.
+        missing: by label, why methods could not be loaded. Their records have no `ref` and `image`.
+
+    Returns:
+        Records with the keys "ref", "image", "metric" and "reason".
     """
     methods = [{"ref": None, "image": None, "metric": label, "reason": why} for label, why in missing.items()]
     return methods + [
@@ -27,13 +30,13 @@ def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Fa
 
 
 def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
-    """The failures in words: of pairs that fail for one reason a line per method, or per image that is in them all."""
+    """Return the failures as text. Pairs that fail for the same reason share a line per method or per image."""
     groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
     for one in scored:
         for label, reason in one.faults.items():
             groups[label, _without_names(reason, one)].append(one)
     tried = _times(scored)
-    # Metrics of other libraries name themselves.
+    # The reasons of other libraries already begin with the label.
     lines = [why if why.startswith(f"{label}: ") else f"{label}: {why}" for label, why in missing.items()]
     for (label, reason), failed in groups.items():
         if label and 1 < len(failed) == len(scored) and all(one.faults[label] == reason for one in failed):
@@ -44,20 +47,20 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
 
 
 def _without_names(reason: str, one: Scored) -> str:
-    """A reason with blanks for the files that it names, the same for all pairs that it is true of."""
+    """A reason in which the names of the two files are blanked: the same text for all pairs with this reason."""
     for path in sorted({str(one.pair.ref), str(one.pair.image)}, key=len, reverse=True):
         reason = re.sub(rf"(?<!\S){re.escape(path)}(?=[:,\s]|$)", "\0", reason)
     return reason
 
 
 def _times(scored: Sequence[Scored]) -> Counter[Path]:
-    """In how many pairs with another image each is."""
+    """The number of pairs per image, without those of an image with itself."""
     others = [one.pair for one in scored if one.pair.ref != one.pair.image]
     return Counter(path for pair in others for path in (pair.ref, pair.image))
 
 
 def _by_image(failed: Sequence[Scored], label: str, tried: Counter[Path]) -> Iterator[str]:
-    """A line per image on pairs that failed for one reason: first on images that failed with all others."""
+    """A line per image for pairs that failed for one reason; images that failed with all others come first."""
     times = _times(failed)
     left: dict[Path, dict[int, Scored]] = defaultdict(dict)
     for k, one in enumerate(failed):

@@ -1,7 +1,7 @@
-"""The command `lpips-repro`, whose errors are one line each.
+"""The command `lpips-repro`. Each error is one line.
 
-Exit status: 0; 1 if something failed, which is named at the end, after the results of the rest; 2 for wrong usage; 130
-after Ctrl-C, with the results that are complete.
+Exit status: 0 for success; 1 if a method or an image failed (the other results are written, and the failures are named
+at the end); 2 for wrong usage; 130 after Ctrl-C (the complete results are written).
 """
 
 import io
@@ -17,12 +17,12 @@ from lpips_repro.errors import UserError
 
 
 def main() -> None:
-    """Run the command; every error is one line."""
+    """Run the command and exit with its status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the encoding has not would lose all results
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may have characters that cannot be encoded
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata: what cannot be read is an error
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # likewise
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged metadata; unreadable images are errors
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # for the same reason
     try:
         status = app(standalone_mode=False)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Where two images differ: the map of distances that LPIPS averages, as numbers or as a picture."""
+"""Maps of where two images differ: the distances that LPIPS averages, as numbers or as a picture."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,11 @@ from lpips_repro.metrics.lpips import LPIPS
 
 
 def write_map_of(session: Session, pair: Pair, output: Path) -> None:
-    """Write the map of a pair to a file; the exit status is 1 if the images cannot be compared."""
+    """Write the map of a pair to a file.
+
+    Raises:
+        typer.Exit: with status 1 if the images cannot be compared.
+    """
     metric = session.metric
     try:
         found = map_of(pair, metric, session.device, session.reading)
@@ -32,7 +36,7 @@ def write_map_of(session: Session, pair: Pair, output: Path) -> None:
 
 @torch.inference_mode()
 def map_of(pair: Pair, metric: LPIPS, device: torch.device, reading: Reading) -> np.ndarray:
-    """The distances at every place of a pair of images, float32 (H, W).
+    """Return the distance map of a pair of images, float32 (H, W).
 
     Raises:
         ValueError: if the images cannot be read or compared.
@@ -43,7 +47,7 @@ def map_of(pair: Pair, metric: LPIPS, device: torch.device, reading: Reading) ->
 
 
 def write_map(path: Path, distances: np.ndarray) -> None:
-    """Write a map: `.npy` has its numbers; `.png` has colors, from blue for 0 to yellow for the largest distance."""
+    """Write a map (H, W): `.npy` has its values; `.png` has colors, from blue for 0 to yellow for the largest value."""
     content = io.BytesIO()
     if path.suffix.lower() == ".npy":
         np.save(content, distances, allow_pickle=False)

@@ -1,7 +1,7 @@
-"""The distance of every image from every reference by LPIPS: each image passes the network once.
+"""LPIPS distances of every image from every reference. Each image passes the network once.
 
-The maps of images are kept for that, in at most `KEPT_BYTES`. More images are worked on in tiles of half of that: of
-three tiles or more, an image passes the network once per pair of tiles.
+The feature maps of images are kept in memory, at most `KEPT_BYTES`. If they take more, images are divided into tiles of
+half of that, and an image passes the network once per pair of tiles.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ KEPT_BYTES = 2 << 30
 
 @dataclass
 class Tile:
-    """The maps of the images from `start` to `stop`: by size and index, per layer (places, C)."""
+    """The feature maps of the images from `start` to `stop`, by size and index: per layer (H * W, C)."""
 
     start: int
     stop: int
@@ -34,12 +34,17 @@ class Tile:
 
 
 class LPIPSMatrix:
-    """The distances of images from references, by methods over one backbone and version.
+    """The distances of images from references by methods with the same backbone and version.
 
     Args:
-        metric: for its backbone; heads: of each method, (C,), by label.
-        refs, images: the files; the same sequence for those of one folder.
-        device: of the metric; reading: of the files.
+        metric: metric with the backbone of the methods.
+        heads: head (C,) of each method, by label.
+        refs, images: files; the same object if one folder is compared with itself.
+        device: device of the metric.
+        reading: how the files are read.
+
+    Attributes:
+        scored: a row per reference, with a pair per image.
     """
 
     def __init__(
@@ -57,7 +62,7 @@ class LPIPSMatrix:
         self.faults: dict[Path, str] = {}
 
     def fill(self, progress: Progress) -> None:
-        """Put in the distances, or the reason if there is none; a pair of tiles at a time is complete."""
+        """Set the distances of `scored`, or the reasons if there are none, for one pair of tiles after the other."""
         rows, last = self._tile(self.refs, 0, progress), None
         while True:
             begin = rows.start if self.one_folder else 0
@@ -68,7 +73,7 @@ class LPIPSMatrix:
                 begin = last.stop
             if rows.stop == len(self.refs):
                 return
-            # The last tile of two is the next row already.
+            # The last tile of images may also be the next tile of references.
             is_next = self.one_folder and last is not None and last.start == rows.stop
             rows = last if is_next and last else self._tile(self.refs, rows.stop, progress)
 
@@ -97,7 +102,7 @@ class LPIPSMatrix:
             one.faults[""] = f"{one.pair.image}: not of the size of {one.pair.ref}: --resize HxW scales all images"
 
     def _tile(self, paths: Sequence[Path], start: int, progress: Progress) -> Tile:
-        """The images from `start` on whose maps fit in half of the memory."""
+        """The images from `start` on whose maps fit in half of `KEPT_BYTES`."""
         tile, kept = Tile(start, start), 0
         for size, maps in self._mapped(paths[start:]):
             index, tile.stop = tile.stop, tile.stop + 1
@@ -112,7 +117,7 @@ class LPIPSMatrix:
         return tile
 
     def _mapped(self, paths: Sequence[Path]) -> Iterator[tuple[tuple[int, ...], list[Tensor] | str]]:
-        """The size and the maps of images, in their order, or why there are none; made by threads in advance."""
+        """The size and the maps of images (or the reason if they fail) in order, computed ahead by threads."""
 
         @torch.inference_mode()
         def maps_of(path: Path) -> tuple[tuple[int, ...], list[Tensor] | str]:

@@ -1,4 +1,4 @@
-"""The methods of the command, ready to run; a network may have the weights of a training run."""
+"""The methods of the command, found by name and loaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,13 @@ from lpips_repro.weights.state_dicts import read_state
 
 @dataclass(frozen=True)
 class ReadyMethod:
-    """A method ready to run on an engine: its label as in the tables, and what its values depend on."""
+    """A loaded method.
+
+    Attributes:
+        label: label as in the tables.
+        distance: the function that computes its distances.
+        settings: everything that its values depend on, except the images.
+    """
 
     label: str
     distance: Distance
@@ -29,16 +35,17 @@ class ReadyMethod:
 
 
 def find_methods(names: Sequence[str], weights: Path | None = None, download: bool = True) -> list[Method]:
-    """The methods of some names, in their order: see `find_method`.
+    """Return the methods with some names, in order: see `find_method`.
 
     Args:
-        names: of the methods; twice the same is one.
-        weights: those that a network has instead of the published ones: `weights.pth` of a training run, lin weights
-            alone, or those of the network alone, which is off the shelf unless the name says `-lin`.
-        download: whether weights that are not on this computer may be downloaded.
+        names: names of methods; repeated ones are dropped.
+        weights: weights of a network instead of the published ones: `weights.pth` of a training run, only lin weights,
+            or only those of the backbone, which is off the shelf unless the name has `-lin`.
+        download: whether missing weights may be downloaded.
 
     Raises:
-        UserError: for a name that does not exist, with those that do, and for one of which distances can only be read.
+        UserError: if a name does not exist (the message lists those that do), or names a method whose distances come
+            from another program.
     """
     for name in names:
         if name in in_configs("metric") and name not in computed_metrics():
@@ -51,10 +58,10 @@ def find_methods(names: Sequence[str], weights: Path | None = None, download: bo
 
 
 def prepare(methods: Sequence[Method], engine: Engine) -> tuple[list[ReadyMethod], dict[str, str]]:
-    """Load what the methods need.
+    """Load the weights and libraries of methods.
 
     Returns:
-        Those that are ready; and by label why the others are not, such as weights or a library that is missing.
+        The loaded methods; and by label why the others could not be loaded, such as missing weights.
     """
     ready: list[ReadyMethod] = []
     missing: dict[str, str] = {}
@@ -64,13 +71,13 @@ def prepare(methods: Sequence[Method], engine: Engine) -> tuple[list[ReadyMethod
         except UserError as error:
             missing[method.label] = str(error)
         else:
-            assert isinstance(distance, Distance)  # `find_methods` refuses the others
+            assert isinstance(distance, Distance)  # `find_methods` refuses distances of other programs
             ready.append(ReadyMethod(method.label, distance, settings_of(distance)))
     return ready, missing
 
 
 def settings_of(distance: Distance) -> dict[str, Any]:
-    """What the values of a method depend on, besides the images: this program's version, and all of its identity."""
+    """Return what the values of a method depend on, except the images: versions, and the identity of the method."""
     return {OWN: package_version(OWN), "pillow": package_version("pillow"), **distance.identity}
 
 
@@ -89,7 +96,7 @@ def _with_weights(name: str, file: Path) -> Method:
             metric = LPIPS(backbone, "lin", version, lin_weights=state)
         elif any(key.startswith(RELEASED_PREFIXES) for key in state):
             metric = LPIPS.from_official(backbone, version, state, variant)
-        else:  # of the network alone
+        else:  # only a backbone
             metric = LPIPS(backbone, variant or "off_the_shelf", version, weights=file)
         return lpips_distance(metric, engine)
 

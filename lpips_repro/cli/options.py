@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""Options that commands share, and their checks."""
 
 import enum
 import os
@@ -46,7 +46,7 @@ Metrics = Annotated[
 Network = Annotated[
     str, typer.Option("--metric", "-m", metavar="NAME", help="A network.", autocompletion=complete_name)
 ]
-# A file that may not be read is one that cannot be compared, as a missing one is: the others go on.
+# Typer does not check whether a file is readable: it fails as a missing one does, and the others are compared.
 AnyPath = partial(typer.Argument, readable=False)
 Ref = Annotated[
     Path | None, typer.Option("--ref", "-r", metavar="REF", readable=False, help="Another way to give REF.")
@@ -58,17 +58,17 @@ Tests = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the results to a file.")]
 Style = Annotated[
     Format | None,
-    typer.Option("--format", help="By default that of the suffix of --output, else table."),
+    typer.Option("--format", help="By default the suffix of --output, or else table."),
 ]
-DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA if it works.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="auto uses CUDA if it works.")]
 BatchSize = Annotated[
     int | None,
-    typer.Option("--batch-size", min=1, help="Pairs at once, which bounds the memory. By default as suits their size."),
+    typer.Option("--batch-size", min=1, help="Pairs at once, which limits the memory. Default: by their size."),
 ]
 Resize = Annotated[
     str, typer.Option("--resize", metavar="no|ref|HxW", help="Scale images to the size of their reference, or to HxW.")
 ]
-Background = Annotated[str, typer.Option("--background", metavar="COLOR", help="What is behind transparent pixels.")]
+Background = Annotated[str, typer.Option("--background", metavar="COLOR", help="The color behind transparent pixels.")]
 Weights = Annotated[
     Path | None,
     typer.Option(
@@ -78,7 +78,7 @@ Weights = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on standard error.")]
-Recursive = Annotated[bool, typer.Option("--recursive", help="Also the images of folders inside.")]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Include the images of subfolders.")]
 
 
 def given(
@@ -88,12 +88,16 @@ def given(
     usage: str,
     most: int | None = None,
 ) -> list[Path]:
-    """What is compared, the reference first, from words and options; UserError unless there are two or more.
+    """Return the paths to compare, with the reference first.
 
     Args:
-        words: without the name of an option; ref, tests: of --ref and --test.
-        usage: what the message expects.
-        most: how many there may be; None for any number.
+        words: positional arguments.
+        ref, tests: values of --ref and --test.
+        usage: expected arguments, for the message.
+        most: largest number of paths; None for any number.
+
+    Raises:
+        UserError: if there are fewer than two paths, or more than `most`.
     """
     found = [path for path in (ref, *words, *(tests or ())) if path is not None]
     if not 2 <= len(found) <= (most or len(found)):
@@ -102,7 +106,11 @@ def given(
 
 
 def size_of(resize: str) -> str | tuple[int, int] | None:
-    """The setting of `--resize`: None, "ref" or (height, width); UserError for anything else."""
+    """Return the value of `--resize` as None, "ref" or (height, width).
+
+    Raises:
+        UserError: for any other value.
+    """
     if resize in ("no", "ref"):
         return None if resize == "no" else resize
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", resize)
@@ -112,16 +120,20 @@ def size_of(resize: str) -> str | tuple[int, int] | None:
 
 
 def style_of(style: Format | None, output: Path | None) -> Format:
-    """The format of the results: the one asked for, or by the suffix of the file."""
+    """Return the format of the results: `style` if given, or else by the suffix of the file, or else a table."""
     suffix = "" if output is None else output.suffix.lower().removeprefix(".")
     return style or (Format(suffix) if suffix in {one.value for one in Format} else Format.table)
 
 
 def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse a file that cannot be written, before the work whose results belong there.
+    """Check before the work that its results can be written to a file.
 
     Args:
-        output: the file; suffixes: its name has to end in one of these, if there are any.
+        output: the file; None for standard output.
+        suffixes: suffixes that its name may have; all if empty.
+
+    Raises:
+        UserError: if the file has another suffix, is a folder, or cannot be written.
     """
     if output is None or str(output) in STREAMS:
         return
@@ -129,7 +141,7 @@ def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
         raise UserError(f"{output}: expected a name that ends in {' or '.join(suffixes)}")
     if output.is_dir():
         raise UserError(f"{output}: a folder: expected the name of a file")
-    if output.exists() and not output.is_file():  # such as /dev/null or a pipe, which is not replaced
+    if output.exists() and not output.is_file():  # such as /dev/null or a pipe
         if not os.access(output, os.W_OK):
             raise UserError(f"{output}: cannot be written to")
         return

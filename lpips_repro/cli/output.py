@@ -18,17 +18,17 @@ from lpips_repro.cli.printing import one_line
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored
 
-SCHEMA = 1  # of JSON: a key that is taken away or means something else makes it 2
+SCHEMA = 1  # of JSON; to be increased if a key is removed or changes its meaning
 COLUMNS = ("ref", "image", "metric", "value", "distance", "settings")
 
 Record = dict[str, Any]
 
 
 def records_of(scored: Sequence[Scored], methods: Sequence[ReadyMethod], reading: Reading) -> list[Record]:
-    """A record per pair and method that has a distance.
+    """Return a record per pair and method that has a distance.
 
-    `value` is what the metric itself returns: an SSIM of 1 for equal images, a PSNR in dB. `distance` is smaller for
-    more similar images, whatever the metric: (1 - SSIM) / 2, -PSNR.
+    `value` is the value of the metric itself, such as an SSIM of 1 for equal images, or a PSNR in dB. `distance` is
+    smaller for more similar images with every metric, such as (1 - SSIM) / 2, or -PSNR.
     """
     return [
         {
@@ -46,7 +46,7 @@ def records_of(scored: Sequence[Scored], methods: Sequence[ReadyMethod], reading
 
 
 def settings_text(method: ReadyMethod, size: tuple[int, int], reading: Reading) -> str:
-    """All that a distance depends on, in one line: `key=value` with spaces between."""
+    """Return everything that a distance depends on as `key=value`, separated by spaces; `size` is (height, width)."""
     image = {"size": f"{size[0]}x{size[1]}", **reading.described}
     return " ".join(f"{key}={_one_word(value)}" for key, value in {**method.settings, **image}.items())
 
@@ -63,13 +63,14 @@ def formatted(
     square: bool = False,
     complete: bool = True,
 ) -> str:
-    """The results as text.
+    """Return the results as text.
 
     Args:
-        records: of `records_of`; failures: see `lpips_repro.cli.failures`.
-        style: how they are written.
+        records: records of `records_of`.
+        failures: records of `failures_of`.
+        style: format of the text.
         square: whether tables and CSV have a row per reference and a column per image, instead of a row per pair.
-        complete: whether all pairs were compared, or tried.
+        complete: whether all pairs were tried.
     """
     if style is Format.json:
         means = [{"metric": label, **_numbers(both)} for label, both in means_of(records).items()]
@@ -90,7 +91,7 @@ def formatted(
 
 
 def number(value: float) -> float | str:
-    """A number as JSON has it, which knows no infinite ones: the PSNR of equal images is "Infinity"."""
+    """Return a number for JSON, which has no infinite numbers: the PSNR of equal images becomes "Infinity"."""
     return value if math.isfinite(value) else f"{'-' if value < 0 else ''}Infinity"
 
 
@@ -99,7 +100,7 @@ def _numbers(record: Record) -> Record:
 
 
 def means_of(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
-    """The mean value and distance of each method, and of how many pairs."""
+    """Return, by label, the mean value, the mean distance and the number of pairs of each method."""
     by_label: dict[str, list[Record]] = {}
     for record in records:
         by_label.setdefault(record["metric"], []).append(record)
@@ -111,7 +112,7 @@ def means_of(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
 
 
 def _square(records: Sequence[Record]) -> list[Sequence[Any]]:
-    """Of distances: a header, and a row per metric and reference with a column per image."""
+    """A table of distances: a header, and a row per metric and reference with a column per image."""
     images = list(dict.fromkeys(record["image"] for record in records))
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for record in records:
@@ -122,7 +123,7 @@ def _square(records: Sequence[Record]) -> list[Sequence[Any]]:
 
 
 def _pairs(records: Sequence[Record]) -> list[Sequence[Any]]:
-    """Of the metrics' own values: a header, a row per pair with a column per method, and the mean of several."""
+    """A table of values: a header, a row per pair with a column per method, and a row of means if there are several."""
     means = means_of(records)
     pairs: dict[tuple[str, str, int], dict[str, float]] = {}
     times: Counter[tuple[str, str, str]] = Counter()  # a pair may be given more than once
@@ -132,7 +133,7 @@ def _pairs(records: Sequence[Record]) -> list[Sequence[Any]]:
         times[ref, image, label] += 1
     rows: list[Sequence[Any]] = [[ref, image, *map(found.get, means)] for (ref, image, _), found in pairs.items()]
     if len(pairs) > 1:
-        counts = [str(both["pairs"]) for both in means.values()]  # of some pairs a method may have none
+        counts = [str(both["pairs"]) for both in means.values()]  # a method may have failed for some pairs
         label = f"mean of {counts[0] if len({*counts}) == 1 else ', '.join(counts)}"
         rows.append([label, "", *(both["value"] for both in means.values())])
     similar = {record["metric"] for record in records if record["value"] != record["distance"]}

@@ -1,4 +1,4 @@
-"""Which images are compared: those of two folders, by name or in order, or the lines of a CSV file."""
+"""Pairs of images to compare: of two folders, by name or in order, or of a CSV file."""
 
 import csv
 import os
@@ -8,23 +8,27 @@ from pathlib import Path
 
 from lpips_repro.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # of what `lpips_repro.images` reads
-SHOWN = 3  # names in a message
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # formats that `lpips_repro.images` reads
+SHOWN = 3  # largest number of names in a message
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A reference image and the image whose distance from it is asked for."""
+    """A reference image, and the image that is compared with it."""
 
     ref: Path
     image: Path
 
 
 def images_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """The image files of a folder, sorted by name; hidden files and files of other formats are passed over.
+    """Return the image files of a folder, sorted by name. Hidden files and files of other formats are skipped.
+
+    Args:
+        folder: folder to search.
+        recursive: whether to include subfolders.
 
     Raises:
-        UserError: if it is no folder, or has no image; or for a folder in it that cannot be read.
+        UserError: if it is not a folder, has no image, or a subfolder cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
@@ -36,10 +40,10 @@ def images_in(folder: Path, recursive: bool = False) -> list[Path]:
 
 
 def pairs_by_name(ref_dir: Path, image_dir: Path, recursive: bool = False) -> list[Pair]:
-    """The images of two folders that have the same name; the suffix may differ if only one pair fits.
+    """Pair the images of two folders that have the same name; the suffix may differ if the name remains unique.
 
     Raises:
-        UserError: for images of one folder that the other does not have, or two of one name.
+        UserError: if an image has no partner, or two images of a folder have the same name.
     """
     refs, images = ({p.relative_to(d): p for p in images_in(d, recursive)} for d in (ref_dir, image_dir))
     pairs = {refs[name]: Pair(refs[name], images[name]) for name in refs if name in images}
@@ -59,19 +63,19 @@ def pairs_by_name(ref_dir: Path, image_dir: Path, recursive: bool = False) -> li
 
 
 def pairs_in_order(ref_dir: Path, image_dir: Path, recursive: bool = False) -> list[Pair]:
-    """The images of two folders in the order of their names: the first of one with the first of the other.
+    """Pair the images of two folders in the order of their names: the first with the first, and so on.
 
     Raises:
         UserError: if the folders have different numbers of images.
     """
     refs, images = images_in(ref_dir, recursive), images_in(image_dir, recursive)
     if len(refs) != len(images):
-        raise UserError(f"{ref_dir}: {len(refs)} images, {image_dir}: {len(images)}: expected as many in both")
+        raise UserError(f"{ref_dir}: {len(refs)} images, {image_dir}: {len(images)}: expected the same number in both")
     return [Pair(ref, image) for ref, image in zip(refs, images, strict=True)]
 
 
 def pairs_in_csv(file: Path) -> list[Pair]:
-    """The pairs of a CSV file with the columns `ref` and `image`; paths are relative to the folder of the file.
+    """Return the pairs of a CSV file with the columns `ref` and `image`; paths are relative to the folder of the file.
 
     Raises:
         UserError: if the file cannot be read, a column is missing, or a line is incomplete.
@@ -98,7 +102,7 @@ def pairs_in_csv(file: Path) -> list[Pair]:
 
 
 def _without_suffix(paths: dict[Path, Path]) -> dict[Path, Path]:
-    """Paths by their name in a folder without the suffix; UserError if two have one name."""
+    """Paths by their name without the suffix; UserError if two have the same name."""
     found: dict[Path, Path] = {}
     for name, path in paths.items():
         other = found.setdefault(name.with_suffix(""), path)
@@ -113,7 +117,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 
 def _visible_files(folder: Path, recursive: bool) -> Iterator[Path]:
-    """The files of a folder, and of those inside; a hidden one, or a link to another folder, is not entered."""
+    """The files of a folder, and of its subfolders if `recursive`, except hidden ones and links to folders."""
 
     def refuse(error: OSError) -> None:
         raise UserError(f"{error.filename}: {error.strerror}") from error

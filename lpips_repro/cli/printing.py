@@ -1,4 +1,4 @@
-"""Where the command writes to."""
+"""Writing to standard output and to files."""
 
 import os
 import sys
@@ -8,31 +8,35 @@ from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
-STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # and their descriptors
+STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
 
 
 def one_line(text: str) -> str:
-    """A text whose line breaks and other characters that cannot be printed, as names of files may have, are escaped."""
+    """Return a text with line breaks and other unprintable characters escaped; file names may have them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_output(text: str) -> None:
-    """Write to standard output; a reader that has closed it, such as `head`, has all that it wants."""
+    """Write to standard output. It is no error if the reader, such as `head`, has closed it.
+
+    Raises:
+        UserError: if it cannot be written to, such as on a full disk.
+    """
     try:
         print(text, end="", flush=True)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python fails again when it exits
         if not isinstance(error, BrokenPipeError):
             raise UserError(f"standard output: {error.strerror}") from error
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Write a file as a whole; what is no regular file, such as /dev/null or a pipe, is written to directly.
+    """Write a file, which is either complete or unchanged.
 
-    So is a stream of this process: it may lead to a file that others write into as well.
+    Pipes, devices, and the standard streams (which may lead to a file that others write to) are written to directly.
 
     Raises:
-        UserError: if it cannot be written, such as on a full disk.
+        UserError: if the file cannot be written, such as on a full disk.
     """
     try:
         _write(path, content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""What a command runs with, and how it ends."""
+"""The session of a command: its methods, its device, its work and its end."""
 
 import contextlib
 import logging
@@ -29,15 +29,17 @@ from lpips_repro.versions import OWN
 
 
 class Session:
-    """What a command runs with: methods that are ready, the device, and how files are read.
+    """The loaded methods of a command, its device, and how it reads files.
 
-    Args: as the options of the command.
+    Args: the options of the command.
 
     Attributes:
-        missing: why a method could not be loaded, by label; the others go on.
+        methods: the methods that were loaded.
+        missing: by label, why the other methods could not be loaded.
+        interrupted: whether Ctrl-C ended the work.
 
     Raises:
-        UserError: for a name or an option that there is not, or `weights` that are not the network's.
+        UserError: if a name or an option is invalid, or `weights` do not fit the network.
     """
 
     def __init__(
@@ -52,8 +54,8 @@ class Session:
     ):
         self.quiet, self.batch_size, self.interrupted = quiet, batch_size, False
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
-        logging.getLogger(OWN).setLevel(logging.WARNING if quiet else logging.INFO)  # not of all libraries
-        color_of(background)  # raises an error now rather than for every image
+        logging.getLogger(OWN).setLevel(logging.WARNING if quiet else logging.INFO)  # only of this package
+        color_of(background)  # an invalid color is one error, and not one per image
         self.reading = Reading(background, options.size_of(resize))
         self.device = choose_device(device)
         with _only_results_on_stdout():
@@ -64,10 +66,11 @@ class Session:
 
     @property
     def metric(self) -> LPIPS:
-        """The network that the only method is; the command ends with status 1 if it could not be loaded.
+        """The metric of the only method.
 
         Raises:
-            UserError: if it is none.
+            UserError: if the method is not a network.
+            typer.Exit: with status 1 if it could not be loaded.
         """
         for label, why in self.missing.items():
             self.failed(f"{label}: {why}")
@@ -78,14 +81,18 @@ class Session:
         return method.distance.lpips[0]
 
     def score(self, pairs: Sequence[Pair]) -> list[Scored]:
-        """The distances of pairs, with progress; those that are done if Ctrl-C interrupts the work."""
+        """Return the pairs with their distances. After Ctrl-C, those not yet compared have none."""
         scored = [Scored(pair) for pair in pairs] if self.methods else []
         with self._progress(len(pairs), "pair") as progress:
             Scorer(self.methods, self.device, self.reading, self.batch_size).fill(scored, progress)
         return scored
 
     def matrix(self, refs: Sequence[Path], images: Sequence[Path]) -> list[Scored]:
-        """The distances of all images from all references, likewise."""
+        """Return all pairs of a reference and an image with their distances, as `score` does.
+
+        Raises:
+            UserError: if images are to be scaled to their reference.
+        """
         if self.reading.resize == "ref":
             raise UserError("--resize ref: a matrix has no single reference: use --resize HxW")
         found: dict[Pair, Scored] = {}
@@ -113,7 +120,17 @@ class Session:
     def finish(
         self, scored: Sequence[Scored], output: Path | None, style: options.Format | None, *, square: bool = False
     ) -> None:
-        """Write the results and name what failed. The exit status is 1 if anything did, and 130 after Ctrl-C."""
+        """Write the results, and print what failed.
+
+        Args:
+            scored: the pairs.
+            output: file of the results; None for standard output.
+            style: format of the results; by default that of the file.
+            square: whether tables and CSV have a row per reference.
+
+        Raises:
+            typer.Exit: with status 1 if a pair or a method failed, and 130 after Ctrl-C.
+        """
         records, failures = records_of(scored, self.methods, self.reading), failures_of(scored, self.missing)
         style = options.style_of(style, output)
         text = formatted(records, failures, style, square=square, complete=not self.interrupted)
@@ -132,17 +149,17 @@ class Session:
             raise typer.Exit(1)
 
     def note(self, text: str) -> None:
-        """Say something on standard error, unless the user wants quiet."""
+        """Print a line to standard error, unless the session is quiet."""
         if not self.quiet:
             print(one_line(text), file=sys.stderr)
 
     def failed(self, reason: str) -> None:
-        """Say on standard error what failed."""
+        """Print a failure to standard error."""
         print(f"failed: {one_line(reason)}", file=sys.stderr)
 
     @contextlib.contextmanager
     def _progress(self, total: int, unit: str) -> Iterator[Progress]:
-        """Progress of work that Ctrl-C interrupts: what is done stays."""
+        """Progress of work that Ctrl-C may interrupt without the loss of results."""
         disable = True if self.quiet else None
         try:
             with (
@@ -154,7 +171,7 @@ class Session:
             self.interrupted = True
 
     def _by_pass(self) -> dict[LPIPS | None, list[ReadyMethod]]:
-        """The methods by the metric that they share a pass through a backbone with; None for those without one."""
+        """The methods by the metric whose backbone pass they share; None for those without a backbone."""
         groups: dict[LPIPS | None, list[ReadyMethod]] = {}
         for method in self.methods:
             groups.setdefault(method.distance.lpips[0] if method.distance.lpips else None, []).append(method)
@@ -162,5 +179,5 @@ class Session:
 
 
 def _only_results_on_stdout() -> contextlib.AbstractContextManager:
-    """What a metric of others prints goes to standard error, where it is no line of a CSV or JSON file."""
+    """Redirect text that a metric of another package prints to standard error, so that it is not among the results."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -1,1 +1,1 @@
-"""The whole paper: all steps in order, and a page that compares the results with the published figures."""
+"""All steps that reproduce the paper, and a page that compares the results with the published figures."""

@@ -1,4 +1,4 @@
-"""Every published figure next to ours."""
+"""Comparison of all published figures with ours."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +14,8 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.report.correlation import ALEXNET_LIKE, TABLE4
 from lpips_repro.report.sparsity import PAPER as FIGURE10
 
-NEAR = 0.5  # points in percent
-# Published figures have one decimal (Table 4: three).
+NEAR = 0.5  # percentage points
+# Half of the last decimal of a published figure, by column; other columns have one decimal.
 ROUNDING = {"rho": 0.0005}
 NOT_RUN, SIMULATED = "not run", "not comparable: simulated"
 INSIDE, WITHIN, OUTSIDE = "inside the interval", f"within {NEAR}", "outside"
@@ -26,10 +26,12 @@ class Cell:
     """A published figure and ours.
 
     Attributes:
-        where: its table or figure in the paper; row, column: of that table.
-        label: of our row, empty if there is none; paper, ours: in percent (rho: a correlation), ours None if not run.
-        interval: 95 %, if there is one; note: why there is no figure of ours.
-        simulated: whether our judgments are simulated, so that the figures do not compare.
+        where: table or figure of the paper; row, column: its row and column there.
+        paper, ours: the figures, in percent (rho: a correlation); ours is None if it was not run.
+        label: label of our row, empty if there is none.
+        interval: 95 % interval of our figure, if there is one.
+        note: why there is no figure of ours.
+        simulated: whether our judgments are simulated, so that the figures cannot be compared.
     """
 
     where: str
@@ -44,7 +46,7 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """Whether the figures agree: within our interval (the paper's figure is rounded), or near it."""
+        """One of the verdicts of this module. The interval is extended by the rounding of the paper's figure."""
         if self.ours is None:
             return NOT_RUN
         if self.simulated:
@@ -57,12 +59,14 @@ class Cell:
 
 
 def compare(folder: Path, sparsity: Path, reference: Path, names: Mapping[str, str], version: str) -> list[Cell]:
-    """All published figures of Table 5, Figure 5 (JND), Table 4 and Figure 10, with ours of some folders.
+    """Return all published figures of Table 5, Figure 5 (JND), Table 4 and Figure 10, with ours.
 
     Args:
-        folder: of tables and correlation; sparsity: of the shares of zero lin weights.
-        reference: the published tables.
-        names: of our methods in these, such as {"l2-rgb": "l2"}; version: of the networks that are compared.
+        folder: folder of our tables and correlation.
+        sparsity: folder of our shares of zero lin weights.
+        reference: folder of the published tables.
+        names: names of our methods in the published tables, such as {"l2-rgb": "l2"}.
+        version: version of the networks that are compared.
 
     Raises:
         UserError: if a published table is missing.
@@ -75,7 +79,7 @@ def compare(folder: Path, sparsity: Path, reference: Path, names: Mapping[str, s
 
 
 def paper_key(row: Row, names: Mapping[str, str]) -> tuple[str, str]:
-    """Method and variant of a row in the published tables, which name a variant only if a network has several."""
+    """Return the method and the variant of a row as published; the variant is empty if a network has only one."""
     variants = {"supervised": "off-the-shelf", "lpips": row.variant}
     return names.get(row.method, row.method), variants.get(row.group, "")
 
@@ -149,7 +153,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_cells(path: Path, cells: Sequence[Cell]) -> None:
-    """All cells as a CSV."""
+    """Write all cells as a CSV."""
     columns = ("where", "row", "column", "paper", "ours", "low", "high", "difference", "verdict", "label", "note")
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

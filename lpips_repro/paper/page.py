@@ -1,4 +1,4 @@
-"""`REPRODUCTION.md`: every published figure next to ours, what was decided, and how long the steps took."""
+"""`REPRODUCTION.md`: the published figures and ours, the decisions, and the times of the steps."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +13,19 @@ from lpips_repro.paper.comparison import INSIDE, NOT_RUN, OUTSIDE, SIMULATED, WI
 
 VERDICTS = (INSIDE, WITHIN, OUTSIDE, SIMULATED, NOT_RUN)
 EXPLANATION = f"""\
-Verdicts: "{INSIDE}" means that the published figure lies in our 95 % bootstrap interval (0.05 is added on both sides,
-because the figure is rounded). "{WITHIN}" means that it lies outside, but not more than 0.5 points from ours. All other
-figures are "{OUTSIDE}"."""
+Verdicts: "{INSIDE}" means that the published figure is in our 95 % bootstrap interval, extended by 0.05 on both sides
+because the figure is rounded. "{WITHIN}" means that it is outside of the interval, but at most 0.5 points from ours.
+All other figures are "{OUTSIDE}"."""
 DECISIONS = {
     "version": "the metric's version; the paper's figures most likely come from 0.0",
-    "trainer.schedule": "the paper gives no steps for its decay",
+    "trainer.schedule": "the paper does not give the steps of the decay",
     "trainer.activation": "of the ranking network: the paper says ReLU, the released code has LeakyReLU",
     "trainer.scratch_init": "the paper says Gaussian, the released code has torchvision's default",
     "trainer.released_clamp": "the released code also clamps convolutions of the backbone, a bug",
-    "trainer.epochs": "at the base rate",
-    "trainer.decay_epochs": "of the decay",
-    "trainer.batch_size": "triplets",
-    "data.resize": "how images of 256x256 become 64x64",
+    "trainer.epochs": "epochs at the base rate",
+    "trainer.decay_epochs": "epochs of the decay",
+    "trainer.batch_size": "triplets per batch",
+    "data.resize": "how images of 256x256 are scaled to 64x64",
 }
 
 
@@ -37,12 +37,14 @@ def reproduction_page(
     steps: Mapping[str, Mapping[str, Any]],
     report: str = "",
 ) -> str:
-    """The page as Markdown.
+    """Return the page as Markdown.
 
     Args:
-        cells: all published figures; data: the dataset; observers: who judged.
-        settings: of the trainings by full name; steps: what became of each step, by name.
-        report: the address of the report's page, if there is one.
+        cells: all published figures with ours.
+        data: name of the dataset; observers: its observers.
+        settings: settings of the trainings by full name.
+        steps: state, time and reason of each step, by name.
+        report: address of the report's page, if there is one.
     """
     parts = [f"# Reproduction of the paper on {data}", judged_by(observers)]
     if report:
@@ -50,7 +52,7 @@ def reproduction_page(
     parts += [EXPLANATION, _summary(cells)]
     for where, own in groupby(cells, lambda cell: cell.where):
         parts += [f"## {where}", _table(list(own))]
-    parts += ["## What the paper leaves open, and what was taken", _decisions(settings), "## Steps", _steps(steps)]
+    parts += ["## Decisions that the paper leaves open", _decisions(settings), "## Steps", _steps(steps)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +64,7 @@ def _summary(cells: Iterable[Cell]) -> str:
 
 
 def _table(cells: Sequence[Cell]) -> str:
-    """Of each row of the paper its figures, then ours with interval and verdict."""
+    """The figures of each row of the paper, then ours with intervals and verdicts."""
     columns = list(dict.fromkeys(cell.column for cell in cells))
     lines = []
     for name, of_row in groupby(cells, lambda cell: cell.row):
@@ -114,7 +116,7 @@ def _time(seconds: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people read it: 40 s, 12 min, 3.5 h."""
+    """Return a time as text, such as 40 s, 12 min or 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""How long the steps will take: rates of this machine, measured once, and the numbers of examples."""
+"""Estimates of the times of the steps, from measured rates of this machine and the numbers of examples."""
 
 import functools
 import json
@@ -31,21 +31,26 @@ log = logging.getLogger(__name__)
 
 LIN_STEP, STEP = "lin step", "step"
 START, FIGURE = "start of a step", "figure"  # seconds
-# What every step does before its own work: a new process imports the program and composes its settings.
+# Every step begins like this: a new process imports the program and composes its settings.
 BEFORE_WORK = "import lpips_repro.training.run; from lpips_repro.paper.steps import composed; composed('train', [])"
 MACHINE = ("cpu", "cores", "threads", "gpu", "torch")
-# Weights of the networks in the tables, each of which costs a pass over the validation splits.
+# Passes of each network over the validation splits for the tables: one per set of weights and version.
 PASSES = {"alex": 4, "squeeze": 2, "vgg": 2}
-FIGURES = 20  # of a report, about
+FIGURES = 20  # approximate number of figures in a report
 
 Rates = dict[str, float]
 
 
 def measured_rates(file: Path, nets: Sequence[str], device: torch.device) -> Rates:
-    """Triplets per second by "NET pass", "NET lin step" and "NET step"; seconds of a step's start and of a figure.
+    """Return rates of this machine, and measure those that are not stored.
 
     Args:
-        file: where the rates of this machine are kept; what it does not have is measured.
+        file: JSON file of stored rates; missing rates are added to it.
+        nets: names of backbones.
+        device: device of the trainings.
+
+    Returns:
+        Triplets per second by "NET pass", "NET lin step" and "NET step"; seconds of a step's start and of a figure.
     """
     machine = {key: value for key, value in describe(device).items() if key in MACHINE}
     try:
@@ -78,7 +83,7 @@ def _rates_of(net: str, device: torch.device) -> Rates:
 
 
 def _seconds_of_parts() -> Rates:
-    """How long a step takes before its own work, and a figure with its files."""
+    """Seconds that a step takes before its own work, and seconds of a figure with its files."""
     begin = time.monotonic()
     subprocess.run([sys.executable, "-c", BEFORE_WORK], check=True, capture_output=True)
     start = time.monotonic()
@@ -90,7 +95,7 @@ def _seconds_of_parts() -> Rates:
 
 
 def counts_of(data: Any) -> tuple[int, int]:
-    """Triplets of the train and val splits of a dataset; those published of BAPPS before it is fetched."""
+    """Return the numbers of 2AFC triplets in the train and the val splits; those of BAPPS if files are missing."""
     dataset = dataset_of(data)
     if dataset.to_fetch(("train", "val")):
         return TRAIN_TRIPLETS, VAL_TRIPLETS
@@ -101,7 +106,12 @@ def counts_of(data: Any) -> tuple[int, int]:
 
 
 def seconds_of(step: Step, cfg: PaperConfig, rates: Mapping[str, float], counts: tuple[int, int]) -> float:
-    """How long a step will take by the rates: its start, and its work if that takes long."""
+    """Return the estimated seconds of a step: its start, and its work if that takes long.
+
+    Args:
+        step: the step; cfg: settings of `make paper`.
+        rates: result of `measured_rates`; counts: result of `counts_of`.
+    """
     return rates[START] + _work_of(step, cfg, rates, counts)
 
 

@@ -1,4 +1,4 @@
-"""`make paper`: the plan, the steps, and the page."""
+"""`make paper`: prints the plan, runs the steps, and writes the page."""
 
 import json
 import logging
@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 
 STEPS = "steps.json"
 DONE, FAILED, LEFT, NOT_RUN = "done", "failed", "left", "not run"
-GRACE = 60  # seconds that a step has to save its state
+GRACE = 60  # seconds for a step to save its state after SIGTERM
 
 
 def reproduce_paper(cfg_composed: DictConfig) -> None:
-    """Run the steps of the composed settings (`configs/paper.yaml`) that are left, and write REPRODUCTION.md.
+    """Run the remaining steps of the composed settings (`configs/paper.yaml`), and write REPRODUCTION.md.
 
-    A step that fails does not end the others; its reason is on the page.
+    A step that fails does not stop the others; its reason is on the page.
 
     Raises:
-        UserError: for settings that cannot be used, and at the end if a step failed.
+        UserError: if settings cannot be used, or, at the end, if a step failed.
     """
     cfg = parse(cfg_composed, PaperConfig)
     folder = Path(cfg.experiments) / cfg.name
@@ -52,7 +52,7 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
         if state[dataset.name]["state"] == FAILED:
             raise UserError(f"{dataset.name}: {state[dataset.name]['reason']}")
         missing = _without_weights(others)
-        _say_what_is_left(cfg, others, folder, missing)
+        _print_plan(cfg, others, folder, missing)
         for step in others:
             if step.is_done:
                 state[step.name] = {**state.get(step.name, {}), "state": DONE}
@@ -70,15 +70,15 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
 
 
 def _without_weights(steps: Sequence[Step]) -> dict[str, str]:
-    """The trainings that start from weights that do not exist here, with the reason, by the step's name."""
+    """The trainings whose initial weights are missing, by the name of the step, with the reason."""
     table = next(step for step in steps if step.script == "evaluate")
     missing = missing_weights(parse(composed("evaluate", table.overrides), EvaluateConfig))
     starts = {step.name: step.trains[0] for step in steps if step.trains and step.trains[1] != "scratch"}
     return {name: missing[net] for name, net in starts.items() if net in missing}
 
 
-def _say_what_is_left(cfg: PaperConfig, steps: Sequence[Step], folder: Path, missing: Mapping[str, str]) -> None:
-    """Print the steps, with the time that those take that are left."""
+def _print_plan(cfg: PaperConfig, steps: Sequence[Step], folder: Path, missing: Mapping[str, str]) -> None:
+    """Print the steps, with the estimated time of the remaining ones."""
     rates = measured_rates(folder / "rates.json", cfg.nets, choose_device(cfg.device))
     counts = counts_of(cfg.data)
     rows, total = [], 0.0
@@ -92,7 +92,7 @@ def _say_what_is_left(cfg: PaperConfig, steps: Sequence[Step], folder: Path, mis
 
 
 def _run(step: Step, folder: Path, state: dict[str, dict[str, Any]]) -> None:
-    """Run a step in a process of its own, and write down what became of it."""
+    """Run a step in its own process, and record its state, its time, and the reason if it fails."""
     print(f"\n== {step.name}", flush=True)
     before, start = state.get(step.name, {}).get("seconds", 0.0), time.monotonic()
     process = subprocess.Popen(step.command, stderr=subprocess.PIPE, text=True)

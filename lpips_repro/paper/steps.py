@@ -1,4 +1,4 @@
-"""The steps of `make paper`: what each runs, and whether it is done."""
+"""The steps of `make paper`: the command of each, and whether it is done."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,9 +24,10 @@ class Step:
     """A script and its overrides.
 
     Attributes:
-        name: unique, as in "train vgg lin seed 0".
+        name: unique name, such as "train vgg lin seed 0".
+        script: name of a file in `scripts/`; overrides: its arguments.
         trains: (network, variant) of a training, else None.
-        done: a file that exists if nothing is left to do; None if the script itself finds out.
+        done: file that exists if the step is done; None if the script checks this itself.
     """
 
     name: str
@@ -37,17 +38,17 @@ class Step:
 
     @property
     def command(self) -> list[str]:
-        """The words that run it, from the root of the repository."""
+        """The command line of the step, to be run in the root of the repository."""
         return [sys.executable, str(SCRIPTS / f"{self.script}.py"), *self.overrides]
 
     @property
     def is_done(self) -> bool:
-        """Whether its result exists."""
+        """Whether the file `done` exists."""
         return self.done is not None and self.done.is_file()
 
 
 def steps_of(cfg: PaperConfig, data: DictConfig) -> list[Step]:
-    """All steps in order; data: the composed settings of the dataset."""
+    """Return all steps in order; `data` has the composed settings of the dataset."""
     dataset, folders = _overrides_of(data), [f"experiments={quoted(cfg.experiments)}"]
     fetch = [] if cfg.download else ["download=false"]
     common = [*dataset, *folders, *fetch, f"device={cfg.device.value}"]
@@ -66,7 +67,7 @@ def steps_of(cfg: PaperConfig, data: DictConfig) -> list[Step]:
 
 
 def report_name(cfg: PaperConfig) -> str:
-    """The folder of the report under `experiments`."""
+    """Return the name of the report's folder under `experiments`."""
     return f"{cfg.name}-report"
 
 
@@ -88,7 +89,7 @@ def _trainings(cfg: PaperConfig, common: Sequence[str]) -> Iterator[Step]:
 
 
 def _overrides_of(data: DictConfig) -> list[str]:
-    """The overrides that give the settings of a dataset: its name, and what differs from its file in `configs/`."""
+    """The overrides for the settings of a dataset: its name, and the settings that differ from its config file."""
     settings: Any = OmegaConf.to_container(data, resolve=False)
     found = flat_settings(settings, "data.")
     defaults = default_settings("dataset", data=settings["name"])
@@ -97,7 +98,7 @@ def _overrides_of(data: DictConfig) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as Hydra reads it."""
+    """A value in Hydra's syntax."""
     if isinstance(value, list):
         return f"[{','.join(map(_text, value))}]"
     if isinstance(value, str):
@@ -106,7 +107,7 @@ def _text(value: Any) -> str:
 
 
 def composed(script: str, overrides: Sequence[str]) -> DictConfig:
-    """The settings that a script would have with some overrides."""
+    """Return the settings that a script has with some overrides."""
     if GlobalHydra.instance().is_initialized():
         return compose(script, list(overrides))
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

@@ -1,1 +1,1 @@
-"""What people look at: statistics and pictures."""
+"""Statistics, figures and pages."""

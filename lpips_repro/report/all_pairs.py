@@ -1,11 +1,12 @@
-"""Which differences between methods the data carry: all pairs of rows, by column of each table, and intervals of ranks.
+"""Differences between all pairs of methods, per column of each table, and intervals of ranks.
 
-Differences, intervals and p are those of `differences.csv`, from the same draws and resamples; p is adjusted for all
-pairs of a column (Holm). A pair is decided if its adjusted p is at most .05. The best rank that a method may have is 1
-and the number of methods that are better by a decided difference; its worst is the number of all methods less those
-that are worse by one. Holm's adjustment bounds the chance of any false decision in a column, so 95 % is the level of
-all the intervals of ranks together (al Mohamad, Goeman and van Zwet, "Simultaneous confidence intervals for ranks with
-application to ranking institutions", Biometrics 2022, who take Tukey's test for the pairs).
+Differences, intervals and p are computed as in `differences.csv`, from the same draws and resamples. p is adjusted for
+all pairs of a column (Holm). A pair is decided if its adjusted p is at most .05. The best rank of a method is 1 plus
+the number of methods that are better by a decided difference. Its worst rank is the number of all methods minus the
+number of those that are worse by a decided difference. Holm's adjustment bounds the probability of any false decision
+in a column, so 95 % is the level of all intervals of ranks together (al Mohamad, Goeman and van Zwet, "Simultaneous
+confidence intervals for ranks with application to ranking institutions", Biometrics 2022, who use Tukey's test for the
+pairs).
 """
 
 import csv
@@ -32,16 +33,19 @@ Matrix = list[list[float | None]]
 
 @dataclass(frozen=True)
 class Column:
-    """All pairs of methods in one column of a table, as plain data.
+    """All pairs of methods in one column of a table.
 
     Attributes:
-        kind: the protocol; title: of its table; name: of the column; n: its examples; observers: who judged.
-        methods: the labels of the rows, the best score first; shown: as people read them; scores: in the table's unit.
-        difference: of the pairs, (methods, methods): how much higher the score of the first is than that of the
-            second; low, high: its 95 % interval; p, p_holm: unadjusted, and adjusted for all pairs of the column. None
-            for a method with itself, and if there is no interval.
-        ranks: the best and worst rank of each method that the decided pairs allow.
-        sentences: which differences the data carry, in words.
+        kind: name of the protocol; title: title of its table.
+        name: name of the column; n: number of its examples.
+        observers: "human", "simulated" or "unknown".
+        methods: labels of the rows, the best score first; shown: their names in text.
+        scores: scores of the methods, in the table's unit.
+        difference: (methods, methods): score of the first method minus that of the second; low, high: its 95 %
+            interval; p, p_holm: unadjusted, and adjusted for all pairs of the column. Entries are None for a method
+            with itself, and if there is no interval.
+        ranks: best and worst rank of each method, given the decided pairs.
+        sentences: the decided and the other pairs in words.
     """
 
     kind: str
@@ -66,8 +70,9 @@ class AllPairs:
     """All pairs of methods of some tables.
 
     Attributes:
-        columns: of all tables, in their order; differences: of all pairs, as in `all_pairs.csv`.
-        left_out: the reason for each row that is in no pair, by the protocol, then by the label.
+        columns: columns of all tables, in order.
+        differences: differences of all pairs, as in `all_pairs.csv`.
+        left_out: by protocol and label, the reasons for rows without pairs.
     """
 
     columns: list[Column]
@@ -76,10 +81,12 @@ class AllPairs:
 
 
 def all_pairs(folder: Path, splits_of: Callable[[str], Sequence[Split]], experiments: Path) -> AllPairs:
-    """All pairs of the methods of all tables in a folder.
+    """Return all pairs of the methods of all tables in a folder.
 
     Args:
-        folder: of the tables; splits_of: the splits of a kind; experiments: the folder that has `distances/`.
+        folder: folder of the tables.
+        splits_of: returns the splits of a kind, such as "2afc".
+        experiments: folder that contains `distances/`.
 
     Raises:
         UserError: if no table has methods with stored distances.
@@ -108,7 +115,7 @@ def all_pairs(folder: Path, splits_of: Callable[[str], Sequence[Split]], experim
 
 
 def columns_of(table: Table, pairs: Sequence[Difference]) -> list[Column]:
-    """The columns of a table that a method has a score in, given the differences of all pairs: see `pairs_of`."""
+    """Return the columns of a table with scores, given the differences of all pairs of `pairs_of`."""
     return [
         _column(table, name, [one for one in pairs if one.split == name])
         for name in table.columns
@@ -117,7 +124,7 @@ def columns_of(table: Table, pairs: Sequence[Difference]) -> list[Column]:
 
 
 def write_all_pairs(folder: Path, found: AllPairs) -> list[Path]:
-    """Write `all_pairs.csv` and `ranks.csv` into a folder; returns the files."""
+    """Write `all_pairs.csv` and `ranks.csv` to a folder, and return their paths."""
     with written_together(folder) as new:
         write_differences(new / PAIRS, found.differences)
         with (new / RANKS).open("w", newline="") as file:
@@ -132,12 +139,16 @@ def write_all_pairs(folder: Path, found: AllPairs) -> list[Path]:
 
 
 def is_decided(p_holm: float | None) -> bool:
-    """Whether the data say which method of a pair is better, given the adjusted p."""
+    """Return whether a pair is decided, given its adjusted p."""
     return p_holm is not None and p_holm <= LEVEL
 
 
 def ranks_of(better: Sequence[Sequence[bool]]) -> list[tuple[int, int]]:
-    """The best and worst rank of each method; better: whether the first of a pair is, by a decided difference."""
+    """Return the best and worst rank of each method.
+
+    Args:
+        better: (methods, methods): whether the first method of a pair is better by a decided difference.
+    """
     return [(1 + sum(each[place] for each in better), len(better) - sum(better[place])) for place in range(len(better))]
 
 
@@ -174,7 +185,7 @@ def _column(table: Table, name: str, pairs: Sequence[Difference]) -> Column:
 
 
 def _of_pair(label: str, other: str, known: Mapping[tuple[str, str], Difference]) -> tuple[float | None, ...]:
-    """Difference, low, high, p and adjusted p of a row from another one, whichever way round the pair is known."""
+    """Difference, low, high, p and adjusted p of a pair; the pair may be known in the other order."""
     if (one := known.get((label, other))) is not None:
         return one.difference, one.low, one.high, one.p, one.p_holm
     if (one := known.get((other, label))) is not None:

@@ -1,7 +1,7 @@
-"""Training runs next to each other (`make compare`): scores, settings, and the triplets whose verdicts differ.
+"""Comparison of training runs (`make compare`): scores, settings, and the triplets on which their verdicts differ.
 
-The first run is the baseline. All scores come from the distances that the evaluation has stored, and differences, their
-intervals and p are those of `differences.csv`.
+The first run is the baseline. Scores are computed from distances that the evaluation has stored. Differences, intervals
+and p are computed as in `differences.csv`.
 """
 
 import dataclasses
@@ -45,14 +45,14 @@ from lpips_repro.runs.record import record_run
 
 log = logging.getLogger(__name__)
 
-OTHER_CHARACTERS = re.compile(r"[^\w.-]")  # than those of a file's name
+OTHER_CHARACTERS = re.compile(r"[^\w.-]")  # replaced in file names
 
 
 def compare_runs(composed: DictConfig) -> None:
-    """Write and print the comparison of the runs that the composed settings (`configs/compare.yaml`) name.
+    """Write and print a comparison of the runs that the composed settings (`configs/compare.yaml`) name.
 
     Raises:
-        UserError: if a run does not exist, is not finished, is of other data, or has no stored distances.
+        UserError: if a run does not exist, is not finished, has other data, or has no stored distances.
     """
     cfg = parse(composed, CompareConfig)
     folder = Path(cfg.experiments) / cfg.name
@@ -67,7 +67,7 @@ def compare_runs(composed: DictConfig) -> None:
     settings = _different_settings(runs)
     with written_together(folder) as new:
         for picture in folder.glob("flips-*.png"):
-            (new / picture.name).touch()  # removed unless it is written again: see `written_together`
+            (new / picture.name).touch()  # removed unless it is written below: see `written_together`
         record_run(new, composed)
         write_scores(new / "scores.csv", tables)
         write_settings(new / "settings.csv", [first, *others], settings)
@@ -87,7 +87,7 @@ def compare_runs(composed: DictConfig) -> None:
 def _scores(
     runs: Sequence[ComparedRun], stored: Sequence[Row], protocol: Protocol, splits: Sequence[Split]
 ) -> ComparedScores:
-    """The scores of the runs, and how far each is from the first one."""
+    """The scores of the runs, and their differences from the first run."""
     bootstrap = bootstrap_of(stored[0], protocol, splits)
     rows = []
     for run, of in zip(runs, stored, strict=True):
@@ -100,7 +100,7 @@ def _scores(
 
 
 def _jnd(runs: Sequence[ComparedRun], packed: Sequence[Split]) -> list[ComparedScores]:
-    """The same of JND, if there are such judgments and all runs have a row."""
+    """The JND scores of the runs, if there are JND judgments and all runs have a row."""
     try:
         splits = splits_of_tables(runs[0].tables, packed, JND.kind)
         return [_scores(runs, [run.row(JND) for run in runs], JND, splits)] if splits else []
@@ -112,7 +112,7 @@ def _jnd(runs: Sequence[ComparedRun], packed: Sequence[Split]) -> list[ComparedS
 def _flips(
     first: ComparedRun, other: ComparedRun, row: Row, of_other: Row, splits: Sequence[Split]
 ) -> list[Disagreement]:
-    """The triplets on which the verdicts of two runs differ, in falling order of strength."""
+    """The triplets on which the verdicts of two runs differ, the strongest disagreement first."""
     both = {first.label: first.distances(row, splits), other.label: other.distances(of_other, splits)}
     found = [
         one
@@ -123,7 +123,7 @@ def _flips(
 
 
 def _different_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """The settings that are not the same in all runs, by full name: a value per run."""
+    """The settings that differ between runs: the value of each run, by full name."""
     every = [run.settings for run in runs]
     found = {}
     for key in sorted({key for each in every for key in each}):
@@ -134,15 +134,15 @@ def _different_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
 
 
 def _sheet(names: Mapping[str, str], found: Sequence[Disagreement], splits: Sequence[Split], shown: int) -> Image.Image:
-    """The first triplets of each kind as a picture; names: of the runs there, which has no room for their labels."""
+    """The first triplets of each kind as a picture; `names` has short names for the labels of runs."""
     headings = {label: f"{name} agrees more with the votes" for label, name in names.items()}
-    headings[NEITHER] = "both agree as much"
+    headings[NEITHER] = "both agree equally"
     sections = {
         text: [_renamed(one, names) for one in found if one.better == who][:shown] for who, text in headings.items()
     }
     packed = {split.name: cast(PackedSplit, split) for split in splits}
-    said = ", ".join(f"{name}: {label}" for label, name in names.items())
-    return triplet_sheet(f"{said}. {judged_by(splits[0].card['observers'])}", sections, packed)
+    runs = ", ".join(f"{name}: {label}" for label, name in names.items())
+    return triplet_sheet(f"{runs}. {judged_by(splits[0].card['observers'])}", sections, packed)
 
 
 def _renamed(one: Disagreement, names: Mapping[str, str]) -> Disagreement:

@@ -1,4 +1,4 @@
-"""The training runs that are compared, and their distances from where the evaluation keeps them."""
+"""The training runs that are compared, with their stored distances."""
 
 import logging
 import shlex
@@ -31,8 +31,9 @@ class ComparedRun:
     """A finished run.
 
     Attributes:
-        label: its name, or its path if another run that is compared has that name, too; run: what it is.
-        config: its composed settings.
+        label: name of the run, or its path if another compared run has the same name.
+        run: description of the run.
+        config: composed settings of the run.
     """
 
     label: str
@@ -41,22 +42,22 @@ class ComparedRun:
 
     @property
     def experiments(self) -> Path:
-        """The folder that has its tables and distances."""
+        """The folder that contains the run, its tables and its distances."""
         return self.run.folder.parent
 
     @property
     def tables(self) -> Path:
-        """The folder of the tables of its data."""
+        """The folder of the tables on its data."""
         return self.experiments / f"tables-{self.run.data}"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its settings by full names."""
+        """The settings of the run by full name."""
         return flat_settings(cast(dict[str, Any], OmegaConf.to_container(self.config, resolve=False)))
 
     @property
     def data(self) -> Any:
-        """The settings of its dataset; those that it was trained before are at their defaults."""
+        """The settings of its dataset; settings that are newer than the run have their defaults."""
         file = CONFIGS / "data" / f"{self.run.data}.yaml"
         defaults = OmegaConf.load(file) if file.is_file() else OmegaConf.create()
         merged = OmegaConf.create({"data": OmegaConf.merge(defaults, self.config.data)})
@@ -64,7 +65,7 @@ class ComparedRun:
 
     @property
     def evaluation(self) -> str:
-        """The command that computes its distances."""
+        """The command that computes the distances of the run."""
         known = default_settings("dataset", data=self.run.data)
         here = {**self.settings, "experiments": str(self.experiments)}
         own = {key: here[key] for key in known if key in here and here[key] != known[key]}
@@ -75,7 +76,11 @@ class ComparedRun:
         return " ".join(("make eval-tables", *given))
 
     def row(self, protocol: Protocol) -> Row:
-        """Its row of a table, which may be the mean of several seeds; UserError if it has none with scores."""
+        """Return the row of the run in a table, which may be the mean of several seeds.
+
+        Raises:
+            UserError: if there is no table, no row of the run, or no score in it.
+        """
         file = self.tables / f"{protocol.file}.csv"
         if not file.is_file():
             raise UserError(f"{self.label}: no stored distances: {file} does not exist: run `{self.evaluation}`")
@@ -87,7 +92,11 @@ class ComparedRun:
         return rows[0]
 
     def distances(self, row: Row, splits: Sequence[Split]) -> dict[str, Distances]:
-        """Its distances by the short names of splits, given its row."""
+        """Return the distances of the run by the short names of splits, given its row.
+
+        Raises:
+            UserError: if they are not stored.
+        """
         seed = row.run.split().index(self.run.folder.name)
         try:
             found = distances_of(row, splits, self.experiments, seed)
@@ -97,26 +106,30 @@ class ComparedRun:
 
 
 def _text(value: Any) -> str:
-    """A value as Hydra reads it."""
+    """A value in Hydra's syntax."""
     return quoted(value) if isinstance(value, str) else "null" if value is None else str(value).lower()
 
 
 def runs_to_compare(words: str | None, experiments: Path) -> list[ComparedRun]:
-    """The runs that the settings name, all of the same validation data.
+    """Return the runs with some names; all have the same validation data.
+
+    Args:
+        words: names or paths, separated as in a shell.
+        experiments: folder in which names are looked up.
 
     Raises:
-        UserError: if a run does not exist, is not finished or of other data, or there are fewer than two.
+        UserError: if a run does not exist, is not finished or has other data, or there are fewer than two.
     """
     try:
         names = shlex.split(words or "")
     except ValueError as error:
-        raise UserError(f"runs={words}: {error}: expected names of runs with spaces between them") from error
+        raise UserError(f"runs={words}: {error}: expected names of runs, separated by spaces") from error
     runs = [_run_of(name, experiments) for name in names]
     folders = [run.folder.resolve() for run in runs]
     if twice := next((run for run, folder in zip(runs, folders, strict=True) if folders.count(folder) > 1), None):
         raise UserError(f"runs={words}: {twice.folder} is named twice: expected different runs")
     if len(runs) < 2:
-        raise UserError(f'runs={words or ""}: expected two or more runs: RUNS="NAME NAME"{_there(experiments)}')
+        raise UserError(f'runs={words or ""}: expected two or more runs: RUNS="NAME NAME"{_known_runs(experiments)}')
     for other in runs[1:]:
         _check_data(runs[0], other)
     short = [run.folder.name for run in runs]
@@ -134,28 +147,28 @@ def _run_of(name: str, experiments: Path) -> TrainedRun:
     file = folder / "summary.json"
     if not file.is_file():
         if (folder / "config.yaml").is_file() and (folder / "last.pt").is_file():
-            raise UserError(f"{folder}: not finished: give its command again (it is in {folder / 'run.json'})")
-        raise UserError(f"{folder}: not a finished training run: it has no summary.json{_there(experiments)}")
+            raise UserError(f"{folder}: not finished: run its command again (it is in {folder / 'run.json'})")
+        raise UserError(f"{folder}: not a finished training run: it has no summary.json{_known_runs(experiments)}")
     try:
         return read_run(file)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{file}: not the summary of a training run on judgments{_there(experiments)}") from error
+        raise UserError(f"{file}: not the summary of a training run on judgments{_known_runs(experiments)}") from error
 
 
-def _there(experiments: Path) -> str:
+def _known_runs(experiments: Path) -> str:
     names = [run.folder.name for run in find_runs(experiments)]
     return f": finished runs in {experiments}: {', '.join(names) or 'none'}"
 
 
 def _check_data(first: TrainedRun, other: TrainedRun) -> None:
-    """UserError if two runs were validated on other data."""
+    """UserError if two runs have different validation data."""
     one, two = ({name: of for name, of in run.splits.items() if "/val/" in name} for run in (first, other))
     different = sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
     if first.data != other.data or different:
         name = different[0] if different else "their data"
-        said = [of.get(name, run.data) for of, run in ((one, first), (two, other))]
+        data = [of.get(name, run.data) for of, run in ((one, first), (two, other))]
         raise UserError(
-            f"{other.folder}: of other data than {first.folder}: {name}: {said[1]}, not {said[0]}: compare runs of the"
+            f"{other.folder}: other data than {first.folder}: {name}: {data[1]}, not {data[0]}: compare runs with the"
             " same data"
         )
 
@@ -165,5 +178,5 @@ def _config_of(run: TrainedRun) -> DictConfig:
     try:
         return cast(DictConfig, OmegaConf.load(file))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        remedy = f"give the run's command again (it is in {run.folder / 'run.json'}): it writes it again"
+        remedy = f"run the command of this run again (it is in {run.folder / 'run.json'}), which writes the file"
         raise UserError(f"{file}: cannot be read: {remedy}") from error

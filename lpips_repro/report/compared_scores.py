@@ -1,4 +1,4 @@
-"""What `make compare` writes and prints of scores, settings and verdicts that differ."""
+"""Tables and CSV files of `make compare`: scores, settings, and verdicts that differ."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ COLUMNS = ("kind", "split", "run", "score", "low", "high", "difference", "differ
 
 @dataclass(frozen=True)
 class ComparedScores:
-    """The scores of runs, and the differences of all but the first one from that."""
+    """The scores of runs, and the differences of the others from the first run."""
 
     table: Table
     differences: Sequence[Difference]
 
     def difference(self, row: Row, column: str) -> Difference | None:
-        """That of a row in a column; None if it has none, as the first one."""
+        """Return the difference of a row in a column, or None if there is none, as for the first run."""
         of_row = (one for one in self.differences if (one.label, one.split) == (row.label, column))
         return next(of_row, None)
 
@@ -54,7 +54,7 @@ def _numbers(scores: ComparedScores, row: Row, column: str) -> list[str]:
 
 
 def score_table(scores: ComparedScores) -> str:
-    """The scores of the runs by number, the differences from the first one, and p."""
+    """Return a text table of the scores of the runs, the differences from the first run, and p."""
     table, shown = scores.table, scores.table.protocol.shown
     lines = []
     for column in table.columns:
@@ -88,7 +88,7 @@ def write_settings(path: Path, labels: Sequence[str], settings: Mapping[str, Seq
 
 
 def settings_table(settings: Mapping[str, Sequence[str]], runs: int) -> str:
-    """The settings that differ."""
+    """Return a text table of the settings that differ between runs."""
     if not settings:
         return "The settings of the runs are the same."
     heads = ("setting", *(f"run {number}" for number in range(1, runs + 1)))
@@ -96,7 +96,14 @@ def settings_table(settings: Mapping[str, Sequence[str]], runs: int) -> str:
 
 
 def flip_table(number: int, first: str, other: str, found: Sequence[Disagreement], splits: Sequence[Split]) -> str:
-    """How many triplets of each split have another verdict in a run than in the first one, and which agrees more."""
+    """Return a text table of the numbers of triplets on which the verdicts of two runs differ.
+
+    Args:
+        number: number of the other run.
+        first, other: labels of the two runs.
+        found: triplets on which their verdicts differ.
+        splits: the rows of the table.
+    """
     rows: list[Any] = []
     for split in splits:
         own = [one for one in found if one.split == split.name]

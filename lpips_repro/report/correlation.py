@@ -1,4 +1,4 @@
-"""Task correlation over the methods of written tables (paper, Table 4 and Figure 5; `make correlation`)."""
+"""Correlation of 2AFC and JND scores over the methods of tables (paper, Table 4 and Figure 5; `make correlation`)."""
 
 import csv
 import dataclasses
@@ -24,19 +24,22 @@ from lpips_repro.report.figures.task_scatter import ALEXNET_LIKE, Methods, draw_
 X, Y = TWOAFC, JND
 COLUMNS = ("source", "methods", "number", "rho", "rho_lo", "rho_hi", X.name, Y.name, "observers", "settings", "note")
 ALL = "all"
-# Table 4 gives one number for 2AFC with JND, over "AlexNet-like architectures".
+# The number of Table 4 for 2AFC with JND, over "AlexNet-like architectures".
 TABLE4 = {"source": "paper, Table 4", "methods": ALEXNET_LIKE, "rho": "0.928", X.name: "distortions", Y.name: "all"}
 CAPTION = (
-    "Pearson's rho of 2AFC score and JND mAP over methods. 95 % intervals: bootstrap over the methods; the noise of"
-    " each score is not in them. AlexNet-like: off the shelf, as in the paper."
+    "Pearson's rho of 2AFC score and JND mAP over methods. 95 % intervals: bootstrap over the methods, without the"
+    " noise of each score. AlexNet-like: off the shelf, as in the paper."
 )
 
 
 def write_correlation(composed: DictConfig) -> None:
-    """Write `correlation.csv` and the figure next to the tables that the settings name; print the correlation.
+    """Write `correlation.csv` and a figure to the folder of the tables, and print the correlation.
+
+    Args:
+        composed: composed settings (`configs/correlation.yaml`).
 
     Raises:
-        UserError: where a table is missing, or fewer than 3 methods have both scores.
+        UserError: if a table is missing, or fewer than 3 methods have both scores.
     """
     cfg = parse(composed, CorrelationConfig)
     check_choice("version", cfg.version, VERSIONS)
@@ -57,7 +60,7 @@ def write_correlation(composed: DictConfig) -> None:
 
 
 def _methods(folder: Path, version: str) -> tuple[Methods, list[Row]]:
-    """The methods with scores in both tables of a folder, and the rows that are left out, with the reason in `note`."""
+    """The methods with scores in both tables of a folder, and the other rows, with the reason in `note`."""
     rows = {kind: [row for row in read_rows(folder, kind) if row.group != "observers"] for kind in (X, Y)}
     tables = {kind: {row.label: row for row in found if row.scores} for kind, found in rows.items()}
     left_out = {row.label: row for found in rows.values() for row in found if not row.scores}
@@ -73,7 +76,7 @@ def _methods(folder: Path, version: str) -> tuple[Methods, list[Row]]:
 
 
 def _lines(figure: Methods, cfg: CorrelationConfig) -> list[dict[str, str]]:
-    """The lines of the table on a figure: over all methods, and over the AlexNet-like ones, where they are enough."""
+    """The lines of the table for a figure: over all methods, and over the AlexNet-like ones if these are enough."""
     lines = []
     for methods, points in ((ALL, figure.points), (ALEXNET_LIKE, [point for point in figure.points if point.filled])):
         line = {"source": figure.source, "methods": methods, "number": str(len(points)), X.name: figure.column}

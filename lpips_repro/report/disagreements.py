@@ -1,4 +1,4 @@
-"""The triplets in which two methods differ most from the votes and from each other (`make disagreements`)."""
+"""The triplets on which two methods disagree, or are against the votes (`make disagreements`)."""
 
 import logging
 import re
@@ -39,12 +39,15 @@ log = logging.getLogger(__name__)
 
 
 def write_disagreements(composed: DictConfig) -> None:
-    """Write the triplets in which two methods disagree as CSV and the first of them as a picture; print how many.
+    """Write the triplets on which two methods disagree as a CSV, and the first ones as a picture; print their numbers.
 
-    Distances are those of `make eval-tables`; those that are missing are computed and stored.
+    Distances are those of `make eval-tables`. Missing distances are computed and stored.
+
+    Args:
+        composed: composed settings (`configs/disagreements.yaml`).
 
     Raises:
-        UserError: for a method or split that does not exist, or a method that cannot be run.
+        UserError: if a method or a split does not exist, or a method cannot be run.
     """
     cfg = parse(composed, DisagreementsConfig)
     folder = Path(cfg.experiments) / cfg.name
@@ -57,7 +60,7 @@ def write_disagreements(composed: DictConfig) -> None:
     splits = _chosen(cfg, every)
     for split in Progress(splits, "checking digests", unit="split", leave=False):
         split.verify()
-    compiled = compiled_for(cfg, device, every)  # as for the tables, whose distances these are
+    compiled = compiled_for(cfg, device, every)  # as for the tables, which share these distances
     engine = Engine(device, getattr(torch, cfg.dtype.value), compiled, features=Path(cfg.features))
     results = Results(engine, DistanceStore(Path(cfg.experiments) / "distances"), splits, cfg.batch_size)
     results.add(methods)
@@ -97,7 +100,7 @@ def _chosen(cfg: DisagreementsConfig, splits: Sequence[Split]) -> list[Split]:
     """The 2AFC splits that the settings name."""
     own = {split.card["split"]: split for split in splits if split.card["kind"] == TWOAFC.kind}
     if not own:
-        raise UserError(f"data={cfg.data.name}: has no 2AFC triplets to disagree on")
+        raise UserError(f"data={cfg.data.name}: has no 2AFC triplets: choose other data")
     names = [*own] if cfg.splits == "all" else [name.strip() for name in cfg.splits.split(",")]
     for name in names:
         if name not in own:

@@ -1,4 +1,4 @@
-"""Every traditional distortion at five severities, with its amounts, as one picture (`make distortion-sheet`)."""
+"""A picture of all traditional distortions at five severities, with amounts (`make distortion-sheet`)."""
 
 from pathlib import Path
 
@@ -17,16 +17,16 @@ from lpips_repro.images import read_rgb
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 ZOOM = 2
-TEXT, LEFT, GAP = 14, 300, 8  # pixels: height of a line, width of the names, and between pictures
+TEXT, LEFT, GAP = 14, 300, 8  # pixels: height of a line, width of the names, space between pictures
 CELL = ZOOM * (PADDED_SIZE - 2 * MARGIN)
-COLUMN = CELL + 3 * GAP  # an amount with its unit is wider than its picture
+COLUMN = CELL + 3 * GAP  # the text below a picture is wider than the picture
 
 
 def write_distortion_sheet(composed: DictConfig) -> Path:
-    """Draw the picture that the composed settings (`configs/distortion_sheet.yaml`) describe; returns its path.
+    """Draw the picture of the composed settings (`configs/distortion_sheet.yaml`), and return its path.
 
     Raises:
-        UserError: if the image cannot be read or is smaller than 96 pixels a side.
+        UserError: if the image cannot be read, or is smaller than 96 x 96 pixels.
     """
     cfg = parse(composed, DistortionSheetConfig)
     check_writable("experiments", Path(cfg.experiments))
@@ -39,11 +39,11 @@ def write_distortion_sheet(composed: DictConfig) -> Path:
 
 
 def draw_sheet(patch: np.ndarray, seed: int) -> Image.Image:
-    """A row for each distortion, a column for each severity, all of one seed.
+    """Return a picture with a row per distortion and a column per severity.
 
     Args:
-        patch: float32 (96, 96, 3) in [0, 1], whose middle is shown.
-        seed: of directions and noise.
+        patch: float32 (96, 96, 3) in [0, 1]; its middle is shown.
+        seed: seed of directions and noise.
     """
     row = CELL + TEXT + GAP
     sheet = Image.new("RGB", (LEFT + len(SEVERITIES) * COLUMN, TEXT + GAP + len(DISTORTIONS) * row), "white")
@@ -68,7 +68,7 @@ def _middle(path: Path) -> np.ndarray:
     pixels = read_rgb(path)
     height, width, _ = pixels.shape
     if min(height, width) < PADDED_SIZE:
-        raise UserError(f"{path}: {width} x {height} pixels: expected at least {PADDED_SIZE} a side")
+        raise UserError(f"{path}: {width} x {height} pixels: expected at least {PADDED_SIZE} x {PADDED_SIZE}")
     top, left = (height - PADDED_SIZE) // 2, (width - PADDED_SIZE) // 2
     crop = pixels[top : top + PADDED_SIZE, left : left + PADDED_SIZE]
     return crop.astype(np.float32) / np.iinfo(pixels.dtype).max

@@ -1,8 +1,8 @@
-"""The figures of README and of the manual (`make docs-figures`), of published numbers and of real judgments.
+"""The figures of README and of the manual (`make docs-figures`): of published numbers, and of real judgments.
 
-The judgments and distances come from a folder next to the repository that holds `bapps_val_judgments`, CSV files with
-index, d0, d1 and judge, and `bapps_val_distances`, with a folder of index, d0 and d1 per method. Without it, the figure
-of real judgments stays as it is.
+Judgments and distances are read from a folder next to the repository. It contains `bapps_val_judgments`, with CSV files
+of index, d0, d1 and judge, and `bapps_val_distances`, with CSV files of index, d0 and d1 in a folder per method. If it
+does not exist, the figures of real judgments are not drawn.
 """
 
 import csv
@@ -27,15 +27,17 @@ from lpips_repro.weights.official_lin import official_lin_state
 
 SPLITS = TWOAFC.averages["all"]
 FORMATS = ("svg",)
-OWN = "alex-scratch"  # the method whose distances are next to the judgments
-VERSION = "0.0"  # of the paper's Figure 10
+OWN = "alex-scratch"  # the method whose distances are in the files of judgments
+VERSION = "0.0"  # the version of the paper's Figure 10
 
 
 def write_docs_figures(folder: Path, reference: Path, shared: Path) -> list[Path]:
-    """Draw the figures into a folder; print a line on each, or on why it is left out.
+    """Write the figures to a folder, and return their paths. A line is printed per figure, with the reason if it fails.
 
     Args:
-        reference: the published tables; shared: the folder of real judgments, which need not exist.
+        folder: folder of the figures.
+        reference: folder of the published tables.
+        shared: folder of real judgments, which may be missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -72,7 +74,12 @@ def _pairs(table: Table, bootstrap: Bootstrap) -> Picture:
 
 
 class JudgedSplit(Split):
-    """A 2AFC split of BAPPS of which there are the judgments and no images."""
+    """A 2AFC split of BAPPS that has judgments, but no images.
+
+    Args:
+        name: name of the split, such as "cnn".
+        judge: shares of judges who chose p1, (N,).
+    """
 
     def __init__(self, name: str, judge: np.ndarray):
         self.card = {"kind": TWOAFC.kind, "phase": "val", "split": name, "count": len(judge), "observers": "human"}
@@ -80,22 +87,22 @@ class JudgedSplit(Split):
 
     @property
     def votes(self) -> np.ndarray:
-        """The shares of judges who chose p1 (N,)."""
+        """The shares of judges who chose p1, float32 (N,)."""
         return self.judge
 
     @property
     def pixels(self) -> int:
-        """None are read."""
+        """0: there are no images."""
         return 0
 
     def read(self, items: range) -> list[np.ndarray]:
-        """UserError: there are no images."""
-        raise UserError(f"{self.name}: only the judgments are there")
+        """Raise UserError: there are no images."""
+        raise UserError(f"{self.name}: has judgments, but no images")
 
 
 @functools.cache
 def _table(shared: Path) -> tuple[Table, Bootstrap]:
-    """The 2AFC table of the methods with distances, on the real judgments."""
+    """The 2AFC table of the methods with distances on real judgments, and its resamples."""
     judged = {name: _columns(shared / f"bapps_val_judgments/{name}.csv") for name in SPLITS}
     splits = [JudgedSplit(name, columns["judge"]) for name, columns in judged.items()]
     bootstrap = Bootstrap(TWOAFC, splits, 1000, 0)

@@ -1,4 +1,4 @@
-"""The figures of a report: what each is called, and what draws it."""
+"""The figures of a report: the name, the title and the function of each."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,12 @@ from lpips_repro.weights.official_lin import official_lin_state
 
 @dataclass(frozen=True)
 class Entry:
-    """A figure: the name of its files, its title, and what draws it or raises UserError if something is missing."""
+    """A figure of a report.
+
+    Attributes:
+        name: name of its files; title: its title.
+        draw: returns the figure, or raises UserError if something that it needs is missing.
+    """
 
     name: str
     title: str
@@ -40,7 +45,7 @@ class Entry:
 
 
 def figures_of(inputs: Inputs) -> list[Entry]:
-    """All figures that a report may have."""
+    """Return all figures that a report may have."""
     cfg = inputs.cfg
     reference = Path(cfg.reference)
     return [

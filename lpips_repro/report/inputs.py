@@ -1,4 +1,4 @@
-"""What the figures of a report are drawn from: each read once, when a figure needs it."""
+"""The inputs of the figures of a report. Each is read once, when a figure needs it."""
 
 import functools
 import logging
@@ -26,7 +26,7 @@ from lpips_repro.report.stored_tables import splits_of_tables
 
 log = logging.getLogger(__name__)
 
-# The paper's Figures 6 and 11 compare these; without them, the first metric and the best network.
+# The methods of the paper's Figures 6 and 11. If they are missing, the first metric and the best network are compared.
 COMPARED = ("ssim", "alex-bigan")
 LOW_LEVEL = "low-level"
 
@@ -34,10 +34,10 @@ Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # d0 and d1 of all examples (N
 
 
 class Inputs:
-    """What exists on the data of a report; each raises UserError if it does not.
+    """Tables, distances and runs on the data of a report. A property raises UserError if its input does not exist.
 
     Args:
-        cfg: the report's settings.
+        cfg: settings of the report.
     """
 
     def __init__(self, cfg: ReportConfig):
@@ -57,11 +57,11 @@ class Inputs:
 
     @functools.cached_property
     def splits(self) -> dict[str, PackedSplit]:
-        """The packed 2AFC splits by name; UserError if they are not those of the tables."""
+        """The packed 2AFC splits by name; UserError if the tables are of other data."""
         return {split.name: cast(PackedSplit, split) for split in self.splits_of(TWOAFC.kind)}
 
     def _splits_of(self, kind: str) -> list[Split]:
-        """The splits of a kind that have a score; UserError if they are not those of the tables."""
+        """The splits of a kind that have a score; UserError if the tables are of other data."""
         return splits_of_tables(self.tables, self._packed, kind)
 
     @functools.cached_property
@@ -70,12 +70,12 @@ class Inputs:
 
     @functools.cached_property
     def pairs(self) -> AllPairs:
-        """The differences between all pairs of methods that have stored distances, from the tables."""
+        """The differences between all pairs of methods with stored distances."""
         return all_pairs(self.tables, self.splits_of, self.experiments)
 
     @functools.cached_property
     def stored(self) -> list[tuple[Row, Pairs]]:
-        """The rows of methods with their stored distances on 2AFC splits; those without are left out with a warning."""
+        """The rows of methods with stored distances on 2AFC splits; other rows are left out with a warning."""
         rows, splits = self.scores.methods(TWOAFC.name), [*self.splits.values()]
         found = []
         for row in (row for row in rows if row.scores):
@@ -89,21 +89,32 @@ class Inputs:
 
     @property
     def judged(self) -> list[Judged]:
-        """The stored distances with the votes."""
+        """The stored distances of each method, with the votes."""
         return [
             Judged(row.shown, row.group, {name: (*pair, self.splits[name].votes) for name, pair in pairs.items()})
             for row, pairs in self.stored
         ]
 
     def pairs_on(self, kind: str) -> Column:
-        """All pairs in the column that sums up the table of a protocol; UserError if it has none."""
+        """Return all pairs in the last column of a protocol's table, which summarizes it.
+
+        Raises:
+            UserError: if no row of the table has stored distances.
+        """
         found = [column for column in self.pairs.columns if column.kind == kind]
         if not found:
             raise UserError(f"{self.tables}: no row of its {kind} table has stored distances")
         return found[-1]
 
     def disagreements(self, average: str) -> list[Disagreement]:
-        """The triplets that a metric and a network disagree on most, of the splits of an average of the 2AFC table."""
+        """Return the triplets that a metric and a network disagree on, the strongest disagreement first.
+
+        Args:
+            average: average of the 2AFC table whose splits are used, such as "distortions" or "all".
+
+        Raises:
+            UserError: if no metric or no network has stored distances.
+        """
         one, other = self.compared()
         chosen = TWOAFC.averages.get(average, ()) if average != "all" else [*self.splits]
         splits = [split for name, split in self.splits.items() if {name, split.card["split"]} & {*chosen}]
@@ -121,42 +132,46 @@ class Inputs:
         return sorted(found, key=lambda triplet: -triplet.strength)
 
     def compared(self) -> tuple[Judged, Judged]:
-        """A metric and a network: those that the paper compares, or the first metric and the best network."""
+        """Return the metric and the network that the paper compares, or the first metric and the best network.
+
+        Raises:
+            UserError: if no metric or no network has stored distances.
+        """
         score = {row.shown: row.scores.get("all", 0.0) for row in self.scores.methods(TWOAFC.name)}
         metrics = [one for one in self.judged if one.group == LOW_LEVEL]
         networks = [one for one in self.judged if one.group != LOW_LEVEL]
         if not metrics or not networks:
-            raise UserError("takes a low-level metric and a network whose distances are stored")
+            raise UserError("expected a low-level metric and a network with stored distances: run `make eval-tables`")
         named = [next((one for one in self.judged if one.label.split()[0] == name), None) for name in COMPARED]
         return named[0] or metrics[0], named[1] or max(networks, key=lambda one: score[one.label])
 
     @functools.cached_property
     def curves(self) -> list[Curves]:
-        """What the runs on these data have logged, finished or not."""
+        """The training curves of the runs on these data, whether they are finished or not."""
         found = []
         for folder in self.runs:
             try:
                 found.append(read_curves(folder))
-            except UserError as error:  # such as a run that was stopped before its first entry
+            except UserError as error:  # such as no curve yet
                 log.warning("%s", error)
         return found
 
     @property
     def observers_of_runs(self) -> str:
-        """Who judged what the runs learned from, if it is known to be a model."""
+        """The observers of the runs: "simulated" if one was trained on simulated judgments, otherwise ""."""
         name = self.cfg.data.name
         return "simulated" if any(is_simulated(folder, name) for folder in self.runs) else ""
 
     @property
     def runs(self) -> list[Path]:
-        """The folders of the runs on these data, finished or not."""
+        """The folders of the runs on these data, whether they are finished or not."""
         files = [file for name in ("metrics.csv", "validation.csv") for file in self.experiments.glob(f"*/{name}")]
         return [folder for folder in sorted({file.parent for file in files}) if self._is_on_these_data(folder)]
 
     def _is_on_these_data(self, folder: Path) -> bool:
         try:
             return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.name") == self.cfg.data.name)
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException):  # its name is all there is to know
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException):  # then its name decides
             return folder.name.startswith(f"{self.cfg.data.name}-")
 
 

@@ -1,11 +1,11 @@
-"""Which differences between methods the data carry, in sentences."""
+"""The decided and undecided pairs of methods as sentences."""
 
 from collections.abc import Sequence
 
 from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables.writer import judged_by
 
-NAMED = 3  # methods in a list, before the rest is a number
+NAMED = 3  # largest number of names in a list; the others are counted
 MEANS = {
     "all": "the mean of all splits",
     "distortions": "the mean of the distortions",
@@ -22,21 +22,24 @@ def sentences_of(
     p_holm: Sequence[Sequence[float | None]],
     better: Sequence[Sequence[bool]],
 ) -> list[str]:
-    """The sentences of a column: whose judgments they are if not of people, a summary, and one per method.
+    """Return the sentences of a column: the observers unless they are human, a summary, and a sentence per method.
 
     Args:
-        shown: the methods, the best score first; difference, p_holm: of all pairs, (methods, methods).
-        better: whether the first of a pair is better by a decided difference.
+        protocol: protocol of the table; column: name of the column.
+        observers: "human", "simulated" or "unknown".
+        shown: names of the methods, the best score first.
+        difference, p_holm: of all pairs, (methods, methods).
+        better: (methods, methods): whether the first method of a pair is better by a decided difference.
     """
-    said = [] if observers == "human" else [judged_by(observers)]
+    lines = [] if observers == "human" else [judged_by(observers)]
     count = len(shown)
     if count == 1:
-        return [*said, f"On {_place(column)}, {shown[0]} is the only method with a score and stored distances."]
+        return [*lines, f"On {_place(column)}, {shown[0]} is the only method with a score and stored distances."]
     pairs, decided = count * (count - 1) // 2, sum(map(sum, better))
     if not decided:
         which = "between the two methods" if count == 2 else f"between any two of the {count} methods"
-        return [*said, f"On {_place(column)}, the data do not decide {which}."]
-    said.append(f"On {_place(column)}, the data decide {decided} of {pairs} pairs (p is adjusted for all of them).")
+        return [*lines, f"On {_place(column)}, the data do not decide {which}."]
+    lines.append(f"On {_place(column)}, the data decide {decided} of {pairs} pairs (p is adjusted for all of them).")
     for first in range(count - 1):
         below = range(first + 1, count)
         worse = [
@@ -49,8 +52,8 @@ def sentences_of(
         if open_:
             each = "each of " if len(open_) > 1 else ""
             parts.append(f"between {shown[first]} and {each}{_listed(open_)} the data do not decide")
-        said.append(f"On {_place(column)}, {'; '.join(parts)}.")
-    return said
+        lines.append(f"On {_place(column)}, {'; '.join(parts)}.")
+    return lines
 
 
 def _place(column: str) -> str:
@@ -67,7 +70,7 @@ def _p(p: float | None) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names with "and" before the last one; many are cut short."""
+    """Names with "and" before the last one; if there are many, the last ones are counted."""
     more = len(names) - NAMED
     names = [*names] if more <= 1 else [*names[:NAMED], f"{more} others"]
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,4 +1,4 @@
-"""The report on some data: figures and a page of whatever tables, distances, runs and weights exist (`make report`)."""
+"""The report on a dataset: figures and a page of all tables, distances, runs and weights that exist (`make report`)."""
 
 import json
 from collections.abc import Sequence
@@ -21,16 +21,17 @@ from lpips_repro.report.page.chosen import named_examples
 from lpips_repro.report.page.make import make_page
 from lpips_repro.runs.record import record_run
 
-RECORD = "figures.json"  # which figures there are, and why others are not
+RECORD = "figures.json"  # the figures that were made, and why others were not
 
 
 def write_report(composed: DictConfig) -> None:
-    """Write the figures and the page that the composed settings (`configs/report.yaml`) ask for; print a line on each.
+    """Write the figures and the page of the composed settings (`configs/report.yaml`), and print a line per figure.
 
-    What cannot be made is left out with the reason; figures of an earlier report that are not made again are removed.
+    Figures that cannot be made are left out with the reason. Those of an earlier report that are not made again are
+    removed.
 
     Raises:
-        UserError: for a setting that cannot be used, or if no figure can be made.
+        UserError: if a setting cannot be used, or no figure can be made.
     """
     cfg = parse(composed, ReportConfig)
     check_choice("version", cfg.version, VERSIONS)
@@ -40,7 +41,7 @@ def write_report(composed: DictConfig) -> None:
     check_writable("experiments", folder / "figures")
     record_run(folder, composed)
     inputs = Inputs(cfg)
-    _check_examples(inputs, cfg.report.examples)  # now, as the figures take minutes
+    _check_examples(inputs, cfg.report.examples)  # before the figures, which take minutes
     _write_pairs(folder, inputs)
     made, left_out = _write_figures(inputs, folder / "figures")
     if not made:
@@ -53,7 +54,7 @@ def write_report(composed: DictConfig) -> None:
 
 
 def _check_examples(inputs: Inputs, names: Sequence[str]) -> None:
-    """UserError for a name that no example has; without any examples, the page says why."""
+    """UserError if a name is not that of an example; if there are no examples, the page has the reason."""
     if not names:
         return
     try:
@@ -64,7 +65,7 @@ def _check_examples(inputs: Inputs, names: Sequence[str]) -> None:
 
 
 def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Write the figures; returns the titles of those that were made, and why the others were not, by name."""
+    """Write the figures; returns, by name, the titles of those that were made and the reasons for the others."""
     made, left_out = {}, {}
     with written_together(folder) as new:
         for entry in figures_of(inputs):
@@ -84,7 +85,7 @@ def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[s
 
 
 def _write_pairs(folder: Path, inputs: Inputs) -> None:
-    """Write the differences between all pairs of methods; without any, none of an earlier report stay."""
+    """Write the differences between all pairs of methods; if there are none, remove those of an earlier report."""
     try:
         files = write_all_pairs(folder, inputs.pairs)
     except UserError as error:
@@ -97,7 +98,7 @@ def _write_pairs(folder: Path, inputs: Inputs) -> None:
 
 
 def _earlier(folder: Path) -> set[str]:
-    """The figures of the report that is there."""
+    """The names of the figures of an earlier report."""
     try:
         return set(json.loads((folder / RECORD).read_text())["made"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,6 +1,6 @@
-"""How many of the calibrated ("lin") weights are zero, by layer (paper, Figure 10; `make sparsity`).
+"""Share of calibrated ("lin") weights that are zero, per layer (paper, Figure 10; `make sparsity`).
 
-The published weights, every finished training run, and any other file that is asked for.
+Rows are the official weights, all finished training runs, and files that the user names.
 """
 
 import csv
@@ -27,21 +27,27 @@ from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
 
-# Figure 10, in percent, conv1 to conv5.
+# Figure 10, in percent, from conv1 to conv5.
 PAPER = {"alex": (79.7, 71.4, 56.8, 46.5, 27.7)}
 SIMULATED = "SIMULATED judgments"
 CAPTION = (
-    f"Share of lin weights below {ZERO:g}, in percent, by layer and over all. The paper's"
-    " figures are what the official v0.0 weights give."
+    f"Share of lin weights below {ZERO:g}, in percent, per layer and over all. The official v0.0 weights have the"
+    " paper's figures."
 )
 SIMULATED_CAPTION = (
-    f"Rows of {SIMULATED}: trained on the votes of a model, no people: they tell nothing about human vision."
+    f"Rows of {SIMULATED} were trained on the votes of a model, not of people: they tell nothing about human vision."
 )
 
 
 @dataclass
 class Row:
-    """A row: what it is of, where that comes from, shares in percent by layer and over all; or why there are none."""
+    """A row of the table.
+
+    Attributes:
+        label: name of the weights; source: their origin.
+        layers, all: share of zeros in percent, per layer and over all.
+        note: why there are no shares.
+    """
 
     label: str
     source: str
@@ -51,10 +57,10 @@ class Row:
 
 
 def write_sparsity(composed: DictConfig) -> None:
-    """Write `sparsity.csv` and `sparsity.md` as the composed settings (`configs/sparsity.yaml`) say; print the table.
+    """Write `sparsity.csv` and `sparsity.md` for the composed settings (`configs/sparsity.yaml`), and print the table.
 
     Raises:
-        UserError: for a setting or a file asked for that cannot be used.
+        UserError: if a setting or a file that it names cannot be used.
     """
     cfg = parse(composed, SparsityConfig)
     for version in cfg.versions:
@@ -104,7 +110,11 @@ def _run_row(run: TrainedRun) -> Row:
 
 
 def is_simulated(run: Path, data: str) -> bool:
-    """Whether the run in a folder was trained on the votes of a model, given the name of its data."""
+    """Return whether a run was trained on simulated judgments.
+
+    Args:
+        run: folder of the run; data: name of its data.
+    """
     if data == "mini":
         return True
     settings = run / "config.yaml"
@@ -113,7 +123,7 @@ def is_simulated(run: Path, data: str) -> bool:
 
 
 def _try_row(label: str, source: str, get: Callable[[], Mapping[str, Tensor]]) -> Row:
-    """A row of weights that perhaps cannot be had: then it says why."""
+    """A row of weights, or a row with the reason if they are not available."""
     try:
         return _row(label, source, get())
     except UserError as error:
@@ -129,7 +139,7 @@ def _row(label: str, source: str, state: Mapping[str, Tensor]) -> Row:
 
 
 def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """A dictionary of cells a row, with as many layers as the deepest network has."""
+    """A dictionary of cells per row, with as many layers as the deepest network has."""
     layers = range(max((len(row.layers) for row in rows), default=0))
     table = []
     for row in rows:
@@ -141,7 +151,7 @@ def _cells(rows: Sequence[Row]) -> list[dict[str, str]]:
 
 
 def _render(table: Sequence[Mapping[str, str]], style: str, escape: Callable[[str], str]) -> str:
-    """The table as text; the reasons of rows that could not be made stand below it."""
+    """The table as text, with the reasons for rows without shares below it."""
     shown = [{key: escape(value) for key, value in line.items() if key != "note"} for line in table]
     aligned = ("left", "left", *("right",) * (len(shown[0]) - 2))
     notes = [f"- {escape(line['label'])}: {escape(line['note'])}" for line in table if line["note"]]

@@ -1,4 +1,4 @@
-"""What a dataset holds: counts, votes, how far observers agree, and a sheet of examples (`make data-stats`)."""
+"""Statistics of a dataset: counts, votes, agreement of observers, and a sheet of examples (`make data-stats`)."""
 
 import csv
 from collections.abc import Sequence
@@ -20,16 +20,19 @@ from lpips_repro.evaluation.tables.escape import markdown
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.writer import judged_by
 
-EXAMPLES = 5  # on the sheet, for each split
-GAP, LABEL = 6, 14  # pixels between examples, and for a line of text
+EXAMPLES = 5  # per split on the sheet
+GAP, LABEL = 6, 14  # pixels: space between examples, height of a line of text
 ZOOM = 2
 
 
 def write_statistics(composed: DictConfig) -> None:
     """Write `stats.csv`, `stats.md` and `examples.png` of a dataset, and print the table.
 
+    Args:
+        composed: composed settings (`configs/dataset.yaml`).
+
     Raises:
-        UserError: where nothing of the dataset is there.
+        UserError: if no split of the dataset exists.
     """
     cfg = parse(composed, DatasetConfig)
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
@@ -52,7 +55,7 @@ def write_statistics(composed: DictConfig) -> None:
 
 
 def contact_sheet(splits: Sequence[PackedSplit], title: str) -> Image.Image:
-    """Examples of each split, spread evenly over it, with their votes."""
+    """Return a picture of evenly spaced examples of each split, with their votes."""
     column_width = 3 * ZOOM * max(split.size[1] for split in splits) + GAP
     heights = [split.size[0] * ZOOM + 2 * LABEL + GAP for split in splits]
     sheet = Image.new("RGB", (EXAMPLES * column_width + GAP, LABEL + sum(heights)), "white")

@@ -1,4 +1,4 @@
-"""The distances behind the rows of tables that were written, from where the evaluation keeps them."""
+"""The stored distances of the rows of tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,26 @@ from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.tables.table import Row
 
 Distances = dict[str, np.ndarray]  # by column
-FIRST = 0  # of the seeds of a row
+FIRST = 0  # index of a seed
 OF_THE_SPLIT = {"split", "split_digest", "resize"}
-# What a card says of its file alone.
+# Keys of a card that describe its file only.
 OF_THE_FILE = {"observers", "method", "count", "values", "sha256"}
 
 
 def distances_of(row: Row, splits: Sequence[Split], experiments: Path, seed: int = FIRST) -> dict[str, Distances]:
-    """The distances of a row by split, then by column; those of one of its seeds if it is the mean of several.
+    """Return the distances of a row, or of one of its seeds if it is the mean of several.
 
     Args:
-        row: of a table of these splits, with its settings; experiments: the folder that has `distances/`.
-        seed: the place of the seed among those of the row: see `number_of_seeds`.
+        row: row of a table of these splits, with its settings.
+        splits: splits of the table.
+        experiments: folder that contains `distances/`.
+        seed: index of the seed, less than `number_of_seeds(row)`.
+
+    Returns:
+        Arrays (N,) by split, then by column.
 
     Raises:
-        UserError: if those of a split are not stored, or damaged.
+        UserError: if the distances on a split are not stored, or damaged.
     """
     if "distances" in row.settings:
         precomputed = PrecomputedDistances(Path(row.settings["distances"]))
@@ -38,7 +43,7 @@ def distances_of(row: Row, splits: Sequence[Split], experiments: Path, seed: int
 
 
 def number_of_seeds(row: Row) -> int:
-    """How many methods a row is the mean of."""
+    """Return the number of seeds that a row is the mean of, at least 1."""
     return max(1, len(row.seed.split()))
 
 
@@ -56,7 +61,7 @@ def _stored(row: Row, seed: int, split: Split, store: DistanceStore) -> Distance
 
 
 def _label(row: Row, seed: int) -> str:
-    """What the distances of a row, or of one of its seeds, are stored under."""
+    """The label under which the distances of a row, or of one of its seeds, are stored."""
     if row.run:
         return row.run.split()[seed]
     seeds = row.seed.split()
@@ -76,10 +81,10 @@ def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
 
 
 def _made(settings: Mapping[str, Any], seed: int, identity: Mapping[str, Any]) -> bool:
-    """Whether settings of a row say the same as an identity; what differs between its seeds is a list there."""
+    """Whether the settings of a row contain an identity."""
     return all(says(settings.get(key), seed, value) for key, value in identity.items())
 
 
 def says(setting: Any, seed: int, value: Any) -> bool:
-    """Whether a setting of a row is a value of one of its seeds: what differs between them is a list there."""
+    """Return whether a setting of a row has a value for a seed. A setting that differs between seeds is a list."""
     return setting == value or (isinstance(setting, list) and seed < len(setting) and setting[seed] == value)

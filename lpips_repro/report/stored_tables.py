@@ -1,4 +1,4 @@
-"""Tables with what each example counts, from the distances behind the rows of tables that were written."""
+"""Tables with the credit of each example, from the stored distances of their rows."""
 
 import json
 import logging
@@ -20,20 +20,25 @@ log = logging.getLogger(__name__)
 
 
 def splits_of_tables(folder: Path, splits: Sequence[Split], kind: str) -> list[Split]:
-    """Those of a kind that have a score, of the validation splits of a dataset; none if there are none.
+    """Return the validation splits of a kind that have a score.
+
+    Args:
+        folder: folder of the tables.
+        splits: validation splits of the dataset.
+        kind: kind of judgments, such as "2afc".
 
     Raises:
-        UserError: if they are not those of the tables in the folder.
+        UserError: if the tables are of other data, or do not name their data.
     """
     known = _data_of(folder)
     if not known:
-        raise UserError(f"{folder / DATA_FILE}: does not say which data the tables are of: run `make eval-tables`")
+        raise UserError(f"{folder / DATA_FILE}: does not name the data of the tables: run `make eval-tables`")
     own = [split for split in splits if split.card["kind"] == kind]
     found = usable_splits(own) if own else []
     content = content_of(found)
     if different := sorted(name for name in content if content[name] != known.get(name)):
         raise UserError(
-            f"{folder}: its tables are not of the {different[0]} that is packed: run `make eval-tables` again"
+            f"{folder}: its tables are of another {different[0]} than the packed one: run `make eval-tables` again"
         )
     return found
 
@@ -41,18 +46,19 @@ def splits_of_tables(folder: Path, splits: Sequence[Split], kind: str) -> list[S
 def stored_table(
     folder: Path, protocol: Protocol, splits: Sequence[Split], experiments: Path
 ) -> tuple[Table, Bootstrap, dict[str, str]]:
-    """The methods of a table with their credits and resamples, which the files of a table do not have.
+    """Return the methods of a table with their credits and resamples, which the files of a table do not have.
 
     Args:
-        folder: of the tables; splits: those of the table.
-        experiments: the folder that has `distances/`.
+        folder: folder of the tables.
+        protocol: protocol of the table; splits: its splits.
+        experiments: folder that contains `distances/`.
 
     Returns:
-        The table; the resamples, the same as when it was written; and the reason of each row that is left out, by its
-        label: it was not run, or its distances are not stored, or no longer those of its scores.
+        The table; the same resamples as when it was written; and by label the reasons for rows that are left out: not
+        run, distances not stored, or distances that do not give the scores of the table.
 
     Raises:
-        UserError: if there is no such table, or no row of it has scores.
+        UserError: if the table does not exist, or has no row with scores.
     """
     every = [row for row in read_rows(folder, protocol) if row.group != "observers"]
     rows = [row for row in every if row.scores]
@@ -60,9 +66,7 @@ def stored_table(
         raise UserError(f"{folder / protocol.file}.csv: no method has a score")
     drawn = rows[0].settings.get("bootstrap")
     if drawn is None:
-        raise UserError(
-            f"{folder / protocol.file}.csv: does not say which resamples it has: run `make eval-tables` again"
-        )
+        raise UserError(f"{folder / protocol.file}.csv: does not name its resamples: run `make eval-tables` again")
     bootstrap = Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
     left_out = {row.label: row.note for row in every if not row.scores}
     made = []
@@ -79,10 +83,14 @@ def stored_table(
 
 
 def bootstrap_of(row: Row, protocol: Protocol, splits: Sequence[Split]) -> Bootstrap:
-    """The resamples of the table of a row, given its splits; UserError if the row does not say which they are."""
+    """Return the resamples of the table of a row, given its splits.
+
+    Raises:
+        UserError: if the settings of the row do not name them.
+    """
     drawn = row.settings.get("bootstrap")
     if not isinstance(drawn, dict):
-        raise UserError(f"{row.label}: its table does not say which resamples it has: run `make eval-tables` again")
+        raise UserError(f"{row.label}: its table does not name its resamples: run `make eval-tables` again")
     return Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
 
 
@@ -94,7 +102,7 @@ def _data_of(folder: Path) -> dict[str, str]:
 
 
 def _read(row: Row, splits: Sequence[Split], experiments: Path, bootstrap: Bootstrap) -> None:
-    """Give a row the scores, credits and resamples of its stored distances."""
+    """Set the scores, credits and resamples of a row from its stored distances."""
     written = row.scores
     runs = []
     for seed in range(number_of_seeds(row)):
@@ -104,5 +112,5 @@ def _read(row: Row, splits: Sequence[Split], experiments: Path, bootstrap: Boots
     rounding = 0.51 * 10**-bootstrap.protocol.decimals
     if changed := [name for name, score in written.items() if not abs(row.scores.get(name, 0) - score) <= rounding]:
         raise UserError(
-            f"{row.label}: its distances are no longer those of its score on {changed[0]}: run `make eval-tables` again"
+            f"{row.label}: its stored distances give another score on {changed[0]}: run `make eval-tables` again"
         )

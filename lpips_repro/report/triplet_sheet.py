@@ -1,4 +1,4 @@
-"""A picture of triplets under headings, with the votes and what two methods say (`make disagreements`)."""
+"""A picture of triplets in sections, with the votes and the verdicts of two methods (`make disagreements`)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,18 +10,20 @@ from lpips_repro.evaluation.disagreement import Answer, Disagreement
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 
 COLUMNS = 3
-GAP, LINE = 8, 14  # pixels between triplets, and for a line of text
-LINES = 4  # of text for a triplet
-SIDE = 128  # pixels that an image has at least, if it takes a whole number of pixels for each of its own
+GAP, LINE = 8, 14  # pixels: space between triplets, height of a line of text
+LINES = 4  # lines of text per triplet
+SIDE = 128  # smallest height in pixels after scaling by a whole number
 
 
 def triplet_sheet(
     title: str, sections: Mapping[str, Sequence[Disagreement]], splits: Mapping[str, PackedSplit]
 ) -> Image.Image:
-    """Triplets enlarged without smoothing.
+    """Return a picture of triplets, enlarged without smoothing.
 
     Args:
-        title: the first line; sections: triplets by heading; splits: those that they are of, by name.
+        title: first line of the picture.
+        sections: triplets by heading.
+        splits: splits of the triplets by name.
     """
     cells = {heading: [_cell(one, splits[one.split]) for one in found] for heading, found in sections.items()}
     every = [cell for found in cells.values() for cell in found]
@@ -43,7 +45,7 @@ def triplet_sheet(
 
 
 def _cell(one: Disagreement, split: PackedSplit) -> Image.Image:
-    """The images of a triplet side by side, and below them the file, the votes and both methods."""
+    """The images of a triplet side by side, with the file, the votes and both verdicts below them."""
     strip = Image.fromarray(np.concatenate([split.arrays[name][one.index] for name in TWOAFC.images], axis=1))
     zoom = max(1, -(-SIDE // split.size[0]))
     strip = strip.resize((strip.width * zoom, strip.height * zoom), Image.Resampling.NEAREST)
@@ -52,7 +54,7 @@ def _cell(one: Disagreement, split: PackedSplit) -> Image.Image:
     texts = (
         f"{' | '.join(TWOAFC.images)}   {one.files.get('ref') or f'{one.split} {one.index:06d}'}",
         f"votes for p1: {100 * one.judge:.0f} %   strength {one.strength:.3f}",
-        *map(_said, one.answers),
+        *map(_answer, one.answers),
     )
     draw = ImageDraw.Draw(cell)
     for line, text in enumerate(texts):
@@ -60,5 +62,5 @@ def _cell(one: Disagreement, split: PackedSplit) -> Image.Image:
     return cell
 
 
-def _said(answer: Answer) -> str:
+def _answer(answer: Answer) -> str:
     return f"{answer.label}: {answer.verdict}   d0 {answer.d0:.4g}   d1 {answer.d1:.4g}   credit {answer.credit:.2f}"

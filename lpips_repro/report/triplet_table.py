@@ -1,4 +1,4 @@
-"""Triplets with the votes and what two methods say, as a CSV."""
+"""Triplets with the votes and the verdicts of two methods, as a CSV."""
 
 import csv
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ COLUMNS = (
 
 
 def write_triplets(path: Path, found: Iterable[Disagreement]) -> None:
-    """Write a line per triplet."""
+    """Write a CSV with a line per triplet."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()

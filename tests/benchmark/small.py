@@ -1,4 +1,4 @@
-"""Benchmarks small enough for a test."""
+"""Settings of benchmarks that are small enough for a test."""
 
 from pathlib import Path
 
@@ -27,5 +27,5 @@ def small(folder: Path, *overrides: str) -> DictConfig:
 
 
 def small_config(folder: Path, *overrides: str) -> BenchConfig:
-    """The same, parsed."""
+    """The same settings, parsed."""
     return parse(small(folder, *overrides), BenchConfig)

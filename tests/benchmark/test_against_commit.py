@@ -1,4 +1,4 @@
-"""Two trees compared: this one with itself, and with a changed copy of it that takes the place of another commit."""
+"""This tree is compared with itself, and with a changed copy of it instead of another commit."""
 
 import shutil
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def compared(folder, other, tasks=tuple(TASKS), compiled="false") -> list[Change]:
-    """The rows of one round of this tree and another one."""
+    """The rows of one round with this tree and another one."""
     cfg = small_config(folder, "net=[alex]", "against=other", f"compile={compiled}")
     inputs = folder / "inputs"
     inputs.mkdir()
@@ -32,7 +32,7 @@ def compared(folder, other, tasks=tuple(TASKS), compiled="false") -> list[Change
 
 @pytest.fixture(autouse=True)
 def few_threads():
-    """Quicker if other tests use the cores too."""
+    """One thread is faster if other tests use the other cores."""
     with one_thread():
         yield
 
@@ -55,7 +55,7 @@ def test_every_task_runs_and_a_tree_has_its_own_values(tmp_path, compiled):
     assert all(change.rate_now > 0 and change.rate_then > 0 for change in found)
 
 
-def test_each_process_runs_its_own_tree_and_tells_what_this_one_lacks(tmp_path, other):
+def test_each_process_runs_its_own_tree_and_names_a_missing_module(tmp_path, other):
     psnr = other / "lpips_repro" / "metrics" / "psnr.py"
     psnr.write_text(psnr.read_text() + "\n\nprint('not an answer')\npsnr = lambda x, y: 2 * l2(x, y)\n")
     psnr.write_text("from lpips_repro.metrics.l2 import l2\n" + psnr.read_text())
@@ -74,7 +74,7 @@ def test_each_process_runs_its_own_tree_and_tells_what_this_one_lacks(tmp_path, 
         ("import os, sys; print('cause', file=sys.stderr, flush=True); os._exit(3)", "exit status 3: cause$"),
     ],
 )
-def test_a_tree_that_cannot_be_driven_is_one_clear_error(tmp_path, code, message):
+def test_a_tree_that_cannot_be_run_is_one_clear_error(tmp_path, code, message):
     package = tmp_path / "other" / "lpips_repro"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(code)

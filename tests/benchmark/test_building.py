@@ -10,7 +10,7 @@ from tests.benchmark.small import small_config
 from tests.compose import CONFIGS
 
 
-def test_rows_are_of_one_process_and_of_two_that_build_as_many_triplets(tmp_path, monkeypatch):
+def test_one_process_and_two_processes_build_the_same_number_of_triplets(tmp_path, monkeypatch):
     built = []
     monkeypatch.setattr(module, "available_cores", lambda: 4)
     monkeypatch.setattr(module, "build_dataset", built.append)
@@ -20,7 +20,7 @@ def test_rows_are_of_one_process_and_of_two_that_build_as_many_triplets(tmp_path
     assert (one.rate * one.seconds, two.rate * two.seconds) == pytest.approx((10, 10))
 
 
-def test_the_photographs_of_mini_are_built_from(tmp_path, monkeypatch):
+def test_triplets_are_built_from_the_photographs_of_mini(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "available_cores", lambda: 1)
     cfg = small_config(tmp_path)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):  # as in a script

@@ -51,7 +51,7 @@ def test_a_commit_is_checked_out_and_leaves_nothing_behind(repository, end, erro
     assert (repository / "file").read_text() == "new"
 
 
-def test_what_is_compared_is_named_by_its_whole_hash(repository):
+def test_commits_are_named_by_their_full_hash(repository):
     head = git(repository, "rev-parse", "HEAD")
     assert find_commit(head[:7]) == current() == head
     (repository / "file").write_text("newer")
@@ -65,7 +65,7 @@ def test_an_unknown_commit_is_one_clear_error(repository, name):
 
 
 def test_a_tree_without_git_is_one_clear_error(repository, monkeypatch):
-    inside = repository / "inside"  # a repository of something else
+    inside = repository / "inside"  # a folder of another repository
     inside.mkdir()
     monkeypatch.setattr(module, "ROOT", inside)
     with pytest.raises(UserError, match=r"inside is not a checkout with git: clone the repository"):

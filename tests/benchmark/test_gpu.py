@@ -1,4 +1,4 @@
-"""`make gpu-bench` goes on where it stopped, and keeps no rows of another code."""
+"""`make gpu-bench` resumes, and does not keep rows of other code."""
 
 import csv
 import functools
@@ -21,7 +21,7 @@ def read(path):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """Runs gpu-bench with parts of one row each; those measured are noted in `bench.measured`."""
+    """Runs gpu-bench with parts of one row each; `bench.measured` lists the parts measured."""
 
     def measure(part):
         if (error := run.errors.pop(part, None)) is not None:
@@ -39,7 +39,7 @@ def bench(tmp_path, monkeypatch):
     return run
 
 
-def test_a_row_is_written_as_soon_as_it_is_measured_and_the_same_command_goes_on(bench, tmp_path):
+def test_a_row_is_written_as_soon_as_it_is_measured_and_the_same_command_resumes(bench, tmp_path):
     bench.errors["c"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         bench()
@@ -56,7 +56,7 @@ def test_a_row_is_written_as_soon_as_it_is_measured_and_the_same_command_goes_on
 
 
 @pytest.mark.parametrize("error", [UserError("other values"), RuntimeError("CUDA error")])
-def test_a_part_that_fails_stops_no_other_and_is_tried_again(bench, error, capsys):
+def test_a_part_that_fails_does_not_stop_the_others_and_is_tried_again(bench, error, capsys):
     bench.errors["a"] = error
     with pytest.raises(UserError, match="not measured: a: the same command tries these again"):
         bench()
@@ -67,7 +67,7 @@ def test_a_part_that_fails_stops_no_other_and_is_tried_again(bench, error, capsy
     assert bench.measured == ["a"]
 
 
-def test_rows_of_another_code_or_version_are_named_and_measured_again(bench, monkeypatch, capsys):
+def test_rows_of_other_code_are_reported_and_measured_again(bench, monkeypatch, capsys):
     bench()
     describe_card = gpu.describe_card
     monkeypatch.setattr(gpu, "describe_card", lambda device: describe_card(device) | {"code": "other"})
@@ -85,7 +85,7 @@ def test_another_day_is_no_reason_to_measure_again(bench, monkeypatch):
     assert bench.measured == []
 
 
-def test_it_takes_one_network(tmp_path):
+def test_more_than_one_network_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"^net=\[alex,vgg\]: expected one network: NET=alex$"):
         gpu_bench(small(tmp_path, "net=[alex,vgg]"))
 
@@ -100,6 +100,6 @@ def test_the_parts_are_those_of_the_benchmark(tmp_path):
     assert len({tuple(row[key] for key in ("task", "implementation", "mode", "precision")) for row in rows}) == len(
         rows
     )
-    # They are compared with float32, which is not of their part.
+    # They are compared with float32, which is measured in another part.
     assert all(float(row["difference"]) > 0 for row in rows if row["precision"] == "bfloat16" and row["difference"])
     assert all(row["ratio"] for row in rows if row["precision"] == "float32" and row["peer"])

@@ -24,7 +24,7 @@ def raises(error: Exception):
 
 @pytest.fixture(autouse=True)
 def seconds(monkeypatch):
-    """A call takes a second, two of theirs, half of the bare one's."""
+    """Seconds of a call: 1 for ours, 2 for theirs, 0.5 for the bare one."""
     taken = {"ours": 1.0, "theirs": 2.0, "bare": 0.5}
 
     def alternate(calls, rounds, device):
@@ -34,7 +34,7 @@ def seconds(monkeypatch):
     monkeypatch.setattr(module, "alternate", alternate)
 
 
-def test_ours_is_put_beside_the_peer_and_the_floor():
+def test_ours_is_compared_with_the_peer_and_the_floor():
     ours, theirs, bare = compare(
         WHAT,
         [Case("ours", gives(1.0)), Case("theirs", gives(1.0)), Case("bare", lambda: lambda: None)],
@@ -47,7 +47,7 @@ def test_ours_is_put_beside_the_peer_and_the_floor():
     assert (theirs.rate, theirs.ratio, bare.ratio, theirs.repeats) == (5, None, None, 3)
 
 
-def test_the_counterpart_is_of_the_same_precision_where_there_is_one():
+def test_the_counterpart_has_the_same_precision_if_there_is_one():
     def case(name: str, precision: str) -> Case:
         return Case(name, gives(1.0), precision=precision)
 
@@ -56,20 +56,20 @@ def test_the_counterpart_is_of_the_same_precision_where_there_is_one():
 
 
 @pytest.mark.parametrize("values", [(1.0, 2.1), (float("nan"), 2.0)])
-def test_what_computes_something_else_is_an_error(values):
+def test_an_implementation_with_other_values_is_an_error(values):
     cases = [Case("ours", gives(1.0, 2.0)), Case("theirs", gives(*values), tolerance=0.04)]
     with pytest.raises(UserError, match=r"task alex: theirs \(eager, float32\) gives other values than ours"):
         compare(WHAT, cases, range(1), CPU)
 
 
-def test_values_within_the_tolerance_pass_and_the_difference_is_told():
+def test_values_within_the_tolerance_pass_and_the_row_has_the_difference():
     _, theirs = compare(
         WHAT, [Case("ours", gives(1.0, 2.0)), Case("theirs", gives(1.0, 2.1), tolerance=0.06)], range(1), CPU
     )
     assert theirs.difference == pytest.approx(0.05)
 
 
-def test_what_cannot_be_run_says_why_and_the_rest_is_measured():
+def test_an_implementation_that_cannot_be_run_has_its_reason_and_the_others_are_measured():
     missing = ModuleNotFoundError("no module", name="theirs.functional")
     cases = [
         Case("ours", gives(1.0)),

@@ -1,4 +1,4 @@
-"""The benchmark of the page: its rows, on few examples."""
+"""The rows of the benchmark of the page, on few examples."""
 
 from concurrent.futures import ThreadPoolExecutor
 

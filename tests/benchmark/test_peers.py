@@ -1,4 +1,4 @@
-"""That all implementations agree is checked by the benchmark itself, on every run: here that they all take part."""
+"""All implementations take part. The benchmark itself checks in every run that their values agree."""
 
 import pytest
 import torch
@@ -53,11 +53,11 @@ def test_a_whole_val_table_is_off_the_shelf_and_lin_in_both_versions_with_other_
 
 def test_training_steps_agree(tmp_path):
     rows = bench_training("alex", small_config(tmp_path), CPU)
-    assert implementations(rows) == {"ours", "lpips", "bare backbone, forth and back"}
+    assert implementations(rows) == {"ours", "lpips", "bare backbone, forward and backward"}
     assert {row.precision for row in rows if row.implementation == "ours"} == {"float32", "bfloat16"}
 
 
-def test_the_trainer_is_that_of_make_train_but_for_what_is_changed():
+def test_the_trainer_has_the_settings_of_make_train_except_for_changes():
     default = parse(settings("train"), TrainConfig).trainer
     assert trainer_settings() == default
     assert trainer_settings(precision="bfloat16").precision is Precision.bfloat16

@@ -26,7 +26,7 @@ def rows_of(net: str) -> list[Row]:
     ]
 
 
-def test_times_follow_from_the_rates():
+def test_times_are_computed_from_the_rates():
     found = {(row.task, row.net, row.mode): row.seconds for row in projections([r for n in NETS for r in rows_of(n)])}
     assert found[PROJECTED + "lin training", "vgg", "default: eager"] == pytest.approx(100 + 100)
     assert found[PROJECTED + "tune or scratch epoch", "vgg", "default: eager"] == pytest.approx(1000)

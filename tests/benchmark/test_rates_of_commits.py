@@ -9,7 +9,7 @@ CASE = Case("l2", 10, "pairs/s", 0.01)
 
 
 class Fake:
-    """A process that says when it is asked, and takes so many seconds for a call."""
+    """A process that records its requests, and whose calls take a given time."""
 
     def __init__(self, name: str, seconds: float, asked: list[str], values=(1.0, 2.0)):
         self.name, self.seconds, self.asked, self.values = name, seconds, asked, list(values)
@@ -25,7 +25,7 @@ def change(ratios, difference=0.0):
     return change_of(Sample(CASE, [[(1.0, ratio), (2.0, 2 * ratio)] for ratio in ratios], difference))
 
 
-def test_processes_alternate_and_the_first_one_changes():
+def test_processes_alternate_and_take_turns_in_being_first():
     asked, sample = [], Sample(CASE)
     measure(sample, [Fake("a", 1.0, asked), Fake("b", 4.0, asked)], range(2), first=1)
     assert asked == ["build b", "build a", "time b", "time a", "time a", "time b"]
@@ -45,11 +45,11 @@ def test_processes_alternate_and_the_first_one_changes():
         ([1.1] * 5, "not judged"),
     ],
 )
-def test_a_change_is_one_that_shows_after_every_start(ratios, verdict):
+def test_faster_and_slower_need_every_start(ratios, verdict):
     assert change(ratios).verdict == verdict
 
 
-def test_a_slow_moment_of_the_machine_is_in_both_rates_of_a_round():
+def test_a_slow_moment_of_the_machine_does_not_change_the_ratio():
     quiet, busy = (1.0, 1.1), (10.0, 11.0)
     assert change_of(Sample(CASE, [[quiet, busy, busy]] * 6, 0.0)).ratio == pytest.approx(1.1)
 
@@ -58,17 +58,17 @@ def test_a_slow_moment_of_the_machine_is_in_both_rates_of_a_round():
 def test_values_that_differ_are_shown_with_the_rates(values):
     sample = Sample(CASE)
     measure(sample, [Fake("a", 1.0, []), Fake("b", 1.0, [], values)], range(1), 0)
-    measure(sample, [Fake("a", 1.0, []), Fake("b", 1.0, [])], range(1), 0)  # equal ones later do not hide it
+    measure(sample, [Fake("a", 1.0, []), Fake("b", 1.0, [])], range(1), 0)  # equal values later do not hide it
     text = render([change_of(sample)], "abcdef0")
     assert "VALUES DIFFER" in text and "of the largest: expected at most 0.01" in text and "10 pairs/s" in text
 
 
-def test_values_within_the_tolerance_are_no_note():
+def test_values_within_the_tolerance_give_no_note():
     assert change([1.0], 0.009).note == ""
     assert "differ" in change([1.0], 0.011).note
 
 
-def test_what_a_tree_cannot_run_says_why():
+def test_a_case_that_a_tree_cannot_run_has_its_reason():
     sample = Sample(CASE)
     measure(sample, [Fake("a", 1.0, []), Fake("b", 1.0, [], ())], range(1), 0)
     text = render([change_of(sample)], "abcdef0")

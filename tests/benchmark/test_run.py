@@ -24,7 +24,7 @@ def read(path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-# Rates of files and of building start processes, whose own tests are in `test_building` and `tests/cli`.
+# Not `files` and `building`, which start processes: `test_building` and `tests/cli` test them.
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -55,7 +55,7 @@ def test_a_run_of_all_tasks_prints_tables_and_writes_the_csv(tmp_path, capsys, o
 
 
 @pytest.mark.slow
-def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
+def test_compiled_implementations_agree_and_a_whole_run_has_its_own_file(tmp_path):
     path = bench(small(tmp_path, "compile=true"))
     assert not path.stem.endswith("-part")
     assert not [row["note"] for row in read(path) if row["note"]]
@@ -73,12 +73,12 @@ def test_compiled_ones_agree_and_a_whole_run_has_a_file_of_its_own(tmp_path):
         ("experiments=/dev/null/x", "/dev/null/x/benchmarks: Not a directory"),
     ],
 )
-def test_a_setting_that_cannot_be_is_one_clear_error(tmp_path, override, message):
+def test_an_invalid_setting_is_one_clear_error(tmp_path, override, message):
     with pytest.raises(UserError, match=message):
         bench(small(tmp_path, "net=[alex]", override))
 
 
-def test_rates_against_a_commit_have_a_file_of_their_own_that_is_not_committed(tmp_path, monkeypatch):
+def test_rates_against_a_commit_have_their_own_file_which_git_ignores(tmp_path, monkeypatch):
     row = change_of(Sample(Case("l2", 10, "pairs/s", 0.0), [[(1.0, 2.0)]], 0.0))
     monkeypatch.setattr(module, "bench_against", lambda cfg, device: ({"now": "b" * 40, "then": "a" * 40}, [row]))
     path = bench(small(tmp_path, "against=main"))
@@ -92,13 +92,13 @@ def test_rates_against_a_commit_have_a_file_of_their_own_that_is_not_committed(t
 
 
 @pytest.mark.parametrize("measure", ["split", "table", "table,split"])
-def test_tables_and_splits_alone_have_nothing_to_compare(measure, tmp_path):
+def test_tables_and_splits_are_not_compared_with_a_commit(measure, tmp_path):
     with pytest.raises(UserError, match=rf"measure=\[{measure}\]: not compared with another commit"):
         bench(small(tmp_path, "against=HEAD", f"measure=[{measure}]"))
 
 
-def test_make_hands_over_a_commit_whatever_characters_it_has(tmp_path):
-    for commit in ("HEAD~3", "main@{1}", "696e922"):  # the last one is a number to Hydra
+def test_make_passes_a_commit_unchanged(tmp_path):
+    for commit in ("HEAD~3", "main@{1}", "696e922"):  # Hydra reads the last one as a number
         assert parse(small(tmp_path, *script("bench", f"AGAINST={commit}")[1:]), BenchConfig).against == commit
 
 
@@ -108,7 +108,7 @@ def test_the_machine_says_whether_it_has_bfloat16(native, text, monkeypatch):
     assert describe(torch.device("cpu"))["cpu_bfloat16"] == text
 
 
-def test_the_files_of_a_machine_are_named_after_what_computes():
+def test_files_are_named_after_the_gpu_or_else_the_processor():
     machine = {"cpu": "AMD EPYC(TM) 9B14", "gpu": "", "cores": "2"}
     assert slug(machine) == "amd-epyc-tm-9b14-2-cores"
     assert slug(machine | {"gpu": "NVIDIA H100 PCIe", "cores": "16"}) == "nvidia-h100-pcie-16-cores"

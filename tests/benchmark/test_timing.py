@@ -6,7 +6,7 @@ from lpips_repro.benchmark.timing import Times, alternate, rounds
 CPU = torch.device("cpu")
 
 
-def test_calls_take_turns(monkeypatch):
+def test_calls_alternate(monkeypatch):
     monkeypatch.setattr(timing, "TURN_SECONDS", 0)
     order = []
     alternate({name: lambda name=name: order.append(name) for name in "abc"}, range(3), CPU)
@@ -21,7 +21,7 @@ def test_short_calls_are_repeated_within_a_turn(monkeypatch):
     assert counts == [1, 4, 4]
 
 
-def test_the_median_of_the_rounds_counts_and_quartiles_tell_the_spread(monkeypatch):
+def test_times_are_median_and_quartiles_of_the_rounds(monkeypatch):
     seconds = iter([9.0, 9.0, 1.0, 10.0, 2.0, 20.0, 100.0, 30.0, 3.0, 40.0, 4.0, 50.0])
     monkeypatch.setattr(timing, "_seconds", lambda *_: next(seconds))
     times = alternate({"a": lambda: None, "b": lambda: None}, range(5), CPU)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lpips_repro.cli.main import main
 
-NET = "alex-gaussian"  # random weights, which every clone has
+NET = "alex-gaussian"  # random weights: no file is needed
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Ended:
 
 @pytest.fixture(autouse=True)
 def log_level() -> Iterator[None]:
-    """The command sets the level of the log for its process."""
+    """Restores the log level, which the command sets."""
     level = logging.getLogger("lpips_repro").level
     yield
     logging.getLogger("lpips_repro").setLevel(level)
@@ -33,7 +33,7 @@ def log_level() -> Iterator[None]:
 
 @pytest.fixture
 def command(monkeypatch, capsys) -> Callable[..., Ended]:
-    """Runs `lpips-repro` with some words."""
+    """Runs `lpips-repro` with some arguments."""
 
     def run(*words: object) -> Ended:
         monkeypatch.setattr("sys.argv", ["lpips-repro", *map(str, words)])
@@ -46,7 +46,7 @@ def command(monkeypatch, capsys) -> Callable[..., Ended]:
 
 
 def write_image(path: Path, seed: int, size: tuple[int, int] = (64, 64)) -> Path:
-    """A PNG of random pixels, (height, width)."""
+    """Write a PNG of random pixels; size: (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
     return path
@@ -54,7 +54,7 @@ def write_image(path: Path, seed: int, size: tuple[int, int] = (64, 64)) -> Path
 
 @pytest.fixture
 def folders(tmp_path) -> tuple[Path, Path]:
-    """Two folders of ten images of the same names."""
+    """Two folders of ten images with the same names."""
     for k in range(10):
         write_image(tmp_path / "refs" / f"{k}.png", k)
         write_image(tmp_path / "images" / f"{k}.png", 100 + k)

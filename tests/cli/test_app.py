@@ -1,4 +1,4 @@
-"""What `lpips-repro` prints and how it ends."""
+"""Output and exit status of `lpips-repro`."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def distance_of(metric, ref, image):
     return metric(load_image(ref), load_image(image)).item()
 
 
-def test_a_distance_is_that_of_the_metric(command, tmp_path, metric):
+def test_distances_are_those_of_the_metrics_in_python(command, tmp_path, metric):
     ref, *images = (write_image(tmp_path / f"{k}.png", k, (70, 90)) for k in range(3))
     ended = command("distance", ref, *images, "-m", NET, "-m", "ssim", "-m", "l2-rgb", "--format", "json")
     found = json.loads(ended.out)
@@ -82,7 +82,7 @@ def test_options_may_name_folders(command, folders):
     assert command("dirs", "-t", folders[1], "-r", folders[0], "-m", "l2-rgb", "--format", "csv").out == plain
 
 
-def test_a_method_that_fails_leaves_the_others(command, tmp_path):
+def test_a_method_that_fails_does_not_stop_the_others(command, tmp_path):
     ref, image = (write_image(tmp_path / f"{k}.png", k, (20, 20)) for k in range(2))
     ended = command("distance", ref, image, "-m", "ssim", "-m", NET, "--format", "json", "-q")
     found = json.loads(ended.out)
@@ -93,7 +93,7 @@ def test_a_method_that_fails_leaves_the_others(command, tmp_path):
     assert len(ended.err.splitlines()) == 1
 
 
-def test_a_mean_says_of_how_many_pairs_it_is(command, folders):
+def test_a_mean_has_its_number_of_pairs(command, folders):
     for folder in folders:
         write_image(folder / "0.png", 0, (20, 20))  # too small for a network
     words = ("dirs", *folders, "-m", "l2-rgb", "-m", NET, "-q")
@@ -102,7 +102,7 @@ def test_a_mean_says_of_how_many_pairs_it_is(command, folders):
     assert [mean["pairs"] for mean in means] == [10, 9]
 
 
-def test_without_a_word_there_is_the_help(command):
+def test_help_is_printed_if_there_are_no_arguments(command):
     ended = command()
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("Usage: ") and "\n  matrix " in ended.err
@@ -125,14 +125,14 @@ def test_all_formats_have_the_same_numbers(command, folders, style):
     assert found == pytest.approx([one["distance"] for one in wanted], abs=5.1e-7 if style == "table" else 0)
 
 
-def test_a_file_has_the_format_of_its_suffix(command, folders, tmp_path):
+def test_the_suffix_of_a_file_is_its_format(command, folders, tmp_path):
     out = tmp_path / "out.csv"
     ended = command("dirs", *folders, "-m", "l2-rgb", "-o", out)
     assert (ended.status, ended.out) == (0, "")
     assert len(list(csv.DictReader(out.open()))) == 10
 
 
-def test_a_record_says_what_its_number_depends_on(command, tmp_path):
+def test_a_record_has_the_settings_that_its_value_depends_on(command, tmp_path):
     ref = write_image(tmp_path / "a.png", 0, (64, 80))
     ended = command(
         "distance", ref, write_image(tmp_path / "b.png", 1), "-m", NET, "--resize", "ref", "--format", "json"
@@ -160,7 +160,7 @@ def test_images_of_another_size_fail_unless_they_are_scaled(command, tmp_path, m
         assert value["results"][0]["distance"] == pytest.approx(metric(x, y).item(), abs=1e-6)
 
 
-def test_pairs_are_relative_to_their_file(command, tmp_path, metric):
+def test_paths_of_pairs_are_relative_to_their_file(command, tmp_path, metric):
     for k in range(3):
         write_image(tmp_path / "deep" / f"{k}.png", k)
     (tmp_path / "deep" / "pairs.csv").write_text("image,note,ref\n1.png,x,0.png\n2.png,,0.png\n")
@@ -170,7 +170,7 @@ def test_pairs_are_relative_to_their_file(command, tmp_path, metric):
         assert one["distance"] == pytest.approx(distance_of(metric, one["ref"], one["image"]), abs=1e-6)
 
 
-def test_a_map_is_that_of_the_metric(command, tmp_path):
+def test_a_map_is_that_of_the_metric_in_python(command, tmp_path):
     ref, image = (write_image(tmp_path / f"{k}.png", k) for k in range(2))
     assert command("map", ref, image, "-m", NET, "-o", tmp_path / "map.npy").status == 0
     spatial = LPIPS("alex", "off_the_shelf", weights=gaussian_state("alex", 0), spatial=True)
@@ -186,19 +186,19 @@ COMMANDS = ("distance", "dirs", "pairs", "matrix", "map", "export", "metrics")
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
-def test_help_has_examples_on_lines_of_their_own(command, words):
+def test_help_has_each_example_on_its_own_line(command, words):
     ended = command(*words, "--help")
     assert ended.status == 0
     lines = [line.strip() for line in ended.out.splitlines()]
     assert any(line.startswith(" ".join(["lpips-repro", *words])) for line in lines[lines.index("Examples:") :])
 
 
-def test_the_list_of_methods_names_those_of_the_tables(command):
+def test_the_list_of_methods_has_those_of_the_tables(command):
     lines = command("metrics").out.splitlines()
     assert {"alex", "vgg", "squeeze", "l2-rgb", "ssim", "fsimc", NET} <= {line.split(" ")[0] for line in lines if line}
 
 
-def test_the_examples_have_their_values(command, shared, imagenet):
+def test_the_example_images_have_the_published_distances(command, shared, imagenet):
     folder = shared / "examples"
     words = ["distance", folder / "ex_ref.png", folder / "ex_p0.png", "-m", "alex", "-m", "squeeze", "--format", "json"]
     found = [one["distance"] for one in json.loads(command(*words).out)["results"]]

@@ -21,7 +21,7 @@ def expected(image, steps, seed=0):
     return np.rint(distort(read_rgb(image).astype(np.float32) / 255, steps, seed) * 255).astype(np.uint8)
 
 
-def test_the_file_holds_what_python_gives_and_the_note_says_it_in_physical_units(command, image, tmp_path):
+def test_the_file_has_the_image_of_python_and_the_note_has_physical_units(command, image, tmp_path):
     out = tmp_path / "out.png"
     ended = command("distort", image, "--with", "jpeg", "--severity", ".6", "-o", out)
     assert (ended.status, ended.out) == (0, "")
@@ -32,7 +32,7 @@ def test_the_file_holds_what_python_gives_and_the_note_says_it_in_physical_units
     assert np.array_equal(read_rgb(out), np.asarray(Image.open(file)))
 
 
-def test_several_follow_each_other_with_one_severity_for_all_or_one_for_each(command, image, tmp_path):
+def test_several_distortions_have_one_severity_for_all_or_one_for_each(command, image, tmp_path):
     out, names = tmp_path / "out.png", ("-w", "shift", "-w", "gaussian_pink_noise")
     command("distort", image, *names, "-s", "0.3", "-o", out, "--seed", "5")
     assert np.array_equal(read_rgb(out), expected(image, [("shift", 0.3), ("gaussian_pink_noise", 0.3)], 5))
@@ -41,7 +41,7 @@ def test_several_follow_each_other_with_one_severity_for_all_or_one_for_each(com
     assert ended.err == ""
 
 
-def test_images_of_16_bits_and_gray_ones_are_taken(command, tmp_path):
+def test_images_of_16_bits_and_gray_images_are_accepted(command, tmp_path):
     Image.fromarray(np.full((20, 20), 40_000, np.uint16)).save(tmp_path / "deep.png")
     Image.new("L", (20, 20), 100).save(tmp_path / "gray.png")
     for name in ("deep", "gray"):

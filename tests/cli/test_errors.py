@@ -1,4 +1,4 @@
-"""Whatever is wrong, `lpips-repro` says it in one line, and the rest of its work is done."""
+"""Each error of `lpips-repro` is one line, and the other images are compared."""
 
 import errno
 import json
@@ -70,7 +70,7 @@ def test_wrong_usage_is_one_line_and_status_2(command, tmp_path, monkeypatch, wo
     assert all(note.startswith("device=auto took") for note in notes)
 
 
-def test_cuda_that_is_not_there_is_an_error(command, tmp_path, monkeypatch):
+def test_missing_cuda_is_an_error(command, tmp_path, monkeypatch):
     monkeypatch.setattr("lpips_repro.runs.record.why_no_cuda", lambda: "no CUDA device")
     ended = command("distance", "a.png", "b.png", "--device", "cuda")
     assert (ended.status, ended.err) == (2, "error: device=cuda: no CUDA device: fix this, or use device=cpu\n")
@@ -86,7 +86,7 @@ def write_truncated(path):
 
 
 def write_bomb(path):
-    """The beginning of a PNG of 20,000 x 20,000 pixels."""
+    """Write the beginning of a PNG of 20,000 x 20,000 pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IDAT"
@@ -134,7 +134,7 @@ def test_an_image_that_cannot_be_compared_is_one_line_and_status_1(
 
 
 @pytest.mark.parametrize("words", [["distance"], ["map", "-m", NET, "-o", "map.npy"]])
-def test_an_image_that_may_not_be_read_is_one_that_cannot_be_compared(command, tmp_path, monkeypatch, words):
+def test_an_image_without_read_permission_is_one_line_and_status_1(command, tmp_path, monkeypatch, words):
     def refuse(path, **_):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
@@ -157,7 +157,7 @@ def test_an_image_that_is_too_small_is_one_line(command, tmp_path):
 
 
 @pytest.mark.parametrize("style", ["json", "csv"])
-def test_of_100_images_one_broken_leaves_99_results(command, tmp_path, style):
+def test_100_images_of_which_one_is_broken_have_99_results(command, tmp_path, style):
     for k in range(100):
         write_image(tmp_path / "refs" / f"{k:02}.png", k, (16, 16))
         write_image(tmp_path / "images" / f"{k:02}.png", 100 + k, (16, 16))
@@ -175,14 +175,14 @@ def test_of_100_images_one_broken_leaves_99_results(command, tmp_path, style):
         assert (len(found["results"]), len(found["failed"]), found["complete"]) == (99, 1, True)
 
 
-def test_names_in_a_table_stay_in_their_line(command, tmp_path):
+def test_line_breaks_in_file_names_are_escaped_in_a_table(command, tmp_path):
     ref, image = write_image(tmp_path / "a\nb.png", 0), write_image(tmp_path / "ü\x1b[31m.png", 1)
     lines = command("distance", ref, image, *L2, "-q").out.splitlines()
     assert len(lines) == 3 and r"a\nb.png" in lines[2] and r"ü\x1b[31m.png" in lines[2]
 
 
 def interrupted_after(calls, monkeypatch):
-    """Ctrl-C after so many batches."""
+    """Simulate Ctrl-C after some batches."""
     done = []
 
     def started(self, group, progress):
@@ -195,7 +195,7 @@ def interrupted_after(calls, monkeypatch):
     monkeypatch.setattr(Scorer, "_start", started)
 
 
-def test_what_is_done_is_written_after_an_interruption(command, folders, tmp_path, monkeypatch):
+def test_complete_results_are_written_after_an_interruption(command, folders, tmp_path, monkeypatch):
     interrupted_after(2, monkeypatch)
     ended = command("dirs", *folders, *L2, "--batch-size", "3", "-q", "-o", tmp_path / "out.json")
     assert (ended.status, ended.err) == (130, "6 of 10 pairs are done\ninterrupted\n")
@@ -203,7 +203,7 @@ def test_what_is_done_is_written_after_an_interruption(command, folders, tmp_pat
     assert (len(found["results"]), found["failed"], found["complete"]) == (6, [], False)
 
 
-def test_a_matrix_that_is_interrupted_keeps_what_is_done(command, folders, monkeypatch):
+def test_an_interrupted_matrix_keeps_its_complete_results(command, folders, monkeypatch):
     interrupted_after(0, monkeypatch)
     ended = command("matrix", folders[0], "-m", NET, *L2, "-q", "--format", "json")
     found = json.loads(ended.out)
@@ -211,7 +211,7 @@ def test_a_matrix_that_is_interrupted_keeps_what_is_done(command, folders, monke
     assert len(found["results"]) == 100 and {one["metric"].partition("-off")[0] for one in found["results"]} == {NET}
 
 
-def test_an_interruption_before_there_are_results_is_one_line(command, tmp_path, monkeypatch):
+def test_an_interruption_before_the_first_result_is_one_line(command, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -220,7 +220,7 @@ def test_an_interruption_before_there_are_results_is_one_line(command, tmp_path,
     assert (ended.status, ended.out, ended.err) == (130, "", "interrupted\n")
 
 
-def test_an_output_that_is_no_file_is_written_to(command, folders, tmp_path):
+def test_devices_and_links_as_output_are_not_replaced(command, folders, tmp_path):
     ended = command("dirs", *folders, *L2, "-q", "-o", "/dev/null")
     assert ended.status == 0 and not os.path.isfile("/dev/null")  # noqa: PTH113
     (tmp_path / "link.csv").symlink_to("target.csv")
@@ -229,7 +229,7 @@ def test_an_output_that_is_no_file_is_written_to(command, folders, tmp_path):
 
 
 @pytest.mark.parametrize(("target", "status", "what"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left")])
-def test_a_standard_output_that_cannot_be_written_is_no_traceback(target, status, what):
+def test_a_closed_or_full_standard_output_gives_no_traceback(target, status, what):
     command = f"set -o pipefail; {sys.executable} -m lpips_repro.cli metrics {target}"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert ended.returncode == status

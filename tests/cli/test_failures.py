@@ -1,4 +1,4 @@
-"""What failed is said in few lines: one per method, per image or per pair, whichever is true."""
+"""Failures are summarized in few lines: one per method, per image or per pair."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ SIZES = "{1}: not of the size of {0}: --resize HxW scales all images"
 
 
 def pairs_of(*names, square=True, **faults):
-    """Pairs of all names, or of the first with each of the others; with faults {label: (fails(ref, image), reason)}."""
+    """Pairs of all names, or of the first one with the others; faults: {label: (fails(ref, image), reason)}."""
     pairs = itertools.product(names, names) if square else ((names[0], name) for name in names[1:])
     scored = [Scored(Pair(Path(ref), Path(image))) for ref, image in pairs]
     for one in scored:
@@ -40,12 +40,12 @@ def test_an_image_that_fails_with_all_others_is_one_line():
     assert lines_of(scored, {}) == ["vif: c: the value is NaN"]
 
 
-def test_of_one_reference_each_image_that_fails_is_named():
+def test_each_image_that_fails_with_one_reference_is_named():
     scored = pairs_of(*"rabc", square=False, vif=(lambda ref, image: image in "ab", "the value is NaN"))
     assert lines_of(scored, {}) == ["vif: a: the value is NaN", "vif: b: the value is NaN"]
 
 
-def test_a_file_that_cannot_be_read_is_one_line_as_it_is():
+def test_a_file_that_cannot_be_read_is_named_once():
     for name, names in (("a", "abc"), ("c", "abc")):
         broken = pairs_of(*names)
         for one in broken:
@@ -59,12 +59,12 @@ def test_an_image_of_another_size_is_one_line_of_a_matrix():
     assert lines_of(scored, {}) == [SIZES.format("a", "b") + " (and 5 more with b)"]
 
 
-def test_two_sizes_are_a_line_per_image_and_not_per_pair():
+def test_two_sizes_give_a_line_per_image_and_not_per_pair():
     scored = pairs_of(*"abcde", **{"": (lambda ref, image: (ref < "c") != (image < "c"), SIZES)})
     assert [line.rpartition(" ")[2] for line in lines_of(scored, {})] == ["a)", "b)"]
 
 
-def test_records_have_every_pair():
+def test_every_failed_pair_has_a_record():
     scored = pairs_of(*"ab", vif=(lambda ref, image: ref == "a", "the value is NaN"))
     assert failures_of(scored, {"dists": "no weights"}) == [
         {"ref": None, "image": None, "metric": "dists", "reason": "no weights"},
@@ -86,7 +86,7 @@ def test_a_matrix_of_images_that_are_too_small_for_a_metric_is_one_line(command,
 
 @pytest.fixture
 def without_weights(monkeypatch):
-    """Networks whose ImageNet weights are nowhere."""
+    """Networks without ImageNet weights."""
 
     def missing(*_):
         raise UserError("no weights")
@@ -95,7 +95,7 @@ def without_weights(monkeypatch):
 
 
 @pytest.mark.parametrize("style", ["json", "jsonl", "csv", "table"])
-def test_a_method_that_cannot_be_loaded_leaves_the_others(command, folders, without_weights, monkeypatch, style):
+def test_a_method_that_cannot_be_loaded_does_not_stop_the_others(command, folders, without_weights, monkeypatch, style):
     monkeypatch.setitem(sys.modules, "piq", None)
     names = ["-m", "alex", "-m", "l2-rgb", "-m", "piq/vsi"]
     ended = command("dirs", *folders, *names, "--format", style, "-q")
@@ -111,7 +111,7 @@ def test_a_method_that_cannot_be_loaded_leaves_the_others(command, folders, with
         assert found == [("alex-lin-v0.1", None), ("piq/vsi", None)]
 
 
-def test_the_only_method_that_cannot_be_loaded_ends_with_status_1(command, folders, without_weights, tmp_path):
+def test_the_status_is_1_if_the_only_method_cannot_be_loaded(command, folders, without_weights, tmp_path):
     images = [folders[0] / "0.png", folders[1] / "0.png"]
     for words in (["distance", *images], ["matrix", folders[0]], ["map", *images, "-o", tmp_path / "map.png"]):
         ended = command(*words, "-m", "alex", "-q")
@@ -125,14 +125,14 @@ def test_a_name_that_does_not_exist_ends_before_any_work(command, folders, witho
     assert line.startswith("error: nonsense: no such method")
 
 
-def test_weights_that_are_not_of_the_network_are_wrong_usage(command, folders, tmp_path):
+def test_weights_that_do_not_fit_the_network_are_wrong_usage(command, folders, tmp_path):
     (tmp_path / "x.pth").write_bytes(b"no weights")
     ended = command("dirs", *folders, "-m", NET, "--weights", tmp_path / "x.pth", "-q")
     assert ended.status == 2 and "x.pth" in ended.err
 
 
 @pytest.mark.parametrize("name", ["piq/haarpsi", "haarpsi", "torchmetrics/visual_information_fidelity"])
-def test_a_metric_that_is_not_defined_for_black_images_has_no_number(command, tmp_path, name):
+def test_a_metric_that_is_not_defined_for_black_images_has_no_value(command, tmp_path, name):
     pytest.importorskip("piq" if "haarpsi" in name else "torchmetrics")
     black = tmp_path / "black.png"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(black)
@@ -144,7 +144,7 @@ def test_a_metric_that_is_not_defined_for_black_images_has_no_number(command, tm
 
 
 @pytest.mark.parametrize("name", ["psnr", "piq/psnr", "torchmetrics/peak_signal_noise_ratio"])
-def test_equal_images_have_the_psnr_of_equal_images(command, tmp_path, name):
+def test_equal_images_have_an_infinite_or_the_largest_psnr(command, tmp_path, name):
     pytest.importorskip(name.partition("/")[0] if "/" in name else "numpy")
     image = write_image(tmp_path / "a.png", 0)
     ended = command("distance", image, image, "-m", name, "--format", "json", "-q")

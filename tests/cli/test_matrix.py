@@ -1,4 +1,4 @@
-"""A matrix is the distances of its pairs; by LPIPS each image passes the network once."""
+"""A matrix has the distances of its pairs, and each image passes the network of LPIPS once."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from tests.cli.conftest import NET, write_image
 
 @pytest.fixture
 def images(tmp_path):
-    """Seven images of one size, of which two are the same."""
+    """Seven images of the same size; two of them are equal."""
     return [write_image(tmp_path / "images" / f"{k}.png", k % 6) for k in range(7)]
 
 
@@ -24,12 +24,12 @@ def values_of(ended):
 
 @pytest.fixture
 def passes(monkeypatch):
-    """How many images passed a network."""
+    """The number of images that passed a network."""
     counted = [0]
     each_map = Backbone.each_map
 
     def count(self, images):
-        counted[0] += len(images) if images.device.type != "meta" else 0  # which asks for shapes alone
+        counted[0] += len(images) if images.device.type != "meta" else 0  # "meta" computes only shapes
         return each_map(self, images)
 
     monkeypatch.setattr(Backbone, "each_map", count)
@@ -51,7 +51,7 @@ def test_it_has_the_distances_of_all_pairs(command, images, monkeypatch, passes,
     assert len(equal) == 2 * 9 and set(equal) == {0.0}
 
 
-def test_two_folders_are_compared_in_one_pass_each(command, images, tmp_path, passes):
+def test_each_image_of_two_folders_passes_once(command, images, tmp_path, passes):
     others = [write_image(tmp_path / "others" / f"{k}.png", 50 + k) for k in range(3)]
     found = values_of(command("matrix", images[0].parent, others[0].parent, "-m", NET, "--format", "json"))
     assert passes[0] == 10
@@ -68,7 +68,7 @@ def test_a_csv_has_a_row_per_reference(command, images):
     assert [float(row[2 + k]) for k, row in enumerate(rows[1:])] == [0.0] * 7
 
 
-def test_what_cannot_be_compared_is_named_and_the_others_are_there(command, images):
+def test_images_that_cannot_be_compared_are_named_and_the_others_have_distances(command, images):
     write_image(images[0].with_name("larger.png"), 9, (80, 80))
     images[0].with_name("broken.png").write_bytes(b"no image")
     ended = command("matrix", images[0].parent, "-m", NET, "--format", "json", "-q")
@@ -81,6 +81,6 @@ def test_what_cannot_be_compared_is_named_and_the_others_are_there(command, imag
     assert len(json.loads(scaled.out)["results"]) == 8 * 8
 
 
-def test_the_size_of_a_reference_is_not_that_of_a_matrix(command, images):
+def test_a_matrix_cannot_be_scaled_to_a_reference(command, images):
     ended = command("matrix", images[0].parent, "-m", NET, "--resize", "ref", "-q")
     assert ended.status == 2 and "--resize HxW" in ended.err

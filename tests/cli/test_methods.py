@@ -1,4 +1,4 @@
-"""Metrics of other libraries, and those of the user's own, by name."""
+"""Metrics of other libraries and of the user, by name."""
 
 import json
 import sys
@@ -66,7 +66,7 @@ def test_a_function_of_a_file_is_a_metric(command, pair, own):
         ("missing.py:alike", "missing.py: no such file"),
     ],
 )
-def test_a_function_that_is_not_there_is_an_error_with_those_that_are(command, pair, own, word, what):
+def test_a_missing_function_is_an_error_that_names_those_of_the_file(command, pair, own, word, what):
     ended = command("distance", *pair, "-m", word.format(own=own), "-q")
     assert (ended.status, ended.out) == (2, "")
     (line,) = ended.err.splitlines()
@@ -90,7 +90,7 @@ def test_a_function_that_fails_is_one_line(command, pair, own):
     assert "ZeroDivisionError" in line and "mine.py:alike" in line
 
 
-def test_a_metric_of_another_library_is_its_value(command, pair):
+def test_a_metric_of_another_library_has_the_value_of_the_library(command, pair):
     piq = pytest.importorskip("piq")
     import torch
 
@@ -110,7 +110,7 @@ def test_a_metric_that_no_library_has_is_one_line(command, pair):
         assert name in line and "expected" in line
 
 
-def test_a_network_of_timm_takes_the_weights_of_the_network_alone(command, pair, tmp_path):
+def test_a_network_of_timm_accepts_weights_of_the_backbone(command, pair, tmp_path):
     torch.manual_seed(0)
     state = timm.create_model("test_resnet").state_dict()
     torch.save(state, tmp_path / "w.pth")

@@ -1,4 +1,4 @@
-"""The names of methods, which the shell completes."""
+"""Names of methods, and their completion in the shell."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def test_every_name_that_is_completed_is_a_method():
     assert len(find_methods(sorted(names), download=False)) > 30
 
 
-def test_what_is_offered_can_be_computed(command, tmp_path):
+def test_only_metrics_that_can_be_computed_are_suggested(command, tmp_path):
     error = command("distance", "a.png", "b.png", "-m", "hdr-vd", "-q")
     assert error.status == 2 and "fsimc" in error.err and "hdr-vdp" not in error.err
     assert "hdr-vdp" not in command("metrics").out
@@ -72,6 +72,6 @@ def test_the_shell_completes_commands_and_formats():
     assert completed("lpips-repro matrix --format js").stdout.split() == ["json", "jsonl"]
 
 
-def test_completion_and_help_do_without_pytorch_and_opencv():
+def test_completion_and_help_do_not_import_pytorch_or_opencv():
     code = "import sys; import lpips_repro.cli.main; print({'torch', 'cv2'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

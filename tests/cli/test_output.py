@@ -1,4 +1,4 @@
-"""Where results go, and what a table says of them."""
+"""Files and streams of the results, and rows of a table."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def images(tmp_path):
 
 
 @pytest.mark.parametrize("stream", ["stdout", pytest.param("stderr", marks=pytest.mark.slow)])
-def test_a_stream_as_output_keeps_what_others_write_there(images, tmp_path, stream):
+def test_a_stream_as_output_keeps_the_text_of_other_programs(images, tmp_path, stream):
     words = ["distance", *map(str, images[:2]), *L2, "--format", "csv", "-o", f"/dev/{stream}"]
     with (tmp_path / "log.txt").open("w") as file:
         print("before", file=file, flush=True)
@@ -44,7 +44,7 @@ def test_a_stream_as_output_keeps_what_others_write_there(images, tmp_path, stre
     assert header.startswith("ref,image") and line.startswith(str(images[0]))
 
 
-def test_a_pipe_in_a_folder_that_cannot_be_written_to_is_an_output(tmp_path, monkeypatch):
+def test_a_pipe_may_be_in_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     monkeypatch.setattr("os.access", lambda path, mode: path == pipe)
@@ -56,7 +56,7 @@ def test_a_pipe_in_a_folder_that_cannot_be_written_to_is_an_output(tmp_path, mon
         check_output(pipe)
 
 
-def test_what_a_metric_prints_is_no_result(command, images, tmp_path):
+def test_text_that_a_metric_prints_is_not_among_the_results(command, images, tmp_path):
     (tmp_path / "own.py").write_text(LOUD)
     try:
         ended = command("distance", *images, "-m", f"{tmp_path}/own.py:loud", "-q", "--format", "json")
@@ -66,7 +66,7 @@ def test_what_a_metric_prints_is_no_result(command, images, tmp_path):
     assert ended.err.splitlines()[:2] == ["import", "distance"]
 
 
-def test_a_pair_that_is_given_twice_counts_twice_in_the_mean_and_has_two_lines(command, images):
+def test_a_repeated_pair_has_two_lines_and_counts_twice_in_the_mean(command, images):
     ref, near, far = images
     *lines, mean = command("distance", ref, near, near, far, *L2).out.splitlines()[2:]
     values = [float(line.split()[-1]) for line in lines]
@@ -76,7 +76,7 @@ def test_a_pair_that_is_given_twice_counts_twice_in_the_mean_and_has_two_lines(c
     )
 
 
-def test_a_name_that_the_encoding_of_the_output_has_not_is_escaped(command, images, tmp_path, monkeypatch):
+def test_a_name_that_cannot_be_encoded_is_escaped(command, images, tmp_path, monkeypatch):
     other = write_image(tmp_path / "\u00fc.png", 1)
     out = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr("sys.stdout", out)
@@ -86,6 +86,6 @@ def test_a_name_that_the_encoding_of_the_output_has_not_is_escaped(command, imag
     assert rb"\xfc.png" in out.buffer.getvalue()
 
 
-def test_an_output_that_is_full_is_named(command, images):
+def test_a_full_disk_is_an_error_that_names_the_output(command, images):
     ended = command("distance", *images[:2], *L2, "-o", "/dev/full")
     assert (ended.status, ended.err) == (2, "error: /dev/full: No space left on device\n")

@@ -1,4 +1,4 @@
-"""Which images of two folders, or lines of a file, are a pair."""
+"""Pairs of the images of two folders, and of the lines of a file."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ def names(pairs):
     return [(pair.ref.name, pair.image.name) for pair in pairs]
 
 
-def test_images_of_one_name_are_a_pair_whatever_their_suffix(tmp_path):
+def test_images_with_the_same_name_are_a_pair_even_if_the_suffix_differs(tmp_path):
     refs, images = (
         touch(tmp_path / "a", "x.png", "y.PNG", "note.txt", ".z.png"),
         touch(tmp_path / "b", "y.jpg", "x.jpeg"),
@@ -41,7 +41,7 @@ def test_images_of_one_name_are_a_pair_whatever_their_suffix(tmp_path):
     assert names(pairs_by_name(refs, images)) == [("x.png", "x.jpeg"), ("y.PNG", "y.jpg")]
 
 
-def test_folders_inside_are_part_of_a_name(tmp_path):
+def test_subfolders_are_part_of_a_name(tmp_path):
     refs, images = touch(tmp_path / "a", "1/x.png", "2/x.png"), touch(tmp_path / "b", "2/x.png", "1/x.png")
     found = [pair.image.parent.name for pair in pairs_by_name(refs, images, recursive=True)]
     assert found == [pair.ref.parent.name for pair in pairs_by_name(refs, images, recursive=True)] == ["1", "2"]
@@ -50,31 +50,31 @@ def test_folders_inside_are_part_of_a_name(tmp_path):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_strays_are_counted_and_the_first_named(tmp_path, which):
+def test_images_without_a_partner_are_counted_and_the_first_are_named(tmp_path, which):
     folders = [touch(tmp_path / "a", "x.png"), touch(tmp_path / "b", "x.png")]
     touch(folders[which], *(f"stray{k}.png" for k in range(5)))
     with pytest.raises(UserError, match=r"^5 of 7 images have none.*: \S*stray0.png, \S*, \S*stray2.png and 2 more: "):
         pairs_by_name(*folders)
 
 
-def test_strays_of_both_folders_are_counted(tmp_path):
+def test_images_without_a_partner_of_both_folders_are_counted(tmp_path):
     with pytest.raises(UserError, match=r"^2 of 4 images have none.*: \S*a/y.png, \S*b/z.png: "):
         pairs_by_name(touch(tmp_path / "a", "x.png", "y.png"), touch(tmp_path / "b", "x.png", "z.png"))
 
 
-def test_the_whole_name_counts_before_the_name_without_suffix(tmp_path):
+def test_images_with_the_same_suffix_are_paired_first(tmp_path):
     refs = touch(tmp_path / "a", "x.jpg", "x.png", "z.bmp")
     images = touch(tmp_path / "b", "x.jpg", "x.png", "z.tif")
     assert names(pairs_by_name(refs, images)) == [("x.jpg", "x.jpg"), ("x.png", "x.png"), ("z.bmp", "z.tif")]
 
 
 @pytest.mark.parametrize("other", ["x.webp", "y.png"])
-def test_two_images_of_one_name_are_an_error(tmp_path, other):
+def test_two_images_with_the_same_name_are_an_error(tmp_path, other):
     with pytest.raises(UserError, match=r"x.png: x.jpg has the same name"):
         pairs_by_name(touch(tmp_path / "a", "x.jpg", "x.png"), touch(tmp_path / "b", other))
 
 
-def test_hidden_files_are_passed_over_and_links_are_not(tmp_path):
+def test_hidden_files_are_skipped_and_links_are_not(tmp_path):
     folder = touch(tmp_path / "a", "x.png", ".DS_Store", "._x.png", ".hidden/y.png", "Thumbs.db")
     (folder / "link.png").symlink_to("x.png")
     (folder / "dangling.png").symlink_to("missing.png")
@@ -85,7 +85,7 @@ def test_hidden_files_are_passed_over_and_links_are_not(tmp_path):
     assert len(images_in(tmp_path / "b")) == 3
 
 
-def test_a_folder_inside_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+def test_a_subfolder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     folder = touch(tmp_path / "a", "x.png", "locked/y.png", ".hidden/z.png")
     monkeypatch.setattr("os.scandir", lambda path: refuse(path) if Path(path).name != "a" else scandir(path))
     assert names_in(images_in(folder)) == ["x.png"]
@@ -93,7 +93,7 @@ def test_a_folder_inside_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         images_in(folder, recursive=True)
 
 
-def test_order_is_that_of_sorted_names(tmp_path):
+def test_images_are_paired_in_the_order_of_their_names(tmp_path):
     refs, images = touch(tmp_path / "a", "2.png", "1.png"), touch(tmp_path / "b", "d.png", "c.png")
     assert names(pairs_in_order(refs, images)) == [("1.png", "c.png"), ("2.png", "d.png")]
     touch(images, "e.png")
@@ -119,7 +119,7 @@ def test_order_is_that_of_sorted_names(tmp_path):
         (b"\xff\xfe\x00", "not a CSV file of UTF-8 text"),
     ],
 )
-def test_a_file_that_has_no_pairs_is_an_error_that_names_the_line(tmp_path, text, what):
+def test_an_invalid_file_of_pairs_is_an_error_that_names_the_line(tmp_path, text, what):
     file = tmp_path / "pairs.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=what) as error:
@@ -127,7 +127,7 @@ def test_a_file_that_has_no_pairs_is_an_error_that_names_the_line(tmp_path, text
     assert str(file) in str(error.value)
 
 
-def test_a_file_of_excel_is_read(tmp_path):
+def test_a_csv_file_of_excel_is_read(tmp_path):
     (tmp_path / "pairs.csv").write_text("\ufeffref,image\r\na.png,b.png\r\n", encoding="utf-8")
     assert names(pairs_in_csv(tmp_path / "pairs.csv")) == [("a.png", "b.png")]
 

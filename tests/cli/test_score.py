@@ -1,4 +1,4 @@
-"""Pairs in batches: how many images are in memory, and what fails alone."""
+"""Pairs in batches: the number of images in memory, and failures of single pairs."""
 
 import threading
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def pairs(tmp_path):
-    """Forty pairs of two sizes, in turn."""
+    """Forty pairs of two alternating sizes."""
     sizes = [(40, 40), (48, 40)]
     return [
         Pair(
@@ -70,10 +70,10 @@ def test_memory_is_bounded_by_the_batch_size(pairs, monkeypatch):
     monkeypatch.setattr(score, "read_pair", read)
     monkeypatch.setattr(Scorer, "_start", measure)
     assert all(one.distances for one in score_all(scorer(4), pairs))
-    assert most[0] <= 2 * 4 + 1  # those that wait for a batch, and as many read in advance, with the one between
+    assert most[0] <= 2 * 4 + 1  # a batch that fills, a batch read ahead, and one pair between
 
 
-def test_large_images_are_fewer_at_once(tmp_path, monkeypatch):
+def test_a_batch_has_fewer_large_images(tmp_path, monkeypatch):
     monkeypatch.setattr(score, "PIXELS", {"cpu": 2 * 100**2})
     groups = []
 
@@ -90,7 +90,7 @@ def test_large_images_are_fewer_at_once(tmp_path, monkeypatch):
         assert sum(groups) == 9 and max(groups) == most
 
 
-def test_a_distance_that_is_not_a_number_fails_alone(pairs):
+def test_a_distance_of_nan_does_not_stop_the_others(pairs):
     session = scorer(4)
     (key, distance), *_ = session.distances.items()
     measure = lambda x, *others: torch.where(x[:, 0, 0, 0] == x[1, 0, 0, 0], torch.nan, distance.measure(x, *others))  # noqa: E731
@@ -100,7 +100,7 @@ def test_a_distance_that_is_not_a_number_fails_alone(pairs):
     assert found[1].faults == {"l2-rgb": "the distance is NaN: the metric is not defined for these two images"}
 
 
-def test_a_metric_that_fails_with_one_pair_leaves_the_others_of_its_batch(pairs):
+def test_a_pair_that_fails_does_not_stop_the_others_of_its_batch(pairs):
     session = scorer(4)
     (key, distance), *_ = session.distances.items()
     bad = read_rgb(pairs[2].ref)[0, 0, 0] / 255
@@ -116,9 +116,9 @@ def test_a_metric_that_fails_with_one_pair_leaves_the_others_of_its_batch(pairs)
     assert found[1].faults == {"l2-rgb": "RuntimeError: not this one"}
 
 
-def test_the_workers_of_a_batch_compute_what_one_call_computes(pairs):
+def test_workers_compute_the_same_distances_as_one_call(pairs):
     threads = torch.get_num_threads()
-    torch.set_num_threads(3)  # of which the batches are no multiple
+    torch.set_num_threads(3)  # does not divide the batch size
     try:
         found = score_all(scorer(8, NET), pairs)
         assert torch.get_num_threads() == 3
@@ -133,7 +133,7 @@ def test_the_workers_of_a_batch_compute_what_one_call_computes(pairs):
         assert value == pytest.approx(wanted, abs=1e-6), label
 
 
-def test_batches_wait_for_a_worker_and_are_complete_in_the_end(pairs):
+def test_all_batches_that_wait_for_a_worker_are_computed(pairs):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -145,9 +145,9 @@ def test_batches_wait_for_a_worker_and_are_complete_in_the_end(pairs):
             return measured(distances, group)
 
         session._measured = noted
-        found = score_all(session, pairs[::2])  # of one size
+        found = score_all(session, pairs[::2])  # pairs of one size
     finally:
         torch.set_num_threads(threads)
     assert all(one.distances for one in found)
-    assert max(count for _, count in most) == 2  # of 6 pairs at once: one batch for each worker, and one that waits
+    assert max(count for _, count in most) == 2  # 6 pairs at once: one batch per worker, and one that waits
     assert max(running for running, _ in most) in (2, 3)

@@ -1,4 +1,4 @@
-"""A wheel is enough for the command and for Python: away from the checkout, with the settings that it carries."""
+"""The wheel contains everything that the command and Python need outside of the checkout."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def run(*words, **settings):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The folder of an environment with the wheel, and with the other packages of this one."""
+    """The folder of an environment with the wheel and with the other packages of the current environment."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     for name in ("lpips_repro", "configs"):
@@ -46,7 +46,7 @@ def installed(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_alex_by_command_and_by_python(installed, shared, imagenet, tmp_path):
+def test_the_installed_command_and_package_compute_alex(installed, shared, imagenet, tmp_path):
     images = [shared / "examples" / f"{name}.png" for name in ("ex_ref", "ex_p0")]
     settings = {"cwd": tmp_path, "env": {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}}
     table = run(installed / "bin" / "lpips-repro", "distance", *images, "-m", "alex", "-q", **settings)

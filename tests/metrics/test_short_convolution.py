@@ -4,7 +4,7 @@ from torch import nn
 
 from lpips_repro.backbones import Backbone, gaussian_state
 from lpips_repro.metrics.lpips.quick_layers import replace_layers
-from lpips_repro.metrics.lpips.short_convolution import ShortConv2d, convolve_3x3
+from lpips_repro.metrics.lpips.short_convolution import MIN_IMAGES, ShortConv2d, convolve_3x3
 
 
 def drawn(*shape, dtype=torch.float64):
@@ -22,25 +22,26 @@ def by_sums(layer, x):
     return convolve_3x3(x, layer.weight, layer.bias)
 
 
-def by_matrices(layer, x):
+def by_matrices_and_groups(layer, x):
     return ShortConv2d(layer)(x)
 
 
-WAYS = pytest.mark.parametrize("way", [by_sums, by_matrices])
+WAYS = pytest.mark.parametrize("way", [by_sums, by_matrices_and_groups])
 
 
 @WAYS
 @pytest.mark.parametrize("channels", [(1, 1), (5, 7)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_values_are_those_of_torch(way, channels, bias):
-    x, layer = drawn(4, channels[0], 3, 3), convolution(*channels)
+@pytest.mark.parametrize("images", [MIN_IMAGES - 1, MIN_IMAGES])
+def test_values_are_those_of_torch(way, channels, bias, images):
+    x, layer = drawn(images, channels[0], 3, 3), convolution(*channels)
     layer.bias = layer.bias if bias else None
     torch.testing.assert_close(way(layer, x), layer(x), rtol=1e-13, atol=1e-13)
 
 
 @WAYS
 def test_float32_rounds_little_more_than_the_direct_way(way):
-    x, layer = drawn(20, 192, 3, 3), convolution(192, 384)
+    x, layer = drawn(MIN_IMAGES, 192, 3, 3), convolution(192, 384)
     exact = layer(x)
     x, layer = x.float(), layer.float()
     error = (way(layer, x) - exact).square().mean().sqrt()
@@ -59,8 +60,8 @@ def test_only_convolutions_that_it_pays_for_are_replaced(net, short):
 def test_a_network_gives_the_same_maps(side):
     direct, short = (Backbone("alex", gaussian_state("alex", 0)).double() for _ in range(2))
     replace_layers(short, ShortConv2d)
-    image = drawn(2, 3, side, side)
-    for found, wanted in zip(short(image), direct(image), strict=True):
+    images = drawn(MIN_IMAGES, 3, side, side)
+    for found, wanted in zip(short(images), direct(images), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 

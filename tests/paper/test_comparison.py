@@ -18,7 +18,7 @@ def cell(ours, interval=None, **more):
     ("found", "verdict"),
     [
         (cell(70.0, (69.5, 70.5)), "inside the interval"),
-        (cell(70.0, (69.85, 70.5)), "inside the interval"),  # 69.8 stands for 69.75 to 69.85
+        (cell(70.0, (69.85, 70.5)), "inside the interval"),  # 69.75 to 69.85 are rounded to 69.8
         (cell(70.0, (69.86, 70.5)), "within 0.5"),
         (cell(70.3), "within 0.5"),
         (cell(69.3), "within 0.5"),
@@ -66,7 +66,7 @@ def cells_of(folder, tmp_path):
     return compare(folder, tmp_path / "none", REFERENCE_FOLDER, NAMES, "0.0")
 
 
-def test_every_published_figure_is_a_cell_and_ours_is_next_to_it(tmp_path):
+def test_every_published_figure_has_a_cell_with_ours(tmp_path):
     table(tmp_path / "tables")
     cells = cells_of(tmp_path / "tables", tmp_path)
     found = {(c.row, c.column): c for c in cells if c.where == "2AFC score"}
@@ -86,13 +86,13 @@ def test_every_published_figure_is_a_cell_and_ours_is_next_to_it(tmp_path):
     assert found["vgg tune", "all"].note == "no such row in the table"
 
 
-def test_simulated_judgments_compare_with_nothing(tmp_path):
+def test_figures_of_simulated_judgments_are_not_compared(tmp_path):
     table(tmp_path / "tables", observers="simulated")
     (alex,) = (c for c in cells_of(tmp_path / "tables", tmp_path) if c.ours is not None)
     assert alex.verdict == "not comparable: simulated"
 
 
-def test_without_tables_every_figure_is_not_run(tmp_path):
+def test_every_figure_is_not_run_if_there_are_no_tables(tmp_path):
     cells = cells_of(tmp_path / "missing", tmp_path)
     assert {c.verdict for c in cells} == {"not run"}
     assert all(c.note for c in cells)
@@ -112,7 +112,7 @@ def test_shares_of_zero_weights_are_compared_layer_by_layer(tmp_path):
     assert [(c.ours, c.verdict) for c in found] == [(27.7, "within 0.5"), (5.0, "not comparable: simulated")]
 
 
-def test_correlation_is_compared_with_table_4(tmp_path):
+def test_the_correlation_is_compared_with_table_4(tmp_path):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/correlation.csv").write_text(
         "source,methods,number,rho,rho_lo,rho_hi,twoafc,jnd,observers,settings,note\n"

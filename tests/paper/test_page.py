@@ -28,10 +28,10 @@ def test_each_row_has_the_papers_figures_ours_and_the_verdicts():
     table = text.partition("## 2AFC score")[2]
     assert "| 83.4" in table and "| 83.10 (82.00–84.00)" in table
     assert "-0.30, inside the interval" in table and "-1.80, outside" in table
-    assert "| not run: MATLAB &#124; code" in table  # a bar would end the cell
+    assert "| not run: MATLAB &#124; code" in table  # escaped, as a bar would end the cell
 
 
-def test_summary_counts_the_verdicts():
+def test_the_summary_counts_the_verdicts():
     (line,) = (line for line in page().splitlines() if line.startswith("| 2AFC score"))
     assert [cell.strip() for cell in line.strip("|").split("|")] == ["2AFC score", "1", "", "1", "", "2"]
 
@@ -47,7 +47,7 @@ def test_the_report_is_linked_if_there_is_one():
     assert "The report" not in page()
 
 
-def test_simulated_judgments_are_said_to_be():
+def test_the_page_warns_of_simulated_judgments():
     assert "SIMULATED" in page("simulated").partition("##")[0]
     assert "SIMULATED" not in page()
 

@@ -19,7 +19,7 @@ def seconds(**overrides):
     return {step.name: rates.seconds_of(step, cfg, RATES, (TRAIN, VAL)) for step in steps_of(cfg, composed.data)}
 
 
-def test_every_step_takes_its_start_and_those_of_long_work_what_that_takes():
+def test_the_time_of_a_step_is_its_start_and_its_work_if_that_is_long():
     found = seconds(variants="[lin,tune]")
     assert found["Figure 5"] == found["Figure 10"] == 7
     assert found["train alex lin seed 0"] == pytest.approx(7 + (TRAIN + VAL) / 100 + TRAIN / 1000)  # one epoch
@@ -28,7 +28,7 @@ def test_every_step_takes_its_start_and_those_of_long_work_what_that_takes():
     assert found["report"] == pytest.approx(7 + 20 * 0.5)
 
 
-def test_what_is_measured_is_kept_and_what_an_earlier_version_did_not_measure_is_added(tmp_path, monkeypatch):
+def test_stored_rates_are_used_and_missing_ones_are_measured(tmp_path, monkeypatch):
     measured = []
 
     def parts():
@@ -53,6 +53,6 @@ def test_what_is_measured_is_kept_and_what_an_earlier_version_did_not_measure_is
 
 
 @pytest.mark.slow
-def test_the_start_of_a_step_is_measured_in_a_process_of_its_own():
+def test_the_start_of_a_step_is_measured_in_its_own_process():
     found = rates._seconds_of_parts()
     assert 0.5 < found[rates.START] < 120 and 0.05 < found[rates.FIGURE] < 60

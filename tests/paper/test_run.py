@@ -26,7 +26,7 @@ class Own(Step):
         return [sys.executable, self.script]
 
 
-def test_a_step_that_fails_is_kept_with_its_reason_and_time(tmp_path, capsys):
+def test_a_failed_step_is_recorded_with_its_reason_and_time(tmp_path, capsys):
     state = {}
     paper._run(Own("bad", program(tmp_path, "raise SystemExit('error: no disk')"), []), tmp_path, state)
     assert state["bad"]["state"] == "failed"
@@ -36,7 +36,7 @@ def test_a_step_that_fails_is_kept_with_its_reason_and_time(tmp_path, capsys):
     assert state["bad"]["state"] == "done" and "reason" not in state["bad"]
 
 
-def test_failures_of_earlier_commands_are_over_if_their_steps_are_done_or_not_asked_for(tmp_path, monkeypatch):
+def test_earlier_failures_of_steps_that_are_done_or_not_requested_are_forgotten(tmp_path, monkeypatch):
     folder, done = tmp_path / "paper-mini", tmp_path / "summary.json"
     folder.mkdir()
     done.write_text("{}")
@@ -45,7 +45,7 @@ def test_failures_of_earlier_commands_are_over_if_their_steps_are_done_or_not_as
     steps = [Own("dataset", program(tmp_path, ""), []), Own("train seed 0", "", [], done=done)]
     monkeypatch.setattr(paper, "steps_of", lambda cfg, data: steps)
     monkeypatch.setattr(paper, "_without_weights", lambda steps: {})
-    monkeypatch.setattr(paper, "_say_what_is_left", lambda *arguments: None)
+    monkeypatch.setattr(paper, "_print_plan", lambda *arguments: None)
     written = []
     monkeypatch.setattr(paper, "_write_page", lambda cfg, folder, steps, state: written.append(state))
     paper.reproduce_paper(settings("paper", "experiment=paper_mini", f"experiments={tmp_path}"))
@@ -53,13 +53,13 @@ def test_failures_of_earlier_commands_are_over_if_their_steps_are_done_or_not_as
 
 
 @pytest.mark.parametrize("text", ["[1]", '{"tables": 3}', "{"])
-def test_a_damaged_note_of_the_steps_is_as_none(tmp_path, text):
+def test_a_damaged_record_of_the_steps_is_ignored(tmp_path, text):
     (tmp_path / "steps.json").write_text(text)
     assert paper._read_state(tmp_path / "steps.json") == {}
 
 
 @pytest.mark.slow
-def test_the_whole_way_on_mini(tmp_path):
+def test_all_steps_run_on_mini(tmp_path):
     command = [sys.executable, "scripts/paper.py", "experiment=paper_mini", f"experiments={tmp_path}"]
     command += [f"data.root={tmp_path / 'mini'}", "nets=[alex,vgg]", "variants=[lin,scratch]"]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

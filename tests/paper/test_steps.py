@@ -14,7 +14,7 @@ def steps(*overrides):
     return steps_of(parse(composed, PaperConfig), composed.data)
 
 
-def test_the_paper_is_nine_trainings_between_data_and_tables():
+def test_the_steps_are_data_weights_nine_trainings_and_tables():
     names = [step.name for step in steps()]
     nine = [
         f"train {net} {variant} seed 0" for net in ("alex", "squeeze", "vgg") for variant in ("lin", "tune", "scratch")
@@ -22,7 +22,7 @@ def test_the_paper_is_nine_trainings_between_data_and_tables():
     assert names == ["dataset", "weights", *nine, "tables", "Figure 5", "Figure 10", "report"]
 
 
-def test_each_step_is_a_script_with_settings_that_it_takes():
+def test_each_step_is_a_script_with_valid_settings():
     scripts = {"data": "dataset", "evaluate": "evaluate", "weights": "weights", "train": "train"}
     scripts |= {"correlation": "correlation", "sparsity": "sparsity", "report": "report"}
     for step in steps("experiment=paper_mini", "data.root=/my data", "experiments=/my results", "seeds=[0,3]"):
@@ -33,7 +33,7 @@ def test_each_step_is_a_script_with_settings_that_it_takes():
             assert (composed.data.name, composed.data.root, composed.data.val) == ("mini", "/my data", 24)
 
 
-def test_a_training_is_done_when_its_run_is(tmp_path):
+def test_a_training_is_done_if_its_run_is_finished(tmp_path):
     found = next(step for step in steps(f"experiments={tmp_path}", "train=['trainer.epochs=1']") if step.trains)
     folder = tmp_path / run_name(settings("train", *found.overrides))
     assert not found.is_done
@@ -42,7 +42,7 @@ def test_a_training_is_done_when_its_run_is(tmp_path):
     assert found.is_done
 
 
-def test_nothing_is_downloaded_if_that_is_not_allowed():
+def test_no_step_downloads_if_download_is_false():
     found = steps("download=false")
     assert "weights" not in [step.name for step in found]
     assert all("download=false" in step.overrides for step in found if step.script in ("train", "evaluate", "sparsity"))
@@ -58,6 +58,6 @@ def test_nothing_is_downloaded_if_that_is_not_allowed():
         ("name=a/b", "name=a/b: expected letters"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(override, message):
+def test_invalid_settings_are_errors(override, message):
     with pytest.raises(UserError, match=message):
         parse(settings("paper", override), PaperConfig)

@@ -1,4 +1,4 @@
-"""All pairs of methods, against differences.csv, values by hand, and the rules of ranks."""
+"""All pairs of methods, compared with differences.csv, values worked by hand, and the rules of ranks."""
 
 import csv
 
@@ -19,7 +19,7 @@ VOTES = np.random.default_rng(1).integers(0, 6, COUNT) / 5
 
 
 def written(tmp_path, distances, protocol=TWOAFC, votes=VOTES):
-    """The table and resamples of methods on one split, in files, too."""
+    """The split, and the table and resamples of methods on it, which are also written to files."""
     split = split_of(tmp_path, "one", votes, protocol)
     made = table_of(tmp_path, [split], distances, protocol)
     write_tables(tmp_path / "tables", [made[0]])
@@ -33,7 +33,7 @@ def pairs(tmp_path, *splits):
 
 
 def graded(protocol=TWOAFC):
-    """Methods from the best to the worst; "twice" is "a" with other numbers."""
+    """Methods from the best to the worst; "twice" has the distances of "a", doubled."""
     rng = np.random.default_rng(2)
     noise = rng.normal(size=(4, COUNT))
     of = {}
@@ -69,7 +69,7 @@ def test_holm_counts_all_pairs_of_a_column(tmp_path):
         assert adjusted[at] == pytest.approx(wanted)
 
 
-def test_methods_are_in_the_order_of_their_scores_and_equal_ones_are_not_decided(tmp_path):
+def test_methods_are_sorted_by_score_and_equal_ones_are_not_decided(tmp_path):
     split, _ = written(tmp_path, graded())
     column = pairs(tmp_path, split).columns[0]
     assert column.methods[:2] == ["a", "twice"] and column.methods[2:] == ["b", "c", "d"]
@@ -79,16 +79,16 @@ def test_methods_are_in_the_order_of_their_scores_and_equal_ones_are_not_decided
     assert column.ranks == [(1, 2), (1, 2), (3, 3), (4, 4), (5, 5)]
 
 
-def test_the_least_is_the_best_likelihood(tmp_path):
+def test_the_lowest_likelihood_loss_is_the_best(tmp_path):
     split, _ = written(tmp_path, graded(), PROTOCOLS["2afc-likelihood"])
     column = pairs(tmp_path, split).columns[0]
-    assert column.methods[-1] == "c" and column.ranks[-1] == (5, 5)  # what "d" says is turned around by the fit
+    assert column.methods[-1] == "c" and column.ranks[-1] == (5, 5)  # the fit reverses the verdicts of "d"
     assert column.scores == sorted(column.scores)
     assert "points" not in column.sentences[1]
 
 
 def test_ranks_are_those_that_the_decided_pairs_allow():
-    """a is better than c and d, b than d: a may be 1 or 2, b 1 to 3, c 2 to 4, d 3 or 4."""
+    """a is better than c and d, and b is better than d: ranks are a 1 to 2, b 1 to 3, c 2 to 4, d 3 to 4."""
     better = [
         [False, False, True, True],
         [False, False, False, True],
@@ -108,14 +108,14 @@ def test_rows_that_cannot_be_compared_are_left_out_with_the_reason(tmp_path, cap
     assert [column.methods for column in found.columns] == [["c"], ["c"]]
     left_out = found.left_out["2afc"]
     assert "2afc-val-one.csv" in left_out["absent"] and "2afc-val-one.csv" in left_out["a"]
-    assert left_out["b"] == ("b: its distances are no longer those of its score on one: run `make eval-tables` again")
+    assert left_out["b"] == "b: its stored distances give another score on one: run `make eval-tables` again"
     assert left_out["b"] in caplog.text
     (column, _) = found.columns
     assert column.ranks == [(1, 1)]
     assert column.sentences == ["On one, c is the only method with a score and stored distances."]
 
 
-def test_simulated_judgments_are_said_to_be(tmp_path):
+def test_simulated_judgments_are_named_first(tmp_path):
     split, (table, _) = written(tmp_path, random_methods("ab", COUNT))
     for row in table.rows:
         row.observers = "simulated"
@@ -124,7 +124,7 @@ def test_simulated_judgments_are_said_to_be(tmp_path):
         assert column.observers == "simulated" and "SIMULATED" in column.sentences[0]
 
 
-def test_the_files_have_each_pair_once_and_the_ranks(tmp_path):
+def test_the_files_have_the_ranks_and_each_pair_once(tmp_path):
     split, _ = written(tmp_path, graded())
     found = pairs(tmp_path, split)
     for file in write_all_pairs(tmp_path / "report", found):
@@ -146,7 +146,7 @@ def test_the_files_have_each_pair_once_and_the_ranks(tmp_path):
     assert ranks[0]["score"] == f"{column.scores[0]:.2f}"
 
 
-def test_without_any_stored_distances_the_reason_is_said(tmp_path):
+def test_no_table_is_an_error_with_the_remedy(tmp_path):
     split, _ = written(tmp_path, random_methods("a", COUNT))
     (tmp_path / "tables/twoafc.csv").unlink()
     with pytest.raises(UserError, match=r"twoafc.csv: no such table: run `make eval-tables` first"):

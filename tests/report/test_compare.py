@@ -1,4 +1,4 @@
-"""`make compare`: runs made of random weights, with distances that the evaluation stored."""
+"""`make compare` on runs with random weights and stored distances."""
 
 import csv
 import json
@@ -18,13 +18,13 @@ from tests.evaluation.methods.test_trained import make_run, table
 from tests.makefile import script
 
 FIRST, OTHER = (f"folder-alex-gaussian-lin-v0.1-seed{seed}" for seed in (0, 1))
-TWIN = f"{FIRST}-0a1b2c3d"  # of the same weights as the first one
+TWIN = f"{FIRST}-0a1b2c3d"  # has the same weights as the first run
 COUNT = {"mine": 12, "yours": 10}
 
 
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory):
-    """Three runs: two seeds of one row of the tables, and a twin of the first one with another learning rate."""
+    """Three runs: two seeds of one row of the tables, and a copy of the first one with another learning rate."""
     root = tmp_path_factory.mktemp("compare")
     for seed, (split, count) in enumerate(COUNT.items()):
         make_split(root / "data", split=split, count=count, seed=seed)
@@ -50,13 +50,13 @@ def lines(experiments, name):
 def distances(experiments, run, split):
     """The file of the distances of a run."""
     files = (experiments / f"distances/folder/2afc-val-{split}").glob(f"{run}-*.csv")
-    (file,) = (file for file in files if "-" not in file.stem.removeprefix(f"{run}-"))  # not of the twin
+    (file,) = (file for file in files if "-" not in file.stem.removeprefix(f"{run}-"))  # not those of the twin
     with file.open(newline="") as rows:
         found = [(float(row["d0"]), float(row["d1"]), float(row["judge"])) for row in csv.DictReader(rows)]
     return np.array(found).T
 
 
-def test_scores_differences_and_flips_are_those_of_the_stored_distances(experiments, capsys):
+def test_scores_differences_and_flips_are_computed_from_stored_distances(experiments, capsys):
     compare(experiments, f"{FIRST} {OTHER}")
     scores = {(line["kind"], line["run"], line["split"]): line for line in lines(experiments, "scores")}
     flips = lines(experiments, "flips")
@@ -81,7 +81,7 @@ def test_scores_differences_and_flips_are_those_of_the_stored_distances(experime
     assert json.loads((experiments / "compare/run.json").read_text())["python"]
 
 
-def test_settings_that_differ_are_named_and_equal_weights_flip_nothing(experiments, capsys):
+def test_settings_that_differ_are_named_and_equal_weights_give_no_flips(experiments, capsys):
     compare(experiments, f"{FIRST} {TWIN}")
     (setting,) = lines(experiments, "settings")
     assert (setting["setting"], setting[TWIN]) == ("trainer.learning_rate", "0.5") and setting[FIRST] != "0.5"
@@ -91,7 +91,7 @@ def test_settings_that_differ_are_named_and_equal_weights_flip_nothing(experimen
     assert "trainer.learning_rate" in capsys.readouterr().out
 
 
-def test_each_of_several_runs_is_compared_with_the_first_and_pictures_of_earlier_ones_go(experiments):
+def test_each_run_is_compared_with_the_first_and_earlier_pictures_are_removed(experiments):
     compare(experiments, f"{OTHER} {FIRST}")
     compare(experiments)
     folder = experiments / "compare"
@@ -100,7 +100,7 @@ def test_each_of_several_runs_is_compared_with_the_first_and_pictures_of_earlier
     assert [*lines(experiments, "settings")[0]] == ["setting", FIRST, OTHER, TWIN]
 
 
-def test_runs_are_found_by_path_and_by_name_with_spaces_between_them(experiments, tmp_path):
+def test_runs_are_found_by_path_and_by_name(experiments, tmp_path):
     folder = tmp_path / "my runs"
     shutil.copytree(experiments / FIRST, folder / FIRST)
     found = runs_to_compare(f"{OTHER} '{folder / FIRST}/'", experiments)
@@ -119,23 +119,23 @@ def test_runs_are_found_by_path_and_by_name_with_spaces_between_them(experiments
         (f"{FIRST} tables-folder", "tables-folder: not a finished training run: it has no summary.json"),
     ],
 )
-def test_runs_that_cannot_be_compared_are_named(experiments, runs, message):
+def test_runs_that_cannot_be_compared_are_an_error_that_names_them(experiments, runs, message):
     with pytest.raises(UserError, match=message):
         compare(experiments, runs)
 
 
-def test_a_run_that_is_not_finished_or_of_other_data_is_named(experiments, tmp_path):
+def test_a_run_that_is_not_finished_or_has_other_data_is_named(experiments, tmp_path):
     (begun := tmp_path / "begun").mkdir()
     for name in ("config.yaml", "last.pt"):
         (begun / name).touch()
-    with pytest.raises(UserError, match=r"begun: not finished: give its command again \(it is in .*run.json\)"):
+    with pytest.raises(UserError, match=r"begun: not finished: run its command again \(it is in .*run.json\)"):
         compare(experiments, f"{FIRST} {begun}")
     make_run(tmp_path, data="mini", name="mini-run")
-    with pytest.raises(UserError, match=r"mini-run: of other data than .*: compare runs of the same data"):
+    with pytest.raises(UserError, match=r"mini-run: other data than .*: compare runs with the same data"):
         compare(experiments, f"{FIRST} {tmp_path / 'mini-run'}")
 
 
-def test_the_command_that_makes_stored_distances_is_said(experiments, tmp_path):
+def test_the_error_has_the_command_that_computes_missing_distances(experiments, tmp_path):
     own = tmp_path / "experiments"
     shutil.copytree(experiments, own)
     shutil.rmtree(own / "distances")
@@ -149,7 +149,7 @@ def test_the_command_that_makes_stored_distances_is_said(experiments, tmp_path):
         compare(own, f"{FIRST} {TWIN}")
 
 
-def test_make_hands_over_the_names():
+def test_make_passes_the_names():
     name, *words = script("compare", "RUNS=a 'b c'")
     assert name == "scripts/compare.py"
     assert settings("compare", *words).runs == "a 'b c'"

@@ -1,4 +1,4 @@
-"""The correlation over the methods of tables, beside the paper's."""
+"""The correlation over the methods of tables, and the paper's."""
 
 import csv
 
@@ -33,19 +33,19 @@ SCORES = [
 
 @pytest.fixture(autouse=True)
 def quickly(request, monkeypatch):
-    """Figures are drawn, but not written, unless a test looks at the files."""
+    """Figures are drawn, but not written, except in tests of the files."""
     if "figure_has" not in request.node.name:
         monkeypatch.setattr("lpips_repro.report.correlation.save_figure", lambda figure, *_: [])
 
 
 def rows_of(kind, observers, scores=SCORES):
-    """A row for each method, and one of the observers and of a network without weights."""
+    """Rows of the methods, of the observers, and of a network without weights."""
     rows = [Row("observers", observers, scores={"all": 80.0})] if kind is TWOAFC else []
     for method, variant, version, twoafc, jnd in scores:
         group = "lpips" if variant == "lin" else "supervised" if variant else "low-level"
         found = {"traditional": 1.0, "distortions": twoafc, "all": 100 - twoafc} if kind is TWOAFC else {"all": jnd}
         rows.append(Row(group, method, variant, version, scores=found))
-    rows.append(Row("supervised", "vgg", "off_the_shelf", "0.0", note="not run: no weights of vgg at hand"))
+    rows.append(Row("supervised", "vgg", "off_the_shelf", "0.0", note="not run: no weights of vgg available"))
     for row in rows:
         row.observers, row.interval = observers, {column: (1, 99) for column in row.scores}
     return rows
@@ -60,7 +60,7 @@ def make_tables(tmp_path, observers="human", jnd=SCORES, columns=("traditional",
 
 
 def run(tmp_path, *overrides):
-    """The lines of the table, by source and methods."""
+    """Compute the correlation; returns the lines of the table by source and methods."""
     where = ("name=tables-mine", f"experiments={tmp_path}", f"reference={REFERENCE}")
     write_correlation(settings("correlation", *where, "bootstrap=200", *overrides))
     with (tmp_path / "tables-mine/correlation.csv").open(newline="") as file:
@@ -73,12 +73,12 @@ def here(lines, methods):
 
 
 def rho(*labels, column=3):
-    """scipy's value over these places of SCORES."""
+    """The value of scipy over some rows of SCORES, given by index."""
     chosen = [SCORES[place] for place in labels]
     return f"{scipy.stats.pearsonr([row[column] for row in chosen], [row[4] for row in chosen]).statistic:.3f}"
 
 
-def test_each_network_counts_once_in_the_paper_version_and_alexnets_off_the_shelf_apart(tmp_path):
+def test_each_network_counts_in_one_version_and_alexnets_off_the_shelf_have_their_own_line(tmp_path):
     make_tables(tmp_path)
     lines = run(tmp_path)
     assert (here(lines, "all")["number"], here(lines, "all")["rho"]) == ("5", rho(0, 1, 2, 3, 5))
@@ -89,12 +89,12 @@ def test_each_network_counts_once_in_the_paper_version_and_alexnets_off_the_shel
     assert -1 <= float(alexnets["rho_lo"]) <= float(alexnets["rho"]) <= float(alexnets["rho_hi"]) <= 1
 
 
-def test_the_other_version_counts_where_it_is_asked_for(tmp_path):
+def test_the_setting_chooses_the_version(tmp_path):
     make_tables(tmp_path)
     assert here(run(tmp_path, "version='0.1'"), "all")["rho"] == rho(0, 1, 2, 4, 5)
 
 
-def test_the_papers_own_figures_stand_beside(tmp_path, capsys):
+def test_the_papers_figures_are_in_the_table(tmp_path, capsys):
     make_tables(tmp_path)
     lines = run(tmp_path)
     figure5 = lines["paper, Figure 5", "AlexNet-like"]
@@ -104,7 +104,7 @@ def test_the_papers_own_figures_stand_beside(tmp_path, capsys):
     assert capsys.readouterr().out.count("0.930") == 1
 
 
-def test_alexnet_like_are_those_that_figure_5_calls_so():
+def test_alexnet_like_methods_are_those_of_figure_5():
     for row in read_figure5(REFERENCE):
         variant = "lin" if row["method"].endswith("-lin") else "off_the_shelf" * (row["group"] != "low-level")
         ours = Row(row["group"], row["method"].removesuffix("-lin"), variant)
@@ -115,19 +115,19 @@ def test_rows_without_both_scores_are_left_out_and_named(tmp_path, capsys):
     make_tables(tmp_path, jnd=SCORES[1:])
     assert here(run(tmp_path), "all")["number"] == "4"
     printed = capsys.readouterr().out
-    assert "- vgg off the shelf v0.0: not run: no weights of vgg at hand" in printed
+    assert "- vgg off the shelf v0.0: not run: no weights of vgg available" in printed
     assert "- ssim: left out: has no row in jnd.csv" in printed
     assert "- human" not in printed
 
 
-def test_without_the_papers_splits_the_mean_over_all_is_taken(tmp_path):
+def test_the_mean_over_all_is_used_if_the_papers_splits_are_missing(tmp_path):
     make_tables(tmp_path, columns=("traditional", "all"))
     line = here(run(tmp_path), "all")
     assert (line["2afc"], line["rho"]) == ("all", f"{-float(rho(0, 1, 2, 3, 5)):.3f}")
 
 
 @pytest.mark.parametrize("observers", ["human", "simulated", "unknown"])
-def test_simulated_judgments_are_called_so_wherever_they_appear(tmp_path, capsys, monkeypatch, observers):
+def test_every_output_names_simulated_judgments(tmp_path, capsys, monkeypatch, observers):
     titles = []
     draw = "lpips_repro.report.correlation.draw_methods"
     monkeypatch.setattr(draw, lambda figures: titles.extend(one.source for one in figures) or draw_methods(figures))
@@ -154,7 +154,7 @@ def test_the_figure_has_the_papers_points_and_ours_side_by_side(tmp_path, capsys
     assert all(f'id="point/{label}"' in text for label in ("alex-colorization", "alex-lin", "ssim"))
 
 
-def test_too_few_alexnets_are_said_and_the_rest_is_made(tmp_path, capsys):
+def test_too_few_alexnets_are_a_note_and_the_other_lines_are_written(tmp_path, capsys):
     make_tables(tmp_path, jnd=SCORES[:2] + SCORES[3:])
     lines = run(tmp_path)
     assert here(lines, "all")["rho"] != ""
@@ -164,7 +164,7 @@ def test_too_few_alexnets_are_said_and_the_rest_is_made(tmp_path, capsys):
     assert f"AlexNet-like: {reason}" in capsys.readouterr().out
 
 
-def test_too_few_methods_in_all_are_one_error_that_names_the_folder(tmp_path):
+def test_too_few_methods_are_an_error_that_names_the_folder(tmp_path):
     make_tables(tmp_path, jnd=SCORES[:2])
     with pytest.raises(UserError, match=r"tables-mine: 2 methods have scores on both tasks: a correlation takes at"):
         run(tmp_path)
@@ -182,13 +182,13 @@ def test_too_few_methods_in_all_are_one_error_that_names_the_folder(tmp_path):
         ("reference=absent", r"absent/paper_figure5.csv: No such file .* set reference=FOLDER"),
     ],
 )
-def test_a_wrong_setting_is_refused(tmp_path, override, message):
+def test_an_invalid_setting_is_an_error(tmp_path, override, message):
     make_tables(tmp_path)
     with pytest.raises(UserError, match=message):
         run(tmp_path, override)
 
 
-def test_make_names_the_tables_of_its_data_unless_others_are_named():
+def test_make_uses_the_tables_of_its_data_by_default():
     def name(variables):
         words = script_of_line(f"make correlation {variables}")
         return parse(settings("correlation", *words[1:]), CorrelationConfig).name

@@ -38,7 +38,7 @@ def lines(name="ssim-and-l2-rgb"):
 
 @pytest.fixture
 def data(tmp_path):
-    """A folder with two splits, whose files have names of their own."""
+    """A folder with two splits whose files do not have the usual names."""
     made = {}
     for seed, split in enumerate(("cnn", "mine")):
         folder, images, votes = make_split(tmp_path / "data", split=split, count=COUNT, seed=seed)
@@ -49,7 +49,7 @@ def data(tmp_path):
 
 
 @pytest.mark.parametrize("observers", ["human", "simulated", "null"])
-def test_csv_and_picture(data, capsys, observers):
+def test_csv_and_picture_have_the_votes_distances_and_verdicts(data, capsys, observers):
     run(f"data.observers={observers}")
     found = lines()
     assert found and {line["split"] for line in found} == {"2afc/val/cnn", "2afc/val/mine"}
@@ -78,7 +78,7 @@ def test_csv_and_picture(data, capsys, observers):
     assert any(np.array_equal(pixels[y : y + height, x : x + width], shown) for y, x in np.argwhere(corner))
 
 
-def test_it_is_what_python_gives(data):
+def test_triplets_are_those_of_the_python_function(data):
     run("splits=mine")
     one, other = (evaluate(name, "data/2afc/val/mine", device="cpu") for name in ("ssim", "l2-rgb"))
     found = disagreements(one, other)
@@ -87,7 +87,7 @@ def test_it_is_what_python_gives(data):
     assert [line["p1"] for line in lines()] == [each.files["p1"] for each in found]
 
 
-def test_distances_of_the_tables_are_used_and_those_that_are_missing_are_computed(data, caplog):
+def test_distances_of_the_tables_are_used_and_missing_ones_are_computed(data, caplog):
     caplog.set_level(logging.INFO)
     common = ("data=folder", "data.root=data", "device=cpu", "trained_on=null", "net=[]")
     reference = f"reference={CONFIGS.parent}/experiments/reference"
@@ -111,33 +111,33 @@ def test_distances_of_the_tables_are_used_and_those_that_are_missing_are_compute
         ("alex,alex-lin-v0.1", "both are alex-lin-v0.1: expected two methods"),
     ],
 )
-def test_what_does_not_name_two_methods_is_refused_before_any_data_are_read(methods, message):
+def test_wrong_names_of_methods_are_an_error_before_data_are_read(methods, message):
     with pytest.raises(UserError, match=message):
         run(methods=methods)
 
 
-def test_no_methods_are_asked_for():
+def test_no_names_of_methods_are_an_error():
     with pytest.raises(UserError, match=r"^methods=: expected the labels of two methods"):
         write_disagreements(settings("disagreements", "data=folder", "data.root=data"))
 
 
-def test_a_method_that_cannot_be_run_is_named_with_the_reason(data):
+def test_a_method_that_cannot_be_run_is_an_error_with_the_reason(data):
     with pytest.raises(UserError, match="hdr-vdp: not run: HDR-VDP is MATLAB code"):
         run(methods="ssim,hdr-vdp")
 
 
-def test_a_misspelled_split_is_named_with_those_there_are(data):
+def test_a_misspelled_split_is_an_error_that_lists_the_splits(data):
     with pytest.raises(UserError, match="splits=cn: cn: no such 2AFC split: expected one of cnn, mine, all"):
         run("splits=cn")
 
 
-def test_data_without_triplets_are_refused(tmp_path):
+def test_data_without_triplets_are_an_error(tmp_path):
     make_split(tmp_path / "data", kind="jnd")
-    with pytest.raises(UserError, match="data=folder: has no 2AFC triplets to disagree on"):
+    with pytest.raises(UserError, match="data=folder: has no 2AFC triplets: choose other data"):
         run()
 
 
-def test_the_sheet_has_room_for_images_of_any_size_and_says_if_there_are_none(tmp_path):
+def test_the_sheet_has_room_for_images_of_any_size_and_for_empty_sections(tmp_path):
     for name, size, zoom in (("small", (20, 30), 7), ("large", (200, 100), 1)):
         split = noise_split(tmp_path / name, 30, size)
         methods = [lambda x, y, place=place: (x - y).abs()[:, 0, place, place] for place in (0, 1)]
@@ -145,6 +145,6 @@ def test_the_sheet_has_room_for_images_of_any_size_and_says_if_there_are_none(tm
         found = disagreements(one, dataclasses.replace(other, label="other"), most=4)
         sheet = triplet_sheet("title", {"some": found, "others": []}, {split.name: split})
         assert len(found) == 4
-        rows = 2  # of three triplets
+        rows = 2  # a row has three triplets
         assert sheet.height == 5 * LINE + rows * (zoom * size[0] + LINES * LINE + GAP) + GAP
         assert sheet.width == 3 * (max(zoom * 3 * size[1], 3 * SIDE) + GAP) + GAP

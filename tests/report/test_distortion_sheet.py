@@ -28,12 +28,12 @@ def test_the_sheet_shows_every_distortion_at_five_severities_of_the_given_image(
             assert np.abs(shown - expected * 255).max() <= 0.5 + 1e-4, (name, severity)
 
 
-def test_without_an_image_it_shows_a_patch_of_mini(tmp_path):
+def test_the_default_image_is_a_patch_of_mini(tmp_path):
     first = write_distortion_sheet(settings("distortion_sheet", f"experiments={tmp_path}/a")).read_bytes()
     assert write_distortion_sheet(settings("distortion_sheet", f"experiments={tmp_path}/b")).read_bytes() == first
 
 
-def test_an_image_without_room_for_the_patch_is_named(tmp_path):
+def test_an_image_that_is_too_small_is_an_error_that_names_it(tmp_path):
     Image.new("RGB", (95, 200)).save(tmp_path / "small.png")
-    with pytest.raises(UserError, match=r"small.png: 95 x 200 pixels: expected at least 96 a side"):
+    with pytest.raises(UserError, match=r"small.png: 95 x 200 pixels: expected at least 96 x 96"):
         write_distortion_sheet(settings("distortion_sheet", f"image={tmp_path}/small.png", f"experiments={tmp_path}"))

@@ -1,4 +1,4 @@
-"""The figures in docs/figures are those that the command makes."""
+"""The figures in docs/figures are those that the command draws."""
 
 import re
 
@@ -13,11 +13,11 @@ COMMITTED = ROOT / "docs/figures"
 LARGEST = 150_000  # bytes
 OF_REAL_JUDGMENTS = {"real-judgments.svg", "real-judgments-pairs.svg"}
 TRADITIONAL = {"alex-scratch": 77.48, "st-lpips-alex": 75.49, "st-lpips-vgg": 78.83}
-APART = ("0.33", "0.54", "0.21")  # of the means 70.04, 69.83 and 70.37
+APART = ("0.33", "0.54", "0.21")  # differences of the means 70.04, 69.83 and 70.37
 
 
 def make(folder, shared, monkeypatch, judgments):
-    """The files by name."""
+    """Draw the figures; returns the files by name."""
     monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(shared / "weights"))
     return {file.name: file for file in write_docs_figures(folder, ROOT / "experiments/reference", judgments)}
 
@@ -26,7 +26,7 @@ def texts(file):
     return re.findall(r"<text[^>]*>([^<]*)</text>", file.read_text())
 
 
-def test_the_command_makes_them_with_the_published_correlation_and_shares_of_zeros(
+def test_the_command_draws_them_with_the_published_correlation_and_shares_of_zeros(
     tmp_path, capsys, shared, monkeypatch
 ):
     made = make(tmp_path, shared, monkeypatch, tmp_path / "none")
@@ -47,7 +47,7 @@ def test_they_are_small():
 
 
 @pytest.mark.slow
-def test_those_of_real_judgments_show_the_known_scores_and_differences(tmp_path, shared, monkeypatch):
+def test_figures_of_real_judgments_have_the_known_scores_and_differences(tmp_path, shared, monkeypatch):
     made = make(tmp_path, shared, monkeypatch, shared)
     for name in OF_REAL_JUDGMENTS:
         assert texts(made[name]) == texts(COMMITTED / name)

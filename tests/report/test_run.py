@@ -1,4 +1,4 @@
-"""The report: figures of whatever exists."""
+"""The report: figures of all tables, distances and runs that exist."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ ALWAYS = {"jnd-2afc-paper", "lin-alex-v0.0", "lin-alex-v0.1"}
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    """Figures are drawn, and their files hold nothing: `tests/report/figures` look into them."""
+    """Figures are drawn, but their files have only their names: `tests/report/figures` test the content."""
 
     def save(figure, folder, name):
         figure.draw_without_rendering()
@@ -47,7 +47,7 @@ def where(tmp_path):
 
 
 def report(tmp_path, *overrides):
-    """What was made, and the reasons for what was left out."""
+    """Write a report; returns the figures that were made, and the reasons for the others."""
     write_report(settings("report", *where(tmp_path), "net=[alex]", "download=false", "report.maps=0", *overrides))
     figures = tmp_path / "e/report-folder/figures"
     record = json.loads((figures / "figures.json").read_text())
@@ -77,7 +77,7 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_everything_is_drawn_that_tables_distances_and_runs_allow(data, capsys):
+def test_all_figures_of_tables_distances_and_runs_are_drawn(data, capsys):
     tables(data)
     make_run(data / "e/folder-alex-lin-v0.1-seed0", 1, 0.6)
     capsys.readouterr()
@@ -85,7 +85,7 @@ def test_everything_is_drawn_that_tables_distances_and_runs_allow(data, capsys):
     assert made == OF_TABLES | OF_DISTANCES | ALWAYS | {"training"}
     assert left_out == {}
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(made) + 4  # and the pairs, the number of figures, images and page
+    assert len(printed) == len(made) + 4  # and lines on the pairs, the number of figures, the images and the page
     folder = data / "e/report-folder"
     assert f"2AFC scores (paper, Figure 4): {folder}/figures/2afc.{{png,svg,pdf}}" in printed
     assert (folder / "config.yaml").is_file() and (folder / "run.json").is_file()
@@ -98,7 +98,7 @@ def test_the_page_has_the_figures_the_reasons_and_the_tables(data, capsys):
     printed = capsys.readouterr().out
     with pytest.raises(UserError, match=r"report\.examples=mine/99: expected an index from 0 to 11"):
         report(data, "name=other", "report.examples=[mine/99]")
-    assert not (data / "e/other/figures/figures.json").exists()  # it is said before the figures are made
+    assert not (data / "e/other/figures/figures.json").exists()  # the error comes before the figures
     assert f"the page: {index}" in printed and "images: all: 21 of 21 examples, about " in printed
     text = index.read_text()
     assert all(f'src="figures/{name}.svg"' in text for name in made)
@@ -108,14 +108,14 @@ def test_the_page_has_the_figures_the_reasons_and_the_tables(data, capsys):
     assert '"mapsShown":"alex-gaussian off the shelf v0.1"' in settings_file.read_text()
 
 
-def test_without_the_packages_of_the_page_it_is_left_out_with_the_reason(data, capsys, monkeypatch):
+def test_the_page_is_left_out_with_the_reason_if_its_packages_are_missing(data, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     made, _ = report(data)
     assert made == ALWAYS
-    assert "left out: the page: jinja2, which makes the page, is not installed: pip install" in capsys.readouterr().out
+    assert "left out: the page: jinja2, which renders the page, is not installed: " in capsys.readouterr().out
 
 
-def test_what_cannot_be_drawn_is_left_out_with_the_reason_and_goes_when_it_was_there_before(data, capsys):
+def test_figures_that_cannot_be_drawn_are_left_out_with_the_reason_and_earlier_ones_are_removed(data, capsys):
     tables(data)
     report(data)
     pairs = [data / f"e/report-folder/{name}.csv" for name in ("all_pairs", "ranks")]
@@ -143,10 +143,11 @@ def test_distances_of_other_data_are_not_drawn_next_to_tables(data):
     shutil.rmtree(data / "packed")
     made, left_out = report(data)
     assert made >= OF_TABLES
-    assert all("its tables are not of the 2afc/val/mine that is packed" in left_out[name] for name in OF_DISTANCES)
+    reason = "its tables are of another 2afc/val/mine than the packed one"
+    assert all(reason in left_out[name] for name in OF_DISTANCES)
 
 
-def test_distances_of_rows_are_those_of_their_scores(data):
+def test_stored_distances_of_rows_give_their_scores(data):
     tables(data)
     (precomputed := data / "precomputed").mkdir()
     cfg = parse(settings("report", *where(data)), ReportConfig)
@@ -164,7 +165,7 @@ def test_distances_of_rows_are_those_of_their_scores(data):
 
 
 def differences(file):
-    """The lines of a file of differences, by the kind, the column and the two rows."""
+    """The lines of a file of differences, by kind, column and the two rows."""
     with file.open(newline="") as lines:
         return {
             (one["kind"], one["split"], frozenset((one["label"], one["baseline"]))): one
@@ -172,7 +173,7 @@ def differences(file):
         }
 
 
-def test_all_pairs_are_those_of_the_tables_whose_distances_are_stored_of_several_seeds_too(data):
+def test_all_pairs_have_the_differences_of_the_tables_also_for_several_seeds(data):
     tables(data, "+net.alex-gaussian.seeds=[0,1]")
     cfg = parse(settings("report", *where(data), "net=[]"), ReportConfig)
     file, _ = write_all_pairs(data / "e/report", Inputs(cfg).pairs)
@@ -207,17 +208,17 @@ def test_rows_without_stored_distances_are_left_out_with_a_warning(data, caplog)
         ("+tablez=x", "tablez: unknown setting: expected one of data, net, tables, name"),
     ],
 )
-def test_a_wrong_setting_is_refused(tmp_path, override, message):
+def test_an_invalid_setting_is_an_error(tmp_path, override, message):
     with pytest.raises(UserError, match=message):
         write_report(settings("report", *where(tmp_path), override))
 
 
-def test_without_anything_to_draw_the_way_is_said(tmp_path):
+def test_nothing_to_draw_is_an_error_with_the_remedy(tmp_path):
     with pytest.raises(UserError, match="no figure can be made: run `make eval-tables` or `make train` first"):
         report(tmp_path, "net=[]", f"reference={tmp_path}")
 
 
-def test_make_hands_over_the_data():
+def test_make_passes_the_data():
     assert script("report", "DATA=mini") == ["scripts/report.py", "data=mini"]
     cfg = parse(settings("report", "data=mini"), ReportConfig)
     assert (cfg.tables, cfg.name) == ("tables-mini", "report-mini")

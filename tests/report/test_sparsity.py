@@ -1,4 +1,4 @@
-"""The share of lin weights that are zero: of the official weights, of training runs, of any file."""
+"""The share of lin weights that are zero, for official weights, training runs, and other files."""
 
 import csv
 import json
@@ -13,19 +13,19 @@ from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.official_lin import official_lin_state
 from tests.compose import settings
 
-# PAPER.md: v0.0 gives the figures of the paper's Figure 10 exactly.
+# PAPER.md: v0.0 has the shares of the paper's Figure 10 exactly.
 FIGURE10 = {"0.0": [79.7, 71.4, 56.8, 46.5, 27.7], "0.1": [81.2, 69.8, 56.5, 37.9, 22.3]}
 
 
 def write(tmp_path, *overrides):
-    """The rows of the table, by label and source; `tmp_path` is the folder of runs."""
+    """Write the table; returns its rows by label and source. `tmp_path` is the folder of runs."""
     write_sparsity(settings("sparsity", f"experiments={tmp_path}", "download=false", *overrides))
     with (tmp_path / "sparsity/sparsity.csv").open(newline="") as file:
         return {(row["label"], row["source"]): row for row in csv.DictReader(file)}
 
 
 def finished_run(tmp_path, state, data="mini", name="mini-alex-lin-v0.1-seed3", config=None):
-    """A run's folder, as `make train` leaves it."""
+    """The folder of a run, as `make train` writes it."""
     folder = tmp_path / name
     folder.mkdir()
     torch.save(state, folder / "weights.pth")
@@ -39,7 +39,7 @@ def finished_run(tmp_path, state, data="mini", name="mini-alex-lin-v0.1-seed3", 
 
 @pytest.fixture
 def state():
-    """Lin weights of two layers: a half and a quarter of them below the bound, and a key that is none of theirs."""
+    """Lin weights of two layers, half and a quarter of them below the bound, and a key of something else."""
     halves, quarters = torch.tensor([0.0, 0.0009, 0.001, 1.0]), torch.tensor([0.0, 1, 1, 1, 1, 1, 1, 0.0])
     return {
         "lin0.model.1.weight": halves.view(1, -1, 1, 1),
@@ -58,7 +58,7 @@ def test_the_share_over_all_counts_every_weight_alike(state):
     assert shares_below(lin_layers(state)) == ([50.0, 25.0], pytest.approx(100 * 4 / 12))
 
 
-def test_all_official_weights_are_rows_with_the_papers_beside(tmp_path, capsys):
+def test_all_official_weights_and_the_paper_have_rows(tmp_path, capsys):
     rows = write(tmp_path)
     official = [(f"{net} lin v{version}", "official") for net in ("alex", "squeeze", "vgg") for version in FIGURE10]
     assert list(rows) == [("alex lin", "paper, Figure 10"), *official]
@@ -72,7 +72,7 @@ def test_all_official_weights_are_rows_with_the_papers_beside(tmp_path, capsys):
         assert "SIMULATED" not in text
 
 
-def test_official_weights_that_cannot_be_had_are_a_line_with_the_reason(tmp_path, monkeypatch, capsys):
+def test_missing_official_weights_are_a_row_with_the_reason(tmp_path, monkeypatch, capsys):
     def none_of_vgg(net, version, download):
         if net == "vgg":
             raise WeightsNotFoundError("no official lin weights of vgg on this computer: run `make weights`")
@@ -93,13 +93,13 @@ def test_a_finished_run_is_a_row_that_names_its_data_seed_and_folder(tmp_path, s
     assert (row["layer1"], row["layer2"], row["layer3"], row["all"]) == ("50.0", "25.0", "", "33.3")
 
 
-def test_an_unfinished_run_is_no_row(tmp_path, state):
+def test_an_unfinished_run_has_no_row(tmp_path, state):
     (finished_run(tmp_path, state) / "summary.json").unlink()
     assert not any("trained here" in source for _, source in write(tmp_path))
 
 
 @pytest.mark.parametrize(("data", "config"), [("mini", None), ("folder", "data: {name: folder, observers: simulated}")])
-def test_a_run_on_simulated_judgments_is_called_so_everywhere(tmp_path, state, capsys, data, config):
+def test_every_output_names_simulated_judgments(tmp_path, state, capsys, data, config):
     finished_run(tmp_path, state, data, config=config)
     (source,) = (source for _, source in write(tmp_path) if "trained here" in source)
     assert f"trained here on {data} (SIMULATED judgments), seed 3" in source
@@ -108,19 +108,19 @@ def test_a_run_on_simulated_judgments_is_called_so_everywhere(tmp_path, state, c
         assert "tell nothing about human vision" in text
 
 
-def test_a_run_without_readable_weights_is_a_line_with_the_reason(tmp_path, state):
+def test_a_run_with_damaged_weights_is_a_row_with_the_reason(tmp_path, state):
     (finished_run(tmp_path, state) / "weights.pth").write_bytes(b"")
     (row,) = (row for (_, source), row in write(tmp_path).items() if "trained here" in source)
     assert row["note"].startswith(f"not run: {tmp_path}/mini-alex-lin-v0.1-seed3/weights.pth: damaged: ")
 
 
-def test_any_file_may_be_asked_for(tmp_path, state):
+def test_a_file_of_the_user_has_a_row(tmp_path, state):
     torch.save(state, tmp_path / "mine.pth")
     row = write(tmp_path, f"weights=[{tmp_path}/mine.pth]")[f"{tmp_path}/mine.pth", "file asked for"]
     assert (row["layer1"], row["layer2"], row["all"]) == ("50.0", "25.0", "33.3")
 
 
-def test_a_file_asked_for_that_holds_no_lin_weights_is_an_error_that_names_it(tmp_path):
+def test_a_file_of_the_user_without_lin_weights_is_an_error_that_names_it(tmp_path):
     with pytest.raises(UserError, match=r"absent.pth: no such weights file"):
         write(tmp_path, f"weights=[{tmp_path}/absent.pth]")
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "backbone.pth")
@@ -128,7 +128,7 @@ def test_a_file_asked_for_that_holds_no_lin_weights_is_an_error_that_names_it(tm
         write(tmp_path, f"weights=[{tmp_path}/backbone.pth]")
 
 
-def test_figure10_is_official_alex_version_0_0_alone(tmp_path, state):
+def test_figure10_has_only_official_alex_version_0_0(tmp_path, state):
     finished_run(tmp_path, state)
     write_sparsity(settings("sparsity", "experiment=figure10", f"experiments={tmp_path}", "download=false"))
     with (tmp_path / "figure10/sparsity.csv").open(newline="") as file:
@@ -144,7 +144,7 @@ def test_figure10_is_official_alex_version_0_0_alone(tmp_path, state):
         ("+nets=[alex]", "nets: unknown setting: expected one of net, versions"),
     ],
 )
-def test_a_wrong_setting_is_refused(tmp_path, override, message):
+def test_an_invalid_setting_is_an_error(tmp_path, override, message):
     with pytest.raises(UserError, match=message):
         write(tmp_path, override)
 
@@ -157,7 +157,7 @@ def test_a_wrong_setting_is_refused(tmp_path, override, message):
         ("experiments={}/file/x", "file/x/sparsity: Not a directory"),
     ],
 )
-def test_what_is_cheap_to_find_is_found_before_official_weights_are_fetched(tmp_path, monkeypatch, override, message):
+def test_settings_are_checked_before_official_weights_are_fetched(tmp_path, monkeypatch, override, message):
     monkeypatch.setattr("lpips_repro.report.sparsity.official_lin_state", lambda *_: pytest.fail("fetched"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):

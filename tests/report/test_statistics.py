@@ -55,11 +55,11 @@ def mirror(tmp_path, monkeypatch):
 
 @pytest.fixture
 def reads_only(monkeypatch):
-    """Fails a test that fetches or packs anything of BAPPS."""
+    """Fails a test that downloads or packs BAPPS."""
     monkeypatch.setattr("lpips_repro.datasets.bapps.prepare._prepare_phase", lambda *_: pytest.fail("fetches or packs"))
 
 
-def test_of_bapps_what_is_packed_is_described_and_the_rest_named(mirror, tmp_path, capsys, caplog, request):
+def test_packed_splits_of_bapps_are_described_and_the_others_named(mirror, tmp_path, capsys, caplog, request):
     fetch_dataset(small_settings(mirror, tmp_path, "splits=val"))
     request.getfixturevalue("reads_only")
     capsys.readouterr()
@@ -75,13 +75,13 @@ def test_of_bapps_what_is_packed_is_described_and_the_rest_named(mirror, tmp_pat
         write_statistics(small_settings(mirror, tmp_path, "splits=train"))
 
 
-def test_nothing_of_bapps_there_is_one_error_that_names_the_command(mirror, tmp_path, reads_only):
+def test_bapps_without_any_split_is_an_error_that_names_the_command(mirror, tmp_path, reads_only):
     with pytest.raises(UserError, match="bapps/exact: no packed split of train or val: run `make data`"):
         write_statistics(small_settings(mirror, tmp_path))
     assert not (tmp_path / "experiments").exists()
 
 
-def test_mini_is_built_when_it_is_not_there(tmp_path, capsys):
+def test_mini_is_built_if_it_does_not_exist(tmp_path, capsys):
     few = ("train=1", "val=2", "jnd=2", "autoencoders=2", "autoencoder_steps=1", "workers=1", f"root={tmp_path}/mini")
     overrides = [f"data.{setting}" for setting in few]
     write_statistics(settings("dataset", "data=mini", f"experiments={tmp_path}", *overrides))

@@ -1,10 +1,10 @@
-"""The figures, one function each, from the scores that the evaluation writes:
+"""The figures, one function each, drawn from the tables of the evaluation:
 
     from lpips_repro.report.figures import read_scores, twoafc_bars
 
     twoafc_bars(read_scores("experiments/tables-mini"))
 
-Each returns a matplotlib `Figure`, which a notebook shows; `save_figure` writes it as PNG, SVG and PDF.
+Each function returns a matplotlib `Figure`, which a notebook displays. `save_figure` writes it as PNG, SVG and PDF.
 """
 
 from lpips_repro.report.figures.bars import split_bars, twoafc_bars

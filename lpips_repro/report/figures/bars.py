@@ -20,25 +20,28 @@ from lpips_repro.report.figures.style import (
     in_style,
     legend_below,
     look_of,
+    name_observers,
     panels,
-    say_who_judged,
 )
 
-CHANCE = 50.0  # where bars begin
+CHANCE = 50.0  # start of the bars
 TITLES = {"distortions": "distortions", "real": "real algorithms"}
-LINE, GAP = 0.15, 0.5  # inches for a bar; the gap between groups, in bars
-NARROWEST = 2.2  # inches, of a panel with names
-MARGIN = 0.05  # of the range, beyond it
+LINE, GAP = 0.15, 0.5  # height of a bar in inches; gap between groups in bars
+NARROWEST = 2.2  # smallest width of a panel with names, in inches
+MARGIN = 0.05  # space around the values, as a share of their range
 PAPER: dict[str, Any] = {"marker": "D", "markersize": 3.0, "markerfacecolor": "white", "markeredgecolor": "black"}
 CEILING: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 0.9}
 
 
 @in_style
 def twoafc_bars(scores: Scores, width: float = PAGE) -> Picture:
-    """The 2AFC scores of all methods: distortions left, real algorithms right; the mean of all splits on other data.
+    """Return bars of the 2AFC scores of all methods, on distortions and on real algorithms.
+
+    On data without the paper's splits, there is one panel with the mean of all splits.
 
     Args:
-        scores: of `read_scores`; width: in inches.
+        scores: result of `read_scores`.
+        width: width of the figure in inches.
 
     Raises:
         UserError: if no method has a 2AFC score.
@@ -49,7 +52,7 @@ def twoafc_bars(scores: Scores, width: float = PAGE) -> Picture:
 
 @in_style
 def split_bars(scores: Scores, width: float = PAGE) -> Picture:
-    """The 2AFC scores of all methods on each split; arguments and errors as for `twoafc_bars`."""
+    """Return bars of the 2AFC scores of all methods on each split; arguments and errors as for `twoafc_bars`."""
     columns = [column for column in scores.columns(TWOAFC.name) if column not in {*TWOAFC.averages, "all"}]
     return _bars(scores, columns, width)
 
@@ -76,7 +79,7 @@ def _bars(scores: Scores, columns: Sequence[str], width: float) -> Picture:
     if ceiling:
         handles.append(Line2D([], [], **CEILING, label=ceiling.shown))
     legend_below(figure, handles, max(len(handle.get_label()) for handle in handles))
-    say_who_judged(figure, scores.observers)
+    name_observers(figure, scores.observers)
     return figure
 
 
@@ -109,7 +112,7 @@ def _panel(panel: Axes, rows: Sequence[Row], places: Sequence[float], column: st
 
 
 def _places(rows: Sequence[Row], sizes: Sequence[float]) -> list[float]:
-    """Where bars stand, given the room of each, with a gap between groups."""
+    """The positions of bars, given their heights, with a gap between groups."""
     places = [0.0]
     for k, (before, row) in enumerate(itertools.pairwise(rows)):
         places.append(places[-1] + (sizes[k] + sizes[k + 1]) / 2 + GAP * (row.group != before.group))

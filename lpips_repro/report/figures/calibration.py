@@ -1,4 +1,4 @@
-"""How 2AFC scores depend on how far the observers agree, and how well the binomial model of the second score fits."""
+"""Dependence of 2AFC scores on the agreement of observers, and fit of the binomial model of the likelihood score."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,18 +19,18 @@ from lpips_repro.report.figures.style import (
     in_style,
     legend_below,
     look_of,
+    name_observers,
     panels,
-    say_who_judged,
 )
 
-LEVELS = 6  # of agreement; more are joined
+LEVELS = 6  # largest number of levels of agreement; more are merged
 MARKERS = "o^sDvP"
 GRAYS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
-LINE = 0.17  # inches for a method
+LINE = 0.17  # height of a method in inches
 BINS = 10
-WRAP = 20  # characters in a line of a title
-SQUARE, NARROWEST, WIDEST = 1.45, 1.05, 1.4  # inches, of a panel of the binomial fit
-NORMAL = 1.96  # standard errors on both sides: a 95 % interval
+WRAP = 20  # characters per line of a title
+SQUARE, NARROWEST, WIDEST = 1.45, 1.05, 1.4  # height, smallest and largest width of a panel of the fit, in inches
+NORMAL = 1.96  # standard errors on each side of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Judged:
 
     Attributes:
         label, group: as in the tables.
-        splits: by split: d0, d1 and the share of judges who chose p1, (N,) each.
+        splits: by split, d0, d1 and the share of judges who chose p1, (N,) each.
     """
 
     label: str
@@ -49,20 +49,22 @@ class Judged:
 
 @in_style
 def unanimity(methods: Sequence[Judged], observers: str = "", width: float = PAGE) -> Picture:
-    """The 2AFC score of each method by the share of judges in the majority, over the triplets of all splits.
+    """Return a figure of the 2AFC score of each method by the share of judges in the majority, over all splits.
 
-    Lines are the observers' own score, one against the others, at each level of agreement.
+    Dashed lines are the scores of one judge against the others at each level of agreement.
 
     Args:
-        methods: with distances; observers: who judged; width: in inches.
+        methods: methods with distances.
+        observers: "human", "simulated" or "unknown".
+        width: width of the figure in inches.
 
     Raises:
-        UserError: if there are none, or no triplet has judges who disagree.
+        UserError: if there are no methods, or all triplets have the same level of agreement.
     """
     _check(methods)
     levels = _levels(np.concatenate([_majority(judge) for _, _, judge in methods[0].splits.values()]))
     if len(levels) < 2:
-        raise UserError("judges agree equally far on all triplets: there is no dependence to show")
+        raise UserError("judges agree equally on all triplets: expected at least two levels of agreement")
     line = LINE * (1.4 if any("\n" in in_lines(method.label) for method in methods) else 1)
     figure, (panel,) = panels(1, width, width, 0.6 + line * len(methods))
     for place, method in enumerate(methods):
@@ -94,23 +96,24 @@ def unanimity(methods: Sequence[Judged], observers: str = "", width: float = PAG
     panel.grid(visible=False, axis="y")
     panel.tick_params(axis="y", length=0)
     legend_below(figure, handles, max(len(handle.get_label()) for handle in handles))
-    say_who_judged(figure, observers)
+    name_observers(figure, observers)
     return figure
 
 
 @in_style
 def binomial_fit(methods: Sequence[Judged], observers: str = "", width: float = PAGE) -> Picture:
-    """The share of votes for p1 against the probability of the binomial model, in a panel per method.
+    """Return a figure of the share of votes for p1 over the probability of the binomial model, with a panel per method.
 
-    The probability of a triplet comes from the other folds of its split, as in the second score, and triplets of all
-    splits are put together. A model that fits lies on the diagonal; the bars below show how often each probability is
-    predicted.
+    The probability of a triplet is fitted on the other folds of its split, as in the likelihood score. Triplets of all
+    splits are pooled. A model that fits is on the diagonal. The bars show how often each probability is predicted.
 
     Args:
-        methods: with distances; observers: who judged; width: in inches, at most.
+        methods: methods with distances.
+        observers: "human", "simulated" or "unknown".
+        width: largest width of the figure in inches.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are no methods.
     """
     _check(methods)
     width = min(width, 0.4 + WIDEST * len(methods))
@@ -125,7 +128,7 @@ def binomial_fit(methods: Sequence[Judged], observers: str = "", width: float = 
     axes[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     figure.supxlabel("probability of the model that p1 is chosen", fontsize=7)
     figure.supylabel("share of votes for p1", fontsize=7)
-    say_who_judged(figure, observers)
+    name_observers(figure, observers)
     return figure
 
 
@@ -153,7 +156,7 @@ def _majority(judge: np.ndarray) -> np.ndarray:
 
 
 def _levels(majority: np.ndarray) -> list[tuple[float, float]]:
-    """The levels of agreement, each from its lowest to its highest share: those that occur, or ranges if many do."""
+    """The lowest and highest share of each level of agreement. If many shares occur, a level is a range of them."""
     values = np.unique(majority)
     parts = np.array_split(values, min(LEVELS, len(values)))
     return [(float(part[0]), float(part[-1])) for part in parts]

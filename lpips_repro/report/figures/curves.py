@@ -1,4 +1,4 @@
-"""Training curves of runs, those that differ in the seed alone as one line with a band."""
+"""Training curves of runs. Runs that differ only in the seed are one line with a band."""
 
 import csv
 import itertools
@@ -21,14 +21,14 @@ from lpips_repro.report.figures.style import (
     Picture,
     in_style,
     legend_below,
+    name_observers,
     panels,
-    say_who_judged,
 )
 
-HEIGHT, NARROWEST = 1.6, 1.6  # inches, of a panel
+HEIGHT, NARROWEST = 1.6, 1.6  # height and smallest width of a panel, in inches
 MARKERS = "os^vDPX*"
 FILES = ("metrics.csv", "validation.csv")
-# Of metrics.csv: title and unit of what is shown. All of validation.csv is.
+# Title and unit of the columns of metrics.csv that are shown. All columns of validation.csv are shown.
 TRAINING = {"loss": ("training loss", ""), "train_2afc": ("training 2AFC", "%")}
 
 Series = Mapping[int, float]  # by step
@@ -36,11 +36,11 @@ Series = Mapping[int, float]  # by step
 
 @dataclass(frozen=True)
 class Curves:
-    """What a run has logged.
+    """The logged values of a run.
 
     Attributes:
-        name: of the run; without_seed: the same for runs that differ in nothing else.
-        series: by the column of metrics.csv or validation.csv.
+        name: name of the run; without_seed: its name without the seed.
+        series: values by column of metrics.csv or validation.csv, then by step.
     """
 
     name: str
@@ -49,7 +49,10 @@ class Curves:
 
 
 def read_curves(folder: str | Path) -> Curves:
-    """What a training run has logged up to now, finished or not.
+    """Return the values that a training run has logged so far.
+
+    Args:
+        folder: folder of the run.
 
     Raises:
         UserError: if the folder has no entries of a training run.
@@ -71,10 +74,14 @@ def read_curves(folder: str | Path) -> Curves:
 
 @in_style
 def training_curves(runs: Sequence[Curves], observers: str = "", width: float = PAGE) -> Picture:
-    """Loss and 2AFC over the steps; seeds of one run are their mean and a band from the lowest to the highest.
+    """Return a figure of loss and 2AFC score over the steps.
+
+    Runs that differ only in the seed are shown as their mean, with a band from the lowest to the highest value.
 
     Args:
-        runs: of `read_curves`; observers: who judged; width: in inches.
+        runs: results of `read_curves`.
+        observers: "human", "simulated" or "unknown".
+        width: width of the figure in inches.
 
     Raises:
         UserError: if there is no run.
@@ -104,12 +111,12 @@ def training_curves(runs: Sequence[Curves], observers: str = "", width: float = 
         panel.set_xlabel("step")
         panel.set_xlim(left=0)
     legend_below(figure, handles, max(len(handle.get_label()) for handle in handles))
-    say_who_judged(figure, observers)
+    name_observers(figure, observers)
     return figure
 
 
 def _of_whole_windows(values: dict[int, float]) -> dict[int, float]:
-    """Without the means over a few steps, such as those from an entry to the end of an epoch right after it."""
+    """Values without means over only a few steps, such as those between an entry and the end of an epoch."""
     steps = [0, *values]
     window = [after - before for before, after in itertools.pairwise(steps)]
     usual = float(np.median(window))
@@ -117,7 +124,7 @@ def _of_whole_windows(values: dict[int, float]) -> dict[int, float]:
 
 
 def _lines(file: Path) -> list[dict[str, str]]:
-    """The rows of a file without empty cells; none of a damaged row, or if there is no such file."""
+    """The rows of a file without empty cells; damaged rows are skipped, and a missing file has no rows."""
     try:
         with file.open(newline="") as opened:
             rows = [{name: text for name, text in row.items() if name and text} for row in csv.DictReader(opened)]
@@ -134,7 +141,7 @@ def _is_whole(row: Mapping[str, str]) -> bool:
 
 
 def _columns(runs: Sequence[Curves]) -> list[str]:
-    """Loss, the mean of the validation, 2AFC of the training, then the validation splits."""
+    """The columns in order: loss, mean of the validation, 2AFC score of the training, validation splits."""
     there = list(dict.fromkeys(column for run in runs for column in run.series))
     first = [column for column in ("loss", "val_mean", "train_2afc") if column in there]
     splits = [column for column in there if column not in first]

@@ -1,4 +1,4 @@
-"""Triplets in which two methods disagree (paper, Figures 6 and 11)."""
+"""Triplets on which two methods disagree (paper, Figures 6 and 11)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.disagreement import NEITHER, Disagreement
 from lpips_repro.report.figures.style import PAGE, SIMULATED, Picture, in_style
 
-SHOWN = 6  # triplets under a heading
-NARROWEST = 2.0  # inches, of a triplet
-TEXT, BELOW = 0.85, 0.45  # inches, for the text of a triplet, and the part of it that is below
-TOP, EDGE = 0.55, 0.06  # inches, above the first row, and left and right
-BETWEEN = 0.3  # of the side of an image, between two triplets
-GAP = 0.06  # of the side of an image, between two
-SIZE = 6.0  # points
+SHOWN = 6  # triplets per heading
+NARROWEST = 2.0  # smallest width of a triplet in inches
+TEXT, BELOW = 0.85, 0.45  # height of the text of a triplet, and of its part below the images, in inches
+TOP, EDGE = 0.55, 0.06  # margins above the first row, and left and right, in inches
+BETWEEN = 0.3  # space between two triplets, as a share of the width of an image
+GAP = 0.06  # space between two images, as a share of their width
+SIZE = 6.0  # font size in points
 HEADING: dict[str, Any] = {"fontsize": 7.5, "weight": "bold"}
 BELOW_IMAGES: dict[str, Any] = {"textcoords": "offset points", "va": "top", "fontsize": SIZE, "annotation_clip": False}
 
@@ -30,17 +30,18 @@ def disagreement_grid(
     shown: int = SHOWN,
     width: float = PAGE,
 ) -> Picture:
-    """The triplets that two methods disagree on most, by the method that more judges agree with.
+    """Return a figure of triplets that two methods disagree on, grouped by the method that more judges agree with.
 
-    Images are not smoothed. Below each image is the share of judges who chose it, then what each method says.
+    Images are not smoothed. Below each image is the share of judges who chose it, then the verdict of each method.
 
     Args:
-        found: of `lpips_repro.evaluation.disagreements`, in its order.
-        splits: the packed splits that they are of, by name: `{evaluation.split.name: evaluation.split}`.
-        shown: how many under each heading; width: in inches.
+        found: result of `lpips_repro.evaluation.disagreements`.
+        splits: packed splits of the triplets by name: `{evaluation.split.name: evaluation.split}`.
+        shown: largest number of triplets per heading.
+        width: width of the figure in inches.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no triplet.
     """
     if not found:
         raise UserError("the two methods disagree on no triplet")
@@ -51,7 +52,7 @@ def disagreement_grid(
     sections = {text: triplets for text, triplets in sections.items() if triplets}
     across = max(1, int(width / NARROWEST))
     rows = [(text, part) for text, own in sections.items() for part in _rows(own, across)]
-    side = width / across / (3 + 2 * GAP + BETWEEN)  # inches, of an image
+    side = width / across / (3 + 2 * GAP + BETWEEN)  # width of an image in inches
     height = len(rows) * (side + TEXT) + TOP
     figure = Picture(figsize=(width, height))
     figure.set_layout_engine("none")  # all lengths are known
@@ -59,16 +60,16 @@ def disagreement_grid(
     grid = figure.subplots(
         len(rows), across, squeeze=False, gridspec_kw={**edges, "hspace": TEXT / side, "wspace": BETWEEN / 3}
     )
-    said = ""
+    last_heading = ""
     for panels, (text, triplets) in zip(grid, rows, strict=True):
         for panel in panels[len(triplets) :]:
             panel.remove()
         for panel, one in zip(panels, triplets, strict=False):
             _draw(panel, one, splits[one.split])
-        if text != said:
+        if text != last_heading:
             heading = textwrap.fill(text, int(width / 0.085))
             panels[0].annotate(heading, (0, 1), (0, 10), "axes fraction", "offset points", va="bottom", **HEADING)
-        said = text
+        last_heading = text
     if found[0].observers == "simulated":
         figure.text(0.5, 1 - 0.12 / height, SIMULATED, ha="center", va="center")
     return figure

@@ -9,21 +9,23 @@ from lpips_repro.metrics.lpips.sparsity import ZERO, lin_layers, shares_below
 from lpips_repro.report.figures.style import PAGE, Picture, in_style, panels, title_above
 
 COLOR = "#0072b2"
-HEIGHT, NARROWEST = 1.6, 1.05  # inches, of a panel
+HEIGHT, NARROWEST = 1.6, 1.05  # height and smallest width of a panel, in inches
 
 
 @in_style
 def lin_weights(
     state: Mapping[str, Tensor], title: str = "", paper: Sequence[float] = (), width: float = PAGE
 ) -> Picture:
-    """The lin weights of each layer, largest first, with the share of them that is zero.
+    """Return a figure of the lin weights of each layer, the largest first, with the share of zeros.
 
     Args:
-        state: of a checkpoint in the released format, such as `weights.pth` of a run or of `official_lin_state`.
-        title: of the figure; paper: the published shares of zeros in percent, by layer; width: in inches.
+        state: state in the released format, such as `weights.pth` of a run or the result of `official_lin_state`.
+        title: title of the figure.
+        paper: published shares of zeros in percent, per layer.
+        width: width of the figure in inches.
 
     Raises:
-        UserError: if there are no lin weights in it.
+        UserError: if the state has no lin weights.
     """
     layers = lin_layers(state)
     shares, all_shares = shares_below(layers)

@@ -1,4 +1,4 @@
-"""All pairs of methods: which differences the data decide, and the ranks that these allow."""
+"""All pairs of methods: decided pairs, and intervals of ranks."""
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
@@ -6,25 +6,26 @@ from matplotlib.patches import Patch, Rectangle
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.report.all_pairs import LEVEL, Column
-from lpips_repro.report.figures.style import LINE, PAGE, Picture, in_style, legend_below, say_who_judged
+from lpips_repro.report.figures.style import LINE, PAGE, Picture, in_style, legend_below, name_observers
 
 DECIDED, OPEN = "#333333", "#e6e6e6"
-NUMBERS = 12  # methods, up to which a cell has its number
+NUMBERS = 12  # largest number of methods for which cells have numbers
 
 
 @in_style
 def pairs_matrix(pairs: Column, width: float = PAGE) -> Picture:
-    """A cell per pair of methods, the best score first, dark if the data decide it; next to it the ranks.
+    """Return a figure with a cell per pair of methods, dark if the pair is decided, and with intervals of ranks.
 
     Args:
-        pairs: all pairs in one column of a table; width: in inches.
+        pairs: all pairs in one column of a table.
+        width: width of the figure in inches.
 
     Raises:
         UserError: if there is only one method.
     """
     count = len(pairs.methods)
     if count < 2:
-        raise UserError("takes two methods whose distances are stored")
+        raise UserError("expected two or more methods with stored distances: run `make eval-tables`")
     figure = Picture(figsize=(width, LINE * count + 0.7))
     matrix, ranks = figure.subplots(1, 2, width_ratios=(2, 1))
     _draw_matrix(matrix, pairs)
@@ -44,12 +45,12 @@ def pairs_matrix(pairs: Column, width: float = PAGE) -> Picture:
         Patch(facecolor=OPEN, label="not decided"),
     ]
     legend_below(figure, handles, max(len(str(handle.get_label())) for handle in handles))
-    say_who_judged(figure, pairs.observers)
+    name_observers(figure, pairs.observers)
     return figure
 
 
 def _draw_matrix(panel: Axes, pairs: Column) -> None:
-    """The cells above the diagonal: below it they would say the same."""
+    """Draw the cells above the diagonal; those below it would be the same."""
     decimals = PROTOCOLS[pairs.kind].decimals
     for row, label in enumerate(pairs.methods):
         for column in range(row + 1, len(pairs.methods)):

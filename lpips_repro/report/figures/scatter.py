@@ -11,14 +11,14 @@ from matplotlib.lines import Line2D
 
 from lpips_repro.report.figures.style import Picture, look_of
 
-MARGIN = 0.08  # of the range of the points, beyond them
-RADIUS, GAP = 2.6, 1.6  # points: of a marker, and between it and its label
-FAR = 8.0  # points from a marker to its label, beyond which a line joins them
+MARGIN = 0.08  # space around the points, as a share of their range
+RADIUS, GAP = 2.6, 1.6  # radius of a marker, and space between it and its label, in points
+FAR = 8.0  # a line joins a label to its marker if they are farther apart than this, in points
 AWAY = (RADIUS + GAP, 7.0, 12.0, 18.0, 26.0, 36.0)
 SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1))
-HALF = 0.6  # points, of the thickness of an error bar
-SIZE = 5.5  # points, of labels
-PER_POINT = 0.3  # cost of a point of distance, in square points of overlap
+HALF = 0.6  # half the thickness of an error bar, in points
+SIZE = 5.5  # font size of labels, in points
+PER_POINT = 0.3  # cost of one point of distance, in square points of overlap
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 Interval = tuple[float, float]
@@ -26,10 +26,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Point:
-    """A labeled point; the group gives color and marker; `filled` ones are told from open ones.
+    """A labeled point.
 
     Attributes:
-        x_interval, y_interval: the ends of the error bars, if there are any.
+        label: text next to the point.
+        group: group of methods, which determines color and marker.
+        x, y: position.
+        filled: whether the marker is filled.
+        x_interval, y_interval: ends of the error bars, if there are any.
     """
 
     label: str
@@ -42,7 +46,7 @@ class Point:
 
 
 def scatter(panel: Axes, points: Sequence[Point]) -> None:
-    """Draw points with error bars; `label_points` adds the labels once the layout is known."""
+    """Draw points with error bars. `label_points` adds the labels when the layout is complete."""
     for point in points:
         look = look_of(point.group)
         panel.add_collection(LineCollection(_bars(point), colors=look.color, linewidths=0.7, zorder=1.5))
@@ -59,16 +63,21 @@ def scatter(panel: Axes, points: Sequence[Point]) -> None:
 
 
 def group_marker(group: str) -> Line2D:
-    """The entry of a group in a legend."""
+    """Return the legend entry of a group."""
     look = look_of(group)
     return Line2D([], [], linestyle="", marker=look.marker, color=look.color, markeredgecolor="black", label=group)
 
 
 def label_points(figure: Picture, panels: Sequence[tuple[Axes, Sequence[Point]]]) -> None:
-    """Write the label of each point next to it, or farther off with a line to it, so that no two cover each other."""
+    """Add a label next to each point, or farther away with a line, so that labels do not overlap.
+
+    Args:
+        figure: the figure, whose layout is fixed from here on.
+        panels: its panels with their points.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    figure.set_layout_engine("none")  # labels must not move what they were placed on
+    figure.set_layout_engine("none")  # labels must not change the layout
     per_point = figure.dpi / 72
     for panel, points in panels:
         centers = panel.transData.transform([(point.x, point.y) for point in points]) / per_point
@@ -92,7 +101,7 @@ def label_points(figure: Picture, panels: Sequence[tuple[Axes, Sequence[Point]]]
 
 
 def _bars(point: Point) -> list[np.ndarray]:
-    """Both ends (2, xy) of the error bars."""
+    """The ends of the error bars, (2, 2) each: start and end by x and y."""
     bars = [[(x, point.y) for x in point.x_interval or ()], [(point.x, y) for y in point.y_interval or ()]]
     return [np.array(ends) for ends in bars if ends]
 
@@ -104,14 +113,14 @@ def _thick(ends: np.ndarray) -> Box:
 
 
 def _join(panel: Axes, center: tuple[float, float], box: Box, per_point: float) -> None:
-    """A thin line from a marker to the nearest place of its label."""
+    """Draw a thin line from a marker to the nearest point of its label."""
     nearest = [min(max(at, low), high) for at, low, high in zip(center, box[:2], box[2:], strict=True)]
     start, end = panel.transData.inverted().transform(np.array([center, nearest]) * per_point)
     panel.plot(*zip(start, end, strict=True), color="#707070", linewidth=0.4, zorder=1)
 
 
 def _beside(x: float, y: float, width: float, height: float) -> Iterator[tuple[Box, float]]:
-    """Where the label of a point may stand: next to it, or farther off if it is crowded there."""
+    """Yield the possible boxes of a label with their distances from the point, the nearest first."""
     for away in AWAY:
         for across, up in SIDES:
             reach = away if not (across and up) else away * 0.7
@@ -121,7 +130,7 @@ def _beside(x: float, y: float, width: float, height: float) -> Iterator[tuple[B
 
 
 def _cost(box: Box, taken: Sequence[Box], frame: Box) -> float:
-    """How much of a box lies on what is taken, or outside the frame, in square points."""
+    """The area of a box that overlaps other boxes or is outside of the frame, in square points."""
     outside = (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, frame)
     return outside + sum(_overlap(box, other) for other in taken)
 

@@ -1,4 +1,4 @@
-"""What figures are made from: `scores.csv`, with what the tables next to it say about each row."""
+"""The scores that figures show: `scores.csv`, with groups, names and observers from the tables next to it."""
 
 import csv
 import dataclasses
@@ -15,10 +15,10 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import SCORES
 from lpips_repro.files import finish_writing
 
-OBSERVERS = "observers"  # the group of their rows
-# If only scores.csv is there: the rows of observers by their label.
+OBSERVERS = "observers"  # the group of the rows of observers
+# Labels of the rows of observers, for a scores.csv without its tables.
 OBSERVER_LABELS = ("human", "simulated-observer", "unknown-observer", "oracle", "chance")
-VARIANTS = ("lin", "scratch", "tune")  # of the paper's Figure 4, in its order
+VARIANTS = ("lin", "scratch", "tune")  # in the order of the paper's Figure 4
 
 
 @dataclass(frozen=True)
@@ -26,43 +26,43 @@ class Scores:
     """The scores of some tables.
 
     Attributes:
-        rows: by the name of the protocol, in the tables' order; numbers that are NaN are absent.
-        counts: by the name of the protocol, then by column: how many examples there are.
+        rows: rows by name of the protocol, in the order of the tables, without NaN values.
+        counts: number of examples by name of the protocol, then by column.
     """
 
     rows: dict[str, list[Row]]
     counts: dict[str, dict[str, int]]
 
     def methods(self, kind: str) -> list[Row]:
-        """The rows of methods, in the order of the paper's Figure 4; those that only the paper has scores of, too."""
+        """Return the rows of methods in the order of the paper's Figure 4, also those with only published scores."""
         found = [row for row in self.rows.get(kind, ()) if row.group != OBSERVERS]
         return sorted(found, key=_place)
 
     def ceiling(self, kind: str) -> Row | None:
-        """The row of the observers themselves, one against the others, if there is one."""
+        """Return the row of one observer against the others, or None if there is none."""
         found = [row for row in self.rows.get(kind, ()) if row.group == OBSERVERS]
         return next((row for row in found if row.method not in ("oracle", "chance")), None)
 
     def columns(self, kind: str) -> list[str]:
-        """The splits and averages that any row has a score on, in the tables' order."""
+        """Return the splits and averages with scores, in the order of the tables."""
         return list(dict.fromkeys(column for row in self.rows.get(kind, ()) for column in row.scores))
 
     @property
     def observers(self) -> str:
-        """Who judged: "human", "simulated" or "unknown"; "" if no table says it."""
+        """The observers: "human", "simulated" or "unknown"; "" if no table names them."""
         judges = {row.observers for rows in self.rows.values() for row in rows} - {""}
         return next((name for name in ("simulated", "unknown", "human") if name in judges), "")
 
 
 def read_scores(source: str | Path) -> Scores:
-    """The scores of tables that were written.
+    """Return the scores of tables.
 
     Args:
-        source: the folder of the tables, or a file such as its scores.csv. What the file does not have (groups, names
-            that are shown, observers) comes from the tables next to it, if they exist.
+        source: folder of the tables, or a file such as scores.csv. Groups, names and observers are read from the
+            tables in the same folder, if they exist.
 
     Raises:
-        UserError: if there is no such file, or it is something else.
+        UserError: if the file does not exist, or does not have scores.
     """
     path = Path(source)
     if path.is_dir() or not path.suffix:
@@ -95,7 +95,7 @@ def _names(line: dict[str, str]) -> tuple[str, str, str, str]:
 
 
 def _described(folder: Path) -> dict[tuple[str, str], Row]:
-    """The rows of the tables in a folder without their numbers, by protocol and label."""
+    """The rows of the tables in a folder by protocol and label, without their numbers."""
     found = {}
     for protocol in PROTOCOLS.values():
         if (folder / f"{protocol.file}.csv").is_file():
@@ -123,5 +123,5 @@ def _place(row: Row) -> tuple[int, int]:
 
 
 def with_scores(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
-    """The rows that have a score, or a published one, on any of some columns."""
+    """Return the rows that have our score or a published one in any of some columns."""
     return [row for row in rows if any(column in row.scores or column in row.paper for column in columns)]

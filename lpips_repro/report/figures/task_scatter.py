@@ -16,16 +16,23 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.task_correlation import MIN_METHODS, pearson
 from lpips_repro.report.figures.scatter import Point, group_marker, label_points, scatter
 from lpips_repro.report.figures.scores import Scores
-from lpips_repro.report.figures.style import PAGE, Picture, in_style, legend_below, panels, say_who_judged
+from lpips_repro.report.figures.style import PAGE, Picture, in_style, legend_below, name_observers, panels
 
 ALEXNET_LIKE = "AlexNet-like"
-HEIGHT = 3.1  # inches, of a panel
-NARROWEST = 3.0
+HEIGHT, NARROWEST = 3.1, 3.0  # height and smallest width of a panel, in inches
 
 
 @dataclass(frozen=True)
 class Methods:
-    """Methods by their scores: x is a column of the 2AFC table, y the mean JND mAP; AlexNet-like ones are filled."""
+    """Methods with both scores.
+
+    Attributes:
+        source: title of the methods, such as "paper, Figure 5".
+        column: column of the 2AFC table.
+        observers: "human", "simulated" or "unknown".
+        points: x is the 2AFC score, y the mean JND mAP; AlexNet-like methods are filled.
+        settings: settings that chose the methods, as text.
+    """
 
     source: str
     column: str
@@ -36,10 +43,12 @@ class Methods:
 
 @in_style
 def jnd_against_twoafc(scores: Scores, version: str = "0.0", width: float = PAGE / 2) -> Picture:
-    """JND mAP against 2AFC score, with error bars and Pearson's rho.
+    """Return a figure of JND mAP over 2AFC score, with error bars and Pearson's rho.
 
     Args:
-        scores: of `read_scores`; version: the one that counts of a network in both; width: in inches.
+        scores: result of `read_scores`.
+        version: version that is used of a network with both versions.
+        width: width of the figure in inches.
 
     Raises:
         UserError: if no method has both scores.
@@ -50,7 +59,7 @@ def jnd_against_twoafc(scores: Scores, version: str = "0.0", width: float = PAGE
 
 @in_style
 def draw_methods(figures: Sequence[Methods], width: float = PAGE) -> Picture:
-    """A panel of each of some figures, next to each other.
+    """Return a figure with a panel for each of some sets of methods.
 
     Raises:
         UserError: if one has no methods.
@@ -67,24 +76,24 @@ def draw_methods(figures: Sequence[Methods], width: float = PAGE) -> Picture:
     groups = {point.group for one in figures for point in one.points}
     handles = [group_marker(group) for group in sorted(groups, key=_place)]
     legend_below(figure, handles, max(map(len, groups)))
-    if len(figures) == 1:  # else the titles tell whose judgments are whose
-        say_who_judged(figure, figures[0].observers)
+    if len(figures) == 1:  # otherwise the titles name the observers
+        name_observers(figure, figures[0].observers)
     label_points(figure, [(panel, one.points) for panel, one in zip(axes, figures, strict=True)])
     return figure
 
 
 def rho_of(points: Sequence[Point]) -> str:
-    """The correlation in words: over all methods, and over the AlexNet-like ones; "" if they are too few."""
-    said = []
+    """Return the correlation over all methods and over the AlexNet-like ones as text; "" if there are too few."""
+    parts = []
     for which, name in ((points, "methods"), ([one for one in points if one.filled], f"{ALEXNET_LIKE} ones (filled)")):
         x, y = np.array([(one.x, one.y) for one in which]).T if which else np.empty((2, 0))
         if len(x) >= MIN_METHODS and np.ptp(x) and np.ptp(y):
-            said.append(f"rho = {pearson(x, y):.3f} over {len(x)} {name}")
-    return ", ".join(said).replace(", rho =", ",").replace(", ", ",\n")
+            parts.append(f"rho = {pearson(x, y):.3f} over {len(x)} {name}")
+    return ", ".join(parts).replace(", rho =", ",").replace(", ", ",\n")
 
 
 def paper_methods(reference: Path) -> Methods:
-    """The points of the paper's Figure 5."""
+    """Return the methods of the paper's Figure 5."""
     points = []
     for row in read_figure5(reference):
         scores = float(row["twoafc_distortions"]), float(row["jnd_map"])
@@ -93,7 +102,13 @@ def paper_methods(reference: Path) -> Methods:
 
 
 def methods_of(twoafc: Sequence[Row], jnd: Sequence[Row], source: str, observers: str, version: str) -> Methods:
-    """The methods with both scores, each network in one version."""
+    """Return the methods with both scores, each network in one version.
+
+    Args:
+        twoafc, jnd: rows of the two tables.
+        source, observers: see `Methods`.
+        version: version that is used of a network with both versions.
+    """
     of_jnd = {row.label: row for row in jnd if "all" in row.scores}
     both = [row for row in twoafc if row.label in of_jnd]
     column = "distortions" if any("distortions" in row.scores for row in both) else "all"
@@ -114,12 +129,12 @@ def methods_of(twoafc: Sequence[Row], jnd: Sequence[Row], source: str, observers
 
 
 def is_alexnet_like(row: Row) -> bool:
-    """Whether the paper's correlation would count it: an AlexNet off the shelf; all of these are named `alex...`."""
+    """Return whether the paper's correlation includes a row: an AlexNet off the shelf, named `alex` or `alex-...`."""
     return row.variant == "off_the_shelf" and re.fullmatch("alex(-.+)?", row.method) is not None
 
 
 def _in_one_version(rows: Sequence[Row], version: str) -> list[Row]:
-    """Each network once, in this version where it has it."""
+    """Each network once, in this version if it exists."""
     chosen: dict[tuple[str, ...], Row] = {}
     for row in rows:
         key = (row.method, row.variant, row.origin, row.seed)
@@ -129,7 +144,7 @@ def _in_one_version(rows: Sequence[Row], version: str) -> list[Row]:
 
 
 def _short_labels(rows: Sequence[Row]) -> list[str]:
-    """Names as in the paper's figure, such as alex and alex-lin; in full if two would be the same."""
+    """Names as in the paper's figure, such as alex and alex-lin; full names if two would be the same."""
     short = [row.method + f"-{row.variant}" * (row.variant not in ("", "off_the_shelf")) for row in rows]
     return [label if short.count(label) == 1 else row.shown for row, label in zip(rows, short, strict=True)]
 

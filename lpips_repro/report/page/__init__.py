@@ -1,1 +1,1 @@
-"""The page of a report, `index.html`, that opens from a folder on disk: tables, differences, figures and examples."""
+"""The page of a report, `index.html`: tables, differences, figures and examples. A browser opens it from a folder."""

@@ -1,4 +1,4 @@
-"""What a page was built from: the data, the tables, runs and versions, and the commands."""
+"""The sources of a page: data, tables, runs, versions and commands."""
 
 import json
 import shlex
@@ -13,7 +13,13 @@ from lpips_repro.report.page.summary import Summary
 
 @dataclass(frozen=True)
 class Record:
-    """What wrote some files: the command, the commit of this program, the seed, and versions by name."""
+    """The origin of some files.
+
+    Attributes:
+        what: the files, such as "tables"; folder: their folder.
+        command: command line that wrote them; seed: its seed, or "".
+        commit: commit of this program; versions: versions of packages by name.
+    """
 
     what: str
     folder: str
@@ -28,7 +34,9 @@ class BuiltFrom:
     """The sources of a page.
 
     Attributes:
-        data: by split, how many examples and the begin of their digest; runs: folders of training runs.
+        data: number of examples and beginning of their digest, by split.
+        runs: folders of training runs.
+        records: origins of the tables and of the report.
     """
 
     data: Mapping[str, str]
@@ -37,10 +45,12 @@ class BuiltFrom:
 
 
 def built_from(tables: Path, report: Path, summaries: Sequence[Summary], runs: Sequence[Path]) -> BuiltFrom:
-    """What the tables in a folder and the report in another were made from.
+    """Return the sources of tables and of a report.
 
     Args:
-        runs: those of the figures; those of the rows of the tables are added.
+        tables: folder of the tables; report: folder of the report.
+        summaries: the tables, whose runs are included.
+        runs: folders of the runs in figures.
     """
     of_rows = [name for summary in summaries for line in summary.lines for name in line.row.run.split()]
     names = sorted({*of_rows, *(run.name for run in runs)})

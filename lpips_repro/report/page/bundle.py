@@ -1,4 +1,4 @@
-"""The table library of the page: DataTables, from the wheel of itables, with its license."""
+"""DataTables, the library for tables of the page, with its license. It is part of the package itables."""
 
 import importlib.metadata
 import importlib.resources
@@ -7,26 +7,26 @@ import re
 from lpips_repro.errors import UserError
 
 INSTALL = "pip install 'lpips_repro[report]'"
-# The last statement of the module, which a page from a folder cannot load as one.
+# The last statement of the JavaScript module. A page that is opened from a folder cannot load modules.
 EXPORT = re.compile(r"export\s*\{([^}]*)\};?")
 
 
 class NotInstalledError(UserError):
-    """A library that makes the page is missing."""
+    """A package that the page needs is not installed."""
 
 
 def datatables_script() -> str:
-    """The bundle as a classic script that defines `DataTable`.
+    """Return the bundle as a classic script that defines `DataTable`.
 
     Raises:
         NotInstalledError: if itables is not installed.
-        UserError: if its bundle has another form.
+        UserError: if its bundle has no default export.
     """
     try:
         file = importlib.resources.files("itables") / "html" / "dt_bundle.js"
         text = file.read_text(encoding="utf-8")
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise NotInstalledError(f"itables, which has the table of the page, is not installed: {INSTALL}") from error
+        raise NotInstalledError(f"itables, which sorts the tables of the page, is not installed: {INSTALL}") from error
     found = [*EXPORT.finditer(text)]
     names = re.search(r"([\w$]+) as default\b", found[-1][1]) if found else None
     if names is None:
@@ -38,7 +38,7 @@ def datatables_script() -> str:
 
 
 def license_text() -> str:
-    """The license of itables, and where those of the libraries in its bundle are."""
+    """Return the license of itables, with a note on the libraries in its bundle."""
     head = (
         f"dt_bundle.js is from itables {_version()}: DataTables and the libraries that it needs. Their own notices are"
         " in the file.\n\n"

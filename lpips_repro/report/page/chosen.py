@@ -1,4 +1,4 @@
-"""Which examples have images on the page, if not all have, and which have maps."""
+"""Selection of the examples that have images and maps on the page."""
 
 import zlib
 from collections.abc import Sequence
@@ -13,30 +13,32 @@ from lpips_repro.evaluation.protocols.twoafc import twoafc_credits
 from lpips_repro.report.page.examples import Examples
 
 RULE = (
-    "Of each split, a third are those that the methods disagree about most: the votes of the methods are divided most"
-    " evenly, and among equals those of the judges are clearest. A third are unanimous misses: all judges agree, and"
-    " the most methods choose the other image. The rest is a random share (seed 0)."
+    "In each split, a third are the examples that the methods disagree about most: their verdicts are divided most"
+    " evenly, and among equals the votes of the judges are clearest. A third are unanimous misses: all judges agree,"
+    " and the most methods choose the other image. The rest are random (seed 0)."
 )
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Indices of examples by split: those with images, in order; those with maps, in order."""
+    """Sorted indices of the examples with images and of those with maps, by split."""
 
     images: dict[str, np.ndarray]
     maps: dict[str, np.ndarray]
 
 
 def choose(examples: Examples, images: Images, count: int, maps: int, named: Sequence[str]) -> Chosen:
-    """The examples with images and those with maps.
+    """Return the examples with images and those with maps.
 
     Args:
-        images: which have images; count: how many are selected, over all splits, see `RULE`.
-        maps: for how many there are maps, over all splits: those that methods disagree about and misses.
-        named: examples that have both in any case, as in "cnn/17".
+        examples: all examples.
+        images: whether all, selected or no examples have images.
+        count: number of selected examples over all splits, see `RULE`.
+        maps: number of examples with maps over all splits: disagreements and unanimous misses.
+        named: examples that always have images and maps, such as "cnn/17".
 
     Raises:
-        UserError: for a name that no example has.
+        UserError: if a name is not that of an example.
     """
     asked = named_examples(examples.splits, named)
     if images is Images.none:
@@ -57,7 +59,11 @@ def choose(examples: Examples, images: Images, count: int, maps: int, named: Seq
 
 
 def named_examples(splits: Sequence[PackedSplit], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The indices of examples that are named by split and index, by split."""
+    """Return the indices of examples that are named SPLIT/INDEX, by split.
+
+    Raises:
+        UserError: if a name is not that of an example.
+    """
     by_name = {split.card["split"]: split for split in splits}
     found: dict[str, list[int]] = {split.name: [] for split in splits}
     for name in names:
@@ -72,7 +78,7 @@ def named_examples(splits: Sequence[PackedSplit], names: Sequence[str]) -> dict[
 
 
 def _divided_and_missed(examples: Examples, split: PackedSplit) -> tuple[np.ndarray, np.ndarray]:
-    """The examples that methods disagree about, and the unanimous ones that they miss; the most telling first."""
+    """The examples that methods disagree about, and unanimous ones that methods miss, the clearest first."""
     votes = np.asarray(split.votes, np.float64)
     for_p1, wrong = np.zeros(len(split)), np.zeros(len(split))
     for _, by_split in examples.methods:
@@ -93,5 +99,5 @@ def _selected(split: PackedSplit, divided: np.ndarray, misses: np.ndarray, count
 
 
 def _joined(first: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Indices, and those of others that are not among them, in their order."""
+    """The indices `first`, followed by those of `others` that are not among them."""
     return np.concatenate([first, others[~np.isin(others, first)]]).astype(int)

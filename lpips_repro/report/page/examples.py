@@ -1,4 +1,4 @@
-"""What the explorer shows of 2AFC examples: votes and distances of all splits, one after another, as text."""
+"""The 2AFC examples of the page: votes and distances, concatenated over all splits."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.evaluation.tables.table import Row
 
-# By the name of a split: d0 and d1, (N,) each.
+# d0 and d1, (N,) each, by name of the split.
 Pairs = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -18,8 +18,8 @@ class Examples:
     """The 2AFC examples of a report.
 
     Attributes:
-        splits: in the order of their examples.
-        methods: rows of the table whose distances are stored, with these by split.
+        splits: splits, whose examples are concatenated in this order.
+        methods: rows of the table with stored distances, and these distances.
     """
 
     splits: Sequence[PackedSplit]
@@ -30,18 +30,18 @@ class Examples:
 
     @property
     def votes(self) -> np.ndarray:
-        """The share of judges who chose p1, of all splits, float32 (N,)."""
+        """The shares of judges who chose p1 over all splits, float32 (N,)."""
         return np.concatenate([np.asarray(split.votes, np.float32) for split in self.splits])
 
     def distances(self, place: int) -> tuple[np.ndarray, np.ndarray]:
-        """d0 and d1 of a method on all splits, float32 (N,) each, with the same verdicts as the stored values."""
+        """Return d0 and d1 of a method, given by index, over all splits: float32 (N,), with unchanged verdicts."""
         _, by_split = self.methods[place]
         d0, d1 = (np.concatenate([by_split[split.name][side] for split in self.splits]) for side in (0, 1))
         return single_precision(d0, d1)
 
 
 def single_precision(d0: np.ndarray, d1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances as float32; of two that differ in more digits only, the second is moved to the next number."""
+    """Return distances as float32. If two distances become equal, the second is moved to the next number."""
     first, second = d0.astype(np.float32), d1.astype(np.float32)
     lost = (first == second) & (d0 != d1)
     towards = np.where(d1 > d0, np.inf, -np.inf).astype(np.float32)
@@ -50,5 +50,5 @@ def single_precision(d0: np.ndarray, d1: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def as_text(values: np.ndarray, dtype: str = "<f4") -> str:
-    """Numbers as base64 of their bytes."""
+    """Return numbers as base64 text of their bytes."""
     return base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()

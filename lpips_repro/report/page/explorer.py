@@ -1,4 +1,4 @@
-"""The examples of the page: what their files hold, and what the explorer has to know about them."""
+"""The explorer of examples: its files, and the settings for the JavaScript of the page."""
 
 import dataclasses
 import json
@@ -26,8 +26,8 @@ from lpips_repro.report.page.sprites import (
 )
 from lpips_repro.report.stored import FIRST
 
-MANY = 5000  # examples, above which not all have images by default
-FOLDER = "images"  # of the files with images
+MANY = 5000  # with more examples, only selected ones have images by default
+FOLDER = "images"  # folder of the files with images
 MEGABYTE = 1e6
 
 
@@ -36,10 +36,12 @@ class Explorer:
     """The explorer of a page.
 
     Attributes:
-        examples: with their votes and distances; images: which of them have images.
-        sheets, maps: the files with images and with maps.
-        chosen: the indices of both; named: examples that the settings name.
-        experiments: the folder of training runs.
+        examples: votes and distances.
+        images: whether all, selected or no examples have images.
+        chosen: indices of the examples with images and with maps.
+        sheets, maps: files with images and with maps.
+        named: examples that the settings name.
+        experiments: folder of training runs.
     """
 
     examples: Examples
@@ -58,17 +60,17 @@ class Explorer:
 
     @property
     def with_images(self) -> int:
-        """How many examples have images."""
+        """The number of examples with images."""
         return sum(map(len, self.chosen.images.values()))
 
     @property
     def has_some_images(self) -> bool:
-        """Whether some examples have images, and others have none."""
+        """Whether some examples have images and others do not."""
         return 0 < self.with_images < len(self.examples)
 
     @property
-    def said(self) -> str:
-        """Which examples have images, in words."""
+    def about_images(self) -> str:
+        """A text for the page on the examples that have images."""
         if not self.with_images:
             return "The page was made without images."
         if self.with_images == len(self.examples):
@@ -76,7 +78,7 @@ class Explorer:
         return f"{self.with_images:,} of {len(self.examples):,} examples have images. {RULE}"
 
     def statement(self) -> str:
-        """How many images there will be, and about how large they are."""
+        """Return a line with the number of images and their estimated size."""
         size = sum(
             estimated_size(split, self.chosen.images[split.name])
             for split in self.examples.splits
@@ -88,13 +90,13 @@ class Explorer:
         )
 
     def write(self, folder: Path) -> None:
-        """Write the files with images that do not exist yet."""
+        """Write the files with images and maps that do not exist yet."""
         write_sheets(folder / FOLDER, [sheet for own in self.sheets.values() for sheet in own], "images")
         if self.maps:
             write_sheets(folder / FOLDER, [sheet for own in self.maps.sheets.values() for sheet in own], "maps")
 
     def settings(self, folder: Path) -> dict[str, Any]:
-        """What the page's program has to know, after `write`."""
+        """Return the settings for the JavaScript of the page; to be called after `write`."""
         splits, start = [], 0
         for split in self.examples.splits:
             entry = {"name": split.card["split"], "start": start, "count": len(split)}
@@ -116,7 +118,7 @@ class Explorer:
         }
 
     def numbers(self) -> dict[str, Any]:
-        """The scripts with numbers, by name: what each hands over."""
+        """Return the contents of the scripts with numbers, by name."""
         found: dict[str, Any] = {"votes": {"judge": as_text(self.examples.votes)}}
         for place in range(len(self.examples.methods)):
             d0, d1 = self.examples.distances(place)
@@ -125,10 +127,16 @@ class Explorer:
 
 
 def make_explorer(examples: Examples, cfg: PageConfig, experiments: Path, download: bool) -> Explorer:
-    """The explorer that the settings ask for; maps are of the examples that methods and judges disagree about.
+    """Return the explorer for some settings.
 
     Args:
-        experiments: the folder of training runs; download: whether weights may be downloaded for the maps.
+        examples: votes and distances.
+        cfg: settings of the page.
+        experiments: folder of training runs.
+        download: whether to download missing weights for the maps.
+
+    Raises:
+        UserError: if an example that the settings name does not exist.
     """
     images = cfg.images or (Images.selected if len(examples) > MANY else Images.all)
     chosen = choose(examples, images, cfg.selected, cfg.maps, cfg.examples)
@@ -142,7 +150,7 @@ def make_explorer(examples: Examples, cfg: PageConfig, experiments: Path, downlo
 
 
 def _arguments(row: Row, experiments: Path) -> str:
-    """What `lpips-repro map` takes for the network of a row, of its first seed if it is the mean of several."""
+    """The arguments of `lpips-repro map` for the network of a row, or for its first seed."""
     if not row.run:
         return shlex.join(("-m", row.label))
     weights = experiments / row.run.split()[FIRST] / "weights.pth"
@@ -150,7 +158,7 @@ def _arguments(row: Row, experiments: Path) -> str:
 
 
 def _where(sheets: Sequence[Sheet]) -> dict[str, Any] | None:
-    """In which file, and where in it, an example is."""
+    """The files of some sheets, and the positions of examples in them."""
     if not sheets:
         return None
     layout = dataclasses.asdict(sheets[0].layout)
@@ -161,7 +169,7 @@ def _where(sheets: Sequence[Sheet]) -> dict[str, Any] | None:
 
 
 def _paths(split: PackedSplit) -> dict[str, Any]:
-    """The names of the images' files, if they have any, and the folder that they are in, if it is on this computer."""
+    """The names of the image files and their folder, if the images of the split are from files."""
     files = image_files(split)
     if not files:
         return {"paths": None, "root": None}
@@ -171,7 +179,7 @@ def _paths(split: PackedSplit) -> dict[str, Any]:
 
 
 def _short(names: Sequence[str]) -> str | list[str]:
-    """Names of files; of those that are numbered from 0, only the pattern."""
+    """A list of file names, or only their pattern if they are numbered from 0."""
     pattern = names[0].replace("000000", "*") if names else ""
     numbered = pattern.count("*") == 1 and list(names) == [
         pattern.replace("*", f"{index:06d}") for index in range(len(names))
@@ -180,11 +188,11 @@ def _short(names: Sequence[str]) -> str | list[str]:
 
 
 def as_script(name: str, content: Any) -> str:
-    """A script that hands content over to the page."""
+    """Return a script that passes content to the page."""
     return f"lpipsReport.receive({_json(name)}, {_json(content)});\n"
 
 
 def _json(content: Any) -> str:
-    """JSON that is safe in a script, whatever text it has; numbers that are not finite are those of JavaScript."""
+    """JSON that is safe in a script with any text; numbers that are not finite are written as in JavaScript."""
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""A page from whatever tables, distances, runs and figures exist."""
+"""Making the page from all tables, distances, runs and figures that exist."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +14,16 @@ from lpips_repro.report.page.write import Page, write_page
 
 
 def make_page(inputs: Inputs, folder: Path, figures: Mapping[str, str], left_out: Mapping[str, str]) -> Path:
-    """Write the page of a report, with the reasons for the parts that it cannot have; returns `index.html`.
+    """Write the page of a report, with the reasons for missing parts, and return the path of `index.html`.
 
     Args:
-        inputs: what exists on the data; folder: of the report.
-        figures: titles by name; left_out: the reasons for those that there are not, by name.
+        inputs: inputs of the report.
+        folder: folder of the report.
+        figures: titles of the figures by name.
+        left_out: reasons for missing figures by name.
 
     Raises:
-        UserError: for an example that does not exist, or if the page cannot be written.
+        UserError: if an example that the settings name does not exist, or the page cannot be written.
     """
     cfg = inputs.cfg
     summaries, no_summaries = _summaries(inputs)
@@ -77,7 +79,7 @@ def _explorer(inputs: Inputs) -> tuple[Explorer | None, str]:
 
 
 def _compared(inputs: Inputs) -> tuple[int, int]:
-    """The places of the methods that the explorer begins with: a metric and a network, or the first two."""
+    """The indices of the two methods that are selected at first: a metric and a network, or the first two."""
     try:
         labels = [row.shown for row, _ in inputs.stored]
         one, other = (labels.index(judged.label) for judged in inputs.compared())

@@ -1,4 +1,4 @@
-"""Where a network sees two images differ: maps of chosen examples, made beforehand."""
+"""Maps of where a network sees a difference between two images, for chosen examples."""
 
 import functools
 import hashlib
@@ -28,24 +28,28 @@ from lpips_repro.report.stored import FIRST, says
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = 1e-3  # relative, of the mean of a map from the stored distance: of another dtype or device, not of weights
+# Largest relative difference of the mean of a map from the stored distance: larger than that between devices or data
+# types, smaller than that between weights.
+TOLERANCE = 1e-3
 BATCH = 8
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of a network: the row of the table, and the files by split."""
+    """The maps of a network: its row of the table, and the files by split."""
 
     row: Row
     sheets: Mapping[str, Sequence[Sheet]]
 
 
 def maps_of(examples: Examples, indices: Mapping[str, np.ndarray], experiments: Path, download: bool) -> Maps | None:
-    """The maps of some examples, by the network with the best score that can be run here; None if there is none.
+    """Return the maps of some examples by the network with the best score that can be run, or None if there is none.
 
     Args:
-        indices: of the examples, by split; experiments: the folder of the runs.
-        download: whether weights that are not available here may be downloaded.
+        examples: votes and distances.
+        indices: indices of the examples with maps, by split.
+        experiments: folder of training runs.
+        download: whether to download missing weights.
     """
     if not any(map(len, indices.values())):
         return None
@@ -71,19 +75,19 @@ def maps_of(examples: Examples, indices: Mapping[str, np.ndarray], experiments: 
 
 
 def _best_first(examples: Examples) -> Iterator[int]:
-    """The places of the networks among the methods."""
+    """The indices of the networks among the methods, the best score first."""
     rows = [row for row, _ in examples.methods]
     networks = [place for place, row in enumerate(rows) if "backbone" in row.settings]
     yield from sorted(networks, key=lambda place: -rows[place].scores.get("all", 0.0))
 
 
 def _network(row: Row, experiments: Path, download: bool) -> LPIPS:
-    """The network of a row, of its first seed if it is the mean of several; UserError if it cannot be run here."""
+    """The network of a row, or of its first seed; UserError if it cannot be run."""
     distance = _method(row, experiments, download).build(Engine(torch.device("cpu")))
     if not isinstance(distance, Distance) or distance.lpips is None:
         raise UserError("not a network")
     if not all(says(row.settings.get(key), FIRST, distance.identity[key]) for key in ("weights", "lin")):
-        raise UserError("its weights are other ones than those of the table")
+        raise UserError("its weights differ from those of the table")
     metric = distance.lpips[0]
     metric.spatial = True
     return metric
@@ -100,7 +104,7 @@ def _method(row: Row, experiments: Path, download: bool) -> Method:
 
 
 def _check(metric: LPIPS, examples: Examples, indices: Mapping[str, np.ndarray], place: int) -> None:
-    """UserError if the mean of a map is not the stored distance: the map would show something else."""
+    """UserError if the mean of a map differs from the stored distance."""
     split = next(split for split in examples.splits if len(indices[split.name]))
     index = indices[split.name][:1]
     found = _distances(metric, split, index)[0].mean(axis=(1, 2))
@@ -110,7 +114,7 @@ def _check(metric: LPIPS, examples: Examples, indices: Mapping[str, np.ndarray],
 
 
 def _render(metric: LPIPS, split: PackedSplit, indices: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Both maps of each example side by side, in colors from 0 to the larger of both; and that number."""
+    """Both maps of each example side by side, in colors from 0 to their largest value, and the largest values."""
     cells, largest = [], []
     for start in range(0, len(indices), BATCH):
         for pair in _distances(metric, split, indices[start : start + BATCH]):
@@ -124,7 +128,7 @@ def _render(metric: LPIPS, split: PackedSplit, indices: np.ndarray) -> tuple[np.
 
 @torch.inference_mode()
 def _distances(metric: LPIPS, split: PackedSplit, indices: np.ndarray) -> np.ndarray:
-    """The distances of p0 and p1 from the reference at every place, float32 (n, 2, H, W)."""
+    """The distance maps of p0 and p1 from the reference, float32 (n, 2, H, W)."""
     ref, *others = (_batch(split.arrays[name][indices]) for name in ("ref", "p0", "p1"))
     return torch.cat([metric(ref, other, normalize=True) for other in others], dim=1).numpy()
 

@@ -1,4 +1,4 @@
-"""The differences of the page: all pairs of methods by column, in words, as ranks and as a matrix."""
+"""All pairs of methods on the page, per column: as sentences, ranks and a matrix."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,9 +14,11 @@ class PairColumn:
     """A column of a table.
 
     Attributes:
-        key: of its address; kind, title, name, n: see `Column`; is_first: whether the view begins with it.
-        sentences: which differences the data carry; ranks: method, score, best and worst rank, the best score first.
-        matrix: what the page draws all pairs from.
+        key: key in the address of the page; kind, title, name, n: see `Column`.
+        is_first: whether it is selected at first.
+        sentences: the decided and the other pairs in words.
+        ranks: method, score, best and worst rank, the best score first.
+        matrix: numbers of all pairs, for the JavaScript of the page.
     """
 
     key: str
@@ -31,17 +33,17 @@ class PairColumn:
 
     @property
     def count(self) -> int:
-        """How many pairs there are."""
+        """The number of pairs."""
         return len(self.ranks) * (len(self.ranks) - 1) // 2
 
     @property
     def decided(self) -> int:
-        """How many of them the data decide."""
+        """The number of decided pairs."""
         return sum(itertools.chain(*self.matrix["decided"])) // 2
 
 
 def pair_columns(found: AllPairs) -> list[PairColumn]:
-    """The columns of all tables; the view begins with the one that sums up the first table."""
+    """Return the columns of all tables. The last one of the first table, which summarizes it, is selected at first."""
     kind = found.columns[0].kind
     first = [column for column in found.columns if column.kind == kind][-1]
     return [_column(column, column is first) for column in found.columns]
@@ -62,7 +64,7 @@ def _column(column: Column, is_first: bool) -> PairColumn:
         name=column.name,
         n=column.n,
         is_first=is_first,
-        # Who judged, if no people did, is on every view.
+        # The banner of the page already names observers that are not human.
         sentences=column.sentences if column.observers == "human" else column.sentences[1:],
         ranks=ranks,
         matrix={"shown": column.shown, "decimals": protocol.shown, "p": p, "decided": decided, **rounded},

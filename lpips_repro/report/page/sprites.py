@@ -1,4 +1,4 @@
-"""Images of many examples in one file: lossless WebP, written once and reused if nothing that it shows has changed."""
+"""Files with the images of many examples, as lossless WebP. A file is reused if its content would be the same."""
 
 import functools
 import hashlib
@@ -19,17 +19,17 @@ from lpips_repro.files import write_whole
 from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
 
-EACH = 64  # examples in a file, fewer of large images
-ACROSS = 8  # of them
-LARGEST = 16383  # pixels a side that WebP has
-PIXELS = 1 << 24  # in a file
-FORMAT = 1  # another way to write the same images has another number
-SAMPLE = 8  # examples that the size of all is estimated from
+EACH = 64  # examples per file; fewer if images are large
+ACROSS = 8  # examples per row
+LARGEST = 16383  # largest width and height of WebP, in pixels
+PIXELS = 1 << 24  # largest number of pixels per file
+FORMAT = 1  # to be changed if the same images are written in another way
+SAMPLE = 8  # number of examples from which the size of all is estimated
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Cells of a file: how many there are side by side, and at the most in all; height and width of each in pixels."""
+    """The cells of a file: cells per row, largest number of cells, and height and width of a cell in pixels."""
 
     across: int
     each: int
@@ -39,11 +39,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file of images: its name, the split, and the indices of its examples in their order.
+    """A file of images.
 
     Attributes:
-        render: gives the cells of some examples, uint8 (n, height, width, 3), with numbers that belong to each or none.
-        numbered: whether it gives numbers.
+        name: name of the file without suffix.
+        indices: indices of its examples, in order.
+        layout: layout of its cells.
+        render: returns the cells of some examples, uint8 (n, height, width, 3), with a number per example or none.
+        numbered: whether `render` returns numbers.
     """
 
     name: str
@@ -54,14 +57,14 @@ class Sheet:
 
 
 def layout_of(height: int, width: int) -> Layout:
-    """The layout of cells of a size."""
+    """Return the layout for cells of some size in pixels."""
     across = max(1, min(ACROSS, LARGEST // width))
     each = min(EACH, max(1, PIXELS // (height * width)), across * max(1, LARGEST // height))
     return Layout(min(across, each), each, height, width)
 
 
 def triplet_sheets(split: PackedSplit, indices: np.ndarray) -> list[Sheet]:
-    """The files of triplets of a split: reference, p0 and p1 side by side."""
+    """Return the files of some triplets of a split; a cell has reference, p0 and p1 side by side."""
     height, width = split.size
     return sheets_of(split, indices, layout_of(height, 3 * width), functools.partial(_triplets, split), {})
 
@@ -75,11 +78,13 @@ def sheets_of(
     *,
     numbered: bool = False,
 ) -> list[Sheet]:
-    """The files of some examples; their names depend on all that they show.
+    """Return the files of some examples. Their names depend on their content.
 
     Args:
-        identity: what they show besides the images of the split.
-        numbered: whether `render` gives numbers, which have a file of their own.
+        split: split of the examples; indices: indices of the examples.
+        layout, render: see `Sheet`.
+        identity: everything that the content depends on, except the images of the split.
+        numbered: whether `render` returns numbers, which are written to a separate file.
     """
     found = []
     for start in range(0, len(indices), layout.each):
@@ -95,7 +100,7 @@ def _triplets(split: PackedSplit, indices: np.ndarray) -> tuple[np.ndarray, list
 
 
 def estimated_size(split: PackedSplit, indices: np.ndarray) -> int:
-    """About how many bytes the files of some triplets have, from a few of them."""
+    """Return the estimated size in bytes of the files of some triplets."""
     if not len(indices):
         return 0
     few = indices[np.linspace(0, len(indices) - 1, min(SAMPLE, len(indices))).astype(int)]
@@ -104,10 +109,12 @@ def estimated_size(split: PackedSplit, indices: np.ndarray) -> int:
 
 
 def write_sheets(folder: Path, sheets: Sequence[Sheet], what: str) -> int:
-    """Write the files that do not exist yet, each whole or not at all; returns how many there were.
+    """Write the files that do not exist yet, and return their number. A file is either complete or absent.
 
     Args:
-        folder: of the files; what: they show, for the progress bar.
+        folder: folder of the files.
+        sheets: files to write.
+        what: name of the content, for the progress bar.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [sheet for sheet in sheets if not _is_whole(folder, sheet)]
@@ -118,14 +125,18 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet], what: str) -> int:
 
 
 def numbers_of(folder: Path, sheet: Sheet) -> list[float]:
-    """The numbers that belong to the examples of a file."""
+    """Return the numbers of the examples of a file.
+
+    Raises:
+        OSError, ValueError: if they are missing or damaged.
+    """
     return list(json.loads((folder / f"{sheet.name}.json").read_text()))
 
 
 def _is_whole(folder: Path, sheet: Sheet) -> bool:
     try:
         return (folder / f"{sheet.name}.webp").is_file() and (not sheet.numbered or bool(numbers_of(folder, sheet)))
-    except (OSError, ValueError):  # the numbers are lost or damaged
+    except (OSError, ValueError):  # the numbers are missing or damaged
         return False
 
 
@@ -133,7 +144,7 @@ def _write(folder: Path, sheet: Sheet) -> None:
     content, numbers = _encoded(sheet)
     if numbers:
         write_whole(folder / f"{sheet.name}.json", json.dumps(numbers))
-    write_whole(folder / f"{sheet.name}.webp", content)  # last: it says that all is there
+    write_whole(folder / f"{sheet.name}.webp", content)  # written last: then both files are complete
 
 
 def _encoded(sheet: Sheet) -> tuple[bytes, list[float]]:

@@ -1,4 +1,4 @@
-"""The tables of the page: scores with intervals, the paper's figures, and which differences are within chance."""
+"""The tables of the page: scores with intervals, published figures, and marks of differences within chance."""
 
 import copy
 import csv
@@ -19,13 +19,19 @@ from lpips_repro.files import finish_writing
 from lpips_repro.report.all_pairs import is_decided
 from lpips_repro.report.figures.scores import OBSERVERS
 
-# The lines of differences.csv, by label and column.
+# Lines of differences.csv by label and column.
 Differences = Mapping[tuple[str, str], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, its heading, the number of examples, and of which columns it is the mean, if it is one."""
+    """A column of a table.
+
+    Attributes:
+        name: name in the CSV; shown: heading.
+        count: number of examples, if known.
+        members: columns that it is the mean of; empty if it is not a mean.
+    """
 
     name: str
     shown: str
@@ -35,12 +41,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A score as it is shown.
+    """A score in the table.
 
     Attributes:
-        text: the score; value: the same as the CSV has it, by which the column is sorted; "" if there is none.
-        below: what is written below it: interval, spread over seeds, the paper's figure, the difference from it.
-        is_tie: whether the data do not carry its difference from the baseline; why: the numbers of that.
+        text: the score; value: the score with the digits of the CSV, for sorting; "" if there is none.
+        below: texts below the score: interval, spread over seeds, published figure, difference from it.
+        is_tie: whether its difference from the baseline is within chance; why: the difference with interval and p.
     """
 
     text: str = "–"
@@ -52,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its cells, one per column; paper, difference: of the first column; settings: as JSON."""
+    """A row with a cell per column. `paper` and `difference` are of the first column; `settings` is JSON."""
 
     row: Row
     cells: Sequence[Cell]
@@ -66,10 +72,12 @@ class Summary:
     """A table of the page.
 
     Attributes:
-        name: of its files; kind: of its protocol; lines: the rows with scores; without: the others.
-        columns: the one that sums a row up first, so that it is in view next to the methods.
-        baseline: the label of the row that ties are with, "" if there is none; is_best: whether it has the best score.
-        csv: the file as text; records: its rows, numbers as numbers.
+        name: name of its files; kind: name of its protocol; title: its title.
+        columns: columns; the one that summarizes a row is first, next to the method.
+        lines: rows with scores; without: rows without scores.
+        baseline: label of the row that others are compared with, "" if there is none.
+        is_best: whether the baseline has the best score.
+        csv: text of the CSV; records: its rows, with numbers and settings parsed.
     """
 
     name: str
@@ -90,25 +98,26 @@ class Summary:
 
     @property
     def has_ties(self) -> bool:
-        """Whether any cell is marked as one."""
+        """Whether any cell is marked as a tie."""
         return any(cell.is_tie for line in self.lines for cell in line.cells)
 
 
 def read_summaries(folder: Path, counts: Mapping[str, Mapping[str, int]]) -> list[Summary]:
-    """The tables in a folder, in the order of the protocols; empty if it has none.
+    """Return the tables in a folder, in the order of the protocols; empty if there are none.
 
     Args:
-        counts: how many examples a column has, by the name of the protocol.
+        folder: folder of the tables.
+        counts: number of examples by name of the protocol, then by column.
 
     Raises:
-        UserError: if a file is not what `make eval-tables` writes.
+        UserError: if a file is not a table of `make eval-tables`.
     """
     finish_writing(folder)
     return [_summary(folder, protocol, counts.get(protocol.name, {})) for protocol in _protocols(folder)]
 
 
 def _protocols(folder: Path) -> Iterator[Protocol]:
-    """The protocols of the tables in a folder; mean opinion scores have files with the name of their dataset."""
+    """The protocols of the tables in a folder; files of mean opinion scores are named after their dataset."""
     try:
         written = json.loads((folder / DATA_FILE).read_text())["tables"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -143,7 +152,7 @@ def _summary(folder: Path, protocol: Protocol, counts: Mapping[str, int]) -> Sum
 
 
 def _columns(protocol: Protocol, rows: Sequence[Row], counts: Mapping[str, int]) -> list[Column]:
-    """The columns that any row has a score in; the last one of the file, which sums a row up, is the first."""
+    """The columns with scores. The last one of the file, which summarizes a row, is the first here."""
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     if not names:
         return []
@@ -186,7 +195,7 @@ def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, st
 
 
 def _chance(line: Mapping[str, str] | None) -> tuple[bool, str]:
-    """Whether a difference is within chance, and its numbers."""
+    """Whether a difference is within chance, and a text with its interval and p."""
     if not line or not line["p_holm"]:
         return False, ""
     why = "{difference} from {baseline}, 95 % interval {low} to {high}, p = {p_holm} (Holm)".format(**line)
@@ -211,7 +220,7 @@ def _is_best(rows: Sequence[Row], baseline: str, columns: Sequence[Column], prot
 
 
 def _records(text: str, columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """The rows of a CSV as JSON has them: empty cells are null, settings an object."""
+    """The rows of a CSV for JSON: empty cells of numbers are null, and settings are an object."""
     endings = ("", "_lo", "_hi", "_paper", "_diff", "_sd")
     numbers = {f"{column.name}{ending}" for column in columns for ending in endings}
     return [

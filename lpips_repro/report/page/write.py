@@ -1,7 +1,7 @@
-"""The files of the page: everything new first, then `index.html`, and what it does not need is removed last.
+"""Writing the files of the page: new files first, then `index.html`; files that it does not need are removed last.
 
-So the page that is there stays whole until the new one takes its place. What it loads is in a folder with a digest of
-all of it in the name, and images are in files with a digest of what they show, which later pages use again.
+An earlier page stays complete until the new one replaces it. Scripts and styles are in a folder whose name has a digest
+of its content. The names of image files have a digest of their content, so that later pages can use them again.
 """
 
 import datetime
@@ -62,14 +62,16 @@ SCRIPTS = (
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows.
+    """The content of a page.
 
     Attributes:
-        data: name of the data; observers: who judged: "human", "simulated" or "unknown".
+        data: name of the data; observers: "human", "simulated" or "unknown".
         summaries: the tables; no_summaries: why there are none.
-        explorer: None if there are no examples; no_explorer: why; compared: places of the methods that it begins with.
-        pairs: the differences by column; no_pairs: why there are none.
-        figures: title by name of the files; left_out: reason by name.
+        explorer: the explorer of examples, or None; no_explorer: why there is none.
+        compared: indices of the two methods that are selected at first.
+        pairs: differences by column; no_pairs: why there are none.
+        figures: titles by name; left_out: reasons for missing figures by name.
+        built: sources of the page.
     """
 
     data: str
@@ -87,11 +89,11 @@ class Page:
 
 
 def write_page(folder: Path, page: Page) -> Path:
-    """Write a page and all that it loads into the folder of a report; returns `index.html`.
+    """Write a page and its files to the folder of a report, and return the path of `index.html`.
 
     Raises:
-        NotInstalledError: if jinja2 or itables is missing.
-        UserError: if something cannot be written.
+        NotInstalledError: if jinja2 or itables is not installed.
+        UserError: if a file cannot be written; an earlier page is then unchanged.
     """
     render = _template()
     script = datatables_script()
@@ -104,19 +106,17 @@ def write_page(folder: Path, page: Page) -> Path:
             write_whole(index, render(_context(page, assets)))
             _remove_unused(folder, assets, page.explorer)
     except OSError as error:
-        said = f"{error.filename or folder}: {error.strerror or error}"
-        raise UserError(
-            f"{said}: the page that was there is unchanged: fix that and run `make report` again"
-        ) from error
+        reason = f"{error.filename or folder}: {error.strerror or error}"
+        raise UserError(f"{reason}: the earlier page is unchanged: fix this and run `make report` again") from error
     return index
 
 
 def _template() -> Any:
-    """What renders the page; names in it are text, whatever characters they have."""
+    """The function that renders the page; all names are escaped."""
     try:
         import jinja2
     except ModuleNotFoundError as error:
-        raise NotInstalledError(f"jinja2, which makes the page, is not installed: {INSTALL}") from error
+        raise NotInstalledError(f"jinja2, which renders the page, is not installed: {INSTALL}") from error
     loader = jinja2.PackageLoader("lpips_repro.report.page")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -126,7 +126,7 @@ def _template() -> Any:
 
 
 def _with_code(text: Any) -> Any:
-    """A message, escaped; what is between backticks is code."""
+    """An escaped message with the text between backticks as code."""
     return type(text)(re.sub("`([^`]+)`", r"<code>\1</code>", str(text)))
 
 
@@ -150,7 +150,7 @@ def _context(page: Page, assets: str) -> dict[str, Any]:
 
 
 def _command() -> tuple[str, str]:
-    """This command with its variables of make, and the other settings that it was given, but for named examples."""
+    """This command with its variables of make, and its other settings except the named examples."""
     given = dict(word.split("=", 1) for word in hide_arguments(sys.argv)[1:] if "=" in word)
     names = {"data": "DATA", "data.root": "DATA_ROOT"}
     variables = [shlex.quote(f"{name}={given.pop(key)}") for key, name in names.items() if key in given]
@@ -159,7 +159,7 @@ def _command() -> tuple[str, str]:
 
 
 def _assets(folder: Path, page: Page, datatables: str) -> dict[str, str]:
-    """The files that the page loads, by name."""
+    """The contents of the files that the page loads, by name."""
     static = importlib.resources.files("lpips_repro.report.page") / "static"
     files = {file.name: file.read_text(encoding="utf-8") for file in static.iterdir() if file.is_file()}
     tables = {one.name: {"csv": one.csv, "records": one.records} for one in page.summaries}
@@ -173,7 +173,7 @@ def _assets(folder: Path, page: Page, datatables: str) -> dict[str, str]:
 
 
 def _write_assets(folder: Path, files: Mapping[str, str]) -> str:
-    """Write files into a folder with their digest in its name, all or none; returns the name."""
+    """Write files to a folder whose name has their digest, all or none; returns the name."""
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
     path = folder / f"page-{digest}"
     if path.is_dir():

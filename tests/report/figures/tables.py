@@ -1,4 +1,4 @@
-"""Tables with known numbers, and what an SVG says that bars show."""
+"""Tables with known numbers, and the shapes in an SVG."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -13,7 +13,7 @@ from lpips_repro.evaluation.tables.table import Row, Table
 from lpips_repro.evaluation.tables.writer import write_tables
 
 SVG = "{http://www.w3.org/2000/svg}"
-# Group, method, variant, version: in the order of tables, which is not that of the paper's Figure 4.
+# Group, method, variant, version, in the order of tables, which differs from that of the paper's Figure 4.
 METHODS = [
     ("low-level", "l2-rgb", "", ""),
     ("low-level", "ssim", "", ""),
@@ -29,7 +29,7 @@ PAPER_SPLITS = TWOAFC.columns_in_order
 def make_rows(
     columns: Sequence[str], methods: Sequence[tuple[str, str, str, str]] = METHODS, seed: int = 0
 ) -> list[Row]:
-    """Rows with numbers that are none of the others'."""
+    """Rows with distinct random numbers."""
     rng = np.random.default_rng(seed)
     rows = []
     for group, method, variant, version in methods:
@@ -43,7 +43,7 @@ def make_rows(
 
 
 def write(folder: Path, rows: Sequence[Row], columns: Sequence[str] = PAPER_SPLITS, jnd: Sequence[Row] = ()) -> Path:
-    """Write rows of 2AFC scores, and those of the observers; and rows of JND scores."""
+    """Write tables of rows of 2AFC scores with those of observers, and of rows of JND scores."""
     human = Row("observers", "human", scores={column: 82.5 for column in columns}, observers=rows[0].observers)
     oracle = Row("observers", "oracle", scores={column: 88.5 for column in columns}, observers=rows[0].observers)
     tables = [Table(TWOAFC, [human, oracle, *rows], columns, dict.fromkeys(columns, 1234), "Judgments.", True)]
@@ -54,7 +54,7 @@ def write(folder: Path, rows: Sequence[Row], columns: Sequence[str] = PAPER_SPLI
 
 
 def paths_of(svg: Path) -> dict[str, list[tuple[float, float]]]:
-    """The corners of what has a name in an SVG."""
+    """The corners of the named shapes in an SVG, by name."""
     found = {}
     for group in ET.parse(svg).iter(f"{SVG}g"):
         path = group.find(f"{SVG}path")
@@ -65,7 +65,7 @@ def paths_of(svg: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def scale_of(svg: Path, panel: int) -> tuple[float, float]:
-    """What a length along x is in units of the axis of a panel, and where its zero is, from its labeled ticks."""
+    """The unit and the offset of the x axis of a panel, from its labeled ticks: value = unit * x + offset."""
     ticks = []
     (axes,) = (group for group in ET.parse(svg).iter(f"{SVG}g") if group.get("id") == f"axes_{panel + 1}")
     for tick in axes.iter(f"{SVG}g"):

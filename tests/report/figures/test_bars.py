@@ -26,7 +26,7 @@ def scores_in_csv(folder):
 @pytest.mark.parametrize(
     ("draw", "columns"), [(twoafc_bars, ("distortions", "real")), (split_bars, SPLITS)], ids=["figure 4", "figures 7-9"]
 )
-def test_bars_in_the_svg_are_as_long_as_the_csv_says(tmp_path, draw, columns):
+def test_bars_in_the_svg_have_the_scores_of_the_csv(tmp_path, draw, columns):
     folder = write(tmp_path, make_rows(PAPER_SPLITS))
     _, svg, _ = save_figure(draw(read_scores(folder)), tmp_path, "figure")
     wanted = {name: value for name, value in scores_in_csv(folder).items() if name.partition("/")[0] in columns}
@@ -66,7 +66,7 @@ def test_groups_differ_without_color():
     assert len(set(hatched)) == len(hatched)
 
 
-def test_data_with_other_splits_have_bars_of_their_mean_and_of_each(tmp_path):
+def test_data_with_other_splits_have_bars_of_their_mean_and_of_each_split(tmp_path):
     folder = write(tmp_path, make_rows(("mine", "yours", "all")), ("mine", "yours", "all"))
     scores = read_scores(folder)
     assert [panel.get_title(loc="left") for panel in twoafc_bars(scores).axes] == ["all (n = 1,234)"]
@@ -77,7 +77,7 @@ def test_data_with_other_splits_have_bars_of_their_mean_and_of_each(tmp_path):
 
 
 def some_rows():
-    """What tables may lack: scores, intervals that are not numbers, all but the published figures."""
+    """Rows without scores, with intervals of NaN, with a missing split, and with a score below chance."""
     rows = make_rows(PAPER_SPLITS)
     rows[1].scores, rows[1].interval, rows[1].note = {}, {}, "not run: no weights"
     rows[2].interval = {column: (float("nan"), float("nan")) for column in PAPER_SPLITS}
@@ -89,7 +89,7 @@ def some_rows():
 @pytest.mark.parametrize("rows", [some_rows(), make_rows(PAPER_SPLITS)[:1]], ids=["some missing", "one method"])
 @pytest.mark.parametrize("draw", [twoafc_bars, split_bars])
 @pytest.mark.parametrize("width", [3.3, 7.0])
-def test_what_is_missing_is_left_out(tmp_path, rows, draw, width, recwarn):
+def test_missing_scores_and_intervals_are_left_out(tmp_path, rows, draw, width, recwarn):
     figure = draw(read_scores(write(tmp_path, rows)), width)
     assert figure.get_figwidth() == width
     figure.draw_without_rendering()
@@ -106,7 +106,7 @@ def test_bars_below_chance_go_to_the_left(tmp_path):
     assert figure.axes[0].get_xlim()[0] < 31
 
 
-def test_names_of_forty_methods_do_not_touch(tmp_path):
+def test_names_of_forty_methods_do_not_overlap(tmp_path):
     methods = [(METHODS[k % 7][0], f"method-{k}", "off_the_shelf", "0.1") for k in range(40)]
     figure = twoafc_bars(read_scores(write(tmp_path, make_rows(PAPER_SPLITS, methods))))
     figure.draw_without_rendering()
@@ -117,7 +117,7 @@ def test_names_of_forty_methods_do_not_touch(tmp_path):
     assert min(box.x0 for box in boxes) >= 0
 
 
-def test_simulated_judgments_are_said_on_the_figure(tmp_path):
+def test_the_figure_names_simulated_judgments(tmp_path):
     rows = make_rows(PAPER_SPLITS)
     for row in rows:
         row.observers = "simulated"
@@ -125,7 +125,7 @@ def test_simulated_judgments_are_said_on_the_figure(tmp_path):
     assert "SIMULATED judgments" in figure.get_suptitle()
 
 
-def test_without_any_score_the_reason_is_said(tmp_path):
+def test_no_score_is_an_error(tmp_path):
     row = Row("low-level", "l2", note="not run", observers="human")
     scores = read_scores(write(tmp_path, [row]))
     for draw in (twoafc_bars, split_bars):

@@ -1,4 +1,4 @@
-"""2AFC against the agreement of judges, and the fit of the binomial model."""
+"""2AFC scores by agreement of judges, and the fit of the binomial model."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ COUNT = 400
 
 
 def judged(label="alex", group="lpips", judges=5, seed=0, splits=("cnn", "color")):
-    """A method whose distances tell what judges choose, more or less."""
+    """A method; judges choose at random with probabilities that depend on its distances."""
     rng = np.random.default_rng(seed)
     found = {}
     for split in splits:
@@ -27,7 +27,7 @@ def points(figure):
     return {line.get_gid(): line.get_xydata()[0] for line in figure.axes[0].lines if line.get_gid()}
 
 
-def test_scores_at_each_level_of_agreement_are_those_of_its_triplets():
+def test_the_score_of_a_level_of_agreement_is_that_of_its_triplets():
     method = judged()
     figure = unanimity([method])
     d0, d1, judge = (np.concatenate(parts) for parts in zip(*method.splits.values(), strict=True))
@@ -50,19 +50,19 @@ def test_scores_at_each_level_of_agreement_are_those_of_its_triplets():
         [(*case, width) for case in ((1, 5), (12, 5), (2, 40), (2, 2)) for width in (3.3, 7.0)],
     ),
 )
-def test_any_number_of_methods_and_judges_is_drawn(recwarn, width, count, judges):
+def test_any_number_of_methods_and_judges_can_be_drawn(recwarn, width, count, judges):
     methods = [judged(f"method-{k}", judges=judges, seed=k, splits=("cnn",)) for k in range(count)]
     for draw in (unanimity, binomial_fit):
         draw(methods, "simulated", width=width).draw_without_rendering()
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_judgments_without_dissent_have_no_levels():
-    with pytest.raises(UserError, match="judges agree equally far on all triplets"):
+def test_judgments_of_one_level_of_agreement_are_an_error():
+    with pytest.raises(UserError, match="judges agree equally on all triplets"):
         unanimity([judged(judges=1)])
 
 
-def test_the_fit_has_the_share_of_votes_in_each_bin_and_the_loss_of_the_second_score():
+def test_the_fit_has_the_share_of_votes_in_each_bin_and_the_likelihood_loss():
     method = judged(splits=("cnn",))
     (panel,) = binomial_fit([method]).axes
     d0, d1, judge = method.splits["cnn"]
@@ -73,12 +73,12 @@ def test_the_fit_has_the_share_of_votes_in_each_bin_and_the_loss_of_the_second_s
     assert curve.get_xydata() == pytest.approx(np.array(wanted), abs=1e-6)
     loss = negative_log_likelihood(probability, judge).mean()
     assert panel.get_title(loc="left") == f"alex\n{loss:.3f} nats"
-    # Judges chose by the same rule that the model fits.
+    # Judges chose by the rule of the model.
     assert np.abs(curve.get_xdata() - curve.get_ydata()).max() < 0.15
 
 
 @pytest.mark.parametrize("draw", [unanimity, binomial_fit])
 @pytest.mark.parametrize("methods", [[], [Judged("alex", "lpips", {})]])
-def test_without_distances_the_reason_is_said(draw, methods):
+def test_no_distances_are_an_error(draw, methods):
     with pytest.raises(UserError, match="no method has distances on 2AFC splits"):
         draw(methods)

@@ -46,7 +46,7 @@ def test_seeds_are_one_line_with_a_band_from_the_lowest_to_the_highest(tmp_path)
     assert titles == ["training loss", "2AFC, mean (%)", "training 2AFC (%)", "2AFC, cnn (%)", "2AFC, color (%)"]
 
 
-def test_runs_with_other_settings_are_lines_of_their_own_that_differ_without_color(tmp_path):
+def test_runs_with_other_settings_have_lines_that_differ_without_color(tmp_path):
     runs = [read_curves(make_run(tmp_path / f"mini-{net}-lin-v0.1-seed0", 1, 0.6)) for net in map(str, range(12))]
     lines = training_curves(runs).axes[0].lines
     looks = [(line.get_linestyle(), line.get_marker()) for line in lines]
@@ -54,7 +54,7 @@ def test_runs_with_other_settings_are_lines_of_their_own_that_differ_without_col
 
 
 @pytest.mark.parametrize("width", [3.3, 7.0])
-def test_runs_that_are_not_finished_or_of_other_splits_are_drawn_together(tmp_path, width, recwarn):
+def test_unfinished_runs_and_runs_with_other_splits_are_drawn_together(tmp_path, width, recwarn):
     short = make_run(tmp_path / "mini-alex-tune-v0.1-seed0", 1, 0.6)
     (short / "metrics.csv").write_text("step,epoch,loss\r\n2,0,0.5\r\n4,0,nan\r\n6,0,0.")
     whole = make_run(tmp_path / "mini-alex-lin-v0.1-seed0", 1, 0.6, ("mine",))
@@ -75,7 +75,7 @@ def test_a_file_of_an_earlier_version_has_both_kinds_of_curves(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\0" * 200, b"step,loss\r\nx,1\r\n", b"\xff\xfe"])
-def test_a_folder_without_curves_is_refused(tmp_path, content):
+def test_a_folder_without_curves_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "metrics.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"no curves of a training run: neither metrics.csv nor validation.csv has any"):
@@ -84,14 +84,14 @@ def test_a_folder_without_curves_is_refused(tmp_path, content):
         training_curves([])
 
 
-def test_means_over_a_few_steps_are_no_points_of_a_curve(tmp_path):
+def test_means_over_only_a_few_steps_are_left_out(tmp_path):
     rows = [(50, 0.6), (100, 0.5), (102, 3.0), (150, 0.4), (200, 0.3), (204, 0.0)]
     text = "".join(f"{step},0,{loss}\r\n" for step, loss in rows)
     (tmp_path / "metrics.csv").write_text(f"step,epoch,loss\r\n{text}")
     assert read_curves(tmp_path).series["loss"] == {50: 0.6, 100: 0.5, 150: 0.4, 200: 0.3}
 
 
-def test_the_seed_that_counts_is_the_last_in_the_name(tmp_path):
+def test_the_seed_of_a_run_is_the_last_one_in_its_name(tmp_path):
     run = read_curves(make_run(tmp_path / "my-seed3-data-alex-lin-v0.1-seed12", 1, 0.6))
     assert run.without_seed == "my-seed3-data-alex-lin-v0.1"
     assert np.isfinite(list(run.series["loss"].values())).all()

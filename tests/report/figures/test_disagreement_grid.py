@@ -1,4 +1,4 @@
-"""Triplets in which two methods disagree."""
+"""Triplets on which two methods disagree."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from tests.datasets.folders import noise_split
 
 @pytest.fixture
 def split(tmp_path):
-    """Six triplets of noise of which all judges chose p0."""
+    """Six triplets of noise; all judges chose p0."""
     return noise_split(tmp_path / "noise", 6, (16, 16))
 
 
 def found_on(split):
-    """The first method is wrong on triplets 0 to 2, the second on 2 to 4."""
+    """Disagreements of two methods: the first is wrong on triplets 0 to 2, the second on 2 to 4."""
     near, far = np.zeros(6), np.ones(6)
     one, other = near.copy(), near.copy()
     one[:3], other[2:5] = 2, 2
@@ -28,7 +28,7 @@ def texts_of(panel):
 
 
 @pytest.mark.parametrize("width", [3.3, 7.0])
-def test_triplets_are_below_the_method_that_judges_agree_with(split, width, recwarn):
+def test_triplets_are_grouped_by_the_method_that_judges_agree_with(split, width, recwarn):
     figure = disagreement_grid(found_on(split), {split.name: split}, width=width)
     figure.draw_without_rendering()
     assert [str(warning.message) for warning in recwarn] == []
@@ -42,10 +42,10 @@ def test_triplets_are_below_the_method_that_judges_agree_with(split, width, recw
         headings[1]: {"noise 000000", "noise 000001"},
         headings[2]: {"noise 000002"},
     }
-    assert [text.get_text() for text in figure.texts] == ["SIMULATED judgments: of a model, no people"]
+    assert [text.get_text() for text in figure.texts] == ["SIMULATED judgments: of a model, not of people"]
 
 
-def test_images_are_those_of_the_triplet_without_smoothing_votes_and_verdicts_below(split):
+def test_a_panel_has_the_images_without_smoothing_and_the_votes_and_verdicts(split):
     figure = disagreement_grid(found_on(split), {split.name: split}, shown=1)
     panel = figure.axes[0]
     (image,) = panel.get_images()
@@ -60,7 +60,7 @@ def test_images_are_those_of_the_triplet_without_smoothing_votes_and_verdicts_be
     ]  # fmt: skip
 
 
-def test_all_formats_have_one_layout(split, tmp_path, recwarn):
+def test_all_formats_have_the_same_layout(split, tmp_path, recwarn):
     figure = disagreement_grid(found_on(split), {split.name: split})
     before = [panel.get_position().bounds for panel in figure.axes]
     save_figure(figure, tmp_path, "figure")
@@ -68,6 +68,6 @@ def test_all_formats_have_one_layout(split, tmp_path, recwarn):
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_two_methods_that_agree_have_no_figure(split):
+def test_two_methods_that_agree_on_all_triplets_are_an_error(split):
     with pytest.raises(UserError, match="the two methods disagree on no triplet"):
         disagreement_grid([], {split.name: split})

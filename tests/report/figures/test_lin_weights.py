@@ -13,7 +13,7 @@ def state_of(*layers):
     return {f"lin{k}.model.1.weight": torch.tensor(layer).view(1, -1, 1, 1) for k, layer in enumerate(layers)}
 
 
-def test_official_v0_0_weights_have_the_papers_shares_on_the_figure():
+def test_the_figure_of_official_v0_0_weights_has_the_papers_shares():
     figure = lin_weights(official_lin_state("alex", "0.0", download=False), "alex", PAPER["alex"])
     titles = [panel.get_title(loc="left").split("\n") for panel in figure.axes]
     for layer, (title, share) in enumerate(zip(titles, PAPER["alex"], strict=True), 1):
@@ -30,13 +30,13 @@ def test_weights_are_sorted_and_the_zeros_are_right_of_the_line():
 
 @pytest.mark.parametrize("width", [3.3, 7.0])
 @pytest.mark.parametrize("layers", [1, 7])
-def test_any_number_of_layers_fits_also_of_zeros_and_negative_weights(recwarn, width, layers):
+def test_any_number_of_layers_and_zero_or_negative_weights_can_be_drawn(recwarn, width, layers):
     figure = lin_weights(state_of(*[[0.0, 0.0]] * (layers - 1), [-1.0, 0.5]), width=width)
     assert len(figure.axes) == layers
     figure.draw_without_rendering()
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_another_file_is_refused():
+def test_a_state_without_lin_weights_is_an_error():
     with pytest.raises(UserError, match="no lin weights found"):
         lin_weights({"features.0.weight": torch.zeros(2)})

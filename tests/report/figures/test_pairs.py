@@ -1,4 +1,4 @@
-"""The figure of all pairs: its cells and ranks are those of the data."""
+"""The figure of all pairs has the differences and ranks of the data."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from lpips_repro.report.figures import pairs_matrix
 
 DIFFERENCE = [[None, 1.234, 2.5], [-1.234, None, 1.266], [-2.5, -1.266, None]]
 P = [[None, 0.2, 0.01], [0.2, None, 0.06], [0.01, 0.06, None]]
-RANKS = [(1, 2), (1, 3), (2, 3)]  # of which only the first and the last differ
+RANKS = [(1, 2), (1, 3), (2, 3)]  # only the pair of the first and the last is decided
 
 
 def column(names="abc", observers="human", **more):
@@ -20,7 +20,7 @@ def column(names="abc", observers="human", **more):
     return Column(**about | rows | matrices | {"ranks": RANKS[:count], "sentences": []} | more)
 
 
-def test_a_cell_has_the_difference_and_is_dark_if_the_data_decide_the_pair():
+def test_a_cell_has_the_difference_and_is_dark_if_the_pair_is_decided():
     matrix, ranks = pairs_matrix(column()).axes
     dark = {patch.get_gid(): sum(patch.get_facecolor()[:3]) < 1.5 for patch in matrix.patches}
     assert dark == {"a/b": False, "a/c": True, "b/c": False}
@@ -30,7 +30,7 @@ def test_a_cell_has_the_difference_and_is_dark_if_the_data_decide_the_pair():
     assert ends == [[1, 2], [1, 3], [2, 3]]
 
 
-def test_many_methods_have_cells_without_numbers_and_as_many_as_pairs():
+def test_many_methods_have_a_cell_without_number_per_pair():
     names, empty = [f"m{k}" for k in range(60)], [[None] * 60] * 60
     many = column(names, difference=empty, p_holm=empty, ranks=[(1, 60)] * 60)
     figure = pairs_matrix(many)
@@ -39,7 +39,7 @@ def test_many_methods_have_cells_without_numbers_and_as_many_as_pairs():
     assert len(matrix.patches) == 60 * 59 / 2 and not matrix.texts
 
 
-def test_simulated_judgments_are_said_to_be_and_one_method_is_refused():
+def test_the_figure_names_simulated_judgments_and_one_method_is_an_error():
     assert "SIMULATED" in pairs_matrix(column(observers="simulated")).get_suptitle()
-    with pytest.raises(UserError, match="takes two methods whose distances are stored"):
+    with pytest.raises(UserError, match="expected two or more methods with stored distances"):
         pairs_matrix(column(methods=["a"], shown=["a"]))

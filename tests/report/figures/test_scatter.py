@@ -22,7 +22,7 @@ def markers(figure):
     return {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
 
 
-def test_points_stand_where_their_scores_are_with_their_groups_marker_and_error_bars():
+def test_points_have_the_position_the_marker_of_their_group_and_error_bars():
     figure = draw(
         Point("l2", "low-level", 60.0, 40.0, False, (59.0, 62.0), (38.5, 41.0)),
         Point("alex", "random", 70.0, 50.0, True),
@@ -41,7 +41,7 @@ def boxes(figure):
 
 
 @pytest.mark.parametrize("count", [2, 12, 40])
-def test_labels_of_crowded_points_do_not_cover_each_other(count):
+def test_labels_of_crowded_points_do_not_overlap(count):
     rng = np.random.default_rng(1)
     points = [Point(f"a-method-{k}", "lpips", *rng.uniform(0, 1, 2), True) for k in range(count)]
     figure = draw(*points)
@@ -54,5 +54,5 @@ def test_labels_of_crowded_points_do_not_cover_each_other(count):
     assert all(box.x0 >= frame.x0 - 1 and box.x1 <= frame.x1 + 1 for box in found)
 
 
-def test_points_at_one_place_are_drawn():
+def test_points_at_the_same_position_can_be_drawn():
     assert len(boxes(draw(Point("psnr", "low-level", 1, 1, False), Point("l2-rgb", "low-level", 1, 1, False)))) == 2

@@ -1,4 +1,4 @@
-"""What figures read of the tables."""
+"""The scores that figures read from tables."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from lpips_repro.report.figures import read_scores
 from tests.report.figures.tables import PAPER_SPLITS, make_rows, write
 
 
-def test_numbers_are_those_of_the_rows_to_what_the_csv_has(tmp_path):
+def test_numbers_are_those_of_the_rows_within_the_rounding_of_the_csv(tmp_path):
     rows = make_rows(PAPER_SPLITS)
     scores = read_scores(write(tmp_path, rows))
     found = {row.label: row for row in scores.methods(TWOAFC.name)}
@@ -51,7 +51,7 @@ def test_scores_csv_alone_is_enough(tmp_path):
         ("kind,label,split,statistic,value\n2afc,l2\n", "scores.csv: not the scores of"),
     ],
 )
-def test_another_file_is_refused(tmp_path, content, message):
+def test_a_file_without_scores_is_an_error(tmp_path, content, message):
     if content is not None:
         (tmp_path / "scores.csv").write_text(content)
     with pytest.raises(UserError, match=message):

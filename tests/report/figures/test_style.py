@@ -16,7 +16,7 @@ def scores(tmp_path):
     return read_scores(write(tmp_path, make_rows(PAPER_SPLITS)))
 
 
-def test_the_same_figure_is_the_same_bytes(tmp_path, scores):
+def test_the_same_figure_gives_the_same_bytes(tmp_path, scores):
     one, other = (save_figure(twoafc_bars(scores), tmp_path, name) for name in ("one", "other"))
     assert [file.suffix for file in one] == [".png", ".svg", ".pdf"]
     for first, second in zip(one, other, strict=True):
@@ -25,7 +25,7 @@ def test_the_same_figure_is_the_same_bytes(tmp_path, scores):
     assert "<dc:date>" not in one[1].read_text()
 
 
-def test_the_users_settings_are_neither_read_nor_changed(tmp_path, scores, monkeypatch):
+def test_the_users_settings_are_neither_used_nor_changed(tmp_path, scores, monkeypatch):
     (before,) = save_figure(twoafc_bars(scores), tmp_path, "before")[:1]
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 30)
     monkeypatch.setitem(matplotlib.rcParams, "axes.facecolor", "red")
@@ -35,7 +35,7 @@ def test_the_users_settings_are_neither_read_nor_changed(tmp_path, scores, monke
     assert before.read_bytes() == after.read_bytes()
 
 
-def test_pyplot_with_its_global_state_is_not_needed(tmp_path, scores, monkeypatch):
+def test_figures_do_not_need_pyplot(tmp_path, scores, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # its import fails
     twoafc_bars(scores)._repr_png_()
     assert sys.modules["matplotlib.pyplot"] is None
@@ -52,4 +52,4 @@ def test_text_in_the_svg_is_text_and_the_pdf_has_no_type_3_fonts(tmp_path, score
     _, svg, pdf = save_figure(twoafc_bars(scores), tmp_path, "figure")
     assert "real algorithms" in svg.read_text()
     assert b"/Type3" not in pdf.read_bytes()
-    assert caplog.text == ""  # a PDF's font is no news
+    assert caplog.text == ""  # nothing on the fonts of the PDF

@@ -1,4 +1,4 @@
-"""JND against 2AFC."""
+"""JND mAP over 2AFC score."""
 
 import numpy as np
 import pytest
@@ -41,18 +41,18 @@ def test_points_are_the_scores_of_both_tables_with_their_correlation(tmp_path):
     rho = scipy.stats.pearsonr(*np.array([*points.values()]).T).statistic
     assert title_of(figure) == f"rho = {rho:.3f} over {len(points)} methods"
     bars = [len(lines.get_segments()) for lines in figure.axes[0].collections]
-    assert bars == [2] * len(points)  # along both axes
+    assert bars == [2] * len(points)  # along x and y
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_of_too_few_methods_there_is_no_correlation(tmp_path, count):
+def test_too_few_methods_have_no_correlation(tmp_path, count):
     rows = make_rows(PAPER_SPLITS)[:count]
     figure = jnd_against_twoafc(read_scores(write(tmp_path, rows, jnd=make_rows(("all",), METHODS[:count]))))
     assert title_of(figure) == ""
     assert len(points_of(figure)) == count
 
 
-def test_without_a_method_in_both_tables_the_reason_is_said(tmp_path):
+def test_no_method_in_both_tables_is_an_error(tmp_path):
     scores = read_scores(
         write(tmp_path, make_rows(PAPER_SPLITS), jnd=[Row("low-level", "other", scores={"all": 50.0})])
     )

@@ -1,4 +1,4 @@
-"""A report that the tests look into, and the browser that they look with."""
+"""A report, and a browser to open it."""
 
 import shutil
 
@@ -8,7 +8,7 @@ from lpips_repro.evaluation.protocols.jnd import JND
 from tests.report.page.reports import make_report, noise, random_distances, random_votes
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-# Names as people and testers give them.
+# Names with characters that need to be escaped.
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">"
 QUOTES = "it's \"5 < 6\" & </script><script>document.title='broken'</script>"
 SPLITS = ("plain", 'it\'s <b>"é" & 50% #1?')
@@ -24,7 +24,7 @@ def report(tmp_path_factory):
     return make_report(folder, splits, random_distances(labels, splits))
 
 
-@pytest.fixture(scope="module")  # Playwright of another module could not start while it runs
+@pytest.fixture(scope="module")  # Playwright cannot run twice in a thread
 def browser():
     """Chromium; tests that need it are skipped if it is absent."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -1,4 +1,4 @@
-"""Reports on small data, made without any network."""
+"""Reports on small data, made without networks."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from lpips_repro.report.inputs import Inputs
 from lpips_repro.report.page.make import make_page
 from tests.compose import settings
 
-SIZE = 16  # pixels a side of the images
+SIZE = 16  # width and height of images in pixels
 
-# By the label of a method, then by the name of a split, as in "2afc/val/cnn": the distances, (columns, N).
+# Distances, (columns, N), by label of the method, then by name of the split, such as "2afc/val/cnn".
 Distances = Mapping[str, Mapping[str, Sequence[np.ndarray]]]
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report: what it is of, its page, and the folder of its tables."""
+    """A report: its splits and distances, its page, its folder of tables, and its inputs."""
 
     splits: Mapping[str, PackedSplit]
     distances: Distances
@@ -52,7 +52,7 @@ def noise(
     protocol: Protocol = TWOAFC,
     size: int = SIZE,
 ):
-    """A packed split of random images with these votes."""
+    """Write a packed split of random images with some votes."""
     rng = np.random.default_rng(len(name))
     arrays = {field: rng.integers(0, 256, (len(votes), size, size, 3), np.uint8) for field in protocol.images}
     card = {"kind": protocol.kind, "phase": "val", "split": name, "dataset": "t", "resize": "exact"}
@@ -62,7 +62,7 @@ def noise(
 
 
 def write_distances(folder: Path, splits: Sequence[PackedSplit], distances: Distances) -> list[Method]:
-    """The distances of methods as files; returns the methods, the first as the paper's lin of alex."""
+    """Write the distances of methods to files; returns the methods. The first one has published scores of alex lin."""
     methods = []
     for place, (label, of_splits) in enumerate(distances.items()):
         own = folder / f"distances-{place}"
@@ -88,7 +88,7 @@ def make_tables(
     paper: bool = False,
     with_differences: bool = True,
 ) -> Path:
-    """The tables of methods on splits, as `make eval-tables` writes them."""
+    """Write the tables of methods on splits, as `make eval-tables` does; returns their folder."""
     folder = experiments / "tables-t"
     results = Results(Engine(torch.device("cpu")), DistanceStore(experiments / "distances"), splits)
     results.add(methods)
@@ -108,17 +108,17 @@ def make_tables(
 
 
 def inputs_of(experiments: Path, splits: Sequence[PackedSplit], *overrides: str) -> Inputs:
-    """The inputs of a report on these splits."""
+    """The inputs of a report on some splits."""
     own = ("data=mini", "tables=tables-t", "name=report-t", "download=false", "report.maps=0", *overrides)
     cfg = parse(settings("report", *own), ReportConfig)
-    cfg.experiments = str(experiments)  # a name may hold what is of Hydra's grammar
+    cfg.experiments = str(experiments)  # the name may have characters of Hydra's grammar
     inputs = Inputs(cfg)
     inputs.splits_of = lambda kind: [split for split in splits if split.card["kind"] == kind]
     return inputs
 
 
 def make_report(experiments: Path, splits: Sequence[PackedSplit], distances: Distances, *overrides: str, **of_tables):
-    """A report on splits with the given distances."""
+    """Make a report on splits with some distances."""
     methods = write_distances(experiments, splits, distances)
     tables = make_tables(experiments, splits, methods, **of_tables)
     inputs = inputs_of(experiments, splits, *overrides)
@@ -127,12 +127,12 @@ def make_report(experiments: Path, splits: Sequence[PackedSplit], distances: Dis
 
 
 def random_votes(count: int, seed: int) -> np.ndarray:
-    """Shares of five judges."""
+    """Random shares of five judges."""
     return np.random.default_rng(seed).integers(0, 6, count) / 5
 
 
 def random_distances(labels: Sequence[str], splits: Sequence[PackedSplit]) -> Distances:
-    """Distances of methods, each nearer to the votes than the one before."""
+    """Distances of methods; each method agrees more with the votes than the one before."""
     rng, found = np.random.default_rng(7), {}
     for place, label in enumerate(labels):
         found[label] = {}

@@ -21,7 +21,7 @@ VIEWS = ("summary", "differences", "figures", "examples", "built-from")
 
 @pytest.fixture(scope="module")
 def tab(browser, report):
-    """A tab whose errors and addresses are collected."""
+    """A tab that records errors and loaded addresses."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
@@ -71,7 +71,7 @@ def test_a_click_on_a_heading_sorts_and_the_address_keeps_it(opened, report):
     tab = opened()
     assert labels_of(tab) == [line["label"] for line in lines_of(report)]
     tab.click("table[data-name=twoafc] th[data-column=all]")
-    tab.wait_for_url("**#summary?twoafc=all.desc")  # DataTables sorts after the click, in a task of its own
+    tab.wait_for_url("**#summary?twoafc=all.desc")  # DataTables sorts in a later task
     wanted = sorted(lines_of(report), key=lambda line: -float(line["all"]))
     assert labels_of(tab) == [line["label"] for line in wanted]
     link = tab.url
@@ -113,7 +113,7 @@ def test_rows_are_copied_as_they_are_shown(opened, report):
     assert [line.split("\t")[0] for line in lines] == [one["label"] for one in wanted]
 
 
-def test_examples_come_in_the_order_of_make_disagreements(opened, report):
+def test_examples_have_the_order_of_make_disagreements(opened, report):
     tab = opened("examples?a=l2&b=net")
     wanted = []
     for split in (one for one in report.splits.values() if one.card["kind"] == "2afc"):
@@ -133,7 +133,7 @@ def test_examples_come_in_the_order_of_make_disagreements(opened, report):
 
 
 @pytest.mark.parametrize("unanimous", [False, True])
-def test_a_filter_finds_what_the_votes_and_distances_say(opened, report, unanimous):
+def test_a_filter_finds_the_examples_that_votes_and_distances_give(opened, report, unanimous):
     tab = opened("examples?a=l2&b=net&show=only-a-against")
     example(tab)
     tab.set_checked("[name=unanimous]", unanimous)
@@ -155,13 +155,13 @@ def test_a_linked_example_shows_its_own_pixels_enlarged_without_smoothing(opened
     for field in TWOAFC.images:
         shot = Image.open(io.BytesIO(tab.locator(f"canvas[data-image={field}]").screenshot())).convert("RGB")
         shown, wanted = np.asarray(shot), report.splits[f"2afc/val/{name}"].arrays[field][index]
-        for inside in (3, zoom // 2, zoom - 4):  # within each pixel, whose edges may be between two of the screen
+        for inside in (3, zoom // 2, zoom - 4):  # inside of each pixel: its edges may be blurred
             assert np.array_equal(shown[inside::zoom, inside::zoom][:SIZE, :SIZE], wanted)
     votes = report.splits[f"2afc/val/{name}"].votes[index]
     assert f"{round(100 * float(votes))} % chose p1" in tab.text_content("[data-part=votes]")
 
 
-def test_every_method_says_its_distances_and_verdict(opened, report):
+def test_every_method_has_its_distances_and_verdict(opened, report):
     tab = opened("plain/5")
     tab.wait_for_function("!document.querySelector('[data-part=methods]').textContent.includes('…')")
     rows = tab.eval_on_selector_all(
@@ -180,12 +180,12 @@ def test_the_command_for_an_example_without_a_map_names_it_for_shell_and_hydra(o
     example(tab)
     *_, args = shlex.split(tab.text_content("[data-part=maps-command]"))
     assert args.startswith("ARGS=")
-    *_, override = shlex.split(args.removeprefix("ARGS="))  # by the shell that make starts
+    *_, override = shlex.split(args.removeprefix("ARGS="))  # parsed by the shell that make starts
     (parsed,) = OverridesParser.create().parse_overrides([override])
     assert (parsed.key_or_group, parsed.value()) == ("report.examples", [f"{SPLITS[place]}/5"])
 
 
-def test_an_example_that_does_not_exist_is_said_and_another_one_is_shown(opened):
+def test_an_example_that_does_not_exist_gives_a_message_and_shows_another_one(opened):
     tab = opened("plain/9000")
     assert example(tab) != "plain/9000"
     assert tab.text_content("[data-part=message]") == "There is no example plain/9000."
@@ -212,7 +212,7 @@ def test_a_table_with_published_figures_fits_a_laptop_and_keeps_its_methods_in_v
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_says_that_judgments_are_simulated_however_far_it_is_scrolled(opened, view):
+def test_the_banner_on_simulated_judgments_stays_in_view(opened, view):
     tab = opened(view)
     tab.set_viewport_size({"width": 400, "height": 500})
     tab.evaluate("window.scrollTo(0, document.body.scrollHeight)")
@@ -222,7 +222,7 @@ def test_every_view_says_that_judgments_are_simulated_however_far_it_is_scrolled
     tab.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_names_are_text_whatever_characters_they_have(opened):
+def test_names_are_escaped(opened):
     tab = opened()
     names = tab.eval_on_selector_all(
         "table[data-name=twoafc] tbody th", "c => c.map(one => one.firstChild.textContent)"
@@ -248,4 +248,4 @@ def test_the_matrix_of_pairs_has_the_differences_of_the_scores(opened, report):
     for name, *numbers in cells[1:]:
         for other, number in zip(cells[0][1:], numbers, strict=True):
             if name != other:
-                assert float(number) == pytest.approx(scores[name] - scores[other], abs=0.011)  # of rounded numbers
+                assert float(number) == pytest.approx(scores[name] - scores[other], abs=0.011)  # numbers are rounded

@@ -1,4 +1,4 @@
-"""Which examples have images."""
+"""Selection of examples with images and maps."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.report.page.chosen import choose
 from lpips_repro.report.page.examples import Examples, single_precision
 
-#        0: nobody is wrong, 1: all judges agree and both methods miss, 2: both miss, but not all judges agree,
-#        3: the methods differ and all judges agree, 4: they differ and the judges are divided, 5: one method misses
+# Example 0: both methods agree with all judges; 1: both are against all judges; 2: both are against most judges;
+# 3: methods differ, all judges agree; 4: methods differ, judges are divided; 5: one method is against all judges.
 VOTES = [0, 1, 0.8, 1, 0.6, 0]
 FIRST = [0, 0, 0, 1, 1, 1]  # the image that each method chooses
 SECOND = [0, 0, 0, 0, 0, 0]
@@ -32,25 +32,25 @@ def examples(votes=VOTES, answers=(FIRST, SECOND), repeats=1):
 
 def test_most_disputed_come_first_then_unanimous_misses_then_a_random_share():
     found = choose(examples(), Images.selected, 3, 0, []).images["2afc/val/one"]
-    assert {1, 3} < {*found}  # 3: the clearest that the methods differ on; 1: both miss it
+    assert {1, 3} < {*found}  # 3: the clearest disagreement; 1: a miss of both methods
     assert len(found) == 3
     by_rule = choose(examples(repeats=100), Images.selected, 300, 0, []).images["2afc/val/one"] % 6
     counts = np.bincount(by_rule, minlength=6)
     assert counts[3] + counts[5] >= 100 and counts[1] >= 100 and counts[[0, 2, 4]].sum() > 20
 
 
-def test_a_share_is_the_same_each_time_and_never_more_than_asked():
+def test_the_selection_is_reproducible_and_has_the_requested_size():
     one, two = (choose(examples(repeats=50), Images.selected, 100, 0, []).images["2afc/val/one"] for _ in "ab")
     assert np.array_equal(one, two) and len(one) == len(set(one.tolist())) == 100
 
 
-def test_maps_are_of_disputed_and_missed_examples_which_have_images():
+def test_disputed_and_missed_examples_with_images_have_maps():
     found = choose(examples(), Images.selected, 1, 2, [])
     assert found.maps["2afc/val/one"].tolist() == [1, 3]
     assert set(found.maps["2afc/val/one"]) <= set(found.images["2afc/val/one"])
 
 
-def test_a_named_example_has_image_and_map():
+def test_a_named_example_has_images_and_maps():
     found = choose(examples(), Images.selected, 1, 0, ["one/4"])
     assert 4 in found.images["2afc/val/one"] and found.maps["2afc/val/one"].tolist() == [4]
 
@@ -64,21 +64,21 @@ def test_a_named_example_has_image_and_map():
         ("3", "report.examples=3: expected SPLIT/INDEX"),
     ],
 )
-def test_a_name_of_no_example_is_refused(name, message):
+def test_a_name_of_no_example_is_an_error(name, message):
     with pytest.raises(UserError, match=message):
         choose(examples(), Images.selected, 1, 0, [name])
 
 
-def test_all_and_none():
+def test_all_examples_or_only_named_ones_have_images():
     assert choose(examples(), Images.all, 1, 0, []).images["2afc/val/one"].tolist() == [*range(6)]
     assert choose(examples(), Images.none, 1, 2, []).images["2afc/val/one"].tolist() == []
     assert choose(examples(), Images.none, 1, 2, ["one/4"]).images["2afc/val/one"].tolist() == [4]
 
 
-def test_verdicts_survive_single_precision():
+def test_verdicts_are_the_same_in_single_precision():
     rng = np.random.default_rng(0)
     d0 = rng.normal(size=1000)
-    d1 = d0 + rng.integers(-2, 3, 1000) * 1e-13  # which differ in digits that float32 does not have
+    d1 = d0 + rng.integers(-2, 3, 1000) * 1e-13  # differences that float32 cannot represent
     first, second = single_precision(d0, d1)
     assert np.array_equal(np.sign(second.astype(float) - first), np.sign(d1 - d0))
     assert np.allclose(second, d1, rtol=3e-7, atol=1e-30)

@@ -32,7 +32,7 @@ def metric():
 
 @pytest.fixture
 def examples(tmp_path, metric, monkeypatch):
-    """Examples with the distances of a network, and of a row that is none but has a better score."""
+    """Examples with the distances of a network, and of a metric with a better score."""
     metric.spatial = False
     split = noise_split(tmp_path / "packed", 6, (64, 64))
     ref, *others = (torch.from_numpy(np.array(split.arrays[k])).permute(0, 3, 1, 2) / 255 for k in ("ref", "p0", "p1"))
@@ -50,10 +50,10 @@ def test_the_mean_of_a_map_is_the_distance(examples, metric):
     metric.spatial = True
     found = maps._distances(metric, examples.splits[0], CHOSEN["2afc/val/noise"])
     wanted = [values[[1, 4]] for values in examples.methods[1][1]["2afc/val/noise"]]
-    assert np.allclose(found.mean(axis=(2, 3)).T, wanted, rtol=1e-4)  # sums of float32 in another order
+    assert np.allclose(found.mean(axis=(2, 3)).T, wanted, rtol=1e-4)  # float32 sums in another order
 
 
-def test_maps_are_of_the_best_network_and_both_of_an_example_share_a_scale(examples, tmp_path):
+def test_the_best_network_makes_the_maps_and_both_of_an_example_share_a_scale(examples, tmp_path):
     made = maps_of(examples, CHOSEN, tmp_path, download=False)
     assert made.row.method == "net"
     (sheet,) = made.sheets["2afc/val/noise"]
@@ -61,12 +61,12 @@ def test_maps_are_of_the_best_network_and_both_of_an_example_share_a_scale(examp
     cells, largest = sheet.render(sheet.indices)
     assert cells.shape == (2, 64, 128, 3)
     assert numbers_of(tmp_path / "images", sheet) == largest
-    brightest = (253, 231, 37)  # of the color map viridis, within rounding
+    brightest = (253, 231, 37)  # of the color map viridis
     for cell in cells:
         assert np.abs(cell.astype(int) - brightest).sum(axis=2).min() <= 3
 
 
-def test_maps_of_a_mean_over_seeds_are_of_the_first_run(examples, tmp_path, metric, monkeypatch):
+def test_maps_of_a_mean_over_seeds_are_those_of_the_first_run(examples, tmp_path, metric, monkeypatch):
     other, (row, pairs) = examples.methods
     settings = {**row.settings, "lin": [row.settings["lin"], "of the second"]}
     row = dataclasses.replace(row, run="one two", seed="0 1", settings=settings)
@@ -95,6 +95,6 @@ def test_a_network_that_is_not_the_row_of_the_table_makes_no_maps(examples, tmp_
     assert maps_of(Examples(examples.splits, [(other, one), (row, pairs)]), CHOSEN, Path(tmp_path), False) is None
 
 
-def test_without_chosen_examples_no_network_is_loaded(examples, tmp_path, monkeypatch):
+def test_no_network_is_loaded_if_no_example_is_chosen(examples, tmp_path, monkeypatch):
     monkeypatch.setattr(maps, "_network", None)
     assert maps_of(examples, {"2afc/val/noise": np.array([], int)}, tmp_path, False) is None

@@ -1,4 +1,4 @@
-"""What a wheel carries of the page."""
+"""The files of the page in a wheel."""
 
 import fnmatch
 from pathlib import Path

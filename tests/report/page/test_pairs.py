@@ -1,4 +1,4 @@
-"""The differences of the page."""
+"""All pairs of methods on the page."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from lpips_repro.report.page.pairs import pair_columns
 
 
 def with_p(p):
-    """A column of two methods with this adjusted p."""
+    """A column of two methods with some adjusted p."""
     matrix = [[None, 1.0], [-1.0, None]]
     of_p = [[None, p], [p, None]]
     names = ["a", "b"]
@@ -16,7 +16,7 @@ def with_p(p):
 
 
 @pytest.mark.parametrize(("p", "decided"), [(0.05, 1), (0.04996, 1), (0.05004, 0)])
-def test_a_pair_is_decided_by_p_itself_and_not_by_its_rounded_digits(p, decided):
+def test_a_pair_is_decided_by_p_before_rounding(p, decided):
     (column,) = pair_columns(AllPairs([with_p(p)], [], {}))
     assert column.decided == decided
     assert column.matrix["decided"] == [[False, bool(decided)], [bool(decided), False]]

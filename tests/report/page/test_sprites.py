@@ -1,4 +1,4 @@
-"""Files of many images."""
+"""Files with many images."""
 
 import json
 
@@ -17,7 +17,7 @@ def split(tmp_path):
 
 
 def cell(folder, sheet, index):
-    """The cell of an example, as the page cuts it out."""
+    """The cell of an example, cropped as the page does."""
     place = sheet.indices.tolist().index(index)
     layout = sheet.layout
     with Image.open(folder / f"{sheet.name}.webp") as image:
@@ -25,7 +25,7 @@ def cell(folder, sheet, index):
         return np.asarray(image.convert("RGB").crop((left, top, left + layout.width, top + layout.height)))
 
 
-def test_images_come_back_to_the_bit(tmp_path, split):
+def test_images_are_lossless(tmp_path, split):
     sheets = triplet_sheets(split, np.arange(70))
     assert [len(sheet.indices) for sheet in sheets] == [64, 6]
     assert write_sheets(tmp_path, sheets, "images") == 2
@@ -34,7 +34,7 @@ def test_images_come_back_to_the_bit(tmp_path, split):
         assert np.array_equal(cell(tmp_path, sheet, index), np.concatenate(triplet, axis=1))
 
 
-def test_files_that_are_there_are_used_again_and_what_was_interrupted_goes_on(tmp_path, split, monkeypatch):
+def test_existing_files_are_reused_and_interrupted_writing_resumes(tmp_path, split, monkeypatch):
     sheets = triplet_sheets(split, np.arange(70))
     written, real = [], sprites.write_whole
 
@@ -54,7 +54,7 @@ def test_files_that_are_there_are_used_again_and_what_was_interrupted_goes_on(tm
     assert write_sheets(tmp_path, triplet_sheets(split, np.arange(1, 65)), "images") == 1
 
 
-def test_other_images_are_another_file(tmp_path, split):
+def test_other_images_have_another_file_name(tmp_path, split):
     other = noise_split(tmp_path / "other", 69, (16, 24))
     names = [triplet_sheets(one, np.arange(60))[0].name for one in (split, other)]
     assert names[0] != names[1]
@@ -70,7 +70,7 @@ def test_no_file_is_larger_than_the_format_allows(size):
     )
 
 
-def test_the_size_is_estimated_before_anything_is_written(tmp_path, split):
+def test_the_size_can_be_estimated_before_writing(tmp_path, split):
     estimate = estimated_size(split, np.arange(70))
     write_sheets(tmp_path / "images", triplet_sheets(split, np.arange(70)), "images")
     size = sum(path.stat().st_size for path in (tmp_path / "images").iterdir())
@@ -78,7 +78,7 @@ def test_the_size_is_estimated_before_anything_is_written(tmp_path, split):
     assert estimated_size(split, np.arange(0)) == 0
 
 
-def test_numbers_of_examples_are_kept_with_their_images(tmp_path, split):
+def test_numbers_of_examples_are_written_next_to_their_images(tmp_path, split):
     def render(indices):
         return np.zeros((len(indices), 4, 4, 3), np.uint8), [float(index) for index in indices]
 
@@ -89,7 +89,7 @@ def test_numbers_of_examples_are_kept_with_their_images(tmp_path, split):
 
 
 @pytest.mark.parametrize("damage", ["lost", "cut"])
-def test_numbers_that_are_lost_or_damaged_are_written_again(tmp_path, split, damage):
+def test_missing_or_damaged_numbers_are_written_again(tmp_path, split, damage):
     def render(indices):
         return np.zeros((len(indices), 4, 4, 3), np.uint8), [float(index) for index in indices]
 

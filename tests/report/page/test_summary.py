@@ -1,4 +1,4 @@
-"""The tables of the page, against values by hand and real judgments."""
+"""The tables of the page, compared with the CSV files and with known scores on real judgments."""
 
 import csv
 import html
@@ -25,7 +25,7 @@ SPLITS = TWOAFC.averages["all"]
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    """Tables of all six splits, with the paper's figures, and of two JND splits."""
+    """Tables of all six 2AFC splits with published figures, and of two JND splits."""
     folder = tmp_path_factory.mktemp("tables")
     splits = [noise(folder / "packed", name, random_votes(40, seed), "human") for seed, name in enumerate(SPLITS)]
     splits += [noise(folder / "packed", name, random_votes(20, 9), "human", JND) for name in ("traditional", "cnn")]
@@ -54,7 +54,7 @@ def test_cells_are_those_of_the_csv(tables):
                 assert cell.below.get("difference", "") == own.get(f"{column.name}_diff", "")
 
 
-def test_averages_say_of_what_they_are(tables):
+def test_averages_name_their_columns(tables):
     found = summaries(tables)
     assert {column.name: column.members for column in found["twoafc"].columns if column.members} == TWOAFC.averages
     assert {column.name: column.members for column in found["jnd"].columns if column.members} == JND.averages
@@ -62,7 +62,7 @@ def test_averages_say_of_what_they_are(tables):
     assert (counts["all"], counts["real"]) == (240, 160)
 
 
-def test_the_column_that_sums_a_row_up_is_next_to_the_method(tables):
+def test_the_column_that_summarizes_a_row_is_next_to_the_method(tables):
     for table in summaries(tables).values():
         assert table.columns[0].name == "all"
         assert [line.difference for line in table.lines] == [
@@ -70,7 +70,7 @@ def test_the_column_that_sums_a_row_up_is_next_to_the_method(tables):
         ]
 
 
-def test_ties_are_the_differences_that_the_data_do_not_carry(tables):
+def test_ties_are_the_differences_whose_adjusted_p_is_above_5_percent(tables):
     table = summaries(tables)["twoafc"]
     with (tables / "differences.csv").open(newline="") as file:
         lines = [line for line in csv.DictReader(file) if line["kind"] == "2afc"]
@@ -108,7 +108,7 @@ def read(path):
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
 
-def test_three_methods_on_the_real_judgments(shared, tmp_path):
+def test_three_methods_have_their_known_scores_on_real_judgments(shared, tmp_path):
     judged = {name: read(shared / f"bapps_val_judgments/{name}.csv") for name in SPLITS}
     splits = [noise(tmp_path / "packed", name, judged[name]["judge"], "human", size=1) for name in SPLITS]
     distances = {"scratch": {f"2afc/val/{name}": (judged[name]["d0"], judged[name]["d1"]) for name in SPLITS}}

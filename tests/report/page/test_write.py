@@ -1,4 +1,4 @@
-"""The files of the page: whole, without what earlier ones left, and with a reason for each part that is missing."""
+"""The files of the page: complete, without files of earlier pages, and with the reasons for missing parts."""
 
 import html
 import json
@@ -22,7 +22,7 @@ def made(tmp_path):
 
 
 def again(report, *overrides):
-    """The page made again; returns the files of the report's folder."""
+    """Make the page again; returns the files of the report's folder."""
     folder = report.index.parent
     make_page(inputs_of(folder.parent, [*report.splits.values()], *overrides), folder, {}, {})
     return files_of(report)
@@ -43,12 +43,12 @@ def test_the_page_names_every_file_that_it_loads(made):
     assert "MIT License" in (made.index.parent / assets / "LICENSE-itables.txt").read_text()
 
 
-def test_no_address_of_another_host_is_loaded(made):
+def test_nothing_is_loaded_from_another_host(made):
     text = made.index.read_text()
     assert "http://" not in text and "https://" not in text
 
 
-def test_files_of_an_earlier_page_go_and_those_of_others_stay(made):
+def test_files_of_an_earlier_page_are_removed_and_those_of_the_user_are_kept(made):
     before = files_of(made)
     (made.index.parent / "mine.txt").write_text("a file of the user")
     after = again(made, "report.images=none")
@@ -60,43 +60,43 @@ def test_files_of_an_earlier_page_go_and_those_of_others_stay(made):
     }
 
 
-def test_a_page_that_cannot_be_finished_leaves_the_one_that_was_there(made, monkeypatch):
+def test_an_earlier_page_is_unchanged_if_the_new_one_cannot_be_written(made, monkeypatch):
     before, text = files_of(made), made.index.read_text()
 
     def fails(path, content):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(write, "write_whole", fails)
-    with pytest.raises(UserError, match="No space left on device: the page that was there is unchanged"):
+    with pytest.raises(UserError, match="No space left on device: the earlier page is unchanged"):
         again(made, "report.images=none")
     monkeypatch.undo()
     assert made.index.read_text() == text
     assert before <= files_of(made)
-    (made.index.parent / ".page-new").mkdir()  # of a process that was killed
+    (made.index.parent / ".page-new").mkdir()  # left by a process that was killed
     again(made)
     assert not (made.index.parent / ".page-new").exists()
 
 
-def test_images_are_announced_with_their_size(made, capsys):
+def test_the_number_and_size_of_images_are_printed(made, capsys):
     again(made)
     assert capsys.readouterr().out.startswith("images: all: 12 of 12 examples, about 0.0 MB\n")
 
 
-def test_of_many_examples_selected_ones_have_images_and_the_page_says_which(made, monkeypatch, capsys):
+def test_only_selected_ones_of_many_examples_have_images_and_the_page_has_the_rule(made, monkeypatch, capsys):
     monkeypatch.setattr("lpips_repro.report.page.explorer.MANY", 11)
     again(made, "report.selected=6")
     assert "images: selected: 6 of 12 examples" in capsys.readouterr().out
     assert f"6 of 12 examples have images. {RULE}" in html.unescape(made.index.read_text())
 
 
-def test_without_tables_the_page_says_what_to_run(made):
+def test_the_page_names_the_command_for_missing_tables(made):
     shutil.rmtree(made.tables)
     again(made)
     text = made.index.read_text()
     assert text.count("run <code>make eval-tables</code>") == 3  # summary, differences, examples
 
 
-def test_judgments_of_people_have_no_banner_and_those_of_unknown_observers_have_one(made, tmp_path):
+def test_human_judgments_have_no_banner_and_those_of_unknown_observers_have_one(made, tmp_path):
     assert 'class="banner"' not in made.index.read_text()
     assert "Judgments: human observers." in made.index.read_text()
     split = noise(tmp_path / "other/packed", "one", random_votes(12, 0), "unknown")
@@ -104,7 +104,7 @@ def test_judgments_of_people_have_no_banner_and_those_of_unknown_observers_have_
     assert '<p class="banner" role="note">Judgments of unknown observers</p>' in other.index.read_text()
 
 
-def test_what_it_was_built_from_is_on_the_page(made):
+def test_the_page_has_its_sources(made):
     record = {"command": ["evaluate.py", "name=a b"], "git_commit": "abc", "seed": 3, "packages": {"torch": "9.9"}}
     (made.tables / "run.json").write_text(json.dumps(record))
     again(made)
@@ -120,7 +120,7 @@ def test_the_table_library_is_a_classic_script():
     assert "export{" not in script
 
 
-def test_a_page_without_jinja2_says_what_to_install(made, monkeypatch):
+def test_missing_jinja2_is_an_error_that_names_what_to_install(made, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(UserError, match=r"jinja2.* is not installed: pip install 'lpips_repro\[report\]'"):
         again(made)

@@ -1,4 +1,4 @@
-// The differences: one column of a table at a time, and the matrix of its pairs when it is opened.
+// The differences: shows one column of a table at a time, and fills the matrix of its pairs when it is opened.
 "use strict";
 
 (() => {
@@ -57,7 +57,7 @@
         const data = cell("td", apart === null ? "" : signed(apart, decimals));
         if (p[one][two] !== null) {
           data.title = `${signed(low[one][two], decimals)} to ${signed(high[one][two], decimals)}, p = ${p[one][two]}`;
-          data.classList.toggle("carried", decided[one][two]);
+          data.classList.toggle("decided", decided[one][two]);
         }
         row.append(data);
       });

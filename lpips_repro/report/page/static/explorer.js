@@ -1,4 +1,4 @@
-// The explorer: examples that a filter finds, one at a time, with the votes and what every method says.
+// The explorer: shows the examples that match a filter, one at a time, with the votes and the verdicts of all methods.
 "use strict";
 
 (() => {
@@ -13,9 +13,9 @@
   let settings; // of the page's data
   let data; // votes, splits, and which examples have images
   let matches = new Uint32Array(0);
-  let current = 0; // of all examples
-  let request = 0; // the newest one: what an older one has loaded is not shown
-  const methods = new Map(); // by place
+  let current = 0; // index of the example shown, among all examples
+  let request = 0; // number of the newest request; results of older ones are not shown
+  const methods = new Map(); // by index
 
   async function method(place) {
     if (!methods.has(place)) {
@@ -46,7 +46,7 @@
     }
   }
 
-  // What the address says, and the other way round.
+  // From the address of the page to its state, and back.
 
   async function follow({ split, index, params }) {
     const own = (request += 1);
@@ -209,7 +209,7 @@
 
   // Images and maps.
 
-  /** The image of a file of cells and the place of an example's cell in it; null if it is in none. */
+  /** The image file that has the cell of an example, and the position of the cell in it; null if there is none. */
   async function cellOf(sheet, index, [width, height]) {
     if (!sheet) return null;
     const place = sheet.ids ? sheet.places.get(index) : index;
@@ -274,11 +274,11 @@
     }
   }
 
-  /** The command that makes the report again, with images and maps of one more example. */
+  /** The command that makes the report again with images and maps of one more example. */
   function reportCommand(split, index) {
     const examples = [...settings.named, `${split.name}/${index}`].map(inList).join(",");
     const setting = `report.examples=[${examples}]`;
-    const own = /^[\w/.,=[\]-]+$/.test(setting) ? setting : quoted(setting); // what is in ARGS is words of a shell again
+    const own = /^[\w/.,=[\]-]+$/.test(setting) ? setting : quoted(setting); // a shell also parses ARGS
     const args = [view.dataset.args, own].filter(Boolean).join(" ");
     return `${view.dataset.command} ARGS=${/["$`\\!']/.test(args) ? quoted(args) : `"${args}"`}`;
   }
@@ -294,7 +294,7 @@
     return typeof names === "string" ? names.replace("*", String(index).padStart(6, "0")) : names[index];
   }
 
-  /** An example in a list of settings, which takes plain names as they are. */
+  /** An example as an element of a list in Hydra's syntax; plain names need no quotes. */
   function inList(name) {
     return /^[\w/.-]+$/.test(name) ? name : `'${name.replaceAll("'", "\\'")}'`;
   }

@@ -1,8 +1,8 @@
-// Which examples a filter finds, and in which order: over typed arrays, some milliseconds for all of BAPPS.
+// Filters and sorts examples. Typed arrays make this take only milliseconds for all of BAPPS.
 "use strict";
 
 const lpipsFilter = (() => {
-  /** Float32 or Int32 numbers from base64, little-endian as all browsers' typed arrays are. */
+  /** Float32 or Int32 numbers from base64, in the little-endian order of typed arrays in all browsers. */
   function numbers(text, Kind = Float32Array) {
     const binary = atob(text);
     const bytes = new Uint8Array(binary.length);
@@ -10,7 +10,7 @@ const lpipsFilter = (() => {
     return new Kind(bytes.buffer);
   }
 
-  /** How decided a method is on each example: the share of its split whose two distances differ no more; 0 for a tie. */
+  /** The margin of a method on each example: the share of the split whose distances do not differ more; 0 for a tie. */
   function decisions({ d0, d1 }, splits) {
     const found = new Float64Array(d0.length);
     for (const { start, count } of splits) {
@@ -22,7 +22,7 @@ const lpipsFilter = (() => {
       const sorted = apart.slice().sort();
       for (let k = 0; k < count; k += 1) {
         if (apart[k] === 0) continue;
-        // The mean of the ranks that equal differences share.
+        // Equal differences have the mean of their ranks.
         found[start + k] = (below(sorted, apart[k]) + 1 + notAbove(sorted, apart[k])) / 2 / count;
       }
     }
@@ -49,14 +49,14 @@ const lpipsFilter = (() => {
     return low;
   }
 
-  /** The share of judges who agree with a method on an example; a half for a tie. */
+  /** The share of judges who agree with a method on an example; 0.5 for a tie. */
   function credit(method, votes, k) {
     const [one, two] = [method.d0[k], method.d1[k]];
     if (one === two) return 0.5;
     return two < one ? votes[k] : 1 - votes[k];
   }
 
-  /** "p0", "p1" or "tie": the image that a method has nearer to the reference. */
+  /** The image that is nearer to the reference by a method: "p0", "p1" or "tie". */
   function verdict(method, k) {
     const [one, two] = [method.d0[k], method.d1[k]];
     return one === two ? "tie" : one < two ? "p0" : "p1";
@@ -72,12 +72,12 @@ const lpipsFilter = (() => {
   };
 
   /**
-   * The examples that a filter finds, in order.
+   * The examples that match a filter, sorted.
    *
-   * data: votes, splits, and hasImage, 1 for each example that has one; a, b: the methods, with d0, d1 and decisions.
-   * show: a key of TESTS, or "differ"; split: the place of one, or null for all; unanimous: those that all judges agree
-   * on; pictured: those that have images;
-   * order: "index", "margin" (how decided both methods are) or "strength" (that, times how clear the votes are).
+   * data: votes, splits, and hasImage (1 for each example with images); a, b: methods with d0, d1 and decisions.
+   * show: a key of TESTS, or "differ"; split: index of a split, or null for all; unanimous: only examples on which all
+   * judges agree; pictured: only examples with images;
+   * order: "index", "margin" (mean margin of both methods) or "strength" (margin times the clarity of the votes).
    */
   function search({ votes, splits, hasImage }, a, b, { show, split, unanimous, pictured, order }) {
     const from = split === null ? 0 : splits[split].start;

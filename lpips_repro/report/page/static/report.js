@@ -1,20 +1,20 @@
-// What all parts of the page share: data that scripts hand over, views by the address, downloads and copies.
-// Opened from a folder, a page may load classic scripts and images, but no modules and no data by fetch.
+// Functions for all parts of the page: data from scripts, views by the address, downloads and copies.
+// A page that is opened from a folder can load classic scripts and images, but not modules or data by fetch.
 "use strict";
 
 const lpipsReport = (() => {
   const folder = document.documentElement.dataset.assets;
   const received = new Map();
   const loading = new Map();
-  const views = new Map(); // what shows a view, by its name
+  const views = new Map(); // functions that show a view, by name
   const VIEWS = [...document.querySelectorAll("[data-view]")].map((section) => section.dataset.view);
 
-  /** Called by scripts with data. */
+  /** Store the content of a script; called by the script. */
   function receive(name, content) {
     received.set(name, content);
   }
 
-  /** What a script hands over; it is loaded if it was not yet. */
+  /** The content of a script, which is loaded if necessary. */
   function load(name) {
     if (received.has(name)) return Promise.resolve(received.get(name));
     if (!loading.has(name)) {
@@ -32,7 +32,7 @@ const lpipsReport = (() => {
     return loading.get(name);
   }
 
-  /** The address in parts: #VIEW?KEY=VALUE or #SPLIT/INDEX?KEY=VALUE. */
+  /** Parse the address: #VIEW?KEY=VALUE or #SPLIT/INDEX?KEY=VALUE. */
   function parse() {
     const [path, query] = split(window.location.hash.slice(1), "?");
     const params = new URLSearchParams(query);
@@ -50,11 +50,11 @@ const lpipsReport = (() => {
     try {
       return decodeURIComponent(text);
     } catch {
-      return text; // typed by hand, with a % in it
+      return text; // typed by hand with a % that is not an escape
     }
   }
 
-  /** Have the address say what is shown, without a new entry in the history; keys that are not set are left out. */
+  /** Put the state of the page into its address, without a new entry in the history; empty keys are left out. */
   function remember(path, params) {
     const set = Object.entries(params).filter(([, value]) => value !== "" && value !== null && value !== undefined);
     const query = new URLSearchParams(set).toString();
@@ -85,7 +85,7 @@ const lpipsReport = (() => {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  /** Put text on the clipboard; says so, or that it did not work, in an element. */
+  /** Copy text to the clipboard, and report success or failure in an element. */
   async function copy(text, status) {
     let done = true;
     try {
@@ -107,7 +107,7 @@ const lpipsReport = (() => {
     return done;
   }
 
-  /** Show the view of the address, now and whenever it changes; called when all scripts are there. */
+  /** Show the view of the address, now and after every change; called when all scripts are loaded. */
   function start() {
     document.documentElement.classList.add("started");
     window.addEventListener("hashchange", route);

@@ -1,4 +1,4 @@
-// The tables of the summary: sorted, filtered, downloaded and copied.
+// The tables of the summary: sorting, search, downloads and copies.
 "use strict";
 
 (() => {
@@ -25,7 +25,7 @@
     table.on("order.dt", remember);
   }
 
-  let isFollowing = false; // while the tables are made as the address says
+  let isFollowing = false; // whether the tables are being set to the state in the address
 
   function follow({ params }) {
     isFollowing = true;
@@ -80,7 +80,7 @@
     }
   });
 
-  /** The rows as they are shown, with tabs between the cells, as spreadsheets take them. */
+  /** The visible rows in their order, with tabs between cells, for spreadsheets. */
   function shownRows(name, records) {
     const table = tables.get(name);
     const byLabel = new Map(records.map((record) => [record.label, record]));
