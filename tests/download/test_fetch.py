@@ -300,14 +300,14 @@ WHOLE = {"ranges": Step(), "no ranges": Step(ranges=False), "chunks": Step(range
 @pytest.mark.parametrize("step", WHOLE.values(), ids=WHOLE)
 @pytest.mark.parametrize("junk", JUNK)
 def test_after_a_mirror_with_another_file_the_next_one_resumes_the_kept_bytes(tmp_path, junk, step, kept):
-    content, kind, told = JUNK[junk]
+    content, kind, reason = JUNK[junk]
     with serve(CONTENT) as good, serve(content, after=step, Content_Type=kind, ETag='"2"') as bad:
         if kept:
             begin(tmp_path, good, kept)
             good.script.append(Step(404))
         with pytest.raises(UserError) as caught:
             fetch(tmp_path, bad.url, *([good.url] if kept else []))
-        assert f"{bad.url}/{NAME}: its file is {told}" in str(caught.value)
+        assert f"{bad.url}/{NAME}: its file is {reason}" in str(caught.value)
         if kept:
             assert f"{kept} bytes are kept in" in str(caught.value)
             assert (tmp_path / f"{NAME}.part").read_bytes() == CONTENT[:kept]
@@ -389,12 +389,12 @@ def test_a_file_without_a_length_is_refused_at_twice_the_published_size(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("published", "told"), [(2 * len(CONTENT) + 2, "less than half of"), (1000, "more than twice")]
+    ("published", "reason"), [(2 * len(CONTENT) + 2, "less than half of"), (1000, "more than twice")]
 )
-def test_a_local_file_whose_size_is_not_the_published_one_is_skipped(tmp_path, published, told):
+def test_a_local_file_whose_size_is_not_the_published_one_is_skipped(tmp_path, published, reason):
     (tmp_path / "usb").mkdir()
     (tmp_path / "usb" / NAME).write_bytes(CONTENT)
-    with pytest.raises(UserError, match=f"usb/{NAME}: its file has 300000 bytes, {told} the published size"):
+    with pytest.raises(UserError, match=f"usb/{NAME}: its file has 300000 bytes, {reason} the published size"):
         fetch(tmp_path / "new", str(tmp_path / "usb"), needed_bytes=published)
 
 
@@ -423,7 +423,7 @@ def test_kept_bytes_of_another_file_are_not_resumed(tmp_path, content, published
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
         (b"", "an empty file"),
         (DENIED, "not a gzip file: it begins with '<?xml"),
@@ -432,16 +432,16 @@ def test_kept_bytes_of_another_file_are_not_resumed(tmp_path, content, published
     ],
     ids=["nothing", "xml", "zeros", "folder"],
 )
-def test_a_damaged_file_of_a_local_mirror_does_not_prevent_the_next_mirrors(tmp_path, caplog, content, told):
+def test_a_damaged_file_of_a_local_mirror_does_not_prevent_the_next_mirrors(tmp_path, caplog, content, reason):
     damaged, whole = tmp_path / "usb" / NAME, tmp_path / "disk" / NAME
     damaged.parent.mkdir()
     damaged.mkdir() if content is None else damaged.write_bytes(content)
     with pytest.raises(UserError) as caught:
         fetch(tmp_path / "new", f"file://{tmp_path}/usb", str(tmp_path / "usb"))
-    assert str(caught.value).count(f" {damaged}: {told}") == 2
+    assert str(caught.value).count(f" {damaged}: {reason}") == 2
     with serve(CONTENT) as server:
         assert_only_file(fetch(tmp_path / "new", str(tmp_path / "usb"), server.url))
-    assert f"{damaged}: {told}" in caplog.text
+    assert f"{damaged}: {reason}" in caplog.text
     whole.parent.mkdir()
     whole.write_bytes(CONTENT)
     assert fetch(tmp_path / "other", str(tmp_path / "usb"), str(tmp_path / "disk")) == whole
