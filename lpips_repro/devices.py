@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -72,12 +73,14 @@ def workers() -> Iterator[ThreadPoolExecutor]:
     Independent work is faster in them than one after the other in operations that share all threads. Those wait for
     each other in every operation, and long if another program, or the decoding of images, takes the time of one.
     """
-    count = torch.get_num_threads()
+    count, interval = torch.get_num_threads(), sys.getswitchinterval()
     try:
+        sys.setswitchinterval(1e-3)  # with Python's 5 ms, a thread waits long for another one to leave the interpreter
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield pool
     finally:
         torch.set_num_threads(count)  # for threads that begin later
+        sys.setswitchinterval(interval)
 
 
 @contextlib.contextmanager
