@@ -1,12 +1,13 @@
 """The rows of the benchmark: one rate each, with what it is to be compared with; printed, and kept as a CSV."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
+
+from lpips_repro.files import write_csv
 
 
 @dataclass
@@ -54,14 +55,10 @@ class Row:
 PROJECTED = "projected: "
 
 
-def write_csv(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> None:
+def write_rates(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> None:
     """Write rows, which are of one dataclass, each with the machine they were measured on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*(field.name for field in fields(rows[0])), *machine])
-        for row in rows:
-            writer.writerow([*cells_of(row).values(), *machine.values()])
+    write_csv(path, ({**cells_of(row), **machine} for row in rows))
 
 
 def cells_of(row: Any) -> dict[str, object]:

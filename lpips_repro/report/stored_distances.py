@@ -77,9 +77,9 @@ def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
 
 def _made(settings: Mapping[str, Any], seed: int, identity: Mapping[str, Any]) -> bool:
     """Whether settings of a row say the same as an identity; what differs between its seeds is a list there."""
-    return all(says(settings.get(key), seed, value) for key, value in identity.items())
+    return all(is_value_of_seed(settings.get(key), seed, value) for key, value in identity.items())
 
 
-def says(setting: Any, seed: int, value: Any) -> bool:
+def is_value_of_seed(setting: Any, seed: int, value: Any) -> bool:
     """Whether a setting of a row is a value of one of its seeds: what differs between them is a list there."""
     return setting == value or (isinstance(setting, list) and seed < len(setting) and setting[seed] == value)
