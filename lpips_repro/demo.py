@@ -16,7 +16,7 @@ from lpips_repro.config import EvaluateConfig, Show, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.tables.shown import overview
+from lpips_repro.evaluation.tables.terminal_text import overview
 from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.imagenet import find_imagenet_file
 from lpips_repro.weights.quick_fetch import fetch_quickly

@@ -84,3 +84,27 @@ def run_words(data: Path, home: Path, *more: str) -> list[str]:
         *(f"experiments={home}/experiments", f"features={home}/features", "download=false", "bootstrap=10"),
         *("net=alex_gaussian", "trainer.batch_size=5", *more),
     ]
+
+
+class TrainingCommand:
+    """`scripts/train.py` on a dataset's folder, which writes everything below `home`.
+
+    Attributes:
+        words: the settings; argv: the script and the settings.
+    """
+
+    def __init__(self, data: Path, home: Path, *overrides: str):
+        self.home = home
+        self.words = run_words(data, home, *overrides)
+        self.argv = ["scripts/train.py", *self.words]
+
+    @property
+    def output(self) -> str:
+        """What the last started process wrote."""
+        return (self.home / "output").read_text()
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        (folder,) = (self.home / "experiments").glob("folder-*")
+        return folder

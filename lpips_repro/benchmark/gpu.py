@@ -6,7 +6,6 @@ another card, version or code are measured again.
 
 import csv
 import functools
-import io
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,8 +23,8 @@ from lpips_repro.benchmark.training import compare_trainings
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_whole
-from lpips_repro.runs.record import choose_device
+from lpips_repro.files import write_csv
+from lpips_repro.runs.device import choose_device
 
 PART = "part"
 # Rows with different values in this column may be in one file.
@@ -88,11 +87,7 @@ class Ledger:
         """Add the rows of a part to the CSV; its other rows are not lost if the process is killed."""
         self.rows += [{PART: part, **cells_of(row), **self.machine} for row in rows]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]))
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.path, text.getvalue())
+        write_csv(self.path, self.rows)
 
 
 def _parts(net: str, cfg: BenchConfig, device: torch.device) -> Iterator[tuple[str, Callable[[], list[Row]]]]:

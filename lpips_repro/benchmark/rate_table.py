@@ -1,12 +1,13 @@
 """The rows of the benchmark, printed as a table and written as a CSV. A row is a rate and what it is compared with."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
+
+from lpips_repro.files import write_csv
 
 
 @dataclass
@@ -55,14 +56,10 @@ class Row:
 PROJECTED = "projected: "
 
 
-def write_csv(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> None:
+def write_rates(path: Path, rows: Sequence[Any], machine: Mapping[str, str]) -> None:
     """Write rows of one dataclass as a CSV; `machine` is added to each row."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*(field.name for field in fields(rows[0])), *machine])
-        for row in rows:
-            writer.writerow([*cells_of(row).values(), *machine.values()])
+    write_csv(path, ({**cells_of(row), **machine} for row in rows))
 
 
 def cells_of(row: Any) -> dict[str, object]:

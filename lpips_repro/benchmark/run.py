@@ -11,19 +11,19 @@ from lpips_repro.benchmark.against_commit import bench_against
 from lpips_repro.benchmark.building import bench_building
 from lpips_repro.benchmark.classic import bench_classic
 from lpips_repro.benchmark.evaluation import bench_evaluation
-from lpips_repro.benchmark.files import bench_files
+from lpips_repro.benchmark.image_files import bench_files
 from lpips_repro.benchmark.lin import bench_lin
 from lpips_repro.benchmark.machine import describe, slug
 from lpips_repro.benchmark.packed_split import bench_split
 from lpips_repro.benchmark.page import bench_page
 from lpips_repro.benchmark.projection import NETS, projections
-from lpips_repro.benchmark.rate_table import Row, render, write_csv
+from lpips_repro.benchmark.rate_table import Row, render, write_rates
 from lpips_repro.benchmark.rates_of_commits import Change
 from lpips_repro.benchmark.training import bench_training
 from lpips_repro.benchmark.val_table import bench_val_table
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.device import choose_device
 
 PER_NET = {
     Measure.evaluation: bench_evaluation,
@@ -60,7 +60,7 @@ def bench(composed: DictConfig) -> Path:
     whole = set(cfg.measure) == set(Measure) and {net.backbone for net in cfg.net.values()} == set(NETS)
     # The file of a whole run is not replaced by that of a part.
     path = Path(cfg.experiments) / "benchmarks" / f"{name}{'' if whole else '-part'}.csv"
-    write_csv(path, rows, machine)
+    write_rates(path, rows, machine)
     print(f"\nwritten: {path}")
     return path
 

@@ -20,7 +20,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from lpips_repro.building.card import PHOTOGRAPHS, WORKPLACE, begin, is_complete, reopen
-from lpips_repro.building.durable import flush
+from lpips_repro.building.durable_files import flush
 from lpips_repro.building.examples import (
     FAMILIES,
     Split,

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 import logging
 import shutil
@@ -13,13 +12,13 @@ from typing import Any
 
 import cv2
 
-from lpips_repro.building.durable import flush
+from lpips_repro.building.durable_files import flush
 from lpips_repro.building.examples import FAMILIES, open_families, splits_of
 from lpips_repro.building.photographs import Photograph, choose_photographs, left_out_of
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.distortions import DISTORTIONS
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_whole
+from lpips_repro.files import write_csv, write_whole
 from lpips_repro.photographs.left_out import NAMED, warn_of
 from lpips_repro.versions import installed_version
 
@@ -135,11 +134,7 @@ def _report(out: Path, photographs: Sequence[Photograph], found: int) -> None:
 
 
 def _write_photographs(path: Path, photographs: Sequence[Photograph]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, photographs[0].line())
-    writer.writeheader()
-    writer.writerows(one.line() for one in photographs)
-    write_whole(path, text.getvalue())
+    write_csv(path, (one.line() for one in photographs))
 
 
 def _read_photographs(path: Path) -> list[Photograph]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from lpips_repro.building.durable import flush
+from lpips_repro.building.durable_files import flush
 from lpips_repro.config import parse
 from lpips_repro.config.building import SimulateConfig
 from lpips_repro.datasets.mini.build import NOTE

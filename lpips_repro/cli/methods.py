@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lpips_repro.backbones import check_backbone
-from lpips_repro.config.named import computed_metrics, in_configs
+from lpips_repro.config.yaml_files import computed_metrics, in_configs
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine
+from lpips_repro.evaluation.methods.find import find_method, network_of
 from lpips_repro.evaluation.methods.method import Method
-from lpips_repro.evaluation.methods.named import find_method, network_of
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.released import RELEASED_PREFIXES

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from tabulate import tabulate
 
 from lpips_repro.config.library_table import LIBRARY_METRICS, library_metrics
-from lpips_repro.config.named import computed_metrics, in_configs
 from lpips_repro.config.paths import CONFIGS
+from lpips_repro.config.yaml_files import computed_metrics, in_configs
 
 DEFAULT = "alex"
 

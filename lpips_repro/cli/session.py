@@ -24,7 +24,7 @@ from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.images import color_of
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
-from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.device import choose_device
 from lpips_repro.versions import OWN
 
 

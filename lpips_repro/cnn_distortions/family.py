@@ -10,7 +10,7 @@ import torch
 
 from lpips_repro.cnn_distortions.corruptions import corrupt
 from lpips_repro.cnn_distortions.networks import Generator
-from lpips_repro.cnn_distortions.stored import CARD, COMMAND, read_card, read_generator
+from lpips_repro.cnn_distortions.stored_autoencoders import CARD, COMMAND, read_card, read_generator
 from lpips_repro.devices import one_thread
 from lpips_repro.distortions.family import Application
 from lpips_repro.errors import UserError, expected

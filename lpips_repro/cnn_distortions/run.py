@@ -13,11 +13,10 @@ from omegaconf import DictConfig
 
 from lpips_repro.backbones.registry import BACKBONES, check_backbone
 from lpips_repro.cnn_distortions.config import AutoencoderConfig
-from lpips_repro.cnn_distortions.judging import fault_of
 from lpips_repro.cnn_distortions.learning import Learner, examples, learn
 from lpips_repro.cnn_distortions.losses import PerceptualLoss, perceptual_loss
 from lpips_repro.cnn_distortions.space import draw_config
-from lpips_repro.cnn_distortions.stored import (
+from lpips_repro.cnn_distortions.stored_autoencoders import (
     CARD,
     WEIGHTS,
     DamagedAutoencoder,
@@ -25,6 +24,7 @@ from lpips_repro.cnn_distortions.stored import (
     read_generator,
     write_autoencoder,
 )
+from lpips_repro.cnn_distortions.useless_outputs import fault_of
 from lpips_repro.config import CnnDistortionsConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.devices import send
@@ -35,8 +35,8 @@ from lpips_repro.photographs.crops import Crops
 from lpips_repro.photographs.stored_crops import stored_crops
 from lpips_repro.quoting import literal
 from lpips_repro.runs.checkpoint import check_identity
+from lpips_repro.runs.device import choose_device
 from lpips_repro.runs.example_order import mixed_seed
-from lpips_repro.runs.record import choose_device
 from lpips_repro.runs.run_name import default_settings, run_settings, with_hash
 from lpips_repro.runs.signals import ended_by_sigterm
 from lpips_repro.runs.step_mode import check_device

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from lpips_repro.cnn_distortions.family import FAMILY, CnnFamily
 from lpips_repro.cnn_distortions.run import crops_of, read_settings
-from lpips_repro.cnn_distortions.stored import COMMAND, read_card
+from lpips_repro.cnn_distortions.stored_autoencoders import COMMAND, read_card
 from lpips_repro.distortions.family import Application
 from lpips_repro.files import new_file
 from lpips_repro.runs.record import record_run

@@ -22,9 +22,9 @@ from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing.file_names import image_files
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
+from lpips_repro.evaluation.one_method import Evaluation
 from lpips_repro.evaluation.protocols import Distances
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC, twoafc_credits
-from lpips_repro.evaluation.single import Evaluation
 
 NEITHER = "neither"  # both methods are against the votes
 

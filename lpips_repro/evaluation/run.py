@@ -28,16 +28,17 @@ from lpips_repro.evaluation.tables.differences import FILE as DIFFERENCES
 from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, write_differences
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_later, read_paper
-from lpips_repro.evaluation.tables.shown import shown_table
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, make_table
+from lpips_repro.evaluation.tables.terminal_text import shown_table
 from lpips_repro.evaluation.tables.writer import caption_of, remove_tables, write_tables
-from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.evaluation.usable_splits import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.logs import logged_in
 from lpips_repro.metrics.compilation import why_not
 from lpips_repro.progress import Progress
-from lpips_repro.runs.record import choose_device, record_run
+from lpips_repro.runs.device import choose_device
+from lpips_repro.runs.record import record_run
 
 log = logging.getLogger(__name__)
 

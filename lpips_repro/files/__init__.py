@@ -1,5 +1,6 @@
-"""Atomic writing of files, locks of folders, and safe decoding of image files."""
+"""Atomic writing of files, CSV files, locks of folders, and safe decoding of image files."""
 
+from lpips_repro.files.csv_files import write_csv
 from lpips_repro.files.writing import (
     finish_writing,
     free_name,
@@ -18,6 +19,7 @@ __all__ = [
     "new_file",
     "set_aside",
     "sync",
+    "write_csv",
     "write_whole",
     "written_together",
 ]

@@ -1,7 +1,6 @@
 """Running checks one after the other, and reporting their results."""
 
 import contextlib
-import csv
 import functools
 import io
 import time
@@ -11,6 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
+
+from lpips_repro.files import write_csv
 
 OK, FAILED, NOT_RUN = "ok", "FAILED", "not run"
 
@@ -110,7 +111,5 @@ def summary(results: Sequence[Result]) -> str:
 def write_results(path: Path, results: Sequence[Result], card: Mapping[str, str]) -> None:
     """Write results to a CSV, with the card and versions in each row."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*(field.name for field in fields(Result)), *card])
-        writer.writeheader()
-        writer.writerows({**asdict(result), **card} for result in results)
+    columns = [*(field.name for field in fields(Result)), *card]
+    write_csv(path, ({**asdict(result), **card} for result in results), columns)

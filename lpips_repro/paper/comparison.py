@@ -11,6 +11,7 @@ from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.files import write_csv
 from lpips_repro.report.correlation import ALEXNET_LIKE, TABLE4
 from lpips_repro.report.sparsity import PAPER as FIGURE10
 
@@ -154,13 +155,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def write_cells(path: Path, cells: Sequence[Cell]) -> None:
     """Write all cells as a CSV."""
-    columns = ("where", "row", "column", "paper", "ours", "low", "high", "difference", "verdict", "label", "note")
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        for cell in cells:
-            low, high = cell.interval or ("", "")
-            difference = "" if cell.ours is None else f"{cell.ours - cell.paper:+.4g}"
-            ours = "" if cell.ours is None else cell.ours
-            start = (cell.where, cell.row, cell.column, cell.paper, ours, low, high, difference)
-            writer.writerow((*start, cell.verdict, cell.label, cell.note))
+    write_csv(path, map(_line_of, cells))
+
+
+def _line_of(cell: Cell) -> dict[str, object]:
+    low, high = cell.interval or ("", "")
+    line = {"where": cell.where, "row": cell.row, "column": cell.column, "paper": cell.paper}
+    line |= {"ours": "" if cell.ours is None else cell.ours, "low": low, "high": high}
+    line["difference"] = "" if cell.ours is None else f"{cell.ours - cell.paper:+.4g}"
+    return line | {"verdict": cell.verdict, "label": cell.label, "note": cell.note}

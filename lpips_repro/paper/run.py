@@ -22,7 +22,7 @@ from lpips_repro.paper.comparison import compare, write_cells
 from lpips_repro.paper.page import duration, reproduction_page
 from lpips_repro.paper.rates import counts_of, measured_rates, seconds_of
 from lpips_repro.paper.steps import Step, composed, report_name, steps_of
-from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.device import choose_device
 from lpips_repro.runs.run_name import flat_settings
 from lpips_repro.runs.signals import ended_by_sigterm
 

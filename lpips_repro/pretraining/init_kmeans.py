@@ -20,7 +20,7 @@ from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import keep_damaged
+from lpips_repro.files import keep_damaged, new_file
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.photographs.crops import fill_crops, split_photographs
 from lpips_repro.photographs.left_out import warn_of, without_unusable
@@ -86,7 +86,8 @@ def init_kmeans(composed: DictConfig) -> None:
     save_whole(path, state)
     write_recipe(path, f"made here from {len(crops['train'])} crops", {**identity, **record})
     picture = path.with_name(f"{path.stem}-filters.png")
-    picture_filters(metric).save(picture)
+    with new_file(picture) as file:
+        picture_filters(metric).save(file, "PNG")
     _report(record)
     print(f"written: {path}, {recipe_file(path)}, {picture}")
 

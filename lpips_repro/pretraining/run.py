@@ -22,8 +22,8 @@ from lpips_repro.pretraining.tasks import TASKS, PretextTask
 from lpips_repro.provenance import own_code
 from lpips_repro.quoting import literal
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
+from lpips_repro.runs.device import choose_device
 from lpips_repro.runs.folder import record_settings, reported_in
-from lpips_repro.runs.record import choose_device
 from lpips_repro.runs.run_name import run_settings
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.runs.step_mode import check_device

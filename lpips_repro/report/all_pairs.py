@@ -9,9 +9,8 @@ confidence intervals for ranks with application to ranking institutions", Biomet
 pairs).
 """
 
-import csv
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.tables.differences import Difference, pairs_of, write_differences
 from lpips_repro.evaluation.tables.table import Table
-from lpips_repro.files import written_together
+from lpips_repro.files import write_csv, written_together
 from lpips_repro.report.pairs_in_words import sentences_of
 from lpips_repro.report.stored_tables import stored_table
 
@@ -28,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LEVEL = 0.05
 PAIRS, RANKS = "all_pairs.csv", "ranks.csv"
+RANK_COLUMNS = ("kind", "split", "label", "score", "best_rank", "worst_rank", "of", "n", "observers")
 Matrix = list[list[float | None]]
 
 
@@ -127,15 +127,17 @@ def write_all_pairs(folder: Path, found: AllPairs) -> list[Path]:
     """Write `all_pairs.csv` and `ranks.csv` to a folder, and return their paths."""
     with written_together(folder) as new:
         write_differences(new / PAIRS, found.differences)
-        with (new / RANKS).open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("kind", "split", "label", "score", "best_rank", "worst_rank", "of", "n", "observers"))
-            for column in found.columns:
-                decimals = PROTOCOLS[column.kind].decimals
-                for label, score, ranks in zip(column.methods, column.scores, column.ranks, strict=True):
-                    of, about = len(column.methods), (column.n, column.observers)
-                    writer.writerow((column.kind, column.name, label, f"{score:.{decimals}f}", *ranks, of, *about))
+        write_csv(new / RANKS, _ranks(found.columns), RANK_COLUMNS)
     return [folder / PAIRS, folder / RANKS]
+
+
+def _ranks(columns: Sequence[Column]) -> Iterator[dict[str, object]]:
+    for column in columns:
+        decimals = PROTOCOLS[column.kind].decimals
+        for label, score, ranks in zip(column.methods, column.scores, column.ranks, strict=True):
+            about = (len(column.methods), column.n, column.observers)
+            values = (column.kind, column.name, label, f"{score:.{decimals}f}", *ranks, *about)
+            yield dict(zip(RANK_COLUMNS, values, strict=True))
 
 
 def is_decided(p_holm: float | None) -> bool:

@@ -28,6 +28,7 @@ from lpips_repro.evaluation.tables.differences import differences_of
 from lpips_repro.evaluation.tables.table import Row, Table, add_scores
 from lpips_repro.evaluation.tables.writer import judged_by
 from lpips_repro.files import written_together
+from lpips_repro.files.locks import exclusive
 from lpips_repro.report.compared_runs import ComparedRun, runs_to_compare
 from lpips_repro.report.compared_scores import (
     ABSENT,
@@ -65,7 +66,7 @@ def compare_runs(composed: DictConfig) -> None:
     tables = [_scores(runs, rows, TWOAFC, splits), *_jnd(runs, packed)]
     flips = {run.label: _flips(runs[0], run, rows[0], row, splits) for run, row in zip(runs[1:], rows[1:], strict=True)}
     settings = _different_settings(runs)
-    with written_together(folder) as new:
+    with exclusive(folder), written_together(folder) as new:
         for picture in folder.glob("flips-*.png"):
             (new / picture.name).touch()  # removed unless it is written below: see `written_together`
         record_run(new, composed)

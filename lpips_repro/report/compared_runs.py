@@ -20,7 +20,7 @@ from lpips_repro.evaluation.protocols import Distances, Protocol
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.quoting import quoted
-from lpips_repro.report.stored import distances_of
+from lpips_repro.report.stored_distances import distances_of
 from lpips_repro.runs.run_name import default_settings, flat_settings
 
 log = logging.getLogger(__name__)

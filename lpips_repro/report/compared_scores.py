@@ -1,7 +1,6 @@
 """Tables and CSV files of `make compare`: scores, settings, and verdicts that differ."""
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,13 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.disagreement import NEITHER, Disagreement
 from lpips_repro.evaluation.tables.differences import Difference
 from lpips_repro.evaluation.tables.table import Row, Table
+from lpips_repro.files import write_csv
 
 ABSENT = "–"
-COLUMNS = ("kind", "split", "run", "score", "low", "high", "difference", "difference_low", "difference_high")
+COLUMNS = (
+    *("kind", "split", "run", "score", "low", "high", "difference", "difference_low", "difference_high"),
+    *("p", "p_holm", "n", "observers"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,16 @@ class ComparedScores:
 
 def write_scores(path: Path, tables: Sequence[ComparedScores]) -> None:
     """Write a line per run and column: the score, its interval, and the difference from the first run."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow((*COLUMNS, "p", "p_holm", "n", "observers"))
-        for scores in tables:
-            table = scores.table
-            for column in table.columns:
-                for row in (row for row in table.rows if column in row.scores):
-                    about = (table.counts[column], row.observers)
-                    writer.writerow((table.protocol.name, column, row.label, *_numbers(scores, row, column), *about))
+    write_csv(path, (line for scores in tables for line in _lines(scores)), COLUMNS)
+
+
+def _lines(scores: ComparedScores) -> Iterator[dict[str, object]]:
+    table = scores.table
+    for column in table.columns:
+        for row in (row for row in table.rows if column in row.scores):
+            about = (table.counts[column], row.observers)
+            values = (table.protocol.name, column, row.label, *_numbers(scores, row, column), *about)
+            yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _numbers(scores: ComparedScores, row: Row, column: str) -> list[str]:
@@ -81,10 +85,8 @@ def _apart(one: Difference | None, number: int, shown: int) -> dict[str, str]:
 
 def write_settings(path: Path, labels: Sequence[str], settings: Mapping[str, Sequence[str]]) -> None:
     """Write a line per setting that differs, with a value per run."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("setting", *labels))
-        writer.writerows((key, *values) for key, values in settings.items())
+    lines = ({"setting": key, **dict(zip(labels, values, strict=True))} for key, values in settings.items())
+    write_csv(path, lines, ("setting", *labels))
 
 
 def settings_table(settings: Mapping[str, Sequence[str]], runs: int) -> str:

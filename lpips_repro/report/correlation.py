@@ -1,6 +1,5 @@
 """Correlation of 2AFC and JND scores over the methods of tables (paper, Table 4 and Figure 5; `make correlation`)."""
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.task_correlation import task_correlation
 from lpips_repro.evaluation.tables.writer import judged_by, notes_of
+from lpips_repro.files import write_csv, written_together
+from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.figures.style import save_figure
 from lpips_repro.report.figures.task_scatter import ALEXNET_LIKE, Methods, draw_methods, methods_of, paper_methods
@@ -49,14 +50,13 @@ def write_correlation(composed: DictConfig) -> None:
     check_writable("experiments", folder)
     in_paper, here = _lines(paper, cfg), _lines(figure, cfg)
     lines = [*in_paper, TABLE4 | {"observers": "human"}, *here]
-    with (folder / "correlation.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(lines)
-    files = save_figure(draw_methods([paper, figure]), folder, "correlation")
+    with exclusive(folder), written_together(folder) as new:
+        write_csv(new / "correlation.csv", lines, COLUMNS)
+        files = save_figure(draw_methods([paper, figure]), new, "correlation")
     judged = judged_by(figure.observers)
     print(f"{CAPTION}\n{judged}\n\n{_render(lines)}\n{notes_of(left_out)}")
-    print(f"written: {', '.join(str(file) for file in (folder / 'correlation.csv', *files))}")
+    written = [folder / name for name in ("correlation.csv", *(file.name for file in files))]
+    print(f"written: {', '.join(map(str, written))}")
 
 
 def _methods(folder: Path, version: str) -> tuple[Methods, list[Row]]:

@@ -21,19 +21,21 @@ from lpips_repro.evaluation.disagreement import NEITHER, Disagreement, disagreem
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.evaluation.distances.results import Results
 from lpips_repro.evaluation.distances.store import DistanceStore
+from lpips_repro.evaluation.methods.find import find_method, is_outside
 from lpips_repro.evaluation.methods.finished_runs import runs_asked_for
 from lpips_repro.evaluation.methods.method import Method
-from lpips_repro.evaluation.methods.named import find_method, is_outside
 from lpips_repro.evaluation.methods.published import list_methods
 from lpips_repro.evaluation.methods.trained import trained_methods
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.run import compiled_for
 from lpips_repro.evaluation.tables.writer import judged_by
-from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.evaluation.usable_splits import usable_splits
+from lpips_repro.files import written_together
+from lpips_repro.files.locks import exclusive
 from lpips_repro.progress import Progress
 from lpips_repro.report.triplet_sheet import triplet_sheet
 from lpips_repro.report.triplet_table import write_triplets
-from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.device import choose_device
 
 log = logging.getLogger(__name__)
 
@@ -114,16 +116,17 @@ def _write(
     a, b = (method.label for method in methods)
     judged = judged_by(splits[0].card["observers"])
     stem = "-and-".join(re.sub(r"[^\w.-]", "_", label) for label in (a, b))
-    table, picture = folder / f"{stem}.csv", folder / f"{stem}.png"
-    write_triplets(table, found)
+    table, picture = f"{stem}.csv", f"{stem}.png"
     headings = {a: f"{a} agrees more with the votes than {b}", b: f"{b} agrees more with the votes than {a}"}
     headings[NEITHER] = "both are against the votes"
     sections = {text: [one for one in found if one.better == who][:shown] for who, text in headings.items()}
     packed = {split.name: cast(PackedSplit, split) for split in splits}
-    triplet_sheet(f"{a} and {b}. {judged}", sections, packed).save(picture)
+    with exclusive(folder), written_together(folder) as new:
+        write_triplets(new / table, found)
+        triplet_sheet(f"{a} and {b}. {judged}", sections, packed).save(new / picture)
     rows = [(split.name, len(split), *_counts(found, split.name, headings)) for split in splits]
     print(f"{judged}\n\n{tabulate(rows, ('split', 'triplets', *headings.values()), 'simple')}\n")
-    print(f"written: {table}, {picture}")
+    print(f"written: {folder / table}, {folder / picture}")
 
 
 def _counts(found: Iterable[Disagreement], split: str, of: Iterable[str]) -> list[int]:

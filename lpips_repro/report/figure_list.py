@@ -11,6 +11,7 @@ from lpips_repro.config import ReportConfig
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.finished_runs import find_runs
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.report.figure_inputs import Inputs
 from lpips_repro.report.figures import (
     binomial_fit,
     disagreement_grid,
@@ -25,7 +26,6 @@ from lpips_repro.report.figures import (
     unanimity,
 )
 from lpips_repro.report.figures.style import PAGE, Picture
-from lpips_repro.report.inputs import Inputs
 from lpips_repro.report.sparsity import PAPER, is_simulated
 from lpips_repro.weights.official_lin import official_lin_state
 

@@ -10,15 +10,16 @@ from lpips_repro.config import ReportConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import written_together
+from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.all_pairs import PAIRS, RANKS, write_all_pairs
+from lpips_repro.report.figure_inputs import Inputs
 from lpips_repro.report.figure_list import figures_of
 from lpips_repro.report.figures import save_figure
 from lpips_repro.report.figures.style import FORMATS
-from lpips_repro.report.inputs import Inputs
-from lpips_repro.report.page.bundle import NotInstalledError
-from lpips_repro.report.page.chosen import named_examples
+from lpips_repro.report.page.chosen_examples import named_examples
 from lpips_repro.report.page.make import make_page
+from lpips_repro.report.page.table_library import NotInstalledError
 from lpips_repro.runs.record import record_run
 
 RECORD = "figures.json"  # the figures that were made, and why others were not
@@ -42,8 +43,9 @@ def write_report(composed: DictConfig) -> None:
     record_run(folder, composed)
     inputs = Inputs(cfg)
     _check_examples(inputs, cfg.report.examples)  # before the figures, which take minutes
-    _write_pairs(folder, inputs)
-    made, left_out = _write_figures(inputs, folder / "figures")
+    with exclusive(folder):
+        _write_pairs(folder, inputs)
+        made, left_out = _write_figures(inputs, folder / "figures")
     if not made:
         raise UserError(f"{folder / 'figures'}: no figure can be made: run `make eval-tables` or `make train` first")
     print(f"written: {len(made)} figures in {folder / 'figures'}")

@@ -3,7 +3,6 @@
 Rows are the official weights, all finished training runs, and files that the user names.
 """
 
-import csv
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,8 @@ from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
 from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
+from lpips_repro.files import write_csv, written_together
+from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.sparsity import ZERO, lin_layers, shares_below
 from lpips_repro.runs.record import record_run
@@ -74,17 +75,15 @@ def write_sparsity(composed: DictConfig) -> None:
     rows += asked_for
     if not rows:
         raise UserError("net=[]: nothing to describe: name a network, or a file: weights=[FILE]")
-    record_run(folder, composed)
     table = _cells(rows)
-    with (folder / "sparsity.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(table)
     simulated = any(SIMULATED in row.source for row in rows)
     caption = f"{CAPTION} {SIMULATED_CAPTION}" if simulated else CAPTION
-    (folder / "sparsity.md").write_text(
-        f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
-    )
+    with exclusive(folder), written_together(folder) as new:
+        record_run(new, composed)
+        write_csv(new / "sparsity.csv", table)
+        (new / "sparsity.md").write_text(
+            f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
+        )
     print(f"{caption}\n\n{_render(table, 'simple', plain)}\n")
     print(f"written: {folder / 'sparsity.csv'}, {folder / 'sparsity.md'}")
 

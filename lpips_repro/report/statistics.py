@@ -1,6 +1,5 @@
 """Statistics of a dataset: counts, votes, agreement of observers, and a sheet of examples (`make data-stats`)."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
 from lpips_repro.evaluation.tables.escape import markdown
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.writer import judged_by
+from lpips_repro.files import write_csv, written_together
+from lpips_repro.files.locks import exclusive
 
 EXAMPLES = 5  # per split on the sheet
 GAP, LABEL = 6, 14  # pixels: space between examples, height of a line of text
@@ -39,17 +40,16 @@ def write_statistics(composed: DictConfig) -> None:
     dataset = dataset_of(cfg.data)
     splits = dataset.find(phases_of(dataset, cfg.splits))
     check_writable("experiments", folder)
-    keep_other_tables(folder, content_of(splits))
     rows = [_row(split) for split in splits]
-    with (folder / "stats.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
     judged = judged_by(splits[0].card["observers"])
     cells = [{key: markdown(str(value)) for key, value in row.items()} for row in rows]
     table = tabulate(cells, headers="keys", tablefmt="github", disable_numparse=True)
-    (folder / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
-    contact_sheet(splits, judged).save(folder / "examples.png")
+    with exclusive(folder):
+        keep_other_tables(folder, content_of(splits))
+        with written_together(folder) as new:
+            write_csv(new / "stats.csv", rows)
+            (new / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
+            contact_sheet(splits, judged).save(new / "examples.png")
     print(f"{judged}\n\n{tabulate(rows, headers='keys', tablefmt='simple', disable_numparse=True)}\n")
     print(f"written: {', '.join(str(folder / name) for name in ('stats.csv', 'stats.md', 'examples.png'))}")
 

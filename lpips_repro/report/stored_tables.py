@@ -12,9 +12,9 @@ from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, add_scores
-from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.evaluation.usable_splits import usable_splits
 from lpips_repro.progress import Progress
-from lpips_repro.report.stored import distances_of, number_of_seeds
+from lpips_repro.report.stored_distances import distances_of, number_of_seeds
 
 log = logging.getLogger(__name__)
 

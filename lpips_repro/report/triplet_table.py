@@ -1,11 +1,11 @@
 """Triplets with the votes and the verdicts of two methods, as a CSV."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 from lpips_repro.evaluation.disagreement import Disagreement
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.files import write_csv
 
 FIELDS = ("d0", "d1", "verdict", "credit")  # of each method
 COLUMNS = (
@@ -16,10 +16,7 @@ COLUMNS = (
 
 def write_triplets(path: Path, found: Iterable[Disagreement]) -> None:
     """Write a CSV with a line per triplet."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(map(_line, found))
+    write_csv(path, map(_line, found), COLUMNS)
 
 
 def _line(one: Disagreement) -> dict[str, object]:

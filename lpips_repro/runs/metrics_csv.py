@@ -4,13 +4,12 @@ Earlier versions of the code wrote both kinds of rows to metrics.csv. Such a fil
 """
 
 import csv
-import io
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lpips_repro.files import free_name, write_whole
+from lpips_repro.files import free_name, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +63,12 @@ class MetricsCsv:
             kept = free_name(file.with_name(f"{file.name}.damaged"))
             shutil.copyfile(file, kept)
             log.warning("%s: damaged, or with other columns: kept as %s; rows before the damage stay", file, kept.name)
-        written = io.StringIO()
-        writer = csv.DictWriter(written, self.columns, extrasaction="ignore")
-        writer.writeheader()
+        lines = []
         for row in rows if fits else ():
             says_something = any(row[name] for name in self.columns if name not in KEYS)
             if says_something and counts({name: float(row[name] or "nan") for name in self.columns}):
-                writer.writerow(row)
-        write_whole(file, written.getvalue().encode())
+                lines.append({name: row[name] for name in self.columns})
+        write_csv(file, lines, self.columns)
 
 
 def _whole_rows(content: bytes) -> tuple[list[str], list[dict[str, str]], bool]:

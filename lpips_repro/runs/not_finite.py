@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from lpips_repro.errors import UserError
+from lpips_repro.files import write_whole
 
 
 def write_bad_step(folder: Path, step: int, what: str, examples: Sequence[dict[str, Any]]) -> None:
     """Write the examples of a bad step to `not_finite.json`; what: the word for examples, such as "triplets"."""
     content = {"step": step, what: list(examples)}
-    _file(folder).write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(_file(folder), json.dumps(content, indent=2) + "\n")
 
 
 def bad_step_error(folder: Path, step: int, what: str, setting: str) -> UserError:

@@ -1,8 +1,7 @@
-"""The record of a run in its folder, with which it can be repeated, and the choice of its device."""
+"""The record of a run in its folder, with which it can be repeated."""
 
 import copy
 import json
-import logging
 import platform
 import subprocess
 import sys
@@ -11,36 +10,12 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from lpips_repro.config import Device
 from lpips_repro.config.secrets import hide_arguments, hide_settings
-from lpips_repro.devices import why_no_cuda
-from lpips_repro.errors import UserError
-from lpips_repro.precision import set_tf32
+from lpips_repro.files import write_whole
 from lpips_repro.versions import installed_version
-
-log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "hydra-core", "scikit-image", "pillow")
 OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
-
-
-def choose_device(wanted: Device) -> torch.device:
-    """The torch device of a setting, in full precision. It logs the choice of `auto`.
-
-    Raises:
-        UserError: if CUDA is requested and cannot be used, with the reason.
-    """
-    if wanted is Device.cpu:
-        return torch.device("cpu")
-    reason = why_no_cuda()
-    if wanted is Device.cuda and reason:
-        raise UserError(f"device=cuda: {reason}: fix this, or use device=cpu")
-    name = "cpu" if reason else "cuda"
-    if name == "cuda":
-        set_tf32(False)  # TF32's 10-bit mantissa would change scores
-    if wanted is Device.auto:
-        log.info("device=auto took %s%s", name, f" ({reason})" if reason else "")
-    return torch.device(name)
 
 
 def record_run(folder: Path, cfg: DictConfig) -> None:
@@ -51,7 +26,7 @@ def record_run(folder: Path, cfg: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shown = copy.deepcopy(cfg)
     hide_settings(shown)
-    OmegaConf.save(shown, folder / "config.yaml", resolve=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(shown, resolve=True))
     record = {
         "command": hide_arguments(sys.argv),
         "git_commit": _git("rev-parse", "HEAD"),
@@ -63,7 +38,7 @@ def record_run(folder: Path, cfg: DictConfig) -> None:
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
 
 def _git(*arguments: str) -> str | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from lpips_repro.progress import Progress
-from lpips_repro.runs.board import open_board
 from lpips_repro.runs.metrics_csv import KEYS, MetricsCsv
+from lpips_repro.runs.tensorboard import open_board
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from lpips_repro.metrics.lpips import versions_of
 from lpips_repro.progress import Progress
 from lpips_repro.provenance import own_code
 from lpips_repro.runs.checkpoint import load_latest
+from lpips_repro.runs.device import choose_device
 from lpips_repro.runs.folder import record_settings, reported_in
-from lpips_repro.runs.record import choose_device
 from lpips_repro.runs.run_name import run_settings
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.runs.step_mode import check_device

@@ -21,10 +21,10 @@ from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
 from lpips_repro.evaluation.tables.differences import difference_of_rows
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, terminal_table, write_tables
-from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.evaluation.usable_splits import usable_splits
 from lpips_repro.files import written_together
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.runs.board import open_board
+from lpips_repro.runs.tensorboard import open_board
 from lpips_repro.training.hparams import write_hparams
 
 # Score and ends of its interval ("score", "low", "high"), by protocol, then by split or average.

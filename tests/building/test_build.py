@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lpips_repro.building import build as module
-from lpips_repro.building import durable
+from lpips_repro.building import durable_files
 from lpips_repro.building.build import build_dataset
 from lpips_repro.building.examples import rebuild
 from lpips_repro.building.patches import Crop
@@ -246,7 +246,7 @@ def test_a_complete_dataset_needs_no_permission_to_write(built, photographs, mon
 
 def test_a_chunk_is_on_the_disk_before_it_counts_as_finished(photographs, tmp_path, monkeypatch):
     """Otherwise a power failure could leave it without its images."""
-    written, sync, write = [], durable.sync, module.write_recipes
+    written, sync, write = [], durable_files.sync, module.write_recipes
 
     def synced(path):
         sync(path)
@@ -256,7 +256,7 @@ def test_a_chunk_is_on_the_disk_before_it_counts_as_finished(photographs, tmp_pa
         written.append(path.relative_to(tmp_path / "out"))
         write(path, recipes)
 
-    monkeypatch.setattr(durable, "sync", synced)
+    monkeypatch.setattr(durable_files, "sync", synced)
     monkeypatch.setattr(module, "write_recipes", recipes_written)
     build(photographs, tmp_path / "out", "val=0", "jnd=0", "train=3")
     folder = Path(".building/2afc-train-traditional")

@@ -71,7 +71,7 @@ def test_wrong_usage_is_one_line_and_status_2(command, tmp_path, monkeypatch, wo
 
 
 def test_missing_cuda_is_an_error(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("lpips_repro.runs.record.why_no_cuda", lambda: "no CUDA device")
+    monkeypatch.setattr("lpips_repro.runs.device.why_no_cuda", lambda: "no CUDA device")
     ended = command("distance", "a.png", "b.png", "--device", "cuda")
     assert (ended.status, ended.err) == (2, "error: device=cuda: no CUDA device: fix this, or use device=cpu\n")
 

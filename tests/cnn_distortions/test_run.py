@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from lpips_repro.cnn_distortions import CnnFamily, run, sheet
-from lpips_repro.cnn_distortions.judging import fault_of
 from lpips_repro.cnn_distortions.learning import Learner
 from lpips_repro.cnn_distortions.run import read_settings
 from lpips_repro.cnn_distortions.sheet import GAP, LABEL, PATCHES, write_sheet
 from lpips_repro.cnn_distortions.space import SPACE, draw_config
+from lpips_repro.cnn_distortions.useless_outputs import fault_of
 from lpips_repro.config import CnnDistortionsConfig, parse
 from lpips_repro.devices import one_thread
 from lpips_repro.errors import UserError

@@ -14,7 +14,7 @@ from lpips_repro.cnn_distortions.learning import Learner
 from lpips_repro.cnn_distortions.losses import PerceptualLoss
 from lpips_repro.cnn_distortions.networks import Generator
 from lpips_repro.cnn_distortions.run import train_autoencoder
-from lpips_repro.cnn_distortions.stored import write_autoencoder
+from lpips_repro.cnn_distortions.stored_autoencoders import write_autoencoder
 from tests.compose import settings
 from tests.photographs.written import write_photographs
 

@@ -41,6 +41,20 @@ if __name__ == "__main__":
 JOBLIB = ("seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
+def run_script(folder, configs, *words):
+    """Run the script in a process with these settings, in a folder; gives the ended process."""
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(configs=configs, folder=folder / "archives"))
+    return subprocess.run(
+        [sys.executable, script, *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_PROXY": "127.0.0.1"},
+    )
+
+
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch):
     """What a test makes this process remember is forgotten after it."""
@@ -62,16 +76,7 @@ def test_secrets_reach_the_mirror_and_nothing_that_a_script_writes_or_prints(tmp
         else:
             file = configs / "data/bapps.yaml"
             file.write_text(re.sub(r"(mirrors:\n  - ).*", rf'\1"{mirror}"', file.read_text()))
-        script = tmp_path / "script.py"
-        script.write_text(SCRIPT.format(configs=configs, folder=tmp_path / "archives"))
-        ended = subprocess.run(
-            [sys.executable, script, *words],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_PROXY": "127.0.0.1"},
-        )
+        ended = run_script(tmp_path, configs, *words)
         assert ended.returncode == 1
         assert len(server.requests) == (1 if mode == "run" else 2)
         assert all(request["Authorization"] == "Basic bjBib2R5OnBhc3Mvd29yZA==" for request in server.requests)
@@ -89,16 +94,7 @@ def test_secrets_reach_the_mirror_and_nothing_that_a_script_writes_or_prints(tmp
 def test_a_password_that_is_read_in_two_ways_reaches_no_server_and_is_refused(tmp_path):
     with serve(b"", after=Step(403)) as server:
         mirror = server.url.replace("//", "//n0body:12/pass@")
-        script = tmp_path / "script.py"
-        script.write_text(SCRIPT.format(configs=CONFIGS, folder=tmp_path / "archives"))
-        ended = subprocess.run(
-            [sys.executable, script, f"experiments={tmp_path}", f'data.mirrors=["{mirror}"]'],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_PROXY": "127.0.0.1"},
-        )
+        ended = run_script(tmp_path, CONFIGS, f"experiments={tmp_path}", f'data.mirrors=["{mirror}"]')
         assert not server.requests
     assert ended.returncode == 1
     assert "data.mirrors: 'http://***@127.0.0.1" in ended.stderr

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -15,7 +12,7 @@ from lpips_repro.evaluation.run import COMPILE_FROM, compiled_for, evaluate
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.folders import make_split
-from tests.processes import REPOSITORY
+from tests.processes import call, torchrun
 
 ROWS = ("net=[alex_gaussian]", "variant=[off_the_shelf]", "metric=[l2_rgb,ssim]", "bootstrap=10", "batch_size=4")
 
@@ -39,17 +36,8 @@ def tables(folder):
 def test_several_processes_write_the_tables_of_one(tmp_path, words, processes):
     with one_thread():  # as torchrun gives its processes
         evaluate(settings("evaluate", *words, f"experiments={tmp_path}/one"))
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
-    done = subprocess.run(
-        [*torchrun, "scripts/evaluate.py", *words, f"experiments={tmp_path}/several"],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("2AFC score (%)") == 1
+    output = call(*torchrun(processes, "scripts/evaluate.py", *words, f"experiments={tmp_path}/several"))
+    assert output.count("2AFC score (%)") == 1
     assert tables(tmp_path / "several") == tables(tmp_path / "one")
 
 

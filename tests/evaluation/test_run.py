@@ -222,12 +222,17 @@ def test_judgments_called_simulated_later_are_called_so(tmp_path):
     assert "human" not in table(tmp_path)
 
 
-def test_the_papers_figures_are_shown_for_bapps_only(tmp_path, monkeypatch):
+def two_of_each(tmp_path, monkeypatch):
+    """Two examples in each split of BAPPS, which count as the published number; the setting of the manifest."""
     for key in COUNTS:
         monkeypatch.setitem(COUNTS, key, 2 if key[:2] == ("2afc", "val") else 0)
         if key[1] == "val":
             make_split(tmp_path / "data", *key, count=2)
-    bapps = f"data.manifest={CONFIGS.parent}/experiments/reference/bapps_val_manifest.json"
+    return f"data.manifest={CONFIGS.parent}/experiments/reference/bapps_val_manifest.json"
+
+
+def test_the_papers_figures_are_shown_for_bapps_only(tmp_path, monkeypatch):
+    bapps = two_of_each(tmp_path, monkeypatch)
     run(tmp_path, *CLASSIC, bapps, name="bapps")
     row = table(tmp_path, name="bapps")["l2-rgb"]
     assert row["all_paper"] == "63.2"
@@ -240,11 +245,7 @@ def test_the_papers_figures_are_shown_for_bapps_only(tmp_path, monkeypatch):
 
 
 def test_later_figures_are_shown_for_bapps_only(tmp_path, monkeypatch, capsys):
-    for key in COUNTS:
-        monkeypatch.setitem(COUNTS, key, 2 if key[:2] == ("2afc", "val") else 0)
-        if key[1] == "val":
-            make_split(tmp_path / "data", *key, count=2)
-    bapps = f"data.manifest={CONFIGS.parent}/experiments/reference/bapps_val_manifest.json"
+    bapps = two_of_each(tmp_path, monkeypatch)
     run(tmp_path, *CLASSIC, bapps, "paper=later", name="bapps")
     folder = tmp_path / "experiments/tables-bapps"
     for text in (capsys.readouterr().out, (folder / "twoafc.md").read_text(), (folder / "twoafc.tex").read_text()):
@@ -536,7 +537,7 @@ def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, mo
 )
 def test_what_is_cheap_to_find_is_found_before_bapps_is_fetched(tmp_path, monkeypatch, override, message):
     monkeypatch.setattr("lpips_repro.evaluation.run.prepare", lambda *_: pytest.fail("fetched"))
-    monkeypatch.setattr("lpips_repro.runs.record.why_no_cuda", lambda: "none")
+    monkeypatch.setattr("lpips_repro.runs.device.why_no_cuda", lambda: "none")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
         run(tmp_path, "net=[]", override.format(tmp_path), name="bapps")

@@ -3,10 +3,7 @@
 import csv
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
 from functools import partial
 
 import numpy as np
@@ -28,7 +25,7 @@ from lpips_repro.evaluation.tables.writer import KEYS
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.tid import make_tid2013
-from tests.processes import REPOSITORY
+from tests.processes import call, torchrun
 
 NATIVE = 48  # the smaller side of the small set
 WORDS = ("data=tid2013", "bootstrap=50", "download=false", "device=cpu")
@@ -362,18 +359,9 @@ def test_several_processes_write_the_table_of_one(tmp_path):
     of_both = ("metric=[psnr,ssim]", "net=[alex_gaussian]", "variant=[off_the_shelf]")
     with one_thread():  # as torchrun gives its processes
         run(tmp_path, *of_both, f"experiments={tmp_path}/one", sizes="[6,48]")
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     several = words(tmp_path, *of_both, f"experiments={tmp_path}/several", sizes="[6,48]")
-    done = subprocess.run(
-        [*torchrun, "scripts/evaluate.py", *several],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Spearman\n") == 1
+    output = call(*torchrun(2, "scripts/evaluate.py", *several))
+    assert output.count("Spearman\n") == 1
     files = [[*(tmp_path / way).rglob("*.csv")] for way in ("one", "several")]
     contents = [{file.relative_to(tmp_path / way): file.read_bytes() for file in found}
                 for way, found in zip(("one", "several"), files, strict=True)]  # fmt: skip

@@ -24,30 +24,35 @@ def same(left, right):
     return left.digest == right.digest and all(map(np.array_equal, left[:2], right[:2]))
 
 
+def store(folder, size=24):
+    """The stored crops of the photographs of a folder."""
+    return stored_crops(folder / "photographs", size, folder / "store", workers=1)
+
+
 def test_stored_crops_equal_crops_in_memory(few, tmp_path):
     write_photographs(tmp_path / "photographs", 12)
-    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    stored = store(tmp_path)
     assert isinstance(stored.train, np.memmap)
     assert same(stored, load_crops(tmp_path / "photographs", 24))
 
 
 def test_photographs_are_decoded_once(few, tmp_path, monkeypatch):
     write_photographs(tmp_path / "photographs", 12)
-    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    stored = store(tmp_path)
     monkeypatch.setattr(module, "fill_crops", None)
-    assert same(stored, stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1))
+    assert same(stored, store(tmp_path))
 
 
 @pytest.mark.parametrize("change", ["content", "new", "size"])
 def test_photographs_are_decoded_again_if_something_has_changed(few, tmp_path, change):
     files = write_photographs(tmp_path / "photographs", 12)
-    before = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    before = store(tmp_path)
     if change == "content":
         Image.new("RGB", (90, 70)).save(files[0])
     elif change == "new":
         Image.new("RGB", (90, 70)).save(files[0].with_name("zzz.png"))
     size = 25 if change == "size" else 24
-    after = stored_crops(tmp_path / "photographs", size, tmp_path / "store", workers=1)
+    after = store(tmp_path, size)
     assert same(after, load_crops(tmp_path / "photographs", size))
     assert not same(after, before)
 
@@ -70,7 +75,7 @@ def test_photographs_that_cannot_be_used_are_named_and_the_crops_are_those_of_a_
     Image.fromarray(np.full((40, 40), 1000, np.uint16)).save(tmp_path / "photographs/class1/deep.png")
     Image.new("RGB", (400, 15)).save(tmp_path / "photographs/class1/tiny.png")
     for _ in range(2):
-        stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+        stored = store(tmp_path)
         assert same(stored, without)
         assert stored.left_out["class1/deep.png"] == "more than 8 bits per channel"
         assert stored.left_out["class1/tiny.png"] == "less than 16 pixels per side"
@@ -89,7 +94,7 @@ def test_one_usable_photograph_is_not_enough(few, tmp_path):
         file.write_bytes(b"no image")
     for _ in range(2):
         with pytest.raises(UserError, match=r"1 photographs .* can be used: .*: left out: class0/002.png"):
-            stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+            store(tmp_path)
 
 
 def test_a_photograph_is_used_when_its_permissions_allow_it_again(few, tmp_path, monkeypatch):
@@ -99,10 +104,10 @@ def test_a_photograph_is_used_when_its_permissions_allow_it_again(few, tmp_path,
     files[5].write_bytes(bytes(len(content)))
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "access", lambda file, _: file != files[5])
-        assert len(stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1).left_out) == 1
+        assert len(store(tmp_path).left_out) == 1
     files[5].write_bytes(content)
     os.utime(files[5], ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert same(stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1), whole)
+    assert same(store(tmp_path), whole)
 
 
 def test_a_photograph_of_mini_that_cannot_be_read_is_an_error(few, tmp_path, monkeypatch):
@@ -120,7 +125,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(few, tmp_path, monkeypatch):
     monkeypatch.setattr(module.os, "posix_fallocate", full)
     write_photographs(tmp_path / "photographs", 12)
     with pytest.raises(UserError, match=r"No space left on device: free some space, or set store=FOLDER"):
-        stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+        store(tmp_path)
     assert list((tmp_path / "store").rglob("*.npy")) == []
 
 
@@ -140,7 +145,7 @@ def test_workers_give_the_same_crops_and_name_what_cannot_be_read(few, tmp_path,
 @pytest.mark.parametrize("damage", ["cut", "missing", "card"])
 def test_stored_crops_that_are_damaged_are_kept_and_made_again(few, tmp_path, damage, caplog):
     write_photographs(tmp_path / "photographs", 12)
-    whole = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    whole = store(tmp_path)
     (folder,) = (tmp_path / "store").iterdir()
     file = folder / ("card.json" if damage == "card" else "held_out.npy")
     content = file.read_bytes()[:70]
@@ -148,7 +153,7 @@ def test_stored_crops_that_are_damaged_are_kept_and_made_again(few, tmp_path, da
         file.unlink()
     else:
         file.write_bytes(content)
-    found = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    found = store(tmp_path)
     assert found.digest == load_crops(tmp_path / "photographs", 24).digest == whole.digest
     assert same(found, load_crops(tmp_path / "photographs", 24))
     assert damage == "missing" or (folder / f"{file.name}.damaged").read_bytes() == content
@@ -164,12 +169,12 @@ def test_a_killed_worker_is_one_line_that_names_the_setting_and_leaves_nothing_t
         patch.setattr(module, "_fill", die)
         with pytest.raises(UserError, match=r"a worker process was killed, .*\(workers=1\)$"):
             stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=2)
-    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    stored = store(tmp_path)
     assert same(stored, load_crops(tmp_path / "photographs", 24))
 
 
 def test_complete_crops_are_opened_without_a_lock(few, tmp_path, monkeypatch):
     write_photographs(tmp_path / "photographs", 12)
-    stored = stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1)
+    stored = store(tmp_path)
     monkeypatch.setattr(module, "exclusive", None)
-    assert same(stored, stored_crops(tmp_path / "photographs", 24, tmp_path / "store", workers=1))
+    assert same(stored, store(tmp_path))

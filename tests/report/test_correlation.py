@@ -209,3 +209,18 @@ def test_tables_that_the_evaluation_writes_are_correlated(tmp_path):
             tables.append([float(row["all"]) for row in csv.DictReader(file) if row["group"] != "observers"])
     line = here(run(tmp_path), "all")
     assert (line["number"], line["rho"]) == ("3", f"{scipy.stats.pearsonr(*tables).statistic:.3f}")
+
+
+def test_the_files_appear_together_or_not_at_all(tmp_path, monkeypatch):
+    make_tables(tmp_path)
+    run(tmp_path)
+    folder = tmp_path / "tables-mine"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lpips_repro.report.correlation.save_figure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "seed=1")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -148,3 +148,16 @@ def test_the_sheet_has_room_for_images_of_any_size_and_for_empty_sections(tmp_pa
         rows = 2  # a row has three triplets
         assert sheet.height == 5 * LINE + rows * (zoom * size[0] + LINES * LINE + GAP) + GAP
         assert sheet.width == 3 * (max(zoom * 3 * size[1], 3 * SIDE) + GAP) + GAP
+
+
+def test_a_flipped_bit_in_a_packed_split_is_refused_before_anything_is_computed(data):
+    run("data.packed=packed")
+    (file,) = Path("packed").rglob("2afc-val-cnn/p1.npy")
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    for stored in Path("experiments/distances").rglob("*.csv"):
+        stored.unlink()
+    with pytest.raises(UserError, match=r"contents have SHA-256 \w+, the card says"):
+        run("data.packed=packed")
+    assert not list(Path("experiments/distances").rglob("*.csv"))

@@ -15,11 +15,11 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.run import evaluate
 from lpips_repro.report.all_pairs import write_all_pairs
+from lpips_repro.report.figure_inputs import Inputs
 from lpips_repro.report.figures import read_scores
 from lpips_repro.report.figures.style import FORMATS
-from lpips_repro.report.inputs import Inputs
 from lpips_repro.report.run import write_report
-from lpips_repro.report.stored import distances_of
+from lpips_repro.report.stored_distances import distances_of
 from tests.compose import settings
 from tests.datasets.folders import make_split
 from tests.makefile import script

@@ -5,13 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 from omegaconf import OmegaConf
 
-from lpips_repro.config import Device
-from lpips_repro.errors import UserError
 from lpips_repro.runs import record as module
-from lpips_repro.runs.record import choose_device, record_run
+from lpips_repro.runs.record import record_run
 
 
 def test_a_run_folder_holds_settings_commit_seed_and_versions(tmp_path):
@@ -66,21 +63,3 @@ def test_a_package_that_is_not_there_or_has_another_name_is_null(tmp_path, monke
     packages = json.loads((tmp_path / "run.json").read_text())["packages"]
     assert {name: version for name, version in packages.items() if version} == there
     assert packages["opencv-python-headless"] is packages["pillow"] is None
-
-
-def test_auto_says_which_device_it_took_and_why(monkeypatch, caplog):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with caplog.at_level("INFO"):
-        assert choose_device(Device.auto) == torch.device("cpu")
-    assert "device=auto took cpu (" in caplog.text
-
-
-def test_cuda_that_cannot_be_used_is_an_error_with_the_reason(monkeypatch):
-    monkeypatch.setattr(module, "why_no_cuda", lambda: "no CUDA device or driver was found")
-    with pytest.raises(UserError, match="device=cuda: no CUDA device or driver was found"):
-        choose_device(Device.cuda)
-
-
-@pytest.mark.cuda
-def test_cuda_is_used_if_it_works():
-    assert choose_device(Device.auto).type == choose_device(Device.cuda).type == "cuda"

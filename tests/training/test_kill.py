@@ -17,7 +17,7 @@ from lpips_repro.devices import one_thread
 from lpips_repro.training.run import train
 from tests.compose import settings
 from tests.datasets.folders import make_split
-from tests.processes import PATIENCE, REPOSITORY, run_words, started
+from tests.processes import PATIENCE, REPOSITORY, TrainingCommand, started
 from tests.training.tiny import assert_same, checkpoint, metrics
 
 SPLITS = {("train", "cnn"): 60, ("train", "mix"): 43, ("val", "color"): 20, ("val", "deblur"): 20}
@@ -28,7 +28,7 @@ SETTINGS = {
 }
 
 
-class Command:
+class Command(TrainingCommand):
     """One command, `scripts/train.py` on a folder of 103 triplets, that is given again and again.
 
     Args:
@@ -37,28 +37,16 @@ class Command:
     """
 
     def __init__(self, data: Path, home: Path, variant: str):
-        self.home = home
-        self.words = run_words(data, home, f"variant={variant}", "trainer.learning_rate=1e-3", *SETTINGS[variant])
+        super().__init__(data, home, f"variant={variant}", "trainer.learning_rate=1e-3", *SETTINGS[variant])
 
     def started(self) -> contextlib.AbstractContextManager[subprocess.Popen]:
         """The process, which does not outlive the block; its output is in `output`."""
-        return started([sys.executable, "scripts/train.py", *self.words], self.home / "output")
+        return started([sys.executable, *self.argv], self.home / "output")
 
     def finish(self) -> None:
         """Give the command in this process, which has what starting takes behind it."""
         with one_thread():
             train(settings("train", *self.words))
-
-    @property
-    def output(self) -> str:
-        """What the last process said."""
-        return (self.home / "output").read_text()
-
-    @property
-    def folder(self) -> Path:
-        """The run's."""
-        (folder,) = (self.home / "experiments").glob("folder-*")
-        return folder
 
     def packed(self) -> list[str]:
         """What is there of packed splits."""
@@ -191,9 +179,7 @@ def test_signals_save_the_state_and_the_same_command_resumes(data, undisturbed, 
     with command.started() as process:
         wait_until(process, lambda: command.rows() > rows + 5)
         process.send_signal(signal.SIGSTOP)  # or it might end before the other has begun
-        other = subprocess.run(
-            [sys.executable, "scripts/train.py", *command.words], cwd=REPOSITORY, capture_output=True, text=True
-        )
+        other = subprocess.run([sys.executable, *command.argv], cwd=REPOSITORY, capture_output=True, text=True)
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130, command.output

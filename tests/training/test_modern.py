@@ -21,19 +21,22 @@ NETS = ("resnet18", "resnet50", "efficientnet_b0", "convnext_tiny", "swin_t", "v
 TIMM = ("timm/test_vit", "timm/test_mambaout")  # the maps of the second have channels last
 
 
-def model_and_triplet(net, variant):
+def after_a_step(net, variant):
+    """A model after one training step, the triplet, and the state before the step."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     ref, noise = (torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1 for _ in range(2))
-    return RankingModel(net, variant, "0.1", gaussian_state(net, 0)), (ref, ref.lerp(noise, 0.1), ref.lerp(noise, 0.5))
+    model = RankingModel(net, variant, "0.1", gaussian_state(net, 0))
+    triplet = (ref, ref.lerp(noise, 0.1), ref.lerp(noise, 0.5))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    d0, d1 = model.distances(ImageBatch(*triplet))
+    update(model, make_optimizer(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
+    return model, triplet, before
 
 
 @pytest.mark.parametrize("net", slow_but(("resnet18", "efficientnet_b0"), NETS))
 def test_a_step_of_lin_changes_the_lin_weights_of_every_map_and_no_backbone(net):
-    model, triplet = model_and_triplet(net, "lin")
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    d0, d1 = model.distances(ImageBatch(*triplet))
-    update(model, make_optimizer(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
+    model, triplet, before = after_a_step(net, "lin")
     after = model.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items() if key.startswith("metric."))
     parts = (state["lin"].split(BACKBONES[net].channels) for state in (before, after))
@@ -43,10 +46,7 @@ def test_a_step_of_lin_changes_the_lin_weights_of_every_map_and_no_backbone(net)
 
 @pytest.mark.parametrize("net", ["resnet18", pytest.param("efficientnet_b0", marks=pytest.mark.slow)])
 def test_tune_leaves_the_statistics_of_batch_normalization_as_they_are(net):
-    model, triplet = model_and_triplet(net, "tune")
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    d0, d1 = model.distances(ImageBatch(*triplet))
-    update(model, make_optimizer(model, 1e-3), model.ranking(d0, d1, torch.tensor([0.0])))
+    model, _, before = after_a_step(net, "tune")
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert norms
     assert not any(layer.training for layer in norms)

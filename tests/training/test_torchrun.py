@@ -15,7 +15,7 @@ import torch
 from lpips_repro.devices import one_thread
 from lpips_repro.training import validation
 from tests.datasets.folders import make_split
-from tests.processes import NETWORK, PATIENCE, call, children, run_words, started, torchrun
+from tests.processes import NETWORK, PATIENCE, TrainingCommand, call, children, started, torchrun
 from tests.training.tiny import assert_same, checkpoint
 from tests.training.torchrun_worker import work
 
@@ -54,18 +54,17 @@ def epoch_lines(output: str) -> list[str]:
     return re.findall(r"(epoch .*: loss [0-9.]+, train 2AFC [0-9.]+ %)", output)
 
 
-class Job:
+class Job(TrainingCommand):
     """`scripts/train.py` on a folder of noise, by one process or by two under torchrun."""
 
     def __init__(self, data: Path, home: Path, *overrides: str):
-        self.home = home
         rates = ("trainer.epochs=2", "trainer.decay_epochs=1", "trainer.learning_rate=1e-5", "trainer.log_every=2")
-        self.words = ["scripts/train.py", *run_words(data, home, *rates, *overrides)]
+        super().__init__(data, home, *rates, *overrides)
 
     @contextlib.contextmanager
     def started(self):
         """Two processes under torchrun that do not outlive the block; output in the file `output`."""
-        with started(torchrun(2, *self.words), self.home / "output", **NETWORK) as process:
+        with started(torchrun(2, *self.argv), self.home / "output", **NETWORK) as process:
             try:
                 yield process
             finally:
@@ -85,15 +84,6 @@ class Job:
             assert time.monotonic() < end, self.output
             time.sleep(0.002)
 
-    @property
-    def output(self) -> str:
-        return (self.home / "output").read_text()
-
-    @property
-    def folder(self) -> Path:
-        (folder,) = (self.home / "experiments").glob("folder-*")
-        return folder
-
     def weights(self) -> dict[str, torch.Tensor]:
         return torch.load(self.folder / "weights.pth", weights_only=True)
 
@@ -111,8 +101,8 @@ def data(tmp_path_factory):
 @pytest.mark.parametrize("settings", [("variant=tune", "trainer.dropout=false"), ("variant=lin",)])
 def test_train_under_torchrun_ends_with_the_weights_of_one_process(data, tmp_path, settings):
     one, two = Job(data, tmp_path / "one", *settings), Job(data, tmp_path / "two", *settings)
-    alone = call(sys.executable, *one.words)
-    output = call(*torchrun(2, *two.words))
+    alone = call(sys.executable, *one.argv)
+    output = call(*torchrun(2, *two.argv))
     assert output.count("finished: mean val 2AFC") == 1  # the first rank alone reports
     assert epoch_lines(output) == epoch_lines(alone)
     assert len(epoch_lines(output)) == 3  # of three epochs, over the triplets of both ranks
@@ -120,9 +110,9 @@ def test_train_under_torchrun_ends_with_the_weights_of_one_process(data, tmp_pat
     for key, value in one.weights().items():
         # Adam divides a gradient by its size: where it is nearly zero, rounding decides. 3e-6 was measured.
         assert (two.weights()[key] - value).norm() <= 3e-5 * value.norm(), key
-    output = call(*torchrun(2, *two.words))
+    output = call(*torchrun(2, *two.argv))
     assert output.count("already finished: mean val 2AFC") == 1
-    assert "already finished" in call(sys.executable, *two.words)  # the number of processes is no part of a run
+    assert "already finished" in call(sys.executable, *two.argv)  # the number of processes is no part of a run
 
 
 @pytest.mark.slow
@@ -130,14 +120,14 @@ def test_train_under_torchrun_ends_with_the_weights_of_one_process(data, tmp_pat
 def test_a_killed_worker_is_reported_and_the_same_command_resumes(data, tmp_path, victim):
     settings = ("variant=tune", "trainer.checkpoint_minutes=1e-3", "trainer.epochs=4")
     job, whole = Job(data, tmp_path / "killed", *settings), Job(data, tmp_path / "whole", *settings)
-    call(*torchrun(2, *whole.words))
+    call(*torchrun(2, *whole.argv))
     with job.started() as process:
         job.wait_for_steps(process, 8)
         os.kill(job.workers(process)[victim], signal.SIGKILL)
         assert process.wait(PATIENCE) == 1, job.output
     assert re.search(r"exitcode\s*: -9", job.output), job.output
     assert checkpoint(job.folder)["step"] > 0
-    call(*torchrun(2, *job.words))
+    call(*torchrun(2, *job.argv))
     assert_same(job.weights(), whole.weights())
 
 
@@ -161,7 +151,7 @@ def test_signals_let_all_ranks_save_and_stop_at_the_same_step(data, tmp_path, nu
 @pytest.mark.slow
 def test_what_the_user_can_fix_is_reported_once(data, tmp_path):
     job = Job(data, tmp_path / "job", "variant=tune", "trainer.precision=tf32")
-    output = call(*torchrun(2, *job.words), status=1)
+    output = call(*torchrun(2, *job.argv), status=1)
     errors = [line for line in output.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, output
     assert errors[0].startswith("error: trainer.precision=tf32: only a GPU has TF32"), output

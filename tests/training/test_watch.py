@@ -32,6 +32,16 @@ def train(shown, *steps):
         shown.training(step, (step - 1) // 4, VALUES)
 
 
+def go_on(shown, step, validations):
+    """The entries and validations of a run of 6 steps that follow after a step and a number of validations."""
+    if validations == 0:
+        shown.validation(0, 0, SCORES, LIN, {})
+    train(shown, *(at for at in (2, 4) if at > step))
+    if validations <= 1:
+        shown.validation(4, 1, SCORES, LIN, {})
+    train(shown, 6)
+
+
 def rows(folder, name="metrics.csv"):
     with (folder / name).open(newline="") as file:
         return list(csv.DictReader(file))
@@ -78,21 +88,14 @@ def test_a_row_is_on_disk_as_soon_as_it_is_written(tmp_path):
     ],
 )
 def test_after_a_resume_no_step_appears_twice(tmp_path, step, validations, kept):
-    def go_on(step, validations):
-        with watch(tmp_path, step, validations) as shown:
-            if validations == 0:
-                shown.validation(0, 0, SCORES, LIN, {})
-            train(shown, *(at for at in (2, 4) if at > step))
-            if validations <= 1:
-                shown.validation(4, 1, SCORES, LIN, {})
-            train(shown, 6)
-
-    go_on(0, 0)
+    with watch(tmp_path) as shown:
+        go_on(shown, 0, 0)
     everything = [[2, 4, 6], [0, 4]]
     assert steps_of(tmp_path) == everything
     watch(tmp_path, step, validations).__exit__()
     assert steps_of(tmp_path) == kept
-    go_on(step, validations)
+    with watch(tmp_path, step, validations) as shown:
+        go_on(shown, step, validations)
     assert steps_of(tmp_path) == everything
 
 
@@ -334,17 +337,9 @@ def test_events_of_an_earlier_version_are_continued(tmp_path):
 @pytest.mark.parametrize(("step", "validations"), [(0, 0), (0, 1), (2, 1), (4, 2)])
 def test_after_a_resume_tensorboard_shows_no_step_twice(tmp_path, step, validations):
     with watch(tmp_path) as shown:
-        shown.validation(0, 0, SCORES, LIN, {})
-        train(shown, 2, 4)
-        shown.validation(4, 1, SCORES, LIN, {})
-        train(shown, 6)
+        go_on(shown, 0, 0)
     with watch(tmp_path, step, validations) as shown:
-        if validations == 0:
-            shown.validation(0, 0, SCORES, LIN, {})
-        train(shown, *(at for at in (2, 4) if at > step))
-        if validations <= 1:
-            shown.validation(4, 1, SCORES, LIN, {})
-        train(shown, 6)
+        go_on(shown, step, validations)
     found = events(tmp_path)
     assert [event.step for event in found.Scalars("train/loss")] == [2, 4, 6]
     assert [event.step for event in found.Scalars("val_2afc/mean")] == [0, 4]

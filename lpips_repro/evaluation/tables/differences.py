@@ -10,7 +10,6 @@ baseline, in `all_pairs.csv` of a report all pairs of methods. A best row is cho
 adjustment does not count: name the baseline in advance for a test to rely on.
 """
 
-import csv
 import dataclasses
 import itertools
 import logging
@@ -25,6 +24,7 @@ from lpips_repro.evaluation.methods.method import Method, by_seeds, label_of
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.tables.sign_flip import flipped_means, holm, two_sided_p
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Scores, Table, intervals_of
+from lpips_repro.files import write_csv
 
 log = logging.getLogger(__name__)
 
@@ -117,14 +117,14 @@ def difference_of_rows(row: Row, base: Row) -> Scores:
 
 def write_differences(path: Path, differences: Iterable[Difference]) -> None:
     """Write differences as a CSV: one more decimal than in the tables, and three digits of p."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Difference)])
-        writer.writeheader()
-        for one in differences:
-            points = f".{PROTOCOLS[one.kind].decimals + 1}f"
-            formats = dict.fromkeys(("difference", "low", "high"), points) | dict.fromkeys(("p", "p_holm"), ".3g")
-            line = {key: value for key, value in dataclasses.asdict(one).items() if value is not None}
-            writer.writerow({key: format(value, formats.get(key, "")) for key, value in line.items()})
+    write_csv(path, map(_line, differences), [field.name for field in dataclasses.fields(Difference)])
+
+
+def _line(one: Difference) -> dict[str, str]:
+    points = f".{PROTOCOLS[one.kind].decimals + 1}f"
+    formats = dict.fromkeys(("difference", "low", "high"), points) | dict.fromkeys(("p", "p_holm"), ".3g")
+    line = {key: value for key, value in dataclasses.asdict(one).items() if value is not None}
+    return {key: format(value, formats.get(key, "")) for key, value in line.items()}
 
 
 def _baseline(table: Table, label: str | None) -> Row | None:

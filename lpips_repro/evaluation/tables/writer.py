@@ -1,6 +1,5 @@
 """Write tables as CSV, Markdown, LaTeX and text for the terminal, and their scores in long form."""
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from tabulate import tabulate
 from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables.escape import latex, markdown, markdown_with_code, plain
 from lpips_repro.evaluation.tables.table import Row, Table
+from lpips_repro.files import write_csv
 
 KEYS = ("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run")
 SCORES = "scores.csv"
@@ -35,11 +35,11 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     paths = []
     for table in tables:
         csv_file, md_file, tex_file = files = _paths(folder, table.protocol.file)
-        _write_csv(csv_file, _lines(table))
+        write_csv(csv_file, _lines(table))
         md_file.write_text(_markdown(table))
         tex_file.write_text(_latex(table))
         paths += files
-    _write_csv(folder / SCORES, [line for table in tables for line in _scores(table)])
+    write_csv(folder / SCORES, (line for table in tables for line in _scores(table)))
     return [*paths, folder / SCORES]
 
 
@@ -103,7 +103,8 @@ def _lines(table: Table) -> Iterator[dict[str, str]]:
             low, high = row.interval.get(column, (None, None))
             line |= {column: number(row.scores.get(column)), f"{column}_lo": number(low), f"{column}_hi": number(high)}
         for column in table.columns if table.with_paper else ():
-            line |= {f"{column}_paper": _paper(row, column), f"{column}_diff": _difference(table.protocol, row, column)}
+            difference = difference_from_paper(row, column, table.protocol.decimals)
+            line |= {f"{column}_paper": paper_figure(row, column), f"{column}_diff": difference}
         if with_spread:
             line |= {f"{column}_sd": number(row.spread.get(column)) for column in table.columns}
         settings = json.dumps(row.settings, default=str)
@@ -121,20 +122,12 @@ def _scores(table: Table) -> Iterator[dict[str, str]]:
                 "low": number(low),
                 "high": number(high),
                 "sd": number(row.spread.get(column)),
-                "paper": _paper(row, column),
-                "difference": _difference(table.protocol, row, column),
+                "paper": paper_figure(row, column),
+                "difference": difference_from_paper(row, column, table.protocol.decimals),
                 "n": str(table.counts[column]) if column in row.scores else "",
             }
             about = {"kind": table.protocol.name, "label": row.label, "split": column}
             yield from (about | {"statistic": key, "value": value} for key, value in found.items() if value)
-
-
-def _write_csv(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
-    lines = list(lines)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, lines[0] if lines else ())
-        writer.writeheader()
-        writer.writerows(lines)
 
 
 def _markdown(table: Table) -> str:
@@ -201,7 +194,8 @@ def _cells(
                 score += interval.format(ends.replace("–", "--") if bold is not None else ends)
             line[escape(shown)] = score
         if table.with_paper:
-            line |= {"paper, all": _paper(row, last), "difference": _difference(protocol, row, last)}
+            difference = difference_from_paper(row, last, protocol.decimals)
+            line |= {"paper, all": paper_figure(row, last), "difference": difference}
         cells.append(line)
     return cells
 
@@ -216,10 +210,12 @@ def _number_format(protocol: Protocol) -> Callable[[float | None], str]:
     return lambda value: "" if value is None else f"{value:.{protocol.decimals}f}"
 
 
-def _paper(row: Row, column: str) -> str:
+def paper_figure(row: Row, column: str) -> str:
+    """The paper's figure of a column with one decimal, or "" if there is none."""
     return f"{row.paper[column]:.1f}" if column in row.paper else ""
 
 
-def _difference(protocol: Protocol, row: Row, column: str) -> str:
+def difference_from_paper(row: Row, column: str, decimals: int) -> str:
+    """The score of a column minus the paper's figure, with its sign, or "" if one of them is absent."""
     both = column in row.paper and column in row.scores
-    return f"{row.scores[column] - row.paper[column]:+.{protocol.decimals}f}" if both else ""
+    return f"{row.scores[column] - row.paper[column]:+.{decimals}f}" if both else ""

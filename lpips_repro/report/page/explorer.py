@@ -14,7 +14,7 @@ from lpips_repro.config import Images, PageConfig
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing.file_names import image_files
 from lpips_repro.evaluation.tables.table import Row
-from lpips_repro.report.page.chosen import RULE, Chosen, choose
+from lpips_repro.report.page.chosen_examples import RULE, Chosen, choose
 from lpips_repro.report.page.examples import Examples, as_text
 from lpips_repro.report.page.maps import Maps, maps_of
 from lpips_repro.report.page.sprites import (
@@ -24,7 +24,7 @@ from lpips_repro.report.page.sprites import (
     triplet_sheets,
     write_sheets,
 )
-from lpips_repro.report.stored import FIRST
+from lpips_repro.report.stored_distances import FIRST
 
 MANY = 5000  # with more examples, only selected ones have images by default
 FOLDER = "images"  # folder of the files with images

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lpips_repro.errors import UserError
-from lpips_repro.report.inputs import Inputs
+from lpips_repro.report.figure_inputs import Inputs
 from lpips_repro.report.page.built_from import built_from
 from lpips_repro.report.page.examples import Examples
 from lpips_repro.report.page.explorer import Explorer, make_explorer

@@ -16,15 +16,15 @@ from torch import Tensor
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine
+from lpips_repro.evaluation.methods.find import find_method
 from lpips_repro.evaluation.methods.finished_runs import find_runs
 from lpips_repro.evaluation.methods.method import Method
-from lpips_repro.evaluation.methods.named import find_method
 from lpips_repro.evaluation.methods.trained import method_of_run
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.report.page.examples import Examples
 from lpips_repro.report.page.sprites import Sheet, layout_of, sheets_of
-from lpips_repro.report.stored import FIRST, says
+from lpips_repro.report.stored_distances import FIRST, is_value_of_seed
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _network(row: Row, experiments: Path, download: bool) -> LPIPS:
     distance = _method(row, experiments, download).build(Engine(torch.device("cpu")))
     if not isinstance(distance, Distance) or distance.lpips is None:
         raise UserError("not a network")
-    if not all(says(row.settings.get(key), FIRST, distance.identity[key]) for key in ("weights", "lin")):
+    if not all(is_value_of_seed(row.settings.get(key), FIRST, distance.identity[key]) for key in ("weights", "lin")):
         raise UserError("its weights differ from those of the table")
     metric = distance.lpips[0]
     metric.spatial = True

@@ -15,6 +15,7 @@ from lpips_repro.evaluation.tables.differences import FILE as DIFFERENCES
 from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.evaluation.tables.writer import difference_from_paper, paper_figure
 from lpips_repro.files import finish_writing
 from lpips_repro.report.all_pairs import is_decided
 from lpips_repro.report.figures.scores import OBSERVERS
@@ -175,7 +176,7 @@ def _line(row: Row, columns: Sequence[Column], protocol: Protocol, differences: 
     first = columns[0].name
     settings = json.dumps(row.settings, indent=2, ensure_ascii=False, default=str)
     cells = [_cell(row, column.name, protocol, differences.get((row.label, column.name))) for column in columns]
-    return Line(row, cells, _paper(row, first), _difference(row, first, protocol), settings)
+    return Line(row, cells, paper_figure(row, first), difference_from_paper(row, first, protocol.shown), settings)
 
 
 def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, str] | None) -> Cell:
@@ -187,8 +188,8 @@ def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, st
     if column in row.spread:
         below["seeds"] = f"±{row.spread[column]:.{protocol.shown}f}"
     if column in row.paper:
-        below["paper"] = f"paper {_paper(row, column)}"
-        below["difference"] = _difference(row, column, protocol)
+        below["paper"] = f"paper {paper_figure(row, column)}"
+        below["difference"] = difference_from_paper(row, column, protocol.shown)
     score = row.scores[column]
     is_tie, why = _chance(difference)
     return Cell(f"{score:.{protocol.shown}f}", f"{score:.{protocol.decimals}f}", below, is_tie, why)
@@ -200,15 +201,6 @@ def _chance(line: Mapping[str, str] | None) -> tuple[bool, str]:
         return False, ""
     why = "{difference} from {baseline}, 95 % interval {low} to {high}, p = {p_holm} (Holm)".format(**line)
     return not is_decided(float(line["p_holm"])), why
-
-
-def _paper(row: Row, column: str) -> str:
-    return f"{row.paper[column]:.1f}" if column in row.paper else ""
-
-
-def _difference(row: Row, column: str, protocol: Protocol) -> str:
-    both = column in row.paper and column in row.scores
-    return f"{row.scores[column] - row.paper[column]:+.{protocol.shown}f}" if both else ""
 
 
 def _is_best(rows: Sequence[Row], baseline: str, columns: Sequence[Column], protocol: Protocol) -> bool:

@@ -24,10 +24,10 @@ from lpips_repro.files import sync, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.report.figures.style import SIMULATED
 from lpips_repro.report.page.built_from import BuiltFrom
-from lpips_repro.report.page.bundle import INSTALL, NotInstalledError, datatables_script, license_text
 from lpips_repro.report.page.explorer import FOLDER, Explorer, as_script
 from lpips_repro.report.page.pairs import PairColumn
 from lpips_repro.report.page.summary import Summary
+from lpips_repro.report.page.table_library import INSTALL, NotInstalledError, datatables_script, license_text
 
 ASSETS = re.compile(r"page-[0-9a-f]{12}")
 LEFTOVER = re.compile(r"\.page-new")

@@ -1,7 +1,5 @@
 """What is published of BAPPS, and how what is found is compared with it."""
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -16,6 +14,7 @@ from lpips_repro.datasets.bapps.published import (
 from lpips_repro.datasets.packed import write_split
 from lpips_repro.errors import UserError
 from tests.compose import CONFIGS
+from tests.real_judgments import judge_of
 
 MANIFEST = CONFIGS.parent / "experiments/reference/bapps_val_manifest.json"
 
@@ -62,8 +61,7 @@ def test_sizes_agree_with_the_published_ones_as_far_as_those_are_rounded(tmp_pat
 
 def test_digest_of_the_real_judgments_is_the_published_one(shared, tmp_path, monkeypatch):
     for split in ("traditional", "frameinterp"):
-        with (shared / "bapps_val_judgments" / f"{split}.csv").open() as file:
-            judge = np.array([float(row["judge"]) for row in csv.DictReader(file)], np.float32)
+        judge = judge_of(shared, split).astype(np.float32)
         images = np.zeros((len(judge), 64, 64, 3), np.uint8)
         card = {"kind": "2afc", "phase": "val", "split": split, "dataset": "bapps", "resize": "x", "observers": "human"}
         arrays = {"ref": images, "p0": images, "p1": images, "judge": judge}

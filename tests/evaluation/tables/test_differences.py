@@ -21,6 +21,7 @@ from lpips_repro.evaluation.protocols.twoafc import TWOAFC, human_credits, twoaf
 from lpips_repro.evaluation.tables.differences import check_baseline, differences_of, pairs_of, write_differences
 from lpips_repro.evaluation.tables.sign_flip import DRAWS
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
+from tests.real_judgments import METHODS, SPLITS, distances_of, judge_of
 
 
 def split_of(folder, name, votes, protocol=TWOAFC):
@@ -221,22 +222,9 @@ def test_p_of_a_jnd_map_is_near_that_of_a_permutation_of_ranks(tmp_path, seed, n
     assert one.difference == pytest.approx(100 * (score - jnd_map(first, split.votes)))
 
 
-SPLITS = ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")
-
-
-def read(path):
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-
-
 def test_three_methods_on_the_real_judgments(shared, tmp_path):
-    judged = {name: read(shared / "bapps_val_judgments" / f"{name}.csv") for name in SPLITS}
-    splits = [split_of(tmp_path, name, judged[name]["judge"]) for name in SPLITS]
-    distances = {"scratch": {name: (judged[name]["d0"], judged[name]["d1"]) for name in SPLITS}}
-    for label in ("st-lpips-alex", "st-lpips-vgg"):
-        files = {name: read(shared / f"bapps_val_distances/{label}/2afc-val-{name}.csv") for name in SPLITS}
-        distances[label] = {name: (file["d0"], file["d1"]) for name, file in files.items()}
+    splits = [split_of(tmp_path, name, judge_of(shared, name)) for name in SPLITS]
+    distances = {label: distances_of(shared, label) for label in METHODS}
     table, bootstrap = table_of(tmp_path, splits, distances)
     assert {row.label: round(row.scores["all"], 2) for row in table.rows} == {
         "scratch": 70.04, "st-lpips-alex": 69.83, "st-lpips-vgg": 70.37

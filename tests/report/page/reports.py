@@ -23,7 +23,7 @@ from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.table import Bootstrap, make_table
 from lpips_repro.evaluation.tables.writer import caption_of, write_tables
-from lpips_repro.report.inputs import Inputs
+from lpips_repro.report.figure_inputs import Inputs
 from lpips_repro.report.page.make import make_page
 from tests.compose import settings
 

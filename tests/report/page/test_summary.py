@@ -4,13 +4,13 @@ import csv
 import html
 import re
 
-import numpy as np
 import pytest
 
 from lpips_repro.evaluation.protocols.jnd import JND
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.report.figures import read_scores
 from lpips_repro.report.page.summary import read_summaries
+from tests.real_judgments import METHODS, SPLITS, distances_of, judge_of
 from tests.report.page.reports import (
     make_report,
     make_tables,
@@ -19,8 +19,6 @@ from tests.report.page.reports import (
     random_votes,
     write_distances,
 )
-
-SPLITS = TWOAFC.averages["all"]
 
 
 @pytest.fixture(scope="module")
@@ -102,19 +100,12 @@ def test_rows_without_scores_have_their_reason_and_are_in_the_download(tables):
     assert table.records[-1]["label"] == "lost" and table.records[-1]["all"] is None
 
 
-def read(path):
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-
-
 def test_three_methods_have_their_known_scores_on_real_judgments(shared, tmp_path):
-    judged = {name: read(shared / f"bapps_val_judgments/{name}.csv") for name in SPLITS}
-    splits = [noise(tmp_path / "packed", name, judged[name]["judge"], "human", size=1) for name in SPLITS]
-    distances = {"scratch": {f"2afc/val/{name}": (judged[name]["d0"], judged[name]["d1"]) for name in SPLITS}}
-    for label in ("st-lpips-alex", "st-lpips-vgg"):
-        files = {name: read(shared / f"bapps_val_distances/{label}/2afc-val-{name}.csv") for name in SPLITS}
-        distances[label] = {f"2afc/val/{name}": (file["d0"], file["d1"]) for name, file in files.items()}
+    splits = [noise(tmp_path / "packed", name, judge_of(shared, name), "human", size=1) for name in SPLITS]
+    by_method = {label: distances_of(shared, label) for label in METHODS}
+    distances = {
+        label: {f"2afc/val/{name}": pair for name, pair in found.items()} for label, found in by_method.items()
+    }
     made = make_report(tmp_path, splits, distances, "report.images=none", bootstrap=10, with_differences=False)
     text = html.unescape(made.index.read_text())
     for label, score in (("scratch", "70.04"), ("st-lpips-alex", "69.83"), ("st-lpips-vgg", "70.37")):

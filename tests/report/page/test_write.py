@@ -8,9 +8,9 @@ import pytest
 
 from lpips_repro.errors import UserError
 from lpips_repro.report.page import write
-from lpips_repro.report.page.bundle import datatables_script
-from lpips_repro.report.page.chosen import RULE
+from lpips_repro.report.page.chosen_examples import RULE
 from lpips_repro.report.page.make import make_page
+from lpips_repro.report.page.table_library import datatables_script
 from tests.report.page.reports import inputs_of, make_report, noise, random_distances, random_votes
 
 

@@ -82,9 +82,9 @@ def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
 
 def _made(settings: Mapping[str, Any], seed: int, identity: Mapping[str, Any]) -> bool:
     """Whether the settings of a row contain an identity."""
-    return all(says(settings.get(key), seed, value) for key, value in identity.items())
+    return all(is_value_of_seed(settings.get(key), seed, value) for key, value in identity.items())
 
 
-def says(setting: Any, seed: int, value: Any) -> bool:
-    """Return whether a setting of a row has a value for a seed. A setting that differs between seeds is a list."""
+def is_value_of_seed(setting: Any, seed: int, value: Any) -> bool:
+    """Whether a setting of a row has a value for a seed. A setting that differs between seeds is a list."""
     return setting == value or (isinstance(setting, list) and seed < len(setting) and setting[seed] == value)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from lpips_repro.config import EvaluateConfig, MetricConfig, parse
-from lpips_repro.config.named import computed_metrics, in_configs
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.timm_nets import NAMED, timm_net
+from lpips_repro.config.yaml_files import computed_metrics, in_configs
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.metrics import metric_method

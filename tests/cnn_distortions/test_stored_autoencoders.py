@@ -5,7 +5,7 @@ import torch
 
 from lpips_repro.cnn_distortions.networks import Generator
 from lpips_repro.cnn_distortions.space import draw_config
-from lpips_repro.cnn_distortions.stored import DamagedAutoencoder, read_card, read_generator
+from lpips_repro.cnn_distortions.stored_autoencoders import DamagedAutoencoder, read_card, read_generator
 from lpips_repro.errors import UserError
 from tests.cnn_distortions.tiny import tiny_config, write_tiny
 

@@ -21,7 +21,7 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
-from lpips_repro.report.stored import distances_of
+from lpips_repro.report.stored_distances import distances_of
 from lpips_repro.report.stored_tables import splits_of_tables
 
 log = logging.getLogger(__name__)

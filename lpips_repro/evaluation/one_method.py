@@ -34,15 +34,15 @@ from lpips_repro.evaluation.distances.compute import (
     of_pairs,
 )
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
+from lpips_repro.evaluation.methods.find import find_method
 from lpips_repro.evaluation.methods.method import Method
-from lpips_repro.evaluation.methods.named import find_method
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
 from lpips_repro.evaluation.tables.table import Bootstrap
-from lpips_repro.evaluation.usable import usable_splits
+from lpips_repro.evaluation.usable_splits import usable_splits
 from lpips_repro.metrics import METRICS
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.metrics.lpips.channels import weighted_sum
-from lpips_repro.runs.record import choose_device
+from lpips_repro.runs.device import choose_device
 
 log = logging.getLogger(__name__)
 

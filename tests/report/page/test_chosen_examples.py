@@ -9,7 +9,7 @@ from lpips_repro.config import Images
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.tables.table import Row
-from lpips_repro.report.page.chosen import choose
+from lpips_repro.report.page.chosen_examples import choose
 from lpips_repro.report.page.examples import Examples, single_precision
 
 # Example 0: both methods agree with all judges; 1: both are against all judges; 2: both are against most judges;

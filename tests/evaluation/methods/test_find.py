@@ -5,7 +5,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation.methods.named import find_method
+from lpips_repro.evaluation.methods.find import find_method
 from tests.compose import CONFIGS
 
 

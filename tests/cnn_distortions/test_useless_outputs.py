@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lpips_repro.cnn_distortions.judging import fault_of
+from lpips_repro.cnn_distortions.useless_outputs import fault_of
 
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 GIVEN = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))

@@ -4,8 +4,8 @@ import pytest
 
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.protocols.jnd import JND
-from lpips_repro.evaluation.tables.shown import overview, shown_table
 from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.evaluation.tables.terminal_text import overview, shown_table
 from lpips_repro.evaluation.tables.writer import terminal_table, write_tables
 from tests.evaluation.tables.test_writer import row, table
 
