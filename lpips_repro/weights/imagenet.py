@@ -5,6 +5,7 @@ download. For timm's networks: an explicit path, or timm's download.
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
 import sys
@@ -109,13 +110,18 @@ def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
     else:
-        log.warning("%s: used as the ImageNet weights of %s without a check: their digest is not known", file, name)
+        _warn_unchecked(name, file)
         return
     if not found.startswith(wanted):
         raise UserError(
             f"{file}: not torchvision's ImageNet weights of {name} (digest {found[:12]}, expected {wanted[:12]}):"
             f" move the file away and run `{_fetching(name)}`"
         )
+
+
+@functools.cache  # once per file: several methods may use it
+def _warn_unchecked(name: str, file: Path) -> None:
+    log.warning("%s: used as the ImageNet weights of %s without a check: their digest is not known", file, name)
 
 
 def _fetching(name: str) -> str:

@@ -119,7 +119,8 @@ def test_vgg_features_that_cannot_be_checked_are_a_warning(bare, tmp_path, monke
     monkeypatch.setenv("LPIPS_REPRO_WEIGHTS", str(tmp_path))
     with caplog.at_level("WARNING"):
         imagenet_state("vgg")
-    assert "used as the ImageNet weights of vgg without a check" in caplog.text
+        imagenet_state("vgg")  # for another method
+    assert caplog.text.count("used as the ImageNet weights of vgg without a check") == 1
 
 
 def test_code_in_a_weights_file_is_not_run(tmp_path):
