@@ -26,10 +26,15 @@ def named(left_out: Mapping[str, str]) -> str:
     return f"{some}; ..." if len(left_out) > NAMED else some
 
 
+def counted(count: int) -> str:
+    """A number of photographs in words: "1 photograph", "2 photographs"."""
+    return f"{count} photograph{'s' * (count != 1)}"
+
+
 def warn_of(left_out: Mapping[str, str], where: Path) -> None:
     """Warn of photographs that are left out, if there are any; `where` is the file that has them all."""
     if left_out:
-        log.warning("%d photographs left out (all of them in %s): %s", len(left_out), where, named(left_out))
+        log.warning("%s left out (all of them in %s): %s", counted(len(left_out)), where, named(left_out))
 
 
 def without_unusable(
