@@ -9,6 +9,7 @@ from typing import Any
 from lpips_repro.cli.score import Scored
 
 Failure = dict[str, Any]
+SHOWN = 3  # images that differ from others
 
 
 def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Failure]:
@@ -27,7 +28,10 @@ def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Fa
 
 
 def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
-    """The failures in words: of pairs that fail for one reason a line per method, or per image that is in them all."""
+    """The failures in words: of pairs that fail for one reason a line per method, or per image that is in them all.
+
+    Of images that do not fit to many others, as those of many sizes in a matrix, the first are named.
+    """
     groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
     for one in scored:
         for label, reason in one.faults.items():
@@ -39,7 +43,11 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
         if label and 1 < len(failed) == len(scored) and all(one.faults[label] == reason for one in failed):
             lines.append(f"{label}: {reason} (all {len(failed)} pairs)")
         else:
-            lines += [f"{label}: {line}" if label else line for line in _by_image(failed, label, tried)]
+            found = [*_by_image(failed, label, tried)]
+            if _is_relative(reason) and SHOWN < len(found) < len(failed):
+                more = f"and {len(found) - SHOWN} more images likewise: --format json lists all {len(failed)} pairs"
+                found = [*found[:SHOWN], more]
+            lines += [f"{label}: {line}" if label else line for line in found]
     return list(dict.fromkeys(lines))
 
 
@@ -48,6 +56,11 @@ def _without_names(reason: str, one: Scored) -> str:
     for path in sorted({str(one.pair.ref), str(one.pair.image)}, key=len, reverse=True):
         reason = re.sub(rf"(?<!\S){re.escape(path)}(?=[:,\s]|$)", "\0", reason)
     return reason
+
+
+def _is_relative(reason: str) -> bool:
+    """Whether a reason without names is about two images, such as their sizes: no image alone is at fault."""
+    return reason.count("\0") > 1
 
 
 def _times(scored: Sequence[Scored]) -> Counter[Path]:

@@ -64,6 +64,20 @@ def test_two_sizes_are_a_line_per_image_and_not_per_pair():
     assert [line.rpartition(" ")[2] for line in lines_of(scored, {})] == ["a)", "b)"]
 
 
+def test_many_sizes_are_a_few_lines_and_a_number():
+    scored = pairs_of(*"abcdefgh", **{"": (lambda ref, image: ref != image, SIZES)})
+    *lines, last = lines_of(scored, {})
+    assert [line.rpartition(" ")[2] for line in lines] == ["b)", "a)", "c)"]
+    assert last == "and 4 more images likewise: --format json lists all 56 pairs"
+
+
+def test_many_pairs_without_a_common_image_are_all_named():
+    scored = [Scored(Pair(Path(f"r{k}"), Path(f"i{k}"))) for k in range(9)]
+    for one in scored:
+        one.faults = {"": SIZES.format(one.pair.ref, one.pair.image)}
+    assert lines_of(scored, {}) == [one.faults[""] for one in scored]
+
+
 def test_records_have_every_pair():
     scored = pairs_of(*"ab", vif=(lambda ref, image: ref == "a", "the value is NaN"))
     assert failures_of(scored, {"dists": "no weights"}) == [
