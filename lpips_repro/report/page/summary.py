@@ -68,6 +68,7 @@ class Summary:
     Attributes:
         name: of its files; kind: of its protocol; lines: the rows with scores; without: the others.
         columns: the one that sums a row up first, so that it is in view next to the methods.
+        best_first: "asc" if lower scores are better, else "desc".
         baseline: the label of the row that ties are with, "" if there is none; is_best: whether it has the best score.
         csv: the file as text; records: its rows, numbers as numbers.
     """
@@ -78,6 +79,7 @@ class Summary:
     columns: Sequence[Column]
     lines: Sequence[Line]
     without: Sequence[Row]
+    best_first: str
     baseline: str
     is_best: bool
     csv: str = field(repr=False)
@@ -135,6 +137,7 @@ def _summary(folder: Path, protocol: Protocol, counts: Mapping[str, int]) -> Sum
         columns=columns,
         lines=[_line(row, columns, protocol, differences) for row in made],
         without=[row for row in rows if not row.scores],
+        best_first="asc" if protocol.best is min else "desc",
         baseline=baseline,
         is_best=_is_best(made, baseline, columns, protocol),
         csv=text,
