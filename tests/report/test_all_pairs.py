@@ -108,7 +108,7 @@ def test_rows_that_cannot_be_compared_are_left_out_with_the_reason(tmp_path, cap
     assert [column.methods for column in found.columns] == [["c"], ["c"]]
     left_out = found.left_out["2afc"]
     assert "2afc-val-one.csv" in left_out["absent"] and "2afc-val-one.csv" in left_out["a"]
-    assert left_out["b"] == ("b: its distances are no longer those of its score on one: run `make eval-tables` again")
+    assert left_out["b"] == ("b: the distances are no longer those of the score on one: run `make eval-tables` again")
     assert left_out["b"] in caplog.text
     (column, _) = found.columns
     assert column.ranks == [(1, 1)]
