@@ -9,6 +9,7 @@ from typing import Any
 from lpips_repro.cli.score import Scored
 
 Failure = dict[str, Any]
+SIZE = re.compile(r"\d+ x \d+")
 SHOWN = 3  # images that differ from others
 
 
@@ -52,10 +53,10 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
 
 
 def _without_names(reason: str, one: Scored) -> str:
-    """A reason with blanks for the files that it names, the same for all pairs that it is true of."""
+    """A reason with blanks for files and their sizes, the same for all pairs that it is true of."""
     for path in sorted({str(one.pair.ref), str(one.pair.image)}, key=len, reverse=True):
         reason = re.sub(rf"(?<!\S){re.escape(path)}(?=[:,\s]|$)", "\0", reason)
-    return reason
+    return SIZE.sub("\0", reason) if _is_relative(reason) else reason
 
 
 def _is_relative(reason: str) -> bool:

@@ -64,8 +64,11 @@ def test_two_sizes_are_a_line_per_image_and_not_per_pair():
     assert [line.rpartition(" ")[2] for line in lines_of(scored, {})] == ["a)", "b)"]
 
 
-def test_many_sizes_are_a_few_lines_and_a_number():
-    scored = pairs_of(*"abcdefgh", **{"": (lambda ref, image: ref != image, SIZES)})
+@pytest.mark.parametrize("reason", [SIZES, "{1}: 9 x 8 pixels, {0} has 7 x 6: expected one size"])
+def test_many_sizes_are_a_few_lines_and_a_number(reason):
+    scored = pairs_of(*"abcdefgh", **{"": (lambda ref, image: ref != image, reason)})
+    for k, one in enumerate(scored):
+        one.faults = {label: fault.replace("9 x 8", f"{k} x 8") for label, fault in one.faults.items()}
     *lines, last = lines_of(scored, {})
     assert [line.rpartition(" ")[2] for line in lines] == ["b)", "a)", "c)"]
     assert last == "and 4 more images likewise: --format json lists all 56 pairs"
