@@ -22,7 +22,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the encoding has not would lose all results
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata: what cannot be read is an error
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # likewise
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")  # likewise, and of what it cannot read
     try:
         status = app(standalone_mode=False)
     except UserError as error:

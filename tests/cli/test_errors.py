@@ -8,7 +8,9 @@ import subprocess
 import sys
 import zlib
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from lpips_repro.cli.score import Scorer
@@ -226,6 +228,16 @@ def test_an_output_that_is_no_file_is_written_to(command, folders, tmp_path):
     (tmp_path / "link.csv").symlink_to("target.csv")
     command("dirs", *folders, *L2, "-q", "-o", tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "target.csv").read_text().startswith("ref,image")
+
+
+@pytest.mark.slow
+def test_what_opencv_cannot_read_is_one_line_as_well(tmp_path):
+    """Its own lines come from C++, as its log level is when it is first imported."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64, 3), np.uint16), photometric="rgb", compression="lzma")
+    words = [sys.executable, "-m", "lpips_repro.cli", "distance", write_image(tmp_path / "a.png", 0)]
+    ended = subprocess.run([*words, tmp_path / "a.tif", *L2, "-q"], capture_output=True, text=True)
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 1 and line.startswith("failed: ") and "OpenCV cannot read it" in line
 
 
 @pytest.mark.parametrize(("target", "status", "what"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left")])
