@@ -7,8 +7,8 @@ download. For timm's networks: an explicit path, or timm's download.
 import contextlib
 import functools
 import hashlib
+import io
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -59,9 +59,9 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         raise WeightsNotFoundError(f"no ImageNet weights of {name} on this computer: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints to stdout, which a command's results go to
+        with contextlib.redirect_stdout(io.StringIO()):  # torch.hub prints what the log says
             downloaded: dict[str, Tensor] = weights.get_state_dict(
-                progress=True, check_hash=True, weights_only=True, map_location="cpu"
+                progress=log.isEnabledFor(logging.INFO), check_hash=True, weights_only=True, map_location="cpu"
             )
         return downloaded
     except (URLError, OSError, RuntimeError) as error:
