@@ -26,6 +26,7 @@ L2 = ("-m", "l2-rgb")
         (["distance", "a.png"], "expected REF IMAGE..., got a.png"),
         (["distance", "a.png", "b.png", "--resize", "big"], "expected no, ref or HxW"),
         (["distance", "a.png", "b.png", "--resize", "0x5"], "expected no, ref or HxW"),
+        (["distance", "a.png", "b.png", "--resize", "20000x9999"], f"at most {2 * Image.MAX_IMAGE_PIXELS} pixels"),
         (["distance", "a.png", "b.png", "--background", "nocolor"], "expected a color"),
         (["distance", "a.png", "b.png", "--format", "xml"], "xml"),
         (["distance", "a.png", "b.png", "--batch-size", "0"], "--batch-size"),
