@@ -46,7 +46,7 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
         else:
             found = [*_by_image(failed, label, tried)]
             if _is_relative(reason) and SHOWN < len(found) < len(failed):
-                more = f"and {len(found) - SHOWN} more images likewise: --format json lists all {len(failed)} pairs"
+                more = f"{len(found) - SHOWN} more images likewise: --format json lists all {len(failed)} pairs"
                 found = [*found[:SHOWN], more]
             lines += [f"{label}: {line}" if label else line for line in found]
     return list(dict.fromkeys(lines))

@@ -71,7 +71,7 @@ def test_many_sizes_are_a_few_lines_and_a_number(reason):
         one.faults = {label: fault.replace("9 x 8", f"{k} x 8") for label, fault in one.faults.items()}
     *lines, last = lines_of(scored, {})
     assert [line.rpartition(" ")[2] for line in lines] == ["b)", "a)", "c)"]
-    assert last == "and 4 more images likewise: --format json lists all 56 pairs"
+    assert last == "4 more images likewise: --format json lists all 56 pairs"
 
 
 def test_many_pairs_without_a_common_image_are_all_named():
