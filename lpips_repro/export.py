@@ -15,6 +15,8 @@ refuses smaller images. For an ONNX file, smaller images are not supported.
 import contextlib
 import importlib.util
 import logging
+import math
+import operator
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
+from torch.fx import Node
 
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
@@ -93,6 +96,7 @@ def _traced(metric: LPIPS) -> ExportedProgram:
 
 
 def _pt2(program: ExportedProgram) -> tuple[bytes, Runner]:
+    _use_integers_for_ceil(program)
     file = BytesIO()
     with warnings.catch_warnings():
         # Weights in channels-last order are views of their storage. They are compared after loading.
@@ -100,6 +104,24 @@ def _pt2(program: ExportedProgram) -> tuple[bytes, Runner]:
         torch.export.save(program, file)
     content = file.getvalue()
     return content, torch.export.load(BytesIO(content)).module()
+
+
+def _use_integers_for_ceil(program: ExportedProgram) -> None:
+    """Replace ceil(a / b) of sizes by -(-a // b): `torch.export` does not save `math.ceil`, with which timm pads."""
+    graph = program.graph_module.graph
+
+    def call(function: Callable[..., Any], *args: Any) -> Node:
+        node = graph.call_function(function, args)
+        node.meta["val"] = function(*(arg.meta["val"] if isinstance(arg, Node) else arg for arg in args))
+        return node
+
+    for node in graph.find_nodes(op="call_function", target=math.ceil):
+        (quotient,) = node.args
+        if quotient.target is operator.truediv:
+            a, b = quotient.args
+            with graph.inserting_before(node):
+                node.replace_all_uses_with(call(operator.neg, call(operator.floordiv, call(operator.neg, a), b)))
+            graph.erase_node(node)
 
 
 def _onnx(program: ExportedProgram) -> tuple[bytes, Runner]:

@@ -21,7 +21,8 @@ SLOW = pytest.mark.slow
 
 def metric_of(net: str, variant: str = "lin", *, spatial: bool = False) -> LPIPS:
     """A metric with weights by formula, or with random weights if the network has normalization layers."""
-    state = formula_state(net) if not any(kind in net for kind in ("resnet", "convnext")) else gaussian_state(net, 0)
+    normalizes = any(kind in net for kind in ("resnet", "convnext", "vit"))
+    state = gaussian_state(net, 0) if normalizes else formula_state(net)
     return LPIPS(net, variant, weights=state, spatial=spatial)
 
 
@@ -49,6 +50,7 @@ def run(path: Path, x: Tensor, y: Tensor) -> Tensor:
         pytest.param("resnet18", "off_the_shelf", False, marks=SLOW),
         pytest.param("convnext_tiny", "off_the_shelf", False, marks=SLOW),
         pytest.param("timm/test_resnet", "off_the_shelf", False, marks=SLOW),
+        pytest.param("timm/test_vit", "off_the_shelf", False, marks=SLOW),
     ],
 )
 def test_a_file_gives_the_distances_of_the_metric(net, variant, spatial, suffix, tmp_path, capfd, recwarn):

@@ -9,6 +9,7 @@ The smallest image side is the coarsest stride, or the smallest multiple of it, 
 timm is optional: pip install "lpips_repro[timm]".
 """
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable
@@ -83,6 +84,7 @@ def register_timm(name: str) -> None:
 
     def fetch() -> dict[str, Tensor]:
         log.info("timm loads the weights of %s from its cache, or downloads them", model)
+        _check_hub(net.pretrained_cfg.get("hf_hub_id"))
         state = TimmMaps(build(pretrained=True)).state_dict()
         return {f"features.{key}": value for key, value in state.items()}
 
@@ -106,6 +108,27 @@ def _timm() -> ModuleType:
     except ImportError:
         raise NotInstalledError('timm is not installed: run pip install "lpips_repro[timm]"') from None
     return timm
+
+
+def _check_hub(hub_id: str | None) -> None:
+    """Raise the error of a request if weights are neither in the cache of the Hugging Face Hub nor can be downloaded.
+
+    A download repeats requests that fail, for half a minute and with a warning each.
+
+    Args:
+        hub_id: the repository of the weights, or None if they are elsewhere.
+    """
+    if not hub_id:
+        return
+    import huggingface_hub as hub
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    repository, _, revision = hub_id.partition("@")
+    try:
+        hub.snapshot_download(repository, revision=revision or None, local_files_only=True)
+    except LocalEntryNotFoundError:
+        with contextlib.suppress(EntryNotFoundError):  # an answer
+            hub.get_hf_file_metadata(hub.hf_hub_url(repository, "config.json", revision=revision or None))
 
 
 def _canonical(key: str) -> str:

@@ -19,7 +19,7 @@ from lpips_repro.config.building import BuildConfig
 from lpips_repro.distortions import DISTORTIONS
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_csv, write_whole
-from lpips_repro.photographs.left_out import NAMED, warn_of
+from lpips_repro.photographs.left_out import NAMED, counted, warn_of
 from lpips_repro.versions import installed_version
 
 log = logging.getLogger(__name__)
@@ -119,15 +119,16 @@ def _check_empty(out: Path) -> None:
 
 def _report(out: Path, photographs: Sequence[Photograph], found: int) -> None:
     counts = Counter(one.phase for one in photographs)
-    log.info("%d photographs, %d examined: train %d, val %d", found, len(photographs), counts["train"], counts["val"])
+    phases = (counts["train"], counts["val"])
+    log.info("%s, %d examined: train %d, val %d", counted(found), len(photographs), *phases)
     warn_of(left_out_of(photographs), out / PHOTOGRAPHS)
     near = [f"{one.name} and {one.near_copy}" for one in photographs if one.near_copy]
     if near:
         named = "; ".join(near[:NAMED]) + "; ..." * (len(near) > NAMED)
         log.warning(
-            "%d photographs of val look nearly the same as one of train (full list: %s): %s: if they are copies, remove"
-            " them from the folder of photographs, and set out=NEW",
-            len(near),
+            "%s nearly the same as one of train (full list: %s): %s: if they are copies, remove them from the folder of"
+            " photographs, and set out=NEW",
+            f"{counted(len(near))} of val {'looks' if len(near) == 1 else 'look'}",
             out / PHOTOGRAPHS,
             named,
         )

@@ -9,6 +9,8 @@ from typing import Any
 from lpips_repro.cli.score import Scored
 
 Failure = dict[str, Any]
+SIZE = re.compile(r"\d+ x \d+")
+SHOWN = 3  # images that differ from others
 
 
 def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Failure]:
@@ -30,7 +32,10 @@ def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Fa
 
 
 def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
-    """Return the failures as text. Pairs that fail for the same reason share a line per method or per image."""
+    """Return the failures as text. Pairs that fail for the same reason share a line per method or per image.
+
+    If many images do not fit others, such as images of many sizes in a matrix, only the first ones are named.
+    """
     groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
     for one in scored:
         for label, reason in one.faults.items():
@@ -42,15 +47,26 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
         if label and 1 < len(failed) == len(scored) and all(one.faults[label] == reason for one in failed):
             lines.append(f"{label}: {reason} (all {len(failed)} pairs)")
         else:
-            lines += [f"{label}: {line}" if label else line for line in _by_image(failed, label, tried)]
+            found = [*_by_image(failed, label, tried)]
+            if _is_relative(reason) and SHOWN < len(found) < len(failed):
+                more = (
+                    f"{len(found) - SHOWN} more images fail the same way: all {len(failed)} pairs: --format json"
+                )
+                found = [*found[:SHOWN], more]
+            lines += [f"{label}: {line}" if label else line for line in found]
     return list(dict.fromkeys(lines))
 
 
 def _without_names(reason: str, one: Scored) -> str:
-    """A reason in which the names of the two files are blanked: the same text for all pairs with this reason."""
+    """A reason in which the files and their sizes are blanked: the same text for all pairs with this reason."""
     for path in sorted({str(one.pair.ref), str(one.pair.image)}, key=len, reverse=True):
         reason = re.sub(rf"(?<!\S){re.escape(path)}(?=[:,\s]|$)", "\0", reason)
-    return reason
+    return SIZE.sub("\0", reason) if _is_relative(reason) else reason
+
+
+def _is_relative(reason: str) -> bool:
+    """Whether a reason without names is about two images, such as their sizes: no image alone is at fault."""
+    return reason.count("\0") > 1
 
 
 def _times(scored: Sequence[Scored]) -> Counter[Path]:

@@ -22,7 +22,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may have characters that cannot be encoded
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged metadata; unreadable images are errors
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # for the same reason
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")  # unreadable images are errors
     try:
         status = app(standalone_mode=False)
     except UserError as error:

@@ -15,6 +15,8 @@ from lpips_repro.cli.printing import STREAMS
 from lpips_repro.config import Device
 from lpips_repro.errors import UserError
 
+MOST_PIXELS = 178_956_970  # Pillow refuses files with more: they would take too much memory
+
 
 class Format(enum.Enum):
     """How results are written."""
@@ -116,7 +118,10 @@ def size_of(resize: str) -> str | tuple[int, int] | None:
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", resize)
     if size is None:
         raise UserError(f"--resize {resize}: expected no, ref or HxW, such as 256x256")
-    return int(size[1]), int(size[2])
+    height, width = int(size[1]), int(size[2])
+    if height * width > MOST_PIXELS:
+        raise UserError(f"--resize {resize}: expected at most {MOST_PIXELS} pixels, as image files may have")
+    return height, width
 
 
 def style_of(style: Format | None, output: Path | None) -> Format:

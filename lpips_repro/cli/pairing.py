@@ -70,7 +70,9 @@ def pairs_in_order(ref_dir: Path, image_dir: Path, recursive: bool = False) -> l
     """
     refs, images = images_in(ref_dir, recursive), images_in(image_dir, recursive)
     if len(refs) != len(images):
-        raise UserError(f"{ref_dir}: {len(refs)} images, {image_dir}: {len(images)}: expected the same number in both")
+        raise UserError(
+            f"{ref_dir} has {len(refs)} images, {image_dir} has {len(images)}: expected the same number in both"
+        )
     return [Pair(ref, image) for ref, image in zip(refs, images, strict=True)]
 
 

@@ -6,8 +6,9 @@ small images may be, whether a batch is only the sum of its images, and the rang
 
 Left out: metrics that download weights (LPIPS, DISTS and PieAPP of piq, LPIPS and DISTS of torchmetrics), take gray
 images alone (PSNR-B), or are undefined where the reference is black (ERGAS, RASE and SAM of torchmetrics). Of images
-without any structure some of the others are undefined, too: haarpsi and VIF of black ones, information_weighted_ssim,
-and spatial_correlation_coefficient and universal_image_quality_index, which are 0 then.
+without any structure some of the others are undefined, too: haarpsi and VIF of black ones, and
+information_weighted_ssim. spatial_correlation_coefficient and universal_image_quality_index count places where both
+images are flat as 0, as if they differed. Here their value for equal images is always the best one, 1.
 """
 
 import functools
@@ -28,6 +29,7 @@ class LibraryMetric:
         similarity: a larger value means more similar.
         settings: with which the function returns a value per image.
         alone: images are given one by one, because in a batch they change each other's values, or are averaged.
+        flat_is_zero: it counts places where both images are flat as 0, equal ones too.
         network: the function of `lpips_repro.metrics.library_networks` that builds the metric, which is a network, from
             `settings`; None of a function.
         span: the range of values that it takes, to which images in [0, 1] are scaled.
@@ -38,6 +40,7 @@ class LibraryMetric:
     similarity: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     alone: bool = False
+    flat_is_zero: bool = False
     network: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
 
@@ -80,9 +83,9 @@ LIBRARY_METRICS: dict[str, dict[str, LibraryMetric]] = {
         "multiscale_structural_similarity_index_measure": _OF_TORCHMETRICS(176, settings=_EACH | _UNIT),
         "peak_signal_noise_ratio": _OF_TORCHMETRICS(1, best=float("inf"), settings=_EACH | _UNIT | {"dim": (1, 2, 3)}),
         "root_mean_squared_error_using_sliding_window": LibraryMetric(9, alone=True),
-        "spatial_correlation_coefficient": _OF_TORCHMETRICS(8, settings=_EACH),
+        "spatial_correlation_coefficient": _OF_TORCHMETRICS(8, settings=_EACH, flat_is_zero=True),
         "structural_similarity_index_measure": _OF_TORCHMETRICS(6, settings=_EACH | _UNIT),
-        "universal_image_quality_index": _OF_TORCHMETRICS(11, alone=True),
+        "universal_image_quality_index": _OF_TORCHMETRICS(11, alone=True, flat_is_zero=True),
         "visual_information_fidelity": _OF_TORCHMETRICS(41, alone=True, span=(0.0, 255.0)),
     },
     "stlpips_pytorch": {

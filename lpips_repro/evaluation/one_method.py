@@ -24,6 +24,7 @@ from lpips_repro.config import Device
 from lpips_repro.config.checks import check_at_least, check_seed
 from lpips_repro.datasets.find import find_split
 from lpips_repro.datasets.split import Split
+from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances.compute import (
     Distance,
@@ -122,7 +123,8 @@ def evaluate(
 
     Raises:
         UserError: if a split, protocol or label does not exist; if the batch size, number of resamples or seed is too
-            small; if the method does not return N numbers, or returns NaN; if the votes leave the score undefined.
+            small; if the device does not exist or work; if the method does not return N numbers, or returns NaN; if
+            the votes leave the score undefined.
             Exceptions of a function on the first images are raised unchanged.
     """
     check_choice("protocol", protocol, PROTOCOLS)
@@ -155,10 +157,20 @@ def evaluate(
 
 def _device_of(method: object, device: str | torch.device | None) -> torch.device:
     if device is not None:
-        return torch.device(device)
+        return _known_device(device)
     if isinstance(method, nn.Module) and (parameter := next(method.parameters(), None)) is not None:
         return parameter.device
     return choose_device(Device.auto) if isinstance(method, str | Method) else torch.device("cpu")
+
+
+def _known_device(device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"device={device}: no such device: expected one such as cpu or cuda") from error
+    if found.type == "cuda" and (reason := why_no_cuda()):
+        raise UserError(f"device={device}: {reason}: fix this, or use device=cpu")
+    return found
 
 
 def _ready(

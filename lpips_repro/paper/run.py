@@ -103,9 +103,12 @@ def _run(step: Step, folder: Path, state: dict[str, dict[str, Any]]) -> None:
             print(line, end="", flush=True)
             last = line.strip() or last
         status = process.wait()
-    except (KeyboardInterrupt, SystemExit):
+    except SystemExit:
         process.send_signal(signal.SIGTERM)
-        process.wait(GRACE)
+        _await_end(process, step.name)
+        raise
+    except KeyboardInterrupt:  # Ctrl-C reaches the step as well: a second signal would end it before it saves its state
+        _await_end(process, step.name)
         raise
     finally:
         seconds = before + time.monotonic() - start
@@ -115,6 +118,17 @@ def _run(step: Step, folder: Path, state: dict[str, dict[str, Any]]) -> None:
     if status:
         state[step.name]["reason"] = last.removeprefix("error: ") or f"exit status {status}"
     write_whole(folder / STEPS, json.dumps(state, indent=2) + "\n")
+
+
+def _await_end(process: subprocess.Popen[str], name: str) -> None:
+    """Wait for a step that has a signal to save its state and end; kill it if it does not end."""
+    try:
+        _, said = process.communicate(timeout=GRACE)
+        print(said, end="", flush=True)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        print(f"{name}: did not end within {GRACE} seconds: killed", flush=True)
 
 
 def _read_state(file: Path) -> dict[str, dict[str, Any]]:

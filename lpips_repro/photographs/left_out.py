@@ -26,10 +26,15 @@ def named(left_out: Mapping[str, str]) -> str:
     return f"{some}; ..." if len(left_out) > NAMED else some
 
 
+def counted(count: int) -> str:
+    """A number of photographs as text, such as "1 photograph" or "2 photographs"."""
+    return f"{count} photograph{'s' * (count != 1)}"
+
+
 def warn_of(left_out: Mapping[str, str], where: Path) -> None:
     """Log a warning if photographs are left out; `where` is the file with the full list."""
     if left_out:
-        log.warning("%d photographs left out (full list: %s): %s", len(left_out), where, named(left_out))
+        log.warning("%s left out (full list: %s): %s", counted(len(left_out)), where, named(left_out))
 
 
 def without_unusable(

@@ -21,7 +21,7 @@ from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.report.all_pairs import AllPairs, Column, all_pairs
 from lpips_repro.report.figures import Curves, Judged, Scores, read_curves, read_scores
 from lpips_repro.report.sparsity import is_simulated
-from lpips_repro.report.stored_distances import distances_of
+from lpips_repro.report.stored_distances import distances_of, warn_of_left_out
 from lpips_repro.report.stored_tables import splits_of_tables
 
 log = logging.getLogger(__name__)
@@ -75,16 +75,17 @@ class Inputs:
 
     @functools.cached_property
     def stored(self) -> list[tuple[Row, Pairs]]:
-        """The rows of methods with stored distances on 2AFC splits; other rows are left out with a warning."""
+        """The rows of methods with their stored distances on 2AFC splits; a warning names those without."""
         rows, splits = self.scores.methods(TWOAFC.name), [*self.splits.values()]
-        found = []
+        found, unusable = [], {}
         for row in (row for row in rows if row.scores):
             try:
                 distances = distances_of(row, splits, self.experiments)
             except UserError as error:
-                log.warning("%s", error)
+                unusable[row.label] = str(error)
                 continue
             found.append((row, {split.name: _pair(distances[split.name]) for split in splits}))
+        warn_of_left_out(unusable)
         return found
 
     @property

@@ -1,6 +1,7 @@
 """The stored distances of the rows of tables."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.tables.table import Row
+
+log = logging.getLogger(__name__)
 
 Distances = dict[str, np.ndarray]  # by column
 FIRST = 0  # index of a seed
@@ -42,6 +45,15 @@ def distances_of(row: Row, splits: Sequence[Split], experiments: Path, seed: int
     return {split.name: _stored(row, seed, split, store) for split in splits}
 
 
+def warn_of_left_out(reasons: Mapping[str, str]) -> None:
+    """Warn of rows whose distances cannot be used, given the reasons by label: once of all rows with one reason."""
+    labels: dict[str, list[str]] = {}
+    for label, reason in reasons.items():
+        labels.setdefault(reason.removeprefix(f"{label}: "), []).append(label)
+    for reason, rows in labels.items():
+        log.warning("%s: %s", ", ".join(rows), reason)
+
+
 def number_of_seeds(row: Row) -> int:
     """Return the number of seeds that a row is the mean of, at least 1."""
     return max(1, len(row.seed.split()))
@@ -56,7 +68,7 @@ def _stored(row: Row, seed: int, split: Split, store: DistanceStore) -> Distance
             if found is not None:
                 return found
     raise UserError(
-        f"{row.label}: its distances on {split.name} are not in {store.root}: `make eval-tables` computes them again"
+        f"{row.label}: the distances on {split.name} are not in {store.root}: `make eval-tables` computes them again"
     )
 
 

@@ -1,7 +1,6 @@
 """Tables with the credit of each example, from the stored distances of their rows."""
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -14,9 +13,7 @@ from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, add_scores
 from lpips_repro.evaluation.usable_splits import usable_splits
 from lpips_repro.progress import Progress
-from lpips_repro.report.stored_distances import distances_of, number_of_seeds
-
-log = logging.getLogger(__name__)
+from lpips_repro.report.stored_distances import distances_of, number_of_seeds, warn_of_left_out
 
 
 def splits_of_tables(folder: Path, splits: Sequence[Split], kind: str) -> list[Split]:
@@ -68,16 +65,16 @@ def stored_table(
     if drawn is None:
         raise UserError(f"{folder / protocol.file}.csv: does not name its resamples: run `make eval-tables` again")
     bootstrap = Bootstrap(protocol, splits, drawn["replicates"], drawn["seed"])
-    left_out = {row.label: row.note for row in every if not row.scores}
-    made = []
+    made, unusable = [], {}
     for row in Progress(rows, f"stored distances of the {protocol.name} table", unit="row", leave=False):
         try:
             _read(row, splits, experiments, bootstrap)
         except UserError as error:
-            log.warning("%s", error)
-            left_out[row.label] = str(error)
+            unusable[row.label] = str(error)
         else:
             made.append(row)
+    warn_of_left_out(unusable)
+    left_out = {row.label: row.note for row in every if not row.scores} | unusable
     counts = {split.card["split"]: len(split) for split in splits}
     return Table(protocol, made, protocol.columns(tuple(counts)), protocol.counts(counts), ""), bootstrap, left_out
 

@@ -5,9 +5,10 @@ download. For timm's networks: an explicit path, or timm's download.
 """
 
 import contextlib
+import functools
 import hashlib
+import io
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -58,9 +59,9 @@ def imagenet_state(name: str, path: str | Path | None = None, download: bool = T
         raise WeightsNotFoundError(f"no ImageNet weights of {name} on this computer: {remedy}")
     log.info("downloading the ImageNet weights of %s from %s", name, weights.url)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # torch.hub prints to stdout, which a command's results go to
+        with contextlib.redirect_stdout(io.StringIO()):  # torch.hub prints what the log says
             downloaded: dict[str, Tensor] = weights.get_state_dict(
-                progress=True, check_hash=True, weights_only=True, map_location="cpu"
+                progress=log.isEnabledFor(logging.INFO), check_hash=True, weights_only=True, map_location="cpu"
             )
         return downloaded
     except (URLError, OSError, RuntimeError) as error:
@@ -109,13 +110,18 @@ def check_imagenet(name: str, file: Path, state: dict[str, Tensor]) -> None:
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
     else:
-        log.warning("%s: used as the ImageNet weights of %s without a check: their digest is not known", file, name)
+        _warn_unchecked(name, file)
         return
     if not found.startswith(wanted):
         raise UserError(
             f"{file}: not torchvision's ImageNet weights of {name} (digest {found[:12]}, expected {wanted[:12]}):"
             f" move the file away and run `{_fetching(name)}`"
         )
+
+
+@functools.cache  # once per file: several methods may use it
+def _warn_unchecked(name: str, file: Path) -> None:
+    log.warning("%s: used as the ImageNet weights of %s without a check: their digest is not known", file, name)
 
 
 def _fetching(name: str) -> str:

@@ -1,14 +1,16 @@
 """Networks of timm, of which its own small test networks stand for all."""
 
 import sys
+import time
 
 import pytest
 import timm
 import timm.models._builder
 import torch
+from safetensors.torch import save_file
 
 from lpips_repro import LPIPS
-from lpips_repro.backbones import BACKBONES, Backbone, check_backbone, gaussian_state
+from lpips_repro.backbones import BACKBONES, Backbone, check_backbone, gaussian_state, timm_models
 from lpips_repro.backbones.registry import NotInstalledError
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.errors import UserError
@@ -143,6 +145,7 @@ def test_timm_downloads_weights_only_where_that_is_asked_for_and_says_so(monkeyp
         torch.nn.init.constant_(model.patch_embed.proj.bias, 7)
 
     monkeypatch.setattr(timm.models._builder, "load_pretrained", load)
+    monkeypatch.setattr(timm_models, "_check_hub", lambda hub_id: None)
     net = "timm/test_vit"
     gaussian_state(net, 0)
     with pytest.raises(WeightsNotFoundError, match=r"may not be downloaded \(download=false\): .*weights=FILE"):
@@ -160,6 +163,40 @@ def test_a_download_that_fails_is_reported_with_the_remedy(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(timm.models._builder, "load_pretrained", load)
+    monkeypatch.setattr(timm_models, "_check_hub", lambda hub_id: None)
     gaussian_state("timm/test_vit", 0)
     with pytest.raises(WeightsNotFoundError, match=r"could be downloaded: no route to host: give a file"):
         imagenet_state("timm/test_vit")
+
+
+@pytest.fixture
+def no_hub(monkeypatch, tmp_path):
+    """A Hugging Face Hub that does not answer, and the folder of its cache, which is empty."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    closed = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", closed)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+def test_without_a_connection_it_fails_at_once_and_in_one_line(no_hub, caplog):
+    gaussian_state("timm/test_vit", 0)
+    start = time.monotonic()
+    with pytest.raises(
+        WeightsNotFoundError, match=r"^no weights of timm/test_vit could be downloaded: .*--weights FILE"
+    ):
+        imagenet_state("timm/test_vit")
+    assert time.monotonic() - start < 10  # the hub's own download repeats the request for 25 seconds
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_without_a_connection_weights_in_the_cache_are_used(no_hub):
+    gaussian_state("timm/test_vit", 0)
+    folder = no_hub / "models--timm--test_vit.r160_in1k"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("0" * 40)
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    wanted = whole("test_vit").state_dict()
+    save_file(wanted, folder / "snapshots" / ("0" * 40) / "model.safetensors")
+    found = imagenet_state("timm/test_vit")
+    assert torch.equal(found["features.net.model.patch_embed.proj.bias"], wanted["patch_embed.proj.bias"])

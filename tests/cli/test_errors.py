@@ -8,7 +8,9 @@ import subprocess
 import sys
 import zlib
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from lpips_repro.cli.score import Scorer
@@ -24,6 +26,7 @@ L2 = ("-m", "l2-rgb")
         (["distance", "a.png"], "expected REF IMAGE..., got a.png"),
         (["distance", "a.png", "b.png", "--resize", "big"], "expected no, ref or HxW"),
         (["distance", "a.png", "b.png", "--resize", "0x5"], "expected no, ref or HxW"),
+        (["distance", "a.png", "b.png", "--resize", "20000x9999"], f"at most {2 * Image.MAX_IMAGE_PIXELS} pixels"),
         (["distance", "a.png", "b.png", "--background", "nocolor"], "expected a color"),
         (["distance", "a.png", "b.png", "--format", "xml"], "xml"),
         (["distance", "a.png", "b.png", "--batch-size", "0"], "--batch-size"),
@@ -226,6 +229,16 @@ def test_devices_and_links_as_output_are_not_replaced(command, folders, tmp_path
     (tmp_path / "link.csv").symlink_to("target.csv")
     command("dirs", *folders, *L2, "-q", "-o", tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "target.csv").read_text().startswith("ref,image")
+
+
+@pytest.mark.slow
+def test_what_opencv_cannot_read_is_one_line_as_well(tmp_path):
+    """Its own lines come from C++, as its log level is when it is first imported."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64, 3), np.uint16), photometric="rgb", compression="lzma")
+    words = [sys.executable, "-m", "lpips_repro.cli", "distance", write_image(tmp_path / "a.png", 0)]
+    ended = subprocess.run([*words, tmp_path / "a.tif", *L2, "-q"], capture_output=True, text=True)
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 1 and line.startswith("failed: ") and "OpenCV cannot read it" in line
 
 
 @pytest.mark.parametrize(("target", "status", "what"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left")])

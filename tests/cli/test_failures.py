@@ -64,6 +64,23 @@ def test_two_sizes_give_a_line_per_image_and_not_per_pair():
     assert [line.rpartition(" ")[2] for line in lines_of(scored, {})] == ["a)", "b)"]
 
 
+@pytest.mark.parametrize("reason", [SIZES, "{1}: 9 x 8 pixels, {0} has 7 x 6: expected one size"])
+def test_many_sizes_are_a_few_lines_and_a_number(reason):
+    scored = pairs_of(*"abcdefgh", **{"": (lambda ref, image: ref != image, reason)})
+    for k, one in enumerate(scored):
+        one.faults = {label: fault.replace("9 x 8", f"{k} x 8") for label, fault in one.faults.items()}
+    *lines, last = lines_of(scored, {})
+    assert [line.rpartition(" ")[2] for line in lines] == ["b)", "a)", "c)"]
+    assert last == "4 more images fail the same way: all 56 pairs: --format json"
+
+
+def test_many_pairs_without_a_common_image_are_all_named():
+    scored = [Scored(Pair(Path(f"r{k}"), Path(f"i{k}"))) for k in range(9)]
+    for one in scored:
+        one.faults = {"": SIZES.format(one.pair.ref, one.pair.image)}
+    assert lines_of(scored, {}) == [one.faults[""] for one in scored]
+
+
 def test_every_failed_pair_has_a_record():
     scored = pairs_of(*"ab", vif=(lambda ref, image: ref == "a", "the value is NaN"))
     assert failures_of(scored, {"dists": "no weights"}) == [

@@ -97,7 +97,7 @@ def test_images_are_paired_in_the_order_of_their_names(tmp_path):
     refs, images = touch(tmp_path / "a", "2.png", "1.png"), touch(tmp_path / "b", "d.png", "c.png")
     assert names(pairs_in_order(refs, images)) == [("1.png", "c.png"), ("2.png", "d.png")]
     touch(images, "e.png")
-    with pytest.raises(UserError, match=r"2 images.*: 3"):
+    with pytest.raises(UserError, match=r"has 2 images, .* has 3: expected the same number"):
         pairs_in_order(refs, images)
 
 

@@ -15,7 +15,7 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.find import find_split
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import evaluate, jnd_map, twoafc_score
+from lpips_repro.evaluation import evaluate, jnd_map, single, twoafc_score
 from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method
@@ -169,6 +169,16 @@ def test_a_function_that_changes_its_images_changes_only_its_own(triplets):
         return values
 
     assert evaluate(changing, triplets[0]).score == evaluate(mean_difference, triplets[0]).score
+
+
+@pytest.mark.parametrize(
+    ("device", "what"),
+    [("quantum", "no such device: expected"), ("cuda", "no driver: fix this"), ("cuda:9", "no driver")],
+)
+def test_a_device_that_does_not_exist_or_work_is_refused(triplets, monkeypatch, device, what):
+    monkeypatch.setattr(single, "why_no_cuda", lambda: "no driver")
+    with pytest.raises(UserError, match=f"^device={device}: {what}"):
+        evaluate(mean_difference, triplets[0], device=device)
 
 
 @pytest.mark.parametrize(("method", "what"), [(LPIPS, "the class LPIPS"), (3, "3"), (None, "None")])

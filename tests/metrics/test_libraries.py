@@ -110,6 +110,19 @@ def test_the_reference_is_the_first_image(name):
     assert (metric(contrasted, x) < 0.95).all()
 
 
+@pytest.mark.parametrize("metric", ["universal_image_quality_index", "spatial_correlation_coefficient"])
+def test_equal_images_are_the_most_similar_even_if_they_are_flat(metric):
+    metric = loaded(f"torchmetrics/{metric}")
+    x, y, _ = images(64)
+    flat = x.new_tensor([0.0, 0.5, 1.0])[:, None, None, None].expand(3, 3, 64, 64)
+    partly = torch.cat([flat[:, :, :32], x[:, :, 32:]], dim=2)
+    for image in (x, flat, partly):
+        assert (metric(image, image.clone()) == 1).all()
+    assert metric(partly, torch.cat([x[:1], partly[1:2], y[2:]]))[1] == 1
+    assert (metric(flat, y) < 0.1).all()
+    assert torch.equal(metric(x, y), metric._values(x, y))  # of other images it is the library's value
+
+
 def test_shift_tolerant_lpips_has_the_value_that_its_authors_print(shared):
     ref, image = ((load_image(shared / f"examples/ex_{which}.png") + 1) / 2 for which in ("ref", "p0"))
     # The readme of stlpips-pytorch 0.0.2.

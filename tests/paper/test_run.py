@@ -1,12 +1,16 @@
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from lpips_repro.errors import Terminated
 from lpips_repro.paper import run as paper
 from lpips_repro.paper.steps import Step
+from lpips_repro.runs.signals import ended_by_sigterm
 from tests.compose import CONFIGS, settings
 
 ROOT = CONFIGS.parent
@@ -34,6 +38,44 @@ def test_a_failed_step_is_recorded_with_its_reason_and_time(tmp_path, capsys):
     assert json.loads((tmp_path / "steps.json").read_text()) == state
     paper._run(Own("bad", program(tmp_path, "print('well')"), []), tmp_path, state)
     assert state["bad"]["state"] == "done" and "reason" not in state["bad"]
+
+
+STEP = """
+import os, pathlib, signal, sys, time
+pathlib.Path({pid!r}).write_text(str(os.getpid()))
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+os.kill(os.getppid(), signal.{sent})
+while len(stopped) < {wanted}:
+    time.sleep(0.01)
+time.sleep(0.2)
+sys.exit(f"the state is saved after {{len(stopped)}} times SIGTERM")
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted", "grace", "said"),
+    [
+        ("SIGTERM", 1, 20, "the state is saved after 1 times SIGTERM"),
+        ("SIGTERM", 9, 0.5, "train: did not end within 0.5 seconds: killed"),
+        ("SIGINT", 0, 20, "the state is saved after 0 times SIGTERM"),  # Ctrl-C is a signal to the step as well
+    ],
+)
+def test_a_step_ends_by_one_signal_and_is_killed_if_it_does_not(
+    tmp_path, monkeypatch, capsys, sent, wanted, grace, said
+):
+    monkeypatch.setattr(paper, "GRACE", grace)
+    text = STEP.format(pid=str(tmp_path / "pid"), sent=sent, wanted=wanted)
+    state, before = {}, signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises((Terminated, KeyboardInterrupt)), ended_by_sigterm():
+            paper._run(Own("train", program(tmp_path, text), []), tmp_path, state)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert state["train"]["state"] == "left"
+    assert said in capsys.readouterr().out
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_earlier_failures_of_steps_that_are_done_or_not_requested_are_forgotten(tmp_path, monkeypatch):

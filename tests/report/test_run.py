@@ -19,7 +19,7 @@ from lpips_repro.report.figure_inputs import Inputs
 from lpips_repro.report.figures import read_scores
 from lpips_repro.report.figures.style import FORMATS
 from lpips_repro.report.run import write_report
-from lpips_repro.report.stored_distances import distances_of
+from lpips_repro.report.stored_distances import distances_of, warn_of_left_out
 from tests.compose import settings
 from tests.datasets.folders import make_split
 from tests.makefile import script
@@ -195,7 +195,12 @@ def test_rows_without_stored_distances_are_left_out_with_a_warning(data, caplog)
         file.unlink()
     made, _ = report(data)
     assert made >= OF_DISTANCES
-    assert "ssim: its distances on 2afc/val/mine are not in" in caplog.text
+    assert "ssim: the distances on 2afc/val/mine are not in" in caplog.text
+
+
+def test_rows_left_out_for_one_reason_are_one_warning(caplog):
+    warn_of_left_out({"a": "a: no file", "b": "b: other scores", "c": "c: no file"})
+    assert [record.message for record in caplog.records] == ["a, c: no file", "b: other scores"]
 
 
 @pytest.mark.parametrize(

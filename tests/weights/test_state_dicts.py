@@ -1,9 +1,12 @@
-"""Digests of weights: of values, whatever their type."""
+"""Weights in files, and their digests: of values, whatever their type."""
+
+import sys
 
 import pytest
 import torch
 
 from lpips_repro.backbones import Backbone, gaussian_state
+from lpips_repro.errors import UserError
 from lpips_repro.weights.state_dicts import digest_state, read_state
 
 
@@ -21,3 +24,20 @@ def test_weights_of_any_float_type_are_digested_and_loaded(dtype, tmp_path):
     first = next(iter(state))
     assert digest_state({**state, first: torch.ones_like(state[first])}) != digest_state(state)
     assert torch.equal(Backbone("squeeze", found).state_dict()[first], state[first].float())
+
+
+def test_weights_of_safetensors_are_read(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    state = gaussian_state("squeeze", 0)
+    safetensors.save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "weights.safetensors")
+    assert digest_state(read_state(tmp_path / "weights.safetensors")) == digest_state(state)
+
+
+def test_a_file_of_safetensors_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"no weights")
+    with pytest.raises(UserError, match=r"weights.safetensors: not a readable weights file \(.*\): move it away"):
+        read_state(file)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(UserError, match=r"weights.safetensors: safetensors is not installed: run pip install .*timm"):
+        read_state(file)

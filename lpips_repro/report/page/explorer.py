@@ -16,7 +16,7 @@ from lpips_repro.datasets.packing.file_names import image_files
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.report.page.chosen_examples import RULE, Chosen, choose
 from lpips_repro.report.page.examples import Examples, as_text
-from lpips_repro.report.page.maps import Maps, maps_of
+from lpips_repro.report.page.maps import Maps, maps_of, name_of
 from lpips_repro.report.page.sprites import (
     Sheet,
     estimated_size,
@@ -152,7 +152,7 @@ def make_explorer(examples: Examples, cfg: PageConfig, experiments: Path, downlo
 def _arguments(row: Row, experiments: Path) -> str:
     """The arguments of `lpips-repro map` for the network of a row, or for its first seed."""
     if not row.run:
-        return shlex.join(("-m", row.label))
+        return shlex.join(("-m", name_of(row)))
     weights = experiments / row.run.split()[FIRST] / "weights.pth"
     return shlex.join(("-m", f"{row.method}-v{row.version}", "--weights", str(weights)))
 

@@ -95,12 +95,21 @@ def _network(row: Row, experiments: Path, download: bool) -> LPIPS:
 
 def _method(row: Row, experiments: Path, download: bool) -> Method:
     if not row.run:
-        return find_method(row.label, download=download)
+        return find_method(name_of(row), download=download)
     name = row.run.split()[FIRST]
     for run in find_runs(experiments):
         if run.folder.name == name:
             return method_of_run(run, row.supervision)
     raise UserError(f"{experiments / name}: no finished run")
+
+
+def name_of(row: Row) -> str:
+    """The name by which `find_method` and the command know the network of a row that no run trained.
+
+    It is the label, except for networks of timm: their labels have `-` instead of `/` and `.`.
+    """
+    backbone = str(row.settings["backbone"])
+    return f"{backbone}-{row.variant}-v{row.version}" if backbone.startswith("timm/") else row.label
 
 
 def _check(metric: LPIPS, examples: Examples, indices: Mapping[str, np.ndarray], place: int) -> None:

@@ -76,6 +76,7 @@ class Summary:
         name: name of its files; kind: name of its protocol; title: its title.
         columns: columns; the one that summarizes a row is first, next to the method.
         lines: rows with scores; without: rows without scores.
+        best_first: "asc" if lower scores are better, "desc" otherwise.
         baseline: label of the row that others are compared with, "" if there is none.
         is_best: whether the baseline has the best score.
         csv: text of the CSV; records: its rows, with numbers and settings parsed.
@@ -87,6 +88,7 @@ class Summary:
     columns: Sequence[Column]
     lines: Sequence[Line]
     without: Sequence[Row]
+    best_first: str
     baseline: str
     is_best: bool
     csv: str = field(repr=False)
@@ -145,6 +147,7 @@ def _summary(folder: Path, protocol: Protocol, counts: Mapping[str, int]) -> Sum
         columns=columns,
         lines=[_line(row, columns, protocol, differences) for row in made],
         without=[row for row in rows if not row.scores],
+        best_first="asc" if protocol.best is min else "desc",
         baseline=baseline,
         is_best=_is_best(made, baseline, columns, protocol),
         csv=text,

@@ -21,7 +21,7 @@ def report(tmp_path_factory):
     splits = [noise(folder / "packed", name, random_votes(90, seed)) for seed, name in enumerate(SPLITS)]
     splits.append(noise(folder / "packed", "cnn", random_votes(20, 5), protocol=JND))
     labels = ("l2", HOSTILE, QUOTES, "net")
-    return make_report(folder, splits, random_distances(labels, splits))
+    return make_report(folder, splits, random_distances(labels, splits), likelihood=True)
 
 
 @pytest.fixture(scope="module")  # Playwright cannot run twice in a thread

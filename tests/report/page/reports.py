@@ -16,7 +16,7 @@ from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.distances.results import Results
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.methods.method import Method
-from lpips_repro.evaluation.protocols import Protocol, protocol_of
+from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol, protocol_of
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.differences import differences_of, write_differences
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
@@ -87,13 +87,18 @@ def make_tables(
     bootstrap: int = 50,
     paper: bool = False,
     with_differences: bool = True,
+    likelihood: bool = False,
 ) -> Path:
-    """Write the tables of methods on splits, as `make eval-tables` does; returns their folder."""
+    """Write the tables of methods on splits, as `make eval-tables` does; returns their folder.
+
+    The table of the likelihood is written only with `likelihood`.
+    """
     folder = experiments / "tables-t"
     results = Results(Engine(torch.device("cpu")), DistanceStore(experiments / "distances"), splits)
     results.add(methods)
     tables, differences = [], []
-    for protocol in dict.fromkeys(protocol_of(split) for split in splits):
+    protocols = [*dict.fromkeys(protocol_of(split) for split in splits)]
+    for protocol in [*protocols, *[PROTOCOLS["2afc-likelihood"]] * likelihood]:
         own = [split for split in splits if split.card["kind"] == protocol.kind]
         drawn = Bootstrap(protocol, own, bootstrap, 0)
         published = read_paper(Path("experiments/reference"), protocol) if paper else {}

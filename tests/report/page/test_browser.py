@@ -79,6 +79,15 @@ def test_a_click_on_a_heading_sorts_and_the_address_keeps_it(opened, report):
     assert labels_of(tab) == [line["label"] for line in wanted]
 
 
+def test_a_heading_sorts_the_best_first(opened, report):
+    tab = opened()
+    tab.click("table[data-name=twoafc_likelihood] th[data-column=all]")
+    tab.wait_for_url("**#summary?twoafc_likelihood=all.asc")  # lower is better
+    lines = [line for line in lines_of(report, "twoafc_likelihood") if line["all"]]
+    wanted = sorted(lines, key=lambda line: float(line["all"]))
+    assert labels_of(tab, "twoafc_likelihood") == [line["label"] for line in wanted]
+
+
 def test_text_filters_the_rows_of_all_tables(opened):
     tab = opened()
     tab.fill("#find", "lpips")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from lpips_repro.evaluation.methods.named import find_method
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
@@ -18,7 +19,7 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.report.page import maps
 from lpips_repro.report.page.examples import Examples
 from lpips_repro.report.page.explorer import _arguments
-from lpips_repro.report.page.maps import maps_of
+from lpips_repro.report.page.maps import maps_of, name_of
 from lpips_repro.report.page.sprites import numbers_of, write_sheets
 from tests.datasets.folders import noise_split
 
@@ -77,6 +78,14 @@ def test_maps_of_a_mean_over_seeds_are_those_of_the_first_run(examples, tmp_path
     made = maps_of(Examples(examples.splits, [other, (row, pairs)]), CHOSEN, tmp_path, download=False)
     assert made.row is row
     assert _arguments(row, tmp_path).endswith(f"--weights {tmp_path / 'one' / 'weights.pth'}")
+
+
+@pytest.mark.parametrize("net", ["timm/test_vit.r160_in1k", "timm/resnet18", "alex", "alex-gaussian"])
+def test_the_name_of_a_rows_network_is_one_that_the_command_takes(net, tmp_path):
+    method = find_method(f"{net}-off_the_shelf-v0.1")
+    row = Row(method.group, method.name, method.variant, method.version, settings={"backbone": net})
+    assert name_of(row) == f"{net}-off_the_shelf-v0.1"
+    assert _arguments(row, tmp_path) == f"-m {net}-off_the_shelf-v0.1"
 
 
 @pytest.mark.parametrize("change", ["weights", "distances", "none"])

@@ -9,6 +9,7 @@
   if (!find) return; // no tables
 
   for (const element of view.querySelectorAll("table.scores")) {
+    const [first, second] = element.dataset.bestFirst === "asc" ? ["asc", "desc"] : ["desc", "asc"];
     const table = new DataTable(element, {
       paging: false,
       info: false,
@@ -16,7 +17,7 @@
       order: [],
       layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
       columnDefs: [
-        { targets: "number", orderSequence: ["desc", "asc", ""] },
+        { targets: "number", orderSequence: [first, second, ""] },
         { targets: "more", orderable: false, searchable: false },
       ],
       language: { zeroRecords: "No row has this text." },
