@@ -77,3 +77,24 @@ def test_pictures_fit_at_a_whole_number_of_pixels(width, tmp_path):
     assert min(box["x"] for box in boxes) >= 0
     assert max(box["x"] + box["width"] for box in boxes) <= width
     study.store.close()
+
+
+@slow
+@pytest.mark.parametrize(("status", "title"), [(410, "Too late"), (409, "This cannot go on"), (None, "No connection")])
+def test_a_worker_whose_answer_is_not_stored_is_told_and_can_go_on(status, title, tmp_path):
+    study = open_study(config(write_dataset(tmp_path / "set", 4, 2, 0), tmp_path / "store"))
+    with served(study) as address, browser_page(errors=False) as page:
+        page.goto(link(study, address, "2afc", "a"))
+        begin_in(page)
+        reply = {"status": status, "json": {"detail": "why"}}
+        page.route("**/api/answer", lambda route: route.fulfill(**reply) if status else route.abort())
+        page.locator("button.left").click()
+        page.get_by_role("heading", name=title).wait_for()
+        if status:
+            assert page.get_by_text("why").is_visible()
+        page.unroute("**/api/answer")
+        page.goto(address)
+        page.get_by_role("button", name="Begin").click()
+        page.locator("button.left").click()
+        page.get_by_text("2 of 21").wait_for()
+    study.store.close()
