@@ -20,14 +20,14 @@ pytestmark = [
 ]
 WANTED = np.array([ON_MS, GAP_MS, ON_MS])
 
-# Frames come at once, and say that they are INTERVAL ms apart; every DROPPED-th takes twice as long.
+# Frames come at once, and say that they are INTERVAL ms apart; some of them take twice as long.
 FRAMES = """
 (() => {
   let now = 0, count = 0, waiting = new Map(), next = 1;
   const channel = new MessageChannel();
   channel.port1.onmessage = () => {
     count += 1;
-    now += INTERVAL * (count % DROPPED === 0 ? 2 : 1);
+    now += INTERVAL * ((count * count) % DROPPED === 1 ? 2 : 1);
     const called = [...waiting.values()];
     waiting = new Map();
     for (const callback of called) callback(now);
@@ -37,6 +37,7 @@ FRAMES = """
     waiting.set(next, callback);
     return next++;
   };
+  performance.now = () => now;
   window.cancelAnimationFrame = (id) => waiting.delete(id);
 })();
 """
