@@ -47,8 +47,9 @@ export default class JndPlugin {
     const timing = await shown(images, trial, stage);
     question.classList.remove("hidden");
     row.classList.remove("hidden");
+    const answered = chosen(buttons, KEYS);
     const asked = await nextFrame();
-    const { choice, time } = await chosen(buttons, KEYS);
+    const { choice, time } = await answered;
     const data = { choice, timing, response_ms: Math.max(0, time - asked) };
     const { correct } = await trial.send(data);
     if (correct !== null) await feedback(display, correct, choice);

@@ -37,8 +37,9 @@ export default class TwoAfcPlugin {
     fit(row, places.length);
     element("p", "Click or touch it, or press ← or →.", display, "hint");
     element("p", trial.progress, display, "progress");
+    const answered = chosen({ left: buttons[0], right: buttons[2] }, KEYS);
     const shown = await nextFrame();
-    const { choice, time } = await chosen({ left: buttons[0], right: buttons[2] }, KEYS);
+    const { choice, time } = await answered;
     const data = { choice, response_ms: Math.max(0, time - shown) };
     await trial.send(data);
     this.jsPsych.finishTrial(data);
