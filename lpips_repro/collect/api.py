@@ -95,7 +95,7 @@ class Problem(BaseModel):
 def routes(study: OpenStudy, signer: Signer, consent: str | None = None) -> APIRouter:
     """The routes of a study."""
     problems: dict[int | str, dict[str, Any]] = {
-        code: {"model": Problem} for code in (400, 401, 403, 404, 409, 410, 413, 422)
+        code: {"model": Problem} for code in (400, 401, 403, 404, 408, 409, 410, 413, 422, 503)
     }
     router = APIRouter(responses=problems)
     seat_of = _seat_of(signer)
