@@ -14,6 +14,7 @@ import pytest
 from lpips_repro.collect.export import pack
 from lpips_repro.collect.export import write_dataset as write_dataset_of
 from lpips_repro.collect.page_files import install_libraries
+from lpips_repro.collect.progress import timing_within_a_frame
 from lpips_repro.collect.server import signer_of
 from lpips_repro.collect.sessions import drop_expired
 from lpips_repro.collect.study import open_study
@@ -86,7 +87,7 @@ def sit_items(study) -> set[int]:
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium: apt-get install chromium")
 def test_a_study_in_postgresql_is_judged_in_chromium_and_exported(tmp_path, postgresql):
     install_libraries()
-    data = write_dataset(tmp_path / "set", val=6, train=6, jnd=4, side=64)
+    data = write_dataset(tmp_path / "set", val=6, train=6, jnd=30, side=64)
     words = (f"database='{postgresql}'", "name=browser", "size=64", "val_votes=3", "jnd_votes=2")
     study = open_study(config(data, tmp_path / "store", *words, f"packed={tmp_path}/packed"))
     with served(study) as address:
@@ -94,11 +95,12 @@ def test_a_study_in_postgresql_is_judged_in_chromium_and_exported(tmp_path, post
             link = f"{address}/join/{signer_of(study.cfg).link(kind, None)}?participant=NAME"
             asyncio.run(fill(study, link, kind, coming))
     assert counted(study) == targets(study)
-    assert len(write_dataset_of(study, tmp_path / "out")) == 16
+    print("pairs within one frame: {} of {}".format(*timing_within_a_frame(study)))
+    assert len(write_dataset_of(study, tmp_path / "out")) == 42
     splits = pack(study.cfg, tmp_path / "out")
     assert [(split.name, len(split)) for split in splits] == [
         ("2afc/train/own", 6),
         ("2afc/val/own", 6),
-        ("jnd/val/own", 4),
+        ("jnd/val/own", 30),
     ]
     study.store.close()

@@ -370,17 +370,16 @@ def test_the_admin_page_needs_its_token(study, client):
     assert client.get("/admin/progress.json").json()["splits"][1]["wanted"] == 6000
 
 
-def test_the_admin_page_is_off_elsewhere_unless_it_is_asked_for(dataset, tmp_path):
-    for words, status in (
-        ((), 200),
-        (("host=0.0.0.0",), 404),
-        (("host=0.0.0.0", "admin=true"), 200),
-        (("admin=false",), 404),
+def test_the_admin_page_is_off_elsewhere_unless_it_is_asked_for(study, signer):
+    for more, status in (
+        ({}, 200),
+        ({"host": "0.0.0.0"}, 404),
+        ({"host": "0.0.0.0", "admin": True}, 200),
+        ({"admin": False}, 404),
     ):
-        study = open_study(config(dataset, tmp_path / "store", *words))
-        with TestClient(make_app(study, signer_of(study.cfg)), base_url=ADDRESS) as client:
-            assert client.get("/admin").status_code == status, words
-        study.store.close()
+        other = dataclasses.replace(study, cfg=dataclasses.replace(study.cfg, **more))
+        with TestClient(make_app(other, signer), base_url=ADDRESS) as client:
+            assert client.get("/admin").status_code == status, more
 
 
 def test_the_end_of_a_session_names_the_address_of_the_platform(dataset, tmp_path):

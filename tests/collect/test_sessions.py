@@ -153,15 +153,13 @@ def test_swapped_triplets_are_stored_as_if_they_were_not(study):
     assert judgments == values  # the left one is p1 if they are swapped
 
 
-def test_a_study_goes_on_with_its_dataset_and_protocol_only(dataset, tmp_path):
-    open_study(config(dataset, tmp_path / "store")).store.close()
-    open_study(config(dataset, tmp_path / "store")).store.close()
+def test_a_study_goes_on_with_its_dataset_and_protocol_only(study, tmp_path):
     with pytest.raises(UserError, match=r"^val_votes=4: the study study began with val_votes=5"):
-        open_study(config(dataset, tmp_path / "store", "val_votes=4"))
+        open_study(dataclasses.replace(study.cfg, val_votes=4))
     with pytest.raises(UserError, match="its observers are human, not simulated"):
-        open_study(config(dataset, tmp_path / "store"), "simulated")
+        open_study(study.cfg, "simulated")
     with pytest.raises(UserError, match="began with other images"):
-        open_study(config(write_dataset(tmp_path / "other", 7), tmp_path / "store"))
+        open_study(dataclasses.replace(study.cfg, dataset=str(write_dataset(tmp_path / "other", 7))))
 
 
 def test_an_answer_takes_six_statements_and_one_commit(study):
