@@ -14,7 +14,7 @@ import pytest
 from lpips_repro.collect.export import pack
 from lpips_repro.collect.export import write_dataset as write_dataset_of
 from lpips_repro.collect.page_files import install_libraries
-from lpips_repro.collect.progress import timing_within_a_frame
+from lpips_repro.collect.progress import of_splits, timing_within_a_frame
 from lpips_repro.collect.server import signer_of
 from lpips_repro.collect.sessions import drop_expired
 from lpips_repro.collect.study import open_study
@@ -94,7 +94,7 @@ def test_a_study_in_postgresql_is_judged_in_chromium_and_exported(tmp_path, post
         for kind, coming in {"2afc": rounds("2afc", 4, 1), "jnd": rounds("jnd", 2, 0)}.items():
             link = f"{address}/join/{signer_of(study.cfg).link(kind, None)}?participant=NAME"
             asyncio.run(fill(study, link, kind, coming))
-    assert counted(study) == targets(study)
+    assert [(row["complete"], row["judgments"]) for row in of_splits(study)] == [(6, 12), (6, 18), (30, 60)]
     print("pairs within one frame: {} of {}".format(*timing_within_a_frame(study)))
     assert len(write_dataset_of(study, tmp_path / "out")) == 42
     splits = pack(study.cfg, tmp_path / "out")
