@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from lpips_repro.collect.progress import Row, judgments, of_sessions, of_splits, timing_within_a_frame
+from lpips_repro.collect.progress import Row, judgments, of_kinds, of_sessions, of_splits, timing_within_a_frame
 from lpips_repro.collect.refusal import Refusal
+from lpips_repro.collect.replies import document
 from lpips_repro.collect.study import OpenStudy
 
 COOKIE = "admin"
@@ -33,14 +34,14 @@ def routes(study: OpenStudy, token: str) -> APIRouter:
     @router.get("")
     def page(request: Request) -> HTMLResponse:
         if not _is_token(request.cookies.get(COOKIE, ""), token):
-            return HTMLResponse(_document("Admin", FORM), 401 if COOKIE in request.cookies else 200)
-        return HTMLResponse(_document(f"{study.cfg.name}: {study.observers} observers", _body(study)))
+            return HTMLResponse(document("Admin", FORM, "admin"), 401 if COOKIE in request.cookies else 200)
+        return HTMLResponse(document(f"{study.cfg.name}: {study.observers} observers", _body(study), "admin"))
 
     @router.post("")
     async def enter(request: Request) -> Response:
         given = parse_qs((await request.body()).decode(errors="replace")).get("token", [""])[0]
         if not _is_token(given, token):
-            return HTMLResponse(_document("Admin", f"<p>This is not the token.</p>{FORM}"), 401)
+            return HTMLResponse(document("Admin", f"<p>This is not the token.</p>{FORM}", "admin"), 401)
         reply = RedirectResponse("/admin", 303)
         reply.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure, path="/admin")
         return reply
@@ -49,7 +50,8 @@ def routes(study: OpenStudy, token: str) -> APIRouter:
     def progress(_: Annotated[None, Depends(allowed)]) -> dict:
         exact, pairs = timing_within_a_frame(study)
         timing = {"pairs": pairs, "within_a_frame": exact}
-        return {"splits": of_splits(study), "sessions": of_sessions(study), "timing": timing}
+        sessions = of_sessions(study)
+        return {"splits": of_splits(study), "kinds": of_kinds(sessions), "sessions": sessions, "timing": timing}
 
     @router.get("/answers.csv")
     def answers(_: Annotated[None, Depends(allowed)]) -> StreamingResponse:
@@ -75,14 +77,9 @@ def _is_token(given: str, token: str) -> bool:
 def _body(study: OpenStudy) -> str:
     sessions = of_sessions(study)
     exact, pairs = timing_within_a_frame(study)
-    states = {state: sum(one["state"] == state for one in sessions) for state in ("finished", "active", "dropped")}
-    excluded = len({one["worker"] for one in sessions if one["excluded"]})
-    facts = [f"Sessions: {', '.join(f'{count} {state}' for state, count in states.items())}."]
-    facts.append(f"Workers excluded by their sentinels: {excluded}.")
-    if pairs:
-        facts.append(f"Pairs timed to one frame of the screen: {exact} of {pairs}.")
-    said = "".join(f"<p>{escape(fact)}</p>" for fact in facts)
-    return f"{said}<h2>Splits</h2>{_table(of_splits(study))}<h2>Sessions</h2>{_table(sessions)}{LINKS}"
+    timing = f"<p>Pairs timed to one frame of the screen: {exact} of {pairs}.</p>" if pairs else ""
+    tables = {"Splits": of_splits(study), "Questions": of_kinds(sessions), "Sessions": sessions}
+    return "".join(f"<h2>{title}</h2>{_table(rows)}" for title, rows in tables.items()) + timing + LINKS
 
 
 def _table(rows: list[Row]) -> str:
@@ -97,14 +94,6 @@ def _cell(value: object) -> str:
     if value is None or isinstance(value, bool):
         return CELLS[value]
     return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
-
-
-def _document(title: str, body: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<title>{escape(title)}</title><link rel="stylesheet" href="/page/style.css"><main class="admin">'
-        f"<h1>{escape(title)}</h1>{body}</main></html>"
-    )
 
 
 def _lines(rows: Iterable[Row]) -> Iterator[str]:

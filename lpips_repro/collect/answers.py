@@ -1,9 +1,11 @@
 """Answers: stored once, in the order of the trials; at the end of a session the worker is judged by the sentinels."""
 
+from concurrent.futures import Future
 from typing import NamedTuple
 
-from sqlalchemy import Integer, cast, delete, func, select
+from sqlalchemy import Integer, bindparam, cast, delete, func, select
 from sqlalchemy.orm import Session as Transaction
+from sqlalchemy.orm import aliased
 
 from lpips_repro.collect.models import (
     ACTIVE,
@@ -21,6 +23,14 @@ from lpips_repro.collect.protocol import CHOICES, RIGHT, is_excluded, stored_ans
 from lpips_repro.collect.refusal import Refusal
 from lpips_repro.collect.sessions import give_back, lock_study
 from lpips_repro.collect.study import OpenStudy
+
+# A trial, and whether the one before it has an answer. Made once: this takes longer than to run it.
+BEFORE = aliased(Trial)
+IN_TURN = (
+    select(Trial, (Trial.number == 0) | BEFORE.answer.is_not(None))
+    .outerjoin(BEFORE, (BEFORE.session_id == Trial.session_id) & (BEFORE.number == Trial.number - 1))
+    .where(Trial.session_id == bindparam("session"), Trial.number == bindparam("number"))
+)
 
 
 class Answer(NamedTuple):
@@ -49,49 +59,54 @@ def store(study: OpenStudy, worker_id: int, answer: Answer) -> Stored:
     """Store an answer. The same one again changes nothing and gets the same reply.
 
     Raises:
-        Refusal: for another worker's session (404), a choice or timing that the kind has not (422), another answer than
-            the stored one or one out of order (409), or a session that is over (410).
+        Refusal: for another worker's session (404), a choice or timing that the kind has not, or times that go back
+            (422), another answer than the stored one or one out of order (409), or a session that is over (410).
     """
-    with study.store.write() as transaction:
-        session = session_of(transaction, study, worker_id, answer.session, lock=True)
+    return store_soon(study, worker_id, answer).result()
+
+
+def store_soon(study: OpenStudy, worker_id: int, answer: Answer) -> Future[Stored]:
+    """As `store`, without waiting for the disk."""
+
+    def work(transaction: Transaction) -> Stored:
+        session = _locked_session(transaction, study, worker_id, answer.session)
         if answer.choice not in CHOICES[session.kind] or (answer.timing is None) == (session.kind == "jnd"):
             raise Refusal(422, f"No answer to a question of kind {session.kind}.")
-        trial = transaction.scalar(select(Trial).where(Trial.session_id == session.id, Trial.number == answer.number))
-        if trial is None:
-            raise Refusal(404, "The session has no such trial.")
+        if answer.timing is not None and sorted(answer.timing) != answer.timing:
+            raise Refusal(422, "The times of the images go back.")
+        trial, is_next = _trial_of(transaction, session, answer.number)
         value = stored_answer(session.kind, answer.choice, trial.swapped)
         if trial.answer is None:
-            _check_turn(transaction, session, trial)
+            if session.state != ACTIVE:
+                raise Refusal(410, "This session is over: it was left for too long.")
+            if not is_next:
+                raise Refusal(409, "Another trial comes first.")
             _write(transaction, study, session, trial, value, answer)
         elif trial.answer != value:
             raise Refusal(409, "This trial has another answer already.")
         return Stored(trial.number + 1, trial.correct if trial.role == TRAINING else None)
 
+    return study.store.write_soon(work)
 
-def session_of(
-    transaction: Transaction, study: OpenStudy, worker_id: int, session_id: int, lock: bool = False
-) -> Session:
+
+def _locked_session(transaction: Transaction, study: OpenStudy, worker_id: int, session_id: int) -> Session:
     """A session of the worker; Refusal (404) if it is another one's."""
     query = select(Session).join(Worker).where(Session.id == session_id, Worker.id == worker_id)
-    query = query.where(Worker.study_id == study.id)
-    session = transaction.scalar(query.with_for_update(of=Session) if lock else query)
+    session = transaction.scalar(query.where(Worker.study_id == study.id).with_for_update(of=Session))
     if session is None:
         raise Refusal(404, "No such session.")
     return session
 
 
-def next_number(transaction: Transaction, session: Session) -> int:
-    """The number of the first trial without an answer; that of trials if all have one."""
-    query = select(func.min(Trial.number)).where(Trial.session_id == session.id, Trial.answer.is_(None))
-    number = transaction.scalar(query)
-    return session.total if number is None else number
+def _trial_of(transaction: Transaction, session: Session, number: int) -> tuple[Trial, bool]:
+    """A trial of a session, and whether the one before it has an answer: answers are given in order.
 
-
-def _check_turn(transaction: Transaction, session: Session, trial: Trial) -> None:
-    if session.state != ACTIVE:
-        raise Refusal(410, "This session is over: it was left for too long.")
-    if trial.number != next_number(transaction, session):
-        raise Refusal(409, "Another trial comes first.")
+    The session is locked before, or PostgreSQL would show the trial as it was before another answer.
+    """
+    found = transaction.execute(IN_TURN, {"session": session.id, "number": number}).one_or_none()
+    if found is None:
+        raise Refusal(404, "The session has no such trial.")
+    return found[0], bool(found[1])
 
 
 def _write(

@@ -1,7 +1,9 @@
 """What the page asks the server: joining, consent, trials, images, answers."""
 
+import asyncio
+import functools
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Request, Response
@@ -10,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from lpips_repro.collect import answers, sessions
-from lpips_repro.collect.models import ACTIVE, TRAINING, Item, Trial
+from lpips_repro.collect.models import ACTIVE, FINISHED, TRAINING, Item, Session, Trial
 from lpips_repro.collect.protocol import GAP_MS, ON_MS, PLACES
 from lpips_repro.collect.refusal import Refusal
 from lpips_repro.collect.signing import Seat, Signer
-from lpips_repro.collect.stimuli import png, trial_images
+from lpips_repro.collect.stimuli import Shown, pictures, shown_by
 from lpips_repro.collect.study import OpenStudy
 
 COOKIE, CSRF = "seat", "X-CSRF-Token"
@@ -22,6 +24,7 @@ COOKIE, CSRF = "seat", "X-CSRF-Token"
 IDENTIFIERS = ("PROLIFIC_PID", "workerId", "participant")
 LONGEST_IDENTIFIER = 200
 MOST_MS = 24 * 3600 * 1000.0
+KEPT = 4096  # trials of which the server remembers what they show
 LARGEST_ID = 2**31 - 1  # of PostgreSQL's integers
 CONSENT = (
     "You will compare small pictures. Your answers and the time they take are stored; your name, your address and your"
@@ -59,14 +62,15 @@ class TrialReply(BaseModel):
 
 
 class StateReply(BaseModel):
-    """Where a worker stands: consent, ready to begin, active, done, or nothing left (full)."""
+    """Where a worker stands: consent comes first, ready to begin, active, done, or closed: no further session."""
 
-    state: Literal["consent", "ready", "active", "done", "full"]
+    state: Literal["consent", "ready", "active", "done", "closed"]
     kind: str
     csrf: str
     consent: str
     session: int | None = None
     total: int = 0
+    frame_ms: float | None = None
     trials: list[TrialReply] = []
     places: list[str] = []
     on_ms: int = ON_MS
@@ -91,11 +95,12 @@ class Problem(BaseModel):
 def routes(study: OpenStudy, signer: Signer, consent: str | None = None) -> APIRouter:
     """The routes of a study."""
     problems: dict[int | str, dict[str, Any]] = {
-        code: {"model": Problem} for code in (400, 401, 403, 404, 409, 410, 413, 422)
+        code: {"model": Problem} for code in (400, 401, 403, 404, 408, 409, 410, 413, 422, 503)
     }
     router = APIRouter(responses=problems)
     seat_of = _seat_of(signer)
     writer_of = _writer_of(signer)
+    shown_in = functools.lru_cache(KEPT)(functools.partial(_shown, study))  # a trial is never shown otherwise
 
     @router.get("/join/{token}", status_code=303, response_class=RedirectResponse)
     def join(token: str, request: Request) -> Response:
@@ -126,9 +131,9 @@ def routes(study: OpenStudy, signer: Signer, consent: str | None = None) -> APIR
         return {"session": sessions.begin(study, seat.worker, seat.kind, asked.frame_ms)}
 
     @router.post("/api/answer")
-    def answer(seat: Annotated[Seat, Depends(writer_of)], given: Annotated[AnswerRequest, Body()]) -> AnswerReply:
+    async def answer(seat: Annotated[Seat, Depends(writer_of)], given: Annotated[AnswerRequest, Body()]) -> AnswerReply:
         """Store an answer, once."""
-        stored = answers.store(study, seat.worker, answers.Answer(**given.model_dump()))
+        stored = await asyncio.wrap_future(answers.store_soon(study, seat.worker, answers.Answer(**given.model_dump())))
         return AnswerReply(**stored._asdict())
 
     @router.get("/images/{session}/{number}/{place}.png", response_class=Response)
@@ -139,7 +144,10 @@ def routes(study: OpenStudy, signer: Signer, consent: str | None = None) -> APIR
         place: Literal["ref", "left", "right", "first", "second"],
     ) -> Response:
         """An image of a trial, pixel by pixel."""
-        content = _image(study, seat, session, number, place)
+        shown = shown_in(seat.worker, session, number)
+        if place not in PLACES[shown.kind]:
+            raise Refusal(404, "No such image.")
+        content = pictures(study.examples, shown)[place]
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
 
     return router
@@ -153,15 +161,15 @@ def _identifier(request: Request) -> str:
     return f"platform {found[0]}"
 
 
-def _seat_of(signer: Signer) -> Callable[[Request], Seat]:
-    def seat_of(request: Request) -> Seat:
+def _seat_of(signer: Signer) -> Callable[[Request], Awaitable[Seat]]:
+    async def seat_of(request: Request) -> Seat:  # async: no thread is needed for it
         return signer.read_seat(request.cookies.get(COOKIE))
 
     return seat_of
 
 
-def _writer_of(signer: Signer) -> Callable[[Request], Seat]:
-    def writer_of(request: Request) -> Seat:
+def _writer_of(signer: Signer) -> Callable[[Request], Awaitable[Seat]]:
+    async def writer_of(request: Request) -> Seat:
         seat = signer.read_seat(request.cookies.get(COOKIE))
         expected = signer.csrf(request.cookies[COOKIE])
         if not hmac.compare_digest(request.headers.get(CSRF, "").encode(), expected.encode()):
@@ -177,37 +185,35 @@ def _state(study: OpenStudy, seat: Seat, common: dict[str, Any]) -> StateReply:
         session = sessions.latest(transaction, seat.worker, seat.kind)
         if worker.consented_at is None:
             return StateReply(state="consent", **common)
-        if session is None:
-            return StateReply(state="ready", **common)
-        if session.state != ACTIVE:
-            over = {
-                **common,
-                "completion": study.cfg.completion,
-                "more": not study.cfg.completion and not worker.excluded,
-            }
-            return StateReply(state="done" if session.state == "finished" else "ready", **over)
+        if session is None or session.state != ACTIVE:
+            is_done = session is not None and session.state == FINISHED
+            may = sessions.may_begin(study, worker, session)
+            over: Any = "done" if is_done else "ready" if may else "closed"
+            return StateReply(state=over, completion=study.cfg.completion, more=is_done and may, **common)
         query = select(Trial.number, Trial.role).where(Trial.session_id == session.id, Trial.answer.is_(None))
         rows = transaction.execute(query.order_by(Trial.number))
         trials = [TrialReply(number=number, training=role == TRAINING) for number, role in rows]
         own: dict[str, Any] = {
             "session": session.id,
             "total": session.total,
+            "frame_ms": session.frame_ms,
             "trials": trials,
             "places": [*PLACES[seat.kind]],
         }
         return StateReply(state="active", **common, **own)
 
 
-def _image(study: OpenStudy, seat: Seat, session_id: int, number: int, place: str) -> bytes:
+def _shown(study: OpenStudy, worker: int, session: int, number: int) -> Shown:
+    """What a trial of a worker shows; Refusal (404) if the worker has none of these numbers."""
+    query = (
+        select(Trial, Item)
+        .join(Item, Item.id == Trial.source_id)
+        .join(Session, Session.id == Trial.session_id)
+        .where(Session.id == session, Session.worker_id == worker, Trial.number == number)
+        .where(Item.study_id == study.id)
+    )
     with study.store.read() as transaction:
-        session = answers.session_of(transaction, study, seat.worker, session_id)
-        found = transaction.execute(
-            select(Trial, Item)
-            .join(Item, Item.id == Trial.source_id)
-            .where(Trial.session_id == session.id, Trial.number == number)
-        ).one_or_none()
-        if found is None or place not in PLACES[session.kind]:
+        found = transaction.execute(query).one_or_none()
+        if found is None:
             raise Refusal(404, "No such image.")
-        trial, item = found
-        images = trial_images(session.kind, trial.shown, trial.swapped, study.examples.of_item(item), trial.id)
-    return png(images[place])
+        return shown_by(*found)

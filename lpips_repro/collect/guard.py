@@ -1,5 +1,6 @@
 """What the server does with every request before anything else, and the headers of every response."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -7,6 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY = 16 * 1024  # bytes
+LONGEST_SECONDS = 30  # that a body may take to arrive
 HEADERS = {
     "Content-Security-Policy": (
         # jsPsych sets attributes of style.
@@ -20,10 +22,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 READING = ("GET", "HEAD", "OPTIONS")
+# Under no-referrer, browsers send a form as if from no site. That of the admin page has a token that no site knows.
+WITH_A_TOKEN = ("/admin",)
 
 
 class Guard:
-    """Refuses bodies that are too large (413) and changes that another site asks for (403); adds the headers.
+    """Refuses bodies that are too large (413) or too slow (408) and changes that another site asks for (403).
+
+    It adds the headers.
 
     Args:
         app: what is guarded; origin: what the server is called from outside, as in https://study.example.org, or None.
@@ -46,10 +52,15 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        if scope["method"] not in READING and self._is_foreign(headers):
+        if scope["method"] not in READING and scope["path"] not in WITH_A_TOKEN and self._is_foreign(headers):
             await _refuse(403, "Another site sent this request.")(scope, receive, send_with_headers)
             return
-        body = await _body(receive)
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                body = await _body(receive)
+        except TimeoutError:
+            await _refuse(408, f"The request took longer than {LONGEST_SECONDS} s.")(scope, receive, send_with_headers)
+            return
         if body is None:
             await _refuse(413, f"More than {LARGEST_BODY} bytes.")(scope, receive, send_with_headers)
             return
@@ -69,16 +80,16 @@ def _refuse(status: int, message: str) -> JSONResponse:
 
 async def _body(receive: Receive) -> bytes | None:
     """The whole body, or None if it is too large: no more of it is read then."""
-    parts: list[bytes] = []
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return b""
-        parts.append(message.get("body", b""))
-        if sum(map(len, parts)) > LARGEST_BODY:
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY:
             return None
         if not message.get("more_body"):
-            return b"".join(parts)
+            return bytes(body)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

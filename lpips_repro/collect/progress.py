@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import Integer, Select, case, cast, func, select
 
 from lpips_repro.collect.agreement import alpha, unbiased_human_twoafc
-from lpips_repro.collect.models import FINISHED, SENTINEL, Item, Judgment, Session, Trial, Worker
+from lpips_repro.collect.models import ACTIVE, DROPPED, FINISHED, SENTINEL, Item, Judgment, Session, Trial, Worker
 from lpips_repro.collect.protocol import GAP_MS, ON_MS
 from lpips_repro.collect.study import OpenStudy
 from lpips_repro.evaluation import human_twoafc
@@ -85,6 +85,31 @@ def of_sessions(study: OpenStudy) -> list[Row]:
             }
             for one, excluded, answered, sentinels, right in transaction.execute(query)
         ]
+
+
+def of_kinds(sessions: Sequence[Row]) -> list[Row]:
+    """A row per kind of question, from those of its sessions: who came and stayed, sentinels, and times."""
+    return [
+        _of_kind(kind, [row for row in sessions if row["kind"] == kind])
+        for kind in dict.fromkeys(row["kind"] for row in sessions)
+    ]
+
+
+def _of_kind(kind: str, rows: Sequence[Row]) -> Row:
+    def median(key: str) -> float | None:
+        values = [row[key] for row in rows if row[key] is not None]
+        return float(np.median(values)) if values else None
+
+    sentinels = sum(row["sentinels"] for row in rows)
+    return {
+        "kind": kind,
+        "workers": len({row["worker"] for row in rows}),
+        "excluded": len({row["worker"] for row in rows if row["excluded"]}),
+        **{state: sum(row["state"] == state for row in rows) for state in (FINISHED, ACTIVE, DROPPED)},
+        "sentinels right": sum(row["right"] for row in rows) / sentinels if sentinels else None,
+        "median response (s)": median("median response (s)"),
+        "median minutes": median("minutes"),
+    }
 
 
 def _times(study: OpenStudy, transaction: Any) -> dict[int, float]:

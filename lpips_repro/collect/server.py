@@ -3,15 +3,15 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lpips_repro.collect import admin, api
 from lpips_repro.collect.guard import Guard
 from lpips_repro.collect.page_files import FILES, PAGE
 from lpips_repro.collect.refusal import Refusal
+from lpips_repro.collect.replies import add_replies
 from lpips_repro.collect.settings import CollectConfig
 from lpips_repro.collect.signing import ADMIN_TOKEN, SECRET, Signer, kept_secret
 from lpips_repro.collect.study import OpenStudy
@@ -59,16 +59,7 @@ def make_app(study: OpenStudy, signer: Signer) -> FastAPI:
         path, kind = FILES[name]
         return FileResponse(path, media_type=kind)
 
-    @app.exception_handler(Refusal)
-    def refuse(_: Request, refusal: Refusal) -> Response:
-        return JSONResponse({"detail": refusal.message}, refusal.status)
-
-    @app.exception_handler(RequestValidationError)
-    def explain(_: Request, error: RequestValidationError) -> Response:
-        # Without what was sent: not every number of it can be written as JSON.
-        problems = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()]
-        return JSONResponse({"detail": problems}, 422)
-
+    add_replies(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(cfg), www_redirect=False)
     app.add_middleware(Guard, origin=cfg.address)
     return app

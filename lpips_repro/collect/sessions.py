@@ -60,10 +60,16 @@ def begin(study: OpenStudy, worker_id: int, kind: str, frame_ms: float | None) -
         known = latest(transaction, worker_id, kind)
         if known and known.state == ACTIVE:
             return known.id
-        if worker.excluded or (known and known.state != DROPPED and study.cfg.completion):
+        if not may_begin(study, worker, known):
             raise Refusal(409, "There is no further session for you. Thank you.")
         items = _free_items(transaction, study, worker_id, kind)
         return _make(transaction, study, worker_id, kind, items, frame_ms) if items else None
+
+
+def may_begin(study: OpenStudy, worker: Worker, known: Session | None) -> bool:
+    """Whether a worker whose latest session is this one, which has ended, may begin another one."""
+    only_one = study.cfg.completion is not None and known is not None and known.state != DROPPED
+    return not worker.excluded and not only_one
 
 
 def _free_items(transaction: Transaction, study: OpenStudy, worker_id: int, kind: str) -> list[int]:

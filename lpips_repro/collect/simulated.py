@@ -40,7 +40,7 @@ def judge_all(study: OpenStudy, worker: Simulated, rng: np.random.Generator) -> 
     consent(study, identifier)
     for kind in study.kinds:
         while (session := _next_session(study, identifier, kind)) is not None:
-            trials, images = _shown(study, session, kind)
+            trials, images = remaining(study, session, kind)
             choices = choices_of(kind, images, worker.attentive, rng)
             for trial, choice in zip(trials, choices, strict=True):
                 response = float(MEDIAN_MS * np.exp(SPREAD * rng.normal()))
@@ -76,7 +76,7 @@ def _next_session(study: OpenStudy, worker: int, kind: str) -> int | None:
         return None
 
 
-def _shown(study: OpenStudy, session: int, kind: str) -> tuple[list[int], list[dict[str, np.ndarray]]]:
+def remaining(study: OpenStudy, session: int, kind: str) -> tuple[list[int], list[dict[str, np.ndarray]]]:
     """The numbers and the images of the trials that are left."""
     query = (
         select(Trial, Item)

@@ -1,5 +1,6 @@
 """A small dataset without judgments, and studies of it."""
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,17 +43,17 @@ def config(dataset: Path, store: Path, *words: str) -> CollectConfig:
 
 
 @pytest.fixture(scope="session")
-def begun(dataset, tmp_path_factory) -> Path:
-    """The folder of a study's database before anybody has judged."""
-    folder = tmp_path_factory.mktemp("begun") / "store"
-    open_study(config(dataset, folder)).store.close()
-    return folder
+def begun(dataset, tmp_path_factory) -> CollectConfig:
+    """The settings of a study before anybody has judged."""
+    cfg = config(dataset, tmp_path_factory.mktemp("begun") / "store")
+    open_study(cfg).store.close()
+    return cfg
 
 
 @pytest.fixture
-def study(dataset, begun, tmp_path) -> Iterator[OpenStudy]:
+def study(begun, tmp_path) -> Iterator[OpenStudy]:
     """A study of its own for a test."""
-    shutil.copytree(begun, tmp_path / "store")
-    opened = open_study(config(dataset, tmp_path / "store"))
+    shutil.copytree(begun.store, tmp_path / "store")
+    opened = open_study(dataclasses.replace(begun, store=str(tmp_path / "store")))  # quicker than to compose them
     yield opened
     opened.store.close()

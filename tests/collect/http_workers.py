@@ -17,6 +17,8 @@ from lpips_repro.collect.study import OpenStudy
 from tests.collect.sitting import TIMING, choice_of, trials_of
 from tests.processes import REPOSITORY, started
 
+AHEAD, CONNECTIONS = 10, 6  # as in page/study.js, and of a browser
+
 
 @contextlib.contextmanager
 def serving(words: list[str], output: Path) -> Iterator[str]:
@@ -46,6 +48,7 @@ class HttpWorker:
         self.study, self.kind = study, kind
         self.right: dict[int, str] = {}
         self.latencies: list[float] = []
+        self.image_latencies: list[float] = []
         self.acknowledged: dict[tuple[int, int], str] = {}
 
     async def state(self) -> dict:
@@ -84,14 +87,32 @@ class HttpWorker:
             await self.client.aclose()
 
     async def think_and_answer(self, seconds: float) -> None:
-        """Go on with a session for some seconds, with pauses of 0.5 to 1 s."""
+        """Go on with a session for some seconds, with pauses of 0.5 to 1 s. Images come as the page asks for them."""
         state, end = await self.state(), time.monotonic() + seconds
-        for trial in state["trials"]:
+        await asyncio.sleep(0.75 * AHEAD * random.random())  # they do not come at the same moment
+        for place, trial in enumerate(state["trials"]):
+            if place % AHEAD == 0:
+                await self.load(state, state["trials"][place : place + AHEAD])
             await asyncio.sleep(0.5 + 0.5 * random.random())
             if time.monotonic() > end:
                 break
             await self.answer(state["session"], trial["number"])
         await self.client.aclose()
+
+    async def load(self, state: dict, trials: list[dict]) -> None:
+        """All images of some trials, as many at a time as a browser loads."""
+        slots = asyncio.Semaphore(CONNECTIONS)
+
+        async def get(path: str) -> None:
+            async with slots:
+                begun = time.perf_counter()
+                (await self.client.get(path)).raise_for_status()
+                self.image_latencies.append(time.perf_counter() - begun)
+
+        paths = [
+            f"/images/{state['session']}/{one['number']}/{place}.png" for one in trials for place in state["places"]
+        ]
+        await asyncio.gather(*map(get, paths))
 
 
 def fsync_ms(folder: Path, count: int = 50) -> float:

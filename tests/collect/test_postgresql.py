@@ -1,5 +1,6 @@
 """A study in a real PostgreSQL, which the test starts; Debian's package `postgresql` has it."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -10,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from lpips_repro.collect.export import write_dataset
+from lpips_repro.collect.export import pack
+from lpips_repro.collect.export import write_dataset as write_dataset_of
+from lpips_repro.collect.page_files import install_libraries
+from lpips_repro.collect.progress import of_splits, timing_within_a_frame
+from lpips_repro.collect.server import signer_of
 from lpips_repro.collect.sessions import drop_expired
 from lpips_repro.collect.study import open_study
-from tests.collect.conftest import config
+from tests.collect.browser_workers import CHROMIUM, fill, rounds
+from tests.collect.conftest import config, write_dataset
+from tests.collect.serving import served
 from tests.collect.sitting import counted, joined, sit, targets, trials_of
 from tests.collect.test_store import check_tables
 
@@ -57,7 +64,7 @@ def test_targets_are_met_exactly_in_postgresql(dataset, tmp_path, postgresql):
         list(pool.map(work, range(24)))
     assert counted(study) == targets(study)
     assert drop_expired(study) == 0
-    assert len(write_dataset(study, tmp_path / "out")) == 15
+    assert len(write_dataset_of(study, tmp_path / "out")) == 15
     study.store.close()
 
 
@@ -75,3 +82,25 @@ def sit_items(study) -> set[int]:
     """The items that a new worker gets."""
     session = sit(study, joined(study, "new"), "2afc")
     return {trial.source_id for trial in trials_of(study, session) if trial.role == "item"}
+
+
+@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium: apt-get install chromium")
+def test_a_study_in_postgresql_is_judged_in_chromium_and_exported(tmp_path, postgresql):
+    install_libraries()
+    data = write_dataset(tmp_path / "set", val=6, train=6, jnd=30, side=64)
+    words = (f"database='{postgresql}'", "name=browser", "size=64", "val_votes=3", "jnd_votes=2")
+    study = open_study(config(data, tmp_path / "store", *words, f"packed={tmp_path}/packed"))
+    with served(study) as address:
+        for kind, coming in {"2afc": rounds("2afc", 4, 1), "jnd": rounds("jnd", 2, 0)}.items():
+            link = f"{address}/join/{signer_of(study.cfg).link(kind, None)}?participant=NAME"
+            asyncio.run(fill(study, link, kind, coming))
+    assert [(row["complete"], row["judgments"]) for row in of_splits(study)] == [(6, 12), (6, 18), (30, 60)]
+    print("pairs within one frame: {} of {}".format(*timing_within_a_frame(study)))
+    assert len(write_dataset_of(study, tmp_path / "out")) == 42
+    splits = pack(study.cfg, tmp_path / "out")
+    assert [(split.name, len(split)) for split in splits] == [
+        ("2afc/train/own", 6),
+        ("2afc/val/own", 6),
+        ("jnd/val/own", 30),
+    ]
+    study.store.close()

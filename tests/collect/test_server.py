@@ -1,9 +1,13 @@
 """The server: what it lets workers do, and what it refuses without any change."""
 
+import asyncio
+import dataclasses
 import io
 import itertools
 import json
+import time
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,13 @@ from PIL import Image
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from lpips_repro.collect.guard import HEADERS, LARGEST_BODY
+from lpips_repro.collect.guard import HEADERS, LARGEST_BODY, Guard
 from lpips_repro.collect.models import Base, Item, Judgment, Trial
 from lpips_repro.collect.server import make_app, signer_of
+from lpips_repro.collect.sessions import drop_expired
 from lpips_repro.collect.signing import Seat, Signer
+from lpips_repro.collect.stimuli import pictures
 from lpips_repro.collect.study import OpenStudy, open_study
-from lpips_repro.errors import UserError
 from tests.collect.conftest import config
 from tests.collect.sitting import choice_of, trials_of
 
@@ -54,10 +59,10 @@ def client(opened) -> TestClient:
     return opened
 
 
-def come(client: TestClient, signer: Signer, kind: str = "2afc") -> dict:
+def come(client: TestClient, signer: Signer, kind: str = "2afc", name: str | None = None) -> dict:
     """A new worker comes by a link, agrees and begins; the state of the session."""
     client.cookies.clear()
-    client.get(f"/join/{signer.link(kind, next(NAMES))}", follow_redirects=False)
+    client.get(f"/join/{signer.link(kind, name or next(NAMES))}", follow_redirects=False)
     client.headers["X-CSRF-Token"] = client.get("/api/state").json()["csrf"]
     assert client.post("/api/consent").status_code == 204
     assert client.post("/api/session", json={"frame_ms": 16.7}).status_code == 200
@@ -104,11 +109,12 @@ def test_the_images_are_the_pixels_of_the_dataset(study, client, signer):
             assert np.array_equal(shown[place], np.asarray(image)), place
 
 
-def test_the_images_of_an_item_that_has_changed_are_not_shown(client, signer, monkeypatch):
+def test_the_images_of_an_item_that_has_changed_are_not_shown(client, signer, monkeypatch, capsys):
     state = come(client, signer)
+    pictures.cache_clear()
     monkeypatch.setattr("lpips_repro.collect.stimuli.digest_of", lambda _: "other")
-    with pytest.raises(UserError, match="has changed since the study began"):
-        client.get(f"/images/{state['session']}/0/ref.png")
+    assert client.get(f"/images/{state['session']}/0/ref.png").status_code == 503
+    assert "has changed since the study began: restore its images" in capsys.readouterr().err
 
 
 def test_training_says_whether_an_answer_was_right_and_nothing_else_does(study, client, signer):
@@ -149,6 +155,7 @@ def refused(client, state, case):
         "text": {**answer, "number": "1"},
         "timing of a pair": {**answer, "number": 1, "timing": [0, 1, 2, 3]},
         "unknown field": {**answer, "number": 1, "excluded": False},
+        "list": [answer],
         "no session": {**answer, "session": 10_000},
     }
     return client.post("/api/answer", json=bad[case]).status_code
@@ -162,7 +169,7 @@ def refused(client, state, case):
         ("no trial", 404),
         ("no session", 404),
         *((case, 422) for case in ("huge number", "negative", "other kind", "no choice", "negative time", "text")),
-        *((case, 422) for case in ("timing of a pair", "unknown field")),
+        *((case, 422) for case in ("timing of a pair", "unknown field", "list")),
     ],
 )
 def test_bad_answers_change_nothing(study, client, signer, case, status):
@@ -181,6 +188,36 @@ def test_numbers_that_are_none_are_refused(study, client, signer):
         reply = client.post("/api/answer", content=text, headers={"Content-Type": "application/json"})
         assert reply.status_code == 422, number
     assert contents(study) == before
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 10_000, b"\xff{}", b"null", b'{"session": 1, "session": 2}'])
+def test_bodies_that_are_no_answer_are_refused(study, client, signer, text):
+    come(client, signer)
+    before = contents(study)
+    reply = client.post("/api/answer", content=text, headers={"Content-Type": "application/json"})
+    assert reply.status_code in (400, 422)
+    assert contents(study) == before
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [[0, 1000, 900, 2250], [0, 1000, 1250], [0, 1, 2, 3, 4], [0, 1, 2, -3], [0, 1, 2, 1e99], [0, 1, 2, "3"], None],
+)
+def test_times_that_cannot_be_are_refused(study, client, signer, timing):
+    state = come(client, signer, "jnd")
+    before = contents(study)
+    assert client.post("/api/answer", json=body(state, choice="same", timing=timing)).status_code == 422
+    assert contents(study) == before
+
+
+def test_an_answer_that_comes_after_the_session_was_taken_back_is_refused(study, client, signer, monkeypatch):
+    state = come(client, signer)
+    later = dataclasses.replace(study, clock=lambda: time.time() + 3601)
+    assert drop_expired(later) > 0
+    before = contents(study)
+    assert client.post("/api/answer", json=body(state)).status_code == 410
+    assert contents(study) == before
+    assert client.get("/api/state").json()["state"] == "ready"
 
 
 def test_another_workers_session_is_not_found(study, client, signer):
@@ -265,6 +302,21 @@ def test_bodies_that_are_too_large_are_refused_whether_or_not_they_say_so(study,
     assert contents(study) == before
 
 
+def test_a_body_that_does_not_arrive_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("lpips_repro.collect.guard.LONGEST_SECONDS", 0.01)
+    said = []
+
+    async def receive():
+        await asyncio.sleep(60)
+
+    async def send(message):
+        said.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/api/answer", "headers": []}
+    asyncio.run(Guard(None)(scope, receive, send))
+    assert said[0]["status"] == 408
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -283,6 +335,20 @@ def test_paths_lead_to_nothing_else(client, signer, path):
     assert client.get(path).status_code in (404, 422)
 
 
+@pytest.mark.parametrize("path", ["/join/x", "/nothing", "/api/state", "/page/x.js"])
+def test_a_browser_gets_a_page_that_says_why(client, path):
+    reply = client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<h1>This cannot be opened</h1>" in reply.text
+    plain = client.get(path)
+    assert (plain.status_code, escape(plain.json()["detail"]) in reply.text) == (reply.status_code, True)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE"])
+def test_other_methods_are_refused(client, method):
+    assert client.request(method, "/api/answer").status_code == 405
+
+
 def test_every_response_has_the_headers(client, signer):
     replies = [client.get("/"), client.get("/nothing"), client.get("/admin"), client.post("/api/answer")]
     replies += [client.get("/api/state"), client.post("/", content=b"x" * 20_000), client.get("/page/study.js")]
@@ -299,22 +365,21 @@ def test_the_admin_page_needs_its_token(study, client):
         assert client.get(path).status_code == 401
     assert "<table>" not in client.get("/admin").text
     assert client.post("/admin", data={"token": token[:-1]}).status_code == 401
-    assert client.post("/admin", data={"token": token}).status_code == 200
+    assert client.post("/admin", data={"token": token}, headers={"Origin": "null"}).status_code == 200  # as browsers do
     assert "<table>" in client.get("/admin").text
     assert client.get("/admin/progress.json").json()["splits"][1]["wanted"] == 6000
 
 
-def test_the_admin_page_is_off_elsewhere_unless_it_is_asked_for(dataset, tmp_path):
-    for words, status in (
-        ((), 200),
-        (("host=0.0.0.0",), 404),
-        (("host=0.0.0.0", "admin=true"), 200),
-        (("admin=false",), 404),
+def test_the_admin_page_is_off_elsewhere_unless_it_is_asked_for(study, signer):
+    for more, status in (
+        ({}, 200),
+        ({"host": "0.0.0.0"}, 404),
+        ({"host": "0.0.0.0", "admin": True}, 200),
+        ({"admin": False}, 404),
     ):
-        study = open_study(config(dataset, tmp_path / "store", *words))
-        with TestClient(make_app(study, signer_of(study.cfg)), base_url=ADDRESS) as client:
-            assert client.get("/admin").status_code == status, words
-        study.store.close()
+        other = dataclasses.replace(study, cfg=dataclasses.replace(study.cfg, **more))
+        with TestClient(make_app(other, signer), base_url=ADDRESS) as client:
+            assert client.get("/admin").status_code == status, more
 
 
 def test_the_end_of_a_session_names_the_address_of_the_platform(dataset, tmp_path):
@@ -328,6 +393,17 @@ def test_the_end_of_a_session_names_the_address_of_the_platform(dataset, tmp_pat
         assert (state["state"], state["completion"]) == ("done", "https://app.example/c?cc=1")
         assert client.post("/api/session", json={}).status_code == 409
     study.store.close()
+
+
+def test_an_excluded_worker_is_told_before_any_instructions(study, client, signer):
+    name = next(NAMES)
+    state = come(client, signer, name=name)
+    for trial in trials_of(study, state["session"]):
+        client.post("/api/answer", json=body(state, trial.number, choice=choice_of("2afc", trial, attentive=False)))
+    state = client.get("/api/state").json()
+    assert (state["state"], state["more"]) == ("done", False)
+    client.get(f"/join/{signer.link('jnd', name)}", follow_redirects=False)
+    assert client.get("/api/state").json()["state"] == "closed"
 
 
 def test_all_answers_are_in_the_csv_with_numbers_for_people(study, client, signer):

@@ -5,7 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from lpips_repro.collect.answers import store
 from lpips_repro.collect.models import Item, Judgment, Lease, Session, Trial, Worker
@@ -153,12 +153,23 @@ def test_swapped_triplets_are_stored_as_if_they_were_not(study):
     assert judgments == values  # the left one is p1 if they are swapped
 
 
-def test_a_study_goes_on_with_its_dataset_and_protocol_only(dataset, tmp_path):
-    open_study(config(dataset, tmp_path / "store")).store.close()
-    open_study(config(dataset, tmp_path / "store")).store.close()
+def test_a_study_goes_on_with_its_dataset_and_protocol_only(study, tmp_path):
     with pytest.raises(UserError, match=r"^val_votes=4: the study study began with val_votes=5"):
-        open_study(config(dataset, tmp_path / "store", "val_votes=4"))
+        open_study(dataclasses.replace(study.cfg, val_votes=4))
     with pytest.raises(UserError, match="its observers are human, not simulated"):
-        open_study(config(dataset, tmp_path / "store"), "simulated")
+        open_study(study.cfg, "simulated")
     with pytest.raises(UserError, match="began with other images"):
-        open_study(config(write_dataset(tmp_path / "other", 7), tmp_path / "store"))
+        open_study(dataclasses.replace(study.cfg, dataset=str(write_dataset(tmp_path / "other", 7))))
+
+
+def test_an_answer_takes_six_statements_and_one_commit(study):
+    worker = joined(study, "a")
+    trials = trials_of(study, begin(study, worker, "2afc", None))
+    number = next(one.number for one in trials if one.role == "item" and one.number < len(trials) - 1)
+    for trial in trials[:number]:
+        store(study, worker, answer_of("2afc", trial))
+    said = []
+    event.listen(study.store.engine, "before_cursor_execute", lambda *about: said.append(about[2].split()[0]))
+    event.listen(study.store.engine, "commit", lambda _: said.append("COMMIT"))
+    store(study, worker, answer_of("2afc", trials[number]))
+    assert sorted(said) == ["BEGIN", "COMMIT", "DELETE", "INSERT", "SELECT", "SELECT", "UPDATE", "UPDATE"]

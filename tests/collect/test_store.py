@@ -1,13 +1,16 @@
 """The database: durable, migrated, and refused in one line if it cannot be opened."""
 
 import sqlite3
+import threading
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
 from lpips_repro.collect.models import Base
+from lpips_repro.collect.refusal import Refusal
 from lpips_repro.collect.store import Store
 from lpips_repro.errors import UserError
 
@@ -62,3 +65,41 @@ def test_other_databases_are_refused(url):
 def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path):
     with pytest.raises(UserError, match=r"^database=postgresql\+psycopg://me:\*\*\*@127.0.0.1:1/x: cannot be opened"):
         Store("postgresql://me:secret@127.0.0.1:1/x")
+
+
+def test_what_waits_is_written_in_one_transaction_and_a_refusal_is_that_of_its_own_request(store):
+    commits, free = [], threading.Event()
+    event.listen(store.engine, "commit", lambda _: commits.append(1))
+
+    def add(number):
+        def work(session):
+            if number == 2:
+                raise Refusal(409, "two")
+            session.execute(text(f"INSERT INTO studies VALUES ({number}, '{number}', 'human', '', '{{}}', 0)"))
+            return number
+
+        return work
+
+    first = store.write_soon(lambda _: free.wait(10))
+    others = [store.write_soon(add(number)) for number in range(5)]
+    free.set()
+    assert first.result()
+    assert [one.result() for one in others if one is not others[2]] == [0, 1, 3, 4]
+    with pytest.raises(Refusal, match="two"):
+        others[2].result()
+    with store.read() as session:
+        assert session.scalars(text("SELECT id FROM studies ORDER BY id")).all() == [0, 1, 3, 4]
+    assert len(commits) <= 4  # of the first, of the others, and of the reading
+
+
+def test_nothing_is_confirmed_if_the_transaction_fails(store):
+    free = threading.Event()
+    store.write_soon(lambda _: free.wait(10))
+    insert = text("INSERT INTO studies VALUES (1, 'a', 'human', '', '{}', 0)")
+    both = [store.write_soon(lambda session: session.execute(insert) and None) for _ in range(2)]
+    free.set()
+    for one in both:
+        with pytest.raises(IntegrityError):
+            one.result()
+    with store.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM studies")) == 0

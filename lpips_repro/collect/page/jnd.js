@@ -35,24 +35,40 @@ export default class JndPlugin {
     display.replaceChildren();
     const stage = element("div", "", display, "stage");
     for (const image of images) {
-      fit(image, 1);
       image.alt = "";
       image.classList.add("hidden");
       stage.append(image);
     }
+    fit(stage, 1);
     const question = element("p", "Are they the same?", display, "question hidden");
     const row = element("div", "", display, "row answers hidden");
     const buttons = { same: element("button", "Same (S)", row), different: element("button", "Different (D)", row) };
     element("p", trial.progress, display, "progress");
-    const timing = await show(images, trial);
+    const timing = await shown(images, trial, stage);
     question.classList.remove("hidden");
     row.classList.remove("hidden");
+    const answered = chosen(buttons, KEYS);
     const asked = await nextFrame();
-    const { choice, time } = await chosen(buttons, KEYS);
+    const { choice, time } = await answered;
     const data = { choice, timing, response_ms: Math.max(0, time - asked) };
     const { correct } = await trial.send(data);
     if (correct !== null) await feedback(display, correct, choice);
     this.jsPsych.finishTrial(data);
+  }
+}
+
+// Shows the pair. If the page was hidden meanwhile, such as by another tab, the worker asks for the pair again.
+async function shown(images, trial, stage) {
+  for (;;) {
+    let wasHidden = document.hidden;
+    const note = () => (wasHidden ||= document.hidden);
+    document.addEventListener("visibilitychange", note);
+    const timing = await show(images, trial);
+    document.removeEventListener("visibilitychange", note);
+    if (!wasHidden) return timing;
+    const again = element("button", "Show the pair again", stage, "again");
+    await chosen({ again }, { Enter: "again" });
+    again.remove();
   }
 }
 

@@ -72,7 +72,7 @@ async function prepare(found) {
   return rate > 1 ? 1000 / rate : null;
 }
 
-function trials(found, frame) {
+function trials(found) {
   const url = (number, place) => `/images/${found.session}/${number}/${place}.png`;
   const urls = ({ number }) => Object.fromEntries(found.places.map((place) => [place, url(number, place)]));
   const timeline = [];
@@ -86,15 +86,16 @@ function trials(found, frame) {
       urls: urls(trial),
       progress: `${trial.training ? "Practice. " : ""}${trial.number + 1} of ${found.total}`,
       send: (data) => post("/api/answer", { session: found.session, number: trial.number, ...data }),
-      ...(found.kind === "jnd" && { on_ms: found.on_ms, gap_ms: found.gap_ms, ...(frame && { frame_ms: frame }) }),
+      ...(found.kind === "jnd" && { on_ms: found.on_ms, gap_ms: found.gap_ms, ...(found.frame_ms && { frame_ms: found.frame_ms }) }),
     });
   });
   return timeline;
 }
 
-async function judge(found, frame) {
-  const screen = (on) => ({ type: jsPsychFullscreen, fullscreen_mode: on, message: page("The pictures fill the screen."), button_label: "Begin" });
-  await start([screen(true), ...trials(found, frame), screen(false)]);
+async function judge(found) {
+  const message = found.trials.length < found.total ? "Your answers so far are stored. Continue with the next one." : "The pictures fill the screen.";
+  const screen = (on) => ({ type: jsPsychFullscreen, fullscreen_mode: on, message: page(message), button_label: "Begin" });
+  await start([screen(true), ...trials(found), screen(false)]);
 }
 
 function finish(found) {
@@ -110,17 +111,17 @@ async function run() {
     await consent(found);
     found = await state();
   }
-  let frame = null;
+  if (found.state === "closed") return end("Thank you", "There is no further session for you. You can close this page.");
   const more = found.state === "done" && found.more && location.search === "?more";
   if (found.state === "ready" || more) {
-    frame = await prepare(found);
+    const frame = await prepare(found);
     const { session } = await post("/api/session", { frame_ms: frame });
     if (session === null) return end("Thank you", "There is nothing left for you to judge. You can close this page.");
     history.replaceState(null, "", "/");
     found = await state();
   }
   if (found.state === "active") {
-    await judge(found, frame);
+    await judge(found);
     found = await state();
   }
   finish(found);

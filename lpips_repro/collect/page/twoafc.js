@@ -26,19 +26,20 @@ export default class TwoAfcPlugin {
     const images = await Promise.all(places.map((place) => load(trial.urls[place])));
     display.replaceChildren();
     element("p", "Which one is more similar to the picture in the middle?", display, "question");
-    const row = element("div", "", display, "row");
+    const row = element("div", "", display, "row pictures");
     const buttons = places.map((place, i) => {
       const holder = element(place === "ref" ? "div" : "button", "", row, `picture ${place}`);
       if (place !== "ref") holder.setAttribute("aria-label", `the ${place} picture`);
-      fit(images[i], places.length);
       images[i].alt = place === "ref" ? "the reference" : "";
       holder.append(images[i]);
       return holder;
     });
+    fit(row, places.length);
     element("p", "Click or touch it, or press ← or →.", display, "hint");
     element("p", trial.progress, display, "progress");
+    const answered = chosen({ left: buttons[0], right: buttons[2] }, KEYS);
     const shown = await nextFrame();
-    const { choice, time } = await chosen({ left: buttons[0], right: buttons[2] }, KEYS);
+    const { choice, time } = await answered;
     const data = { choice, response_ms: Math.max(0, time - shown) };
     await trial.send(data);
     this.jsPsych.finishTrial(data);
