@@ -247,6 +247,6 @@ def test_three_methods_on_the_real_judgments(shared, tmp_path):
     assert of_all["scratch", "st-lpips-alex"] == p["both"].p
     assert of_all["st-lpips-alex", "st-lpips-vgg"] == p["st-lpips-alex"].p
     apart = table.rows[0].credits["frameinterp"] - table.rows[1].credits["frameinterp"]
-    options = {"n_resamples": 20_000, "batch": 1000, "rng": np.random.default_rng(1)}
+    options = {"n_resamples": 20_000, "batch": 1000, "random_state": np.random.default_rng(1)}
     wanted = stats.permutation_test((apart,), np.mean, permutation_type="samples", **options)
     assert pairs["scratch", "st-lpips-alex", "frameinterp"].p == pytest.approx(wanted.pvalue, abs=0.01)  # it is .06
