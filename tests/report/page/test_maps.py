@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lpips_repro.evaluation.methods.named import find_method
+from lpips_repro.evaluation.methods.find import find_method
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
