@@ -1,6 +1,7 @@
 """The database of a study: SQLite in a file, or PostgreSQL by its URL."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,7 @@ class Store:
 
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the tables to a revision of `migrations/versions`."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs each plugin and its guesses
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
