@@ -148,14 +148,14 @@ def warn_of_slow_bfloat16() -> None:
         )
 
 
-def why_no_cuda() -> str | None:
-    """Why no GPU can be used, or None if one can."""
+def why_no_cuda(device: str | torch.device = "cuda") -> str | None:
+    """Why a GPU (the current one, or one with a number, such as cuda:1) cannot be used, or None if it can."""
     if torch.version.cuda is None:
         return f"this build of torch ({torch.__version__}) has no CUDA"
     if not torch.cuda.is_available():
         return "no CUDA device or driver was found"
     try:
-        torch.zeros(1, device="cuda")
+        torch.zeros(1, device=device)
     except RuntimeError as error:
         return str(error).splitlines()[0]
     return None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpips_repro.devices import fixed_shapes, one_thread, read_ahead, send
+from lpips_repro.devices import fixed_shapes, one_thread, read_ahead, send, why_no_cuda
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu
 
 CPU = torch.device("cpu")
@@ -91,3 +91,15 @@ def test_one_thread_computes_only_inside_the_block():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_gpu_number_that_does_not_exist_is_no_usable_gpu(monkeypatch):
+    def zeros(count, device):
+        if str(device) == "cuda:9":
+            raise RuntimeError("CUDA error: invalid device ordinal\nmore")
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", zeros)
+    assert why_no_cuda() is None
+    assert why_no_cuda("cuda:9") == "CUDA error: invalid device ordinal"

@@ -170,7 +170,7 @@ def _largest_output(name: str, side: int) -> int:
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Load a state dict; raise UserError with the first key that is missing, unexpected, wrong-shaped or not finite.
+    """Load a state dict; raise UserError with the first key that is missing, unexpected, or fails `check_value`.
 
     Args:
         module: the module that loads the state.
@@ -184,16 +184,21 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> Non
     for key, value in state.items():
         if key not in wanted:
             raise UserError(f"{what}: unexpected entry {key!r}")
-        check_value(what, key, value, wanted[key].shape)
+        check_value(what, key, value, wanted[key].shape, floating=wanted[key].is_floating_point())
     module.load_state_dict(state)
 
 
-def check_value(what: str, key: str, value: Tensor, shape: Sequence[int]) -> None:
-    """Raise UserError if an entry of a state dict is not a tensor, has another shape, or is not finite."""
+def check_value(what: str, key: str, value: Tensor, shape: Sequence[int], *, floating: bool = True) -> None:
+    """Raise UserError if an entry of a state dict is not a tensor, has another shape, or is not finite.
+
+    If `floating`, integers are an error as well: they are weights of a quantized network, without its scales.
+    """
     if not isinstance(value, Tensor):
         raise UserError(f"{what}: {key} is a {type(value).__name__}: expected a torch.Tensor")
     if tuple(value.shape) != tuple(shape):
         raise UserError(f"{what}: {key} has shape {tuple(value.shape)}: expected {tuple(shape)}")
+    if floating and not value.is_floating_point():
+        raise UserError(f"{what}: {key} has dtype {value.dtype}: expected floating point numbers")
     if not value.is_meta and not value.float().isfinite().all():  # float8 has no isfinite
         raise UserError(f"{what}: {key} holds values that are not finite")
 

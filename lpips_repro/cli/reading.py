@@ -59,8 +59,8 @@ def read_pair(pair: Pair, reading: Reading, read_ref: Callable[[Path, Reading], 
     if ref.shape != image.shape:
         (h, w, _), (height, width, _) = ref.shape, image.shape
         raise UserError(
-            f"{pair.image}: {width} x {height} pixels, {pair.ref} has {w} x {h}: expected one size: --resize HxW scales"
-            " both, --resize ref (not in a matrix) the image to its reference"
+            f"{pair.image}: {width} x {height} pixels (W x H), {pair.ref} has {w} x {h}: expected one size: --resize"
+            " HxW scales both, --resize ref (not in a matrix) the image to its reference"
         )
     return ref, image
 

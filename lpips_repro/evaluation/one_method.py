@@ -27,6 +27,7 @@ from lpips_repro.datasets.split import Split
 from lpips_repro.devices import why_no_cuda
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.distances.compute import (
+    PIXELS,
     Distance,
     Engine,
     batches_of,
@@ -159,7 +160,7 @@ def _device_of(method: object, device: str | torch.device | None) -> torch.devic
     if device is not None:
         return _known_device(device)
     if isinstance(method, nn.Module) and (parameter := next(method.parameters(), None)) is not None:
-        return parameter.device
+        return _known_device(parameter.device)
     return choose_device(Device.auto) if isinstance(method, str | Method) else torch.device("cpu")
 
 
@@ -168,7 +169,9 @@ def _known_device(device: str | torch.device) -> torch.device:
         found = torch.device(device)
     except RuntimeError as error:
         raise UserError(f"device={device}: no such device: expected one such as cpu or cuda") from error
-    if found.type == "cuda" and (reason := why_no_cuda()):
+    if found.type not in PIXELS:
+        raise UserError(f"device={device}: the evaluation does not run on it: expected cpu or cuda")
+    if found.type == "cuda" and (reason := why_no_cuda(found)):
         raise UserError(f"device={device}: {reason}: fix this, or use device=cpu")
     return found
 

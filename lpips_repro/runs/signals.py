@@ -3,12 +3,17 @@
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 from lpips_repro.distributed import Ranks
 from lpips_repro.errors import Terminated
 
 log = logging.getLogger(__name__)
+
+# A SIGTERM that is repeated within this time, in seconds, is the same request: `kill -- -GROUP`, SLURM and systemd
+# signal all processes, and a program that waits for this one (`make paper`, `make`) passes its signal on.
+REPEATED = 2.0
 
 
 class Stopped(Exception):
@@ -32,7 +37,7 @@ def ended_by_sigterm() -> Iterator[None]:
 @contextlib.contextmanager
 def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]:
     """A context in which a run finishes its step and saves its state at SIGTERM or Ctrl-C; a second signal ends it at
-    once.
+    once, except a SIGTERM within two seconds of the first.
 
     It gives `check_stop(flag=False)`, which all ranks must call. The call raises `Stopped` if a rank received a signal,
     and returns whether the flag is set on any rank. It synchronizes the ranks once.
@@ -41,14 +46,18 @@ def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]
         ranks: the processes that stop together. With several ranks a second signal is ignored: torchrun repeats
             signals, and waits for half a minute before it kills.
     """
-    ranks, received = ranks or Ranks(), []
+    ranks, received, times = ranks or Ranks(), [], []
 
     def note(number: int, _: object) -> None:
         received.append(number)
-        for name, handler in before.items():
-            signal.signal(name, handler if ranks.world == 1 else signal.SIG_IGN)
-        if ranks.first:
-            log.warning("%s: the state is saved after this step", signal.Signals(number).name)
+        times.append(time.monotonic())
+        if len(received) == 1:
+            if ranks.first:
+                log.warning("%s: the state is saved after this step", signal.Signals(number).name)
+        elif ranks.world == 1 and (number != signal.SIGTERM or times[-1] - times[0] > REPEATED):
+            for name, handler in before.items():
+                signal.signal(name, handler)
+            signal.raise_signal(number)
 
     def check_stop(flag: bool = False) -> bool:
         stop, flag = ranks.any(bool(received), flag)

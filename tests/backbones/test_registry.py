@@ -92,6 +92,11 @@ def test_torchvisions_initialization_leaves_the_global_random_state_alone(monkey
         ("features.99.bias", torch.zeros(1), "unexpected entry 'features.99.bias'"),
         ("features.0.bias", torch.zeros(3), r"features.0.bias has shape \(3,\): expected \(64,\)"),
         ("features.0.bias", torch.full((64,), float("nan")), "features.0.bias holds values that are not finite"),
+        (
+            "features.0.bias",
+            torch.zeros(64, dtype=torch.int8),
+            "features.0.bias has dtype torch.int8: expected floating",
+        ),
     ],
 )
 def test_damaged_weights_are_refused_and_the_key_named(key, value, message):

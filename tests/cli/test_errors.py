@@ -114,7 +114,7 @@ def write_animation(path):
         ("b.webp", write_animation, "holds 2 images"),
         ("b.tif", write_animation, "holds 2 images"),
         ("b.gif", write_animation, "not a readable image"),
-        ("b.png", lambda path: write_image(path, 1, (40, 50)), "50 x 40 pixels"),
+        ("b.png", lambda path: write_image(path, 1, (40, 50)), "50 x 40 pixels (W x H)"),
         ("b.png", lambda path: os.mkfifo(path), "not a regular file"),
         ("n" * 300 + ".png", lambda path: None, "File name too long"),
         ("new\nline.png", write_text, "not a readable image"),

@@ -81,6 +81,13 @@ def test_images_that_cannot_be_compared_are_named_and_the_others_have_distances(
     assert len(json.loads(scaled.out)["results"]) == 8 * 8
 
 
+def test_an_image_that_is_too_small_for_the_network_is_called_the_image(command, tmp_path):
+    write_image(tmp_path / "a.png", 0, (10, 10))
+    ended = command("matrix", tmp_path, "-m", NET, "-q")
+    assert ended.status == 1
+    assert ended.err.startswith(f"failed: {tmp_path / 'a.png'}: the image is 10 x 10: expected sides of at least ")
+
+
 def test_a_matrix_cannot_be_scaled_to_a_reference(command, images):
     ended = command("matrix", images[0].parent, "-m", NET, "--resize", "ref", "-q")
     assert ended.status == 2 and "--resize HxW" in ended.err

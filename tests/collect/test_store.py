@@ -1,5 +1,6 @@
 """The database: durable, migrated, and refused in one line if it cannot be opened."""
 
+import logging
 import sqlite3
 import threading
 
@@ -29,6 +30,12 @@ def check_tables(store: Store) -> None:
 
 def test_the_revisions_make_the_tables_of_the_models(store):
     check_tables(store)
+
+
+def test_opening_a_database_logs_nothing(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        Store(f"sqlite:///{tmp_path / 'new.sqlite'}").close()
+    assert not caplog.records
 
 
 def test_sqlite_writes_to_the_disk_at_every_commit(store):

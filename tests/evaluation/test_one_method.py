@@ -15,7 +15,7 @@ from lpips_repro import LPIPS
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.datasets.find import find_split
 from lpips_repro.errors import UserError
-from lpips_repro.evaluation import evaluate, jnd_map, single, twoafc_score
+from lpips_repro.evaluation import evaluate, jnd_map, one_method, twoafc_score
 from lpips_repro.evaluation import run as run_module
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.methods.method import Method
@@ -173,12 +173,22 @@ def test_a_function_that_changes_its_images_changes_only_its_own(triplets):
 
 @pytest.mark.parametrize(
     ("device", "what"),
-    [("quantum", "no such device: expected"), ("cuda", "no driver: fix this"), ("cuda:9", "no driver")],
+    [
+        ("quantum", "no such device: expected"),
+        ("cuda", "no driver: fix this"),
+        ("cuda:9", "no driver"),
+        ("mps", "the evaluation does not run on it: expected cpu or cuda"),
+    ],
 )
 def test_a_device_that_does_not_exist_or_work_is_refused(triplets, monkeypatch, device, what):
-    monkeypatch.setattr(single, "why_no_cuda", lambda: "no driver")
+    monkeypatch.setattr(one_method, "why_no_cuda", lambda device: "no driver")
     with pytest.raises(UserError, match=f"^device={device}: {what}"):
         evaluate(mean_difference, triplets[0], device=device)
+
+
+def test_a_module_on_a_device_without_evaluation_is_refused(triplets):
+    with pytest.raises(UserError, match=r"^device=meta: the evaluation does not run"):
+        evaluate(torch.nn.Linear(1, 1, device="meta"), triplets[0])
 
 
 @pytest.mark.parametrize(("method", "what"), [(LPIPS, "the class LPIPS"), (3, "3"), (None, "None")])

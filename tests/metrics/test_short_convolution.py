@@ -79,3 +79,12 @@ def test_a_convolution_of_another_kind_stays_as_it_is():
     network = nn.Sequential(Standardized(256, 256, 3, padding=1), nn.Conv2d(256, 256, 3, padding=1))
     replace_layers(network, ShortConv2d)
     assert [type(layer) for layer in network] == [Standardized, ShortConv2d]
+
+
+def test_an_exported_program_takes_any_number_of_images():
+    layer = convolution(128, 4)
+    program = torch.export.export(
+        ShortConv2d(layer), (drawn(6, 128, 3, 3),), dynamic_shapes=({0: torch.export.Dim("n")},)
+    )
+    x = drawn(MIN_IMAGES + 1, 128, 3, 3)
+    torch.testing.assert_close(program.module()(x), layer(x))

@@ -2,6 +2,7 @@ import signal
 
 import pytest
 
+from lpips_repro.runs import signals
 from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 
 EXPECTED = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
@@ -53,8 +54,19 @@ def test_a_signal_after_the_last_step_is_not_lost(number):
 
 
 @pytest.mark.parametrize("number", EXPECTED)
-def test_a_second_signal_does_not_wait(number):
+def test_a_second_signal_does_not_wait(number, monkeypatch):
+    monkeypatch.setattr(signals, "REPEATED", -1.0)
     with pytest.raises(EXPECTED[number]), ended_by_sigterm(), stop_on_signals():
         send(number)
         send(number)
         pytest.fail("it waited")
+
+
+def test_a_sigterm_to_the_whole_process_group_that_a_parent_repeats_is_one_request():
+    done = []
+    with pytest.raises(SystemExit), ended_by_sigterm(), stop_on_signals() as check_stop:
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        done.append("the rest of the step")
+        check_stop()
+    assert done == ["the rest of the step"]

@@ -27,7 +27,7 @@ def maps_of_image(core: Core, image: Tensor, normalize: bool = False) -> list[Te
     Args:
         core: the core of the metric; image: (1, 3, H, W) in [-1, 1], or in [0, 1] with `normalize`.
     """
-    image = core.checked({"image": image}, normalize)["image"]
+    image = core.checked({"the": image}, normalize)["the"]  # messages begin with "the image"
     with full_float32():
         maps = core.backbone.each_map(core.preprocess((image,), normalize))
         return [unit_normalize(one)[0].permute(1, 2, 0).flatten(0, 1) for one in maps]

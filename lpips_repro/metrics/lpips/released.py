@@ -79,7 +79,9 @@ def own_state(
     own = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
     for key, value in state.items():
         if key in own:
-            check_value(f"weights of {backbone.name}", key, value, own[key].shape)
+            check_value(
+                f"weights of {backbone.name}", key, value, own[key].shape, floating=own[key].is_floating_point()
+            )
     own |= {f"lin.{layer}": weight for layer, weight in enumerate(lin)}
     for layer, weight in enumerate(lin):
         if (key := f"lin.{layer}") in state:

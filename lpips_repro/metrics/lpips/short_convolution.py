@@ -84,7 +84,7 @@ def _products(factors: Tensor, weights: Tensor) -> Tensor:
     They are a 1x1 convolution of 25 groups whose places are the images. oneDNN, which a dilation chooses, takes 0.6
     times as long for it as torch.bmm.
     """
-    count = len(factors)
+    count = factors.shape[0]  # len() would make it a constant of an exported program
     places = factors.reshape(1, count, 1, -1).permute(0, 3, 1, 2)
     return F.conv2d(places, weights, groups=25, dilation=2).permute(0, 2, 3, 1).reshape(count, 25, -1)
 

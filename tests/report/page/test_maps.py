@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lpips_repro.evaluation.methods.named import find_method
 
 from lpips_repro.backbones import gaussian_state
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Engine
+from lpips_repro.evaluation.methods.find import find_method
 from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.evaluation.tables.table import Row
