@@ -31,6 +31,13 @@ def test_a_maximum_of_less_than_a_window_is_that_of_torch():
     assert torch.equal(SeparableMaxPool2d(direct)(x), direct(x))
 
 
+def test_the_layer_that_is_replaced_does_not_run(monkeypatch):
+    layers = [(SeparableMaxPool2d(nn.MaxPool2d(3, 2)), 3), (PointwiseConv2d(nn.Conv2d(3, 2, 1)), 1)]
+    for layer, window in layers:
+        monkeypatch.setattr(type(layer.direct), "forward", None)
+        assert layer(torch.zeros(1, 3, window, window)).shape[2:] == (1, 1)
+
+
 def test_a_maximum_passes_on_what_is_not_a_number():
     x = torch.zeros(1, 1, 7, 7)
     x[..., 3, 4] = torch.nan

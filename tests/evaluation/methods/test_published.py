@@ -48,6 +48,11 @@ def test_rows_know_their_group_supervision_and_published_row():
     assert rows["vgg-lin-v0.1"] == ("lpips", "supervised", ("vgg", "lin"))
 
 
+def test_rows_have_the_seed_of_random_weights_only():
+    rows = {method.label: method.seed for method in methods("seed=3")}
+    assert (rows["alex-gaussian-off_the_shelf-v0.1"], rows["alex-off_the_shelf-v0.1"], rows["ssim"]) == (3, None, None)
+
+
 @pytest.mark.parametrize("table", ["data=bapps", "experiment=demo"])
 def test_every_row_of_the_papers_table_is_there(table, tmp_path):
     cfg = parse(settings("evaluate", table, f"experiments={tmp_path}"), EvaluateConfig)
