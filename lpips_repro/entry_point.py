@@ -82,7 +82,7 @@ def _explain(error: Exception) -> str | None:
     if type(error) is ValueError and str(error).startswith("Config group override"):
         return _explain_no_choice(sys.argv[1:])
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a renamed file: its new name
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # from an open file
         return f"{error.strerror}: {KEPT}"
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
