@@ -49,9 +49,7 @@ def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
         else:
             found = [*_by_image(failed, label, tried)]
             if _is_relative(reason) and SHOWN < len(found) < len(failed):
-                more = (
-                    f"{len(found) - SHOWN} more images fail the same way: all {len(failed)} pairs: --format json"
-                )
+                more = f"{len(found) - SHOWN} more images fail the same way: all {len(failed)} pairs: --format json"
                 found = [*found[:SHOWN], more]
             lines += [f"{label}: {line}" if label else line for line in found]
     return list(dict.fromkeys(lines))
