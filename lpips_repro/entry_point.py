@@ -45,6 +45,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         for word in sys.argv[1:]:
             check_utf8(word)
+            _check_trainer(word)
         register_timm_nets(sys.argv[1:])
         register_library_metrics(sys.argv[1:])
         main()
@@ -57,6 +58,14 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         sys.exit(f"error: {message}")
+
+
+def _check_trainer(word: str) -> None:
+    """Raise UserError for an unknown schedule of training: Hydra ignores it, since the group is optional."""
+    key, _, value = word.partition("=")
+    for name in value.strip("[]'\"").split(",") if key.lstrip("+") == "trainer" else ():
+        if "$" not in name and name not in (known := [*choices("trainer"), "null"]):
+            raise UserError(f"{public(word)}: {expected(name, known[:-1])} (or none of them, for the default)")
 
 
 class _WithoutOverrides:

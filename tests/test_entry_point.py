@@ -31,6 +31,8 @@ def ended(monkeypatch, config, *words):
         ("train", "data=null", "data=null: expected one of bapps, folder, kadid10k, mini, nights, tid2013"),
         ("train", "net=null", "net=null: expected one of alex"),
         ("train", "variant=null", "variant=null: expected one of lin"),
+        ("train", "trainer=mini_lim", "trainer=mini_lim: expected one of mini_lin, mini_tune: did you mean mini_lin"),
+        ("train", "+trainer=", "+trainer=: expected one of mini_lin, mini_tune"),
         ("train", "trainer=null", "trainer=null: expected one of mini_lin"),
         ("train", "variant=[lin]", "variant=[lin]: expected one name: variant=lin"),
         ("train", "data=[mini,folder]", "data=[mini,folder]: expected one name: data=mini"),
