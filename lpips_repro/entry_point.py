@@ -45,6 +45,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         for word in sys.argv[1:]:
             check_utf8(word)
+            _check_trainer(word)
         register_timm_nets(sys.argv[1:])
         register_library_metrics(sys.argv[1:])
         main()
@@ -57,6 +58,14 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         sys.exit(f"error: {message}")
+
+
+def _check_trainer(word: str) -> None:
+    """Raise UserError for an unknown schedule of training: Hydra ignores it, since the group is optional."""
+    key, _, value = word.partition("=")
+    for name in value.strip("[]'\"").split(",") if key.lstrip("+") == "trainer" else ():
+        if "$" not in name and name not in (known := [*choices("trainer"), "null"]):
+            raise UserError(f"{public(word)}: {expected(name, known[:-1])} (or none of them, for the default)")
 
 
 class _WithoutOverrides:
@@ -82,7 +91,7 @@ def _explain(error: Exception) -> str | None:
     if type(error) is ValueError and str(error).startswith("Config group override"):
         return _explain_no_choice(sys.argv[1:])
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a renamed file: its new name
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # from an open file
         return f"{error.strerror}: {KEPT}"
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:

@@ -85,11 +85,15 @@ def test_weights_names_all_three_networks():
         ("data.mirrors=[[/folder]]", "data.mirrors: .* is not a mirror: expected https"),
         ("data.mirrors=5", r"data.mirrors=5: expected a list: data.mirrors=\[5\]"),
         ("seed=x", "seed=x: expected a value of type integer"),
-        ("experiments=", "experiments=: expected a folder"),
+        ("experiments=", "experiments=: expected a path"),
+        ("data.packed=", "data.packed=: expected a path: .* data.packed=. for this folder"),
+        ("data=folder data.root=", "data.root=: expected a path"),
         ("threads=0", "threads=0: expected an integer from 1 to 1024"),
         ("threads=100000", "threads=100000: expected an integer from 1 to 1024"),
         ("batch_size=0", "batch_size=0: expected an integer of at least 1"),
-        ("bootstrap=0", "bootstrap=0: expected an integer of at least 1"),
+        ("bootstrap=0", "bootstrap=0: expected an integer from 1 to 1000000"),
+        ("bootstrap=10000000000", "bootstrap=10000000000: expected an integer from 1 to 1000000"),
+        ("compile=maybe", "^compile=maybe: expected true or false$"),
         ("device=gpu", "device=gpu: expected one of auto, cpu, cuda: did you mean cpu"),
         ("data.resize=nearest", "data.resize=nearest: expected one of pil_bilinear, pil_bicubic, exact"),
         ("data.observers=robots", "data.observers=robots: expected one of human, simulated"),
@@ -101,7 +105,7 @@ def test_weights_names_all_three_networks():
 )
 def test_a_wrong_setting_is_refused_with_the_allowed_values(override, message):
     with pytest.raises(UserError, match=message):
-        parse(settings("evaluate", override), EvaluateConfig)
+        parse(settings("evaluate", *override.split()), EvaluateConfig)
 
 
 NO_MIRRORS = ["", " ", " /folder", "ftp://host/x", "s3://bucket/x", "file:/folder", "http:/host/x", "https://"]

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from lpips_repro.entry_point import run
+from lpips_repro.files import write_whole
 from tests.compose import CONFIGS, settings
 
 ROOT = CONFIGS.parent
@@ -30,6 +31,8 @@ def ended(monkeypatch, config, *words):
         ("train", "data=null", "data=null: expected one of bapps, folder, kadid10k, mini, nights, tid2013"),
         ("train", "net=null", "net=null: expected one of alex"),
         ("train", "variant=null", "variant=null: expected one of lin"),
+        ("train", "trainer=mini_lim", "trainer=mini_lim: expected one of mini_lin, mini_tune: did you mean mini_lin"),
+        ("train", "+trainer=", "+trainer=: expected one of mini_lin, mini_tune"),
         ("train", "trainer=null", "trainer=null: expected one of mini_lin"),
         ("train", "variant=[lin]", "variant=[lin]: expected one name: variant=lin"),
         ("train", "data=[mini,folder]", "data=[mini,folder]: expected one name: data=mini"),
@@ -93,6 +96,12 @@ def test_a_value_that_is_not_utf8_is_one_line():
 def test_any_other_name_that_is_not_utf8_is_one_line():
     with pytest.raises(SystemExit, match=r"^error: /a/caf\\xe9: not UTF-8: rename the file or folder$"):
         run(lambda: "/a/caf\udce9".encode())
+
+
+def test_a_file_that_cannot_be_renamed_is_named_by_its_new_name(tmp_path):
+    (tmp_path / "made.csv").mkdir()
+    with pytest.raises(SystemExit, match=r"^error: \S*/made.csv: Is a directory$"):
+        run(lambda: write_whole(tmp_path / "made.csv", "x"))
 
 
 @pytest.mark.parametrize("text", ["/é", "/caf\udce9"])

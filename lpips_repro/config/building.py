@@ -7,6 +7,8 @@ from typing import Any
 from lpips_repro.config.checks import check_at_least, check_seed, check_workers
 from lpips_repro.errors import UserError
 
+MOST_VOTES = 1_000_000
+
 
 class Distortions(enum.Enum):
     """The distortions of a split of a built dataset: one family, or one per candidate (mix)."""
@@ -81,7 +83,8 @@ class SimulateConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         for key in ("train_votes", "val_votes", "jnd_votes"):
-            check_at_least(key, getattr(self, key), 1)
+            if not 1 <= getattr(self, key) <= MOST_VOTES:
+                raise UserError(f"{key}={getattr(self, key)}: expected an integer from 1 to {MOST_VOTES}")
 
 
 def _listed(values: list[Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from lpips_repro.errors import UserError
 
 MOST_THREADS = 1024
+MOST_RESAMPLES = 1_000_000
 
 
 def check_at_least(key: str, value: int, least: int) -> None:
@@ -19,6 +20,12 @@ def check_threads(threads: int | None) -> None:
     """Raise UserError for a number of threads that no machine runs. Many thousands would crash the process."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise UserError(f"threads={threads}: expected an integer from 1 to {MOST_THREADS}")
+
+
+def check_bootstrap(bootstrap: int) -> None:
+    """Raise UserError for a number of resamples that would run for days, or have no interval."""
+    if not 1 <= bootstrap <= MOST_RESAMPLES:
+        raise UserError(f"bootstrap={bootstrap}: expected an integer from 1 to {MOST_RESAMPLES}")
 
 
 def check_seed(seed: int, key: str = "seed") -> None:

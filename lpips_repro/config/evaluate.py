@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.config.checks import check_at_least, check_name, check_seed, check_threads
+from lpips_repro.config.checks import check_at_least, check_bootstrap, check_name, check_seed, check_threads
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.modules import import_file
 
@@ -150,7 +150,7 @@ class EvaluateConfig:
         if self.batch_size is not None:
             check_at_least("batch_size", self.batch_size, 1)
         check_threads(self.threads)
-        check_at_least("bootstrap", self.bootstrap, 1)
+        check_bootstrap(self.bootstrap)
 
 
 @dataclass(kw_only=True)
@@ -216,7 +216,7 @@ class CorrelationConfig:
 
     def __post_init__(self):
         check_name("name", self.name)
-        check_at_least("bootstrap", self.bootstrap, 1)
+        check_bootstrap(self.bootstrap)
         check_seed(self.seed)
 
 

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lpips_repro.config.addresses import public
 from lpips_repro.config.choices import GROUPS, settings_class
 from lpips_repro.config.evaluate import MetricConfig, NetConfig
-from lpips_repro.config.paths import expand_home
+from lpips_repro.config.paths import empty_paths, expand_home
 from lpips_repro.errors import UserError, expected
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ MAKE = {  # variables of make
     **{"data.root": "DATA_ROOT=FOLDER", "dataset": "DATASET=FOLDER"},
     **{"images": "IMAGES=FOLDER", "out": "OUT=FOLDER"},
 }
-FOLDERS = {"experiments", "features", "reference", "store"}
 
 
 def parse(cfg: DictConfig, schema: type[Config]) -> Config:
@@ -36,9 +35,8 @@ def parse(cfg: DictConfig, schema: type[Config]) -> Config:
     """
     expand_home(cfg)
     found: Any = OmegaConf.to_container(cfg, resolve=False)
-    for key in FOLDERS & found.keys():
-        if found[key] == "":
-            raise UserError(f"{key}=: expected a folder: leave it out for the default, or set {key}=. for this folder")
+    for key in empty_paths(found):
+        raise UserError(f"{key}=: expected a path: leave it out for the default, or set {key}=. for this folder")
     names = {item.name for item in fields(schema)}
     chosen = {group: settings_class(group, found.get(group)) for group in GROUPS if group in names}
     for group, group_schema in chosen.items():
@@ -78,6 +76,8 @@ def explain(error: OmegaConfBaseException) -> str:
         return f"{error.full_key}={public(choice[1])}: {expected(choice[1], choice[2].split(', '))}"
     if kind := re.search(r"Value '(.*?)'.* could not be converted to (\w+)", message):
         return f"{error.full_key}={public(kind[1])}: expected a value of type {kind[2].lower()}"
+    if boolean := re.search(r"Value '(.*?)' is not a valid bool", message):
+        return f"{error.full_key}={public(boolean[1])}: expected true or false"
     if "Cannot merge DictConfig with ListConfig" in message:
         return f"{error.full_key}: expected a list: {error.full_key}=[VALUE]"
     return text

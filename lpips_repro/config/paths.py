@@ -1,5 +1,6 @@
 """Settings that are paths, in which `~` is the user's home, as in a shell."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,12 @@ def expand_home(node: DictConfig | ListConfig) -> None:
             expand_home(node[key])
         elif isinstance(value, str) and (isinstance(raw, list) or key in PATHS):
             node[key] = at_home(value)
+
+
+def empty_paths(found: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The full names of settings that are paths and have the value "", which would be the current folder."""
+    for key, value in found.items():
+        if isinstance(value, dict):
+            yield from empty_paths(value, f"{prefix}{key}.")
+        elif value == "" and key in PATHS - {"distances"}:  # no distances: see `MetricConfig`
+            yield f"{prefix}{key}"

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lpips_repro.config.checks import check_at_least, check_seed
+from lpips_repro.config.checks import check_at_least, check_bootstrap, check_seed
 from lpips_repro.config.evaluate import Device, NetConfig, VariantConfig
 from lpips_repro.config.optimizer import OptimizerConfig, Precision, Schedule
 from lpips_repro.errors import UserError
@@ -81,7 +81,7 @@ class TrainConfig:
 
     def __post_init__(self):
         check_seed(self.seed)
-        check_at_least("bootstrap", self.bootstrap, 1)
+        check_bootstrap(self.bootstrap)
         for key in ("net", "variant"):
             if len(getattr(self, key)) != 1:
                 raise UserError(f"{key}=[{','.join(getattr(self, key))}]: expected one value: a run trains one")

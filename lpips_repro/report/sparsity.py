@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tabulate import tabulate
 from torch import Tensor
+from yaml import YAMLError
 
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
@@ -113,11 +115,19 @@ def is_simulated(run: Path, data: str) -> bool:
 
     Args:
         run: folder of the run; data: name of its data.
+
+    Raises:
+        UserError: if the settings of the run cannot be read.
     """
     if data == "mini":
         return True
-    settings = run / "config.yaml"
-    observers = OmegaConf.select(OmegaConf.load(settings), "data.observers") if settings.is_file() else None
+    try:
+        observers = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "data.observers")
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        remedy = f"run the command in {run / 'run.json'} again, which writes the file"
+        raise UserError(f"{run / 'config.yaml'}: cannot be read, so that who judged is not known: {remedy}") from error
     return observers == Observers.simulated.value
 
 

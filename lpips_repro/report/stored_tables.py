@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from lpips_repro.datasets.split import Split, content_of
 from lpips_repro.errors import UserError
@@ -93,7 +92,7 @@ def bootstrap_of(row: Row, protocol: Protocol, splits: Sequence[Split]) -> Boots
 
 def _data_of(folder: Path) -> dict[str, str]:
     try:
-        return cast(dict[str, str], json.loads((folder / DATA_FILE).read_text())["data"])
+        return dict(json.loads((folder / DATA_FILE).read_text())["data"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

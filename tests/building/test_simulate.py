@@ -120,6 +120,12 @@ def test_judgments_that_are_complete_are_checked_without_a_lock(dataset, monkeyp
         run(dataset, "seed=1")
 
 
+@pytest.mark.parametrize("key", ["train_votes", "val_votes", "jnd_votes"])
+def test_more_votes_than_can_be_drawn_are_refused_before_any_are_written(tmp_path, key):
+    with pytest.raises(UserError, match=f"^{key}=10{'0' * 19}: expected an integer from 1 to 1000000$"):
+        simulate(settings("simulate", f"out={tmp_path}", f"{key}=10{'0' * 19}"))
+
+
 def test_votes_are_on_the_disk_before_they_count(dataset, monkeypatch):
     flushed = []
     monkeypatch.setattr(module, "flush", lambda files: flushed.append([*files]))

@@ -177,7 +177,7 @@ def test_too_few_methods_are_an_error_that_names_the_folder(tmp_path):
         ("name=absent", r"absent/twoafc.csv: no such table: run `make eval-tables` first"),
         ("name=../x", "name=../x: expected letters, digits"),
         ("version='0.2'", "version='0.2': expected one of 0.0, 0.1"),
-        ("bootstrap=0", "bootstrap=0: expected an integer of at least 1"),
+        ("bootstrap=0", "bootstrap=0: expected an integer from 1 to 1000000"),
         ("seed=-1", "seed=-1: expected an integer of at least 0"),
         ("reference=absent", r"absent/paper_figure5.csv: No such file .* set reference=FOLDER"),
     ],

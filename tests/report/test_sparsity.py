@@ -108,6 +108,13 @@ def test_every_output_names_simulated_judgments(tmp_path, state, capsys, data, c
         assert "tell nothing about human vision" in text
 
 
+@pytest.mark.parametrize("config", [b"\xff", b"a: [", b"5", b"data: [1]", b"data: {observers: '${x}'}"])
+def test_a_run_with_damaged_settings_is_an_error_that_names_the_file(tmp_path, state, config):
+    (finished_run(tmp_path, state, "folder") / "config.yaml").write_bytes(config)
+    with pytest.raises(UserError, match=r"seed3/config.yaml: cannot be read, .*: run the command in \S*run.json again"):
+        write(tmp_path)
+
+
 def test_a_run_with_damaged_weights_is_a_row_with_the_reason(tmp_path, state):
     (finished_run(tmp_path, state) / "weights.pth").write_bytes(b"")
     (row,) = (row for (_, source), row in write(tmp_path).items() if "trained here" in source)

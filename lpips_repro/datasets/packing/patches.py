@@ -87,4 +87,4 @@ def _sample_exactly(stored: np.ndarray, size: int) -> tuple[np.ndarray, int, boo
 
 def _nearest(count: int, size: int) -> np.ndarray:
     """For each of `count` pixels, the index of its pixel among `size`, with aligned corners."""
-    return np.rint(np.arange(count) * (size - 1) / (count - 1)).astype(int)
+    return np.rint(np.arange(count) * (size - 1) / max(count - 1, 1)).astype(int)

@@ -69,7 +69,7 @@ class DistanceStore:
         now = json.loads(json.dumps({**identity, **split.identity}))
         for file in (self.root / split.card["dataset"]).glob(f"*/{glob.escape(label)}-*.json"):
             with contextlib.suppress(OSError, ValueError):
-                card = json.loads(file.read_text())
+                card = json.loads(file.read_text()) if file.is_file() else None
                 if isinstance(card, dict) and _is_same(card, now, split):
                     changed |= {key for key in VERSIONS.keys() & now.keys() if card.get(key) != now[key]}
         return changed
@@ -162,6 +162,8 @@ def _read(
     dtype = card.get("values")
     if dtype not in DTYPES:
         raise ValueError("its .json has no known dtype of the values")
+    if path.exists() and not path.is_file():
+        raise ValueError("not a regular file")  # opening a FIFO waits for its writer
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.get("sha256"):
         raise ValueError("its digest differs from the one in its .json")

@@ -31,6 +31,10 @@ def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
 def _row(line: dict[str, str]) -> Row:
     if None in line.values():
         raise ValueError("a row has fewer cells than the first line")
+    settings = json.loads(line["settings"])
+    drawn = settings.get("bootstrap", {"replicates": 1, "seed": 0}) if isinstance(settings, dict) else None
+    if not isinstance(drawn, dict) or not {"replicates", "seed"} <= drawn.keys():
+        raise ValueError(f"settings {line['settings']!r}")
     columns = [column for column in line if f"{column}_lo" in line]
 
     def numbers(suffix: str) -> dict[str, float]:
@@ -39,7 +43,7 @@ def _row(line: dict[str, str]) -> Row:
     low, high = numbers("_lo"), numbers("_hi")
     return Row(
         **{key: line[key] for key in (*KEYS, "observers", "note")},
-        settings=json.loads(line["settings"]),
+        settings=settings,
         scores=numbers(""),
         interval={column: (low[column], high[column]) for column in low},
         paper=numbers("_paper"),

@@ -122,7 +122,7 @@ def read_summaries(folder: Path, counts: Mapping[str, Mapping[str, int]]) -> lis
 def _protocols(folder: Path) -> Iterator[Protocol]:
     """The protocols of the tables in a folder; files of mean opinion scores are named after their dataset."""
     try:
-        written = json.loads((folder / DATA_FILE).read_text())["tables"]
+        written = [*map(str, json.loads((folder / DATA_FILE).read_text())["tables"])]
     except (OSError, ValueError, KeyError, TypeError):
         written = []
     by_file = {protocol.file: protocol for protocol in PROTOCOLS.values()}

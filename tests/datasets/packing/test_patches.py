@@ -38,6 +38,12 @@ def test_exact_restores_the_patch_of_the_stored_form(tmp_path, patch):
     assert (size, of_stored_form) == (256, True)
 
 
+def test_exact_of_a_single_pixel_is_the_first_one(tmp_path, patch):
+    found, size, of_stored_form = load_patch(save(tmp_path / "a.png", patch), PatchForm(1, "exact"))
+    assert np.array_equal(found, patch[:1, :1])
+    assert (size, of_stored_form) == (64, False)
+
+
 def test_exact_tells_an_image_that_is_not_of_the_stored_form(tmp_path, patch):
     stored = stored_form(patch)
     stored[1, 1] ^= 1

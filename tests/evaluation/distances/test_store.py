@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -46,6 +48,21 @@ def test_the_observers_can_be_stated_later_and_nothing_else_is_written(tmp_path)
     other = dataclasses.replace(split, card={**split.card, "observers": "simulated"})
     assert store.load("l2", IDENTITY, other) is not None
     assert json.loads(file.read_text()) == {**card, "observers": "simulated"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(tmp_path, suffix):
+    split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
+    store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))
+    file = store.path("l2", IDENTITY, split).with_suffix(suffix)
+    file.unlink()
+    os.mkfifo(file)
+    signal.alarm(30)  # ends a process that waits
+    try:
+        assert store.load("l2", IDENTITY, split) is None
+        assert store.earlier("l2", IDENTITY, split) == set()
+    finally:
+        signal.alarm(0)
 
 
 def test_file_has_the_documented_columns(tmp_path):

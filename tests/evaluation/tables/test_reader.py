@@ -49,6 +49,8 @@ KEYS = "label,group,method,variant,version,supervision,origin,seed,run"
         f"{KEYS},all,all_lo,observers,settings,note\na,a,b,,,,,,,1,1,,,\n",
         f"{KEYS},observers,settings,note\na,a,b,,,,,,,,backbone=alex,\n",
         f"{KEYS},observers,settings,note\na,a,b\n",
+        f"{KEYS},observers,settings,note\na,a,b,,,,,,,,[],\n",
+        f'{KEYS},observers,settings,note\na,a,b,,,,,,,,"{{""bootstrap"": 5}}",\n',
     ],
 )
 def test_what_is_no_table_is_an_error_that_names_the_file(tmp_path, text):
