@@ -43,9 +43,11 @@ def run(main: Callable[[], None]) -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal may not support all characters of file names
     sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
     try:
+        own_configs = any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in sys.argv[1:])
         for word in sys.argv[1:]:
             check_utf8(word)
-            _check_trainer(word)
+            if not own_configs:
+                _check_trainer(word)
         register_timm_nets(sys.argv[1:])
         register_library_metrics(sys.argv[1:])
         main()
