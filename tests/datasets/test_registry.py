@@ -101,7 +101,7 @@ def test_a_dataset_of_another_name_is_named_by_the_key_dataset(study, tmp_path):
 
 def test_a_file_that_is_not_there_is_named(study, tmp_path):
     (tmp_path / "mine/study.py").unlink()
-    with pytest.raises(UserError, match=r"mine/study.py: no such file: `module` of a dataset is the Python file"):
+    with pytest.raises(UserError, match=r"mine/study.py: no such file: set `module` of a dataset to the Python file"):
         parse(settings("dataset", *study), DatasetConfig)
 
 

@@ -135,7 +135,7 @@ def test_its_settings_are_its_own(rotation):
 
 def test_a_file_that_is_not_there_is_named(rotation, tmp_path):
     (tmp_path / "mine/rotation.py").unlink()
-    with pytest.raises(UserError, match=r"mine/rotation.py: no such file: `module` of a task is the Python file"):
+    with pytest.raises(UserError, match=r"mine/rotation.py: no such file: set `module` of a task to the Python file"):
         parse(settings("pretrain", *rotation), PretrainConfig)
 
 

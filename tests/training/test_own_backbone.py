@@ -110,7 +110,7 @@ def test_a_name_that_is_taken_is_refused():
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"none.py: no such file: `module` of a network"):
+    with pytest.raises(UserError, match=r"none.py: no such file: set `module` of a network"):
         check_backbone("mine", file=str(tmp_path / "none.py"))
 
 
