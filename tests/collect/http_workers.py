@@ -100,19 +100,27 @@ class HttpWorker:
         await self.client.aclose()
 
     async def load(self, state: dict, trials: list[dict]) -> None:
-        """All images of some trials, as many at a time as a browser loads."""
-        slots = asyncio.Semaphore(CONNECTIONS)
-
-        async def get(path: str) -> None:
-            async with slots:
-                begun = time.perf_counter()
-                (await self.client.get(path)).raise_for_status()
-                self.image_latencies.append(time.perf_counter() - begun)
-
+        """All images of some trials, over as many connections as a browser opens."""
         paths = [
             f"/images/{state['session']}/{one['number']}/{place}.png" for one in trials for place in state["places"]
         ]
-        await asyncio.gather(*map(get, paths))
+        await asyncio.gather(*(self._get(paths[k::CONNECTIONS]) for k in range(CONNECTIONS)))
+
+    async def _get(self, paths: list[str]) -> None:
+        """Load images one after the other, without the HTTP client, which takes longer than the server."""
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.client.cookies.jar)
+        url = self.client.base_url
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        for path in paths:
+            begun = time.perf_counter()
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nCookie: {cookies}\r\n\r\n".encode())
+            status, _, headers = (await reader.readuntil(b"\r\n\r\n")).decode().partition("\r\n")
+            assert " 200 " in status, status
+            length = re.search(r"(?im)^content-length: (\d+)", headers)
+            assert length, headers
+            assert (await reader.readexactly(int(length[1]))).startswith(b"\x89PNG")
+            self.image_latencies.append(time.perf_counter() - begun)
+        writer.close()
 
 
 def fsync_ms(folder: Path, count: int = 50) -> float:
