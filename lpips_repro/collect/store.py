@@ -1,7 +1,6 @@
 """The database of a study: SQLite in a file, or PostgreSQL by its URL."""
 
 import contextlib
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -111,7 +110,6 @@ def _result(work: Callable[[Session], T], session: Session) -> T | Refusal:
 
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the tables to a revision of `migrations/versions`."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs each plugin and its guesses
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
