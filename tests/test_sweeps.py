@@ -155,6 +155,7 @@ def assert_same_as_runs_alone(data: Path, home: Path, alone: Path, seeds: tuple[
         assert_same(swept, single, run)
 
 
+@pytest.mark.slow
 def test_two_parallel_jobs_end_with_the_weights_of_single_runs(data, tmp_path):
     more = ("trainer.epochs=1", "trainer.decay_epochs=1")
     process = started_sweep(*words(data, tmp_path / "swept", *more), "seed=0,1")

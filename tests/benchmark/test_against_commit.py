@@ -46,7 +46,8 @@ def other(tmp_path):
     return tmp_path / "other"
 
 
-@pytest.mark.parametrize("compiled", ["false", pytest.param("true", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled", ["false", "true"])
 def test_every_task_runs_and_a_tree_has_its_own_values(tmp_path, compiled):
     found = compared(tmp_path, ROOT, compiled=compiled)
     assert {change.task for change in found} == set(TASKS)
