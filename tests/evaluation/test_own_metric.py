@@ -55,7 +55,7 @@ def test_a_metric_is_one_python_file_and_one_yaml(own, tmp_path):
 
 def test_a_file_that_is_not_there_is_named(own, tmp_path):
     (tmp_path / "own/similarity.py").unlink()
-    with pytest.raises(UserError, match=r"own/similarity.py: no such file: set `module` of a metric to the Python file"):
+    with pytest.raises(UserError, match=r"own/similarity.py: no such file: set `module` of a metric to the Python"):
         parse(settings("evaluate", *own), EvaluateConfig)
 
 
