@@ -43,11 +43,9 @@ def run(main: Callable[[], None]) -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal may not support all characters of file names
     sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
     try:
-        own_configs = any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in sys.argv[1:])
         for word in sys.argv[1:]:
             check_utf8(word)
-            if not own_configs:
-                _check_trainer(word)
+        _check_trainer(sys.argv[1:])
         register_timm_nets(sys.argv[1:])
         register_library_metrics(sys.argv[1:])
         main()
@@ -62,12 +60,16 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {message}")
 
 
-def _check_trainer(word: str) -> None:
+def _check_trainer(words: Sequence[str]) -> None:
     """Raise UserError for an unknown schedule of training: Hydra ignores it, since the group is optional."""
-    key, _, value = word.partition("=")
-    for name in value.strip("[]'\"").split(",") if key.lstrip("+") == "trainer" else ():
-        if "$" not in name and name not in (known := [*choices("trainer"), "null"]):
-            raise UserError(f"{public(word)}: {expected(name, known[:-1])} (or none of them, for the default)")
+    if any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in words):
+        return  # that folder may have schedules of its own
+    known = choices("trainer")
+    for word in words:
+        key, _, value = word.partition("=")
+        for name in value.strip("[]'\"").split(",") if key.lstrip("+") == "trainer" else ():
+            if "$" not in name and name not in (*known, "null"):
+                raise UserError(f"{public(word)}: {expected(name, known)} (or none of them, for the default)")
 
 
 class _WithoutOverrides:

@@ -56,6 +56,13 @@ def test_an_override_that_hydra_refuses_is_one_line(monkeypatch, config, overrid
     assert ended(monkeypatch, config, override).startswith(f"error: {message}")
 
 
+def test_schedules_of_another_configuration_folder_are_accepted(monkeypatch):
+    ran = []
+    monkeypatch.setattr(sys, "argv", ["script.py", "--config-dir=mine", "trainer=mine"])
+    run(lambda: ran.append(True))
+    assert ran
+
+
 @pytest.mark.parametrize(
     ("config", "override", "message"),
     [
