@@ -103,6 +103,16 @@ class Ranks:
         settings: dict[str, Any] = {"gradient_as_bucket_view": True, name: False}
         return DistributedDataParallel(module, **settings)
 
+    def sum_gradients(self, module: nn.Module) -> None:
+        """Replace the gradients of parameters by their sums over the ranks. Parameters without gradient keep none."""
+        if self.world == 1:
+            return
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        total = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(total)
+        for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
     @contextlib.contextmanager
     def first_before_others(self) -> Iterator[None]:
         """A context that the first rank runs before the others, which then find its results."""

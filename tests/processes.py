@@ -1,12 +1,16 @@
 """Processes with small training runs, for tests that kill, stop and compare them."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import torch
 
 from tests.compose import CONFIGS
 
@@ -65,6 +69,36 @@ def torchrun(processes: int, *words: str) -> list[str]:
     """A command that starts a number of processes with torchrun, on this machine only."""
     local = ("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1", "--max-restarts=0")
     return [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", *local, *words]
+
+
+def as_ranks(processes: int, output: Path, work: Callable[..., object], *arguments: object) -> str:
+    """Call a function in several processes with the environment of torchrun, and return what they wrote.
+
+    The processes are forked, so that they need not import torch: torchrun itself takes ten times as long.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    job = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} | NETWORK
+
+    def rank(number: int) -> None:
+        own = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(processes)}
+        os.environ.update(job | own)
+        torch.set_num_threads(1)
+        with output.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            work(*arguments)
+
+    ranks = [multiprocessing.get_context("fork").Process(target=rank, args=(number,)) for number in range(processes)]
+    output.touch()
+    for process in ranks:
+        process.start()
+    try:
+        for process in ranks:
+            process.join(PATIENCE)
+        assert [process.exitcode for process in ranks] == [0] * processes, output.read_text()
+    finally:
+        for process in ranks:
+            process.kill()
+    return output.read_text()
 
 
 def call(*command: str, status: int = 0) -> str:

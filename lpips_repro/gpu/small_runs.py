@@ -84,7 +84,12 @@ def _triplets(split: PackedSplit, phase: str, model: RankingModel, folder: Path,
 
 
 def pretraining_run(
-    folder: Path, task: str, device: torch.device, *, check_stop: CheckStop = never_stop
+    folder: Path,
+    task: str,
+    device: torch.device,
+    *,
+    check_stop: CheckStop = never_stop,
+    ranks: Ranks | None = None,
 ) -> Pretraining:
     """A run of `STEPS` steps, new or to be resumed; arguments as for `training_run`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +102,8 @@ def pretraining_run(
     side = cfg.task.size
     train, held_out = (rng.integers(0, 256, (count, side, side, 3), np.uint8) for count in (BATCH * STEPS, BATCH))
     module = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
-    return Pretraining(folder, {}, module, Crops(train, held_out, "noise"), cfg, device, check_stop)
+    crops = Crops(train, held_out, "noise")
+    return Pretraining(folder, {}, module, crops, cfg, device, check_stop, ranks=ranks or Ranks())
 
 
 def _settings_in(name: str) -> dict[str, Any]:

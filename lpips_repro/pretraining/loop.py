@@ -1,6 +1,6 @@
 """The training loop of all pretext tasks.
 
-for each step:
+for each step (`lpips_repro.pretraining.step`):
     crops -> examples of the task, drawn from the run's seed and the step's number -> loss -> optimizer
 before the first step, every `validate_every` steps and after the last:
     scores of the task on held-out photographs -> checkpoint last.pt
@@ -15,22 +15,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from lpips_repro.config import Precision, PretrainConfig
-from lpips_repro.devices import fixed_shapes, read_ahead, send
+from lpips_repro.config import PretrainConfig
+from lpips_repro.devices import read_ahead, send
+from lpips_repro.distributed import Ranks
 from lpips_repro.photographs.crops import Crops
-from lpips_repro.precision import tf32
+from lpips_repro.pretraining.step import PretextStep
 from lpips_repro.pretraining.step_sums import StepSums
 from lpips_repro.pretraining.tasks.task import PretextTask, Score
 from lpips_repro.pretraining.watch import PretextWatch
 from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
 from lpips_repro.runs.example_order import epoch_order, mixed_seed
-from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
+from lpips_repro.runs.not_finite import end_at_bad_step
 from lpips_repro.runs.optimizer import make_optimizer
 from lpips_repro.runs.schedule import learning_rate
 from lpips_repro.runs.signals import Stopped
-from lpips_repro.runs.step_mode import set_step_mode
+from lpips_repro.runs.watch import Unwatched
 
 # The number of examples of a score, about: several per crop if there are fewer crops.
 SCORED = 1000
@@ -46,8 +46,10 @@ class Pretraining:
         task: the task, on `device`.
         crops: crops for training, and held-out crops.
         cfg: the settings.
-        check_stop: called often; raises `Stopped` if the run should save and end.
+        check_stop: called often, by all ranks; raises `Stopped` if the run should save and end. It takes a flag, and
+            returns whether the flag is set on any rank, so that one synchronization serves both.
         photographs: files of the training crops, with equal numbers of crops, for reports of bad steps.
+        ranks: the processes that train together; the first one saves and logs.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Pretraining:
     device: torch.device
     check_stop: Callable[..., bool]
     photographs: Sequence[Path] = ()
+    ranks: Ranks = field(default_factory=Ranks)
 
     def numbers(self, step: int) -> np.ndarray:
         """The crops of a step. Each pass takes all crops in another order, without a last incomplete batch."""
@@ -115,12 +118,12 @@ def fit(run: Pretraining) -> dict[str, Score]:
         Stopped: if `run.check_stop` raised it, after the state was saved.
         UserError: if the loss or a gradient is not finite, or if the folder has another run.
     """
-    cfg, task, steps = run.cfg, run.task, run.cfg.task.steps
-    set_step_mode(task.backbone, cfg.precision, cfg.compile)
-    optimizer = make_optimizer(task, cfg.task.learning_rate, cfg.optimizer, cfg.task.beta1)
+    cfg, ranks, steps = run.cfg, run.ranks, run.cfg.task.steps
+    optimizer = make_optimizer(run.task, cfg.task.learning_rate, cfg.optimizer, cfg.task.beta1)
+    take_step = PretextStep(run.task, optimizer, cfg, ranks)
     state = _restored(run, optimizer)
     saved_at, batches = time.monotonic(), run.batches(state.step)
-    with PretextWatch(run.folder, task, step=state.step, validated=state.validated, cfg=cfg.task) as watch:
+    with _watch(run, state) as watch:
         try:
             while True:
                 if state.validated < state.step and (state.step % cfg.validate_every == 0 or state.step == steps):
@@ -131,22 +134,20 @@ def fit(run: Pretraining) -> dict[str, Score]:
                     return state.scores
 
                 optimizer.param_groups[0]["lr"] = rate = run.learning_rate(state.step)
-                with tf32(cfg.precision is Precision.tf32):
-                    crops = send(next(batches), run.device)
-                    shown, norm = take_step(task, optimizer, crops, run.generator(state.step))
+                shown, norm = take_step(send(next(batches), run.device), run.generator(state.step))
                 state.entry.add(state.step, shown, norm)
                 state.period.add(state.step, shown, norm)
                 state.step += 1
 
                 watch.step()
                 if state.step % cfg.log_every == 0 or state.step == steps:
-                    _check_finite(run, state.entry)
-                    watch.training(state.step, state.entry.means(), rate)
-                    state.entry = StepSums(run.device)
-                if time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes:
+                    total = state.entry.total()
+                    _check_finite(run, total)
+                    watch.training(state.step, total.means(), rate)
+                    state.entry = StepSums(run.device, ranks=ranks)
+                if run.check_stop(ranks.first and time.monotonic() - saved_at > 60 * cfg.checkpoint_minutes):
                     _save(run, state, optimizer, watch)
                     saved_at = time.monotonic()
-                run.check_stop()
         except Stopped:
             _save(run, state, optimizer, watch)
             raise
@@ -156,51 +157,45 @@ def fit(run: Pretraining) -> dict[str, Score]:
 
 def _restored(run: Pretraining, optimizer: torch.optim.Optimizer) -> _State:
     """The state of an earlier start, or of the beginning; task and optimizer are restored."""
-    saved = load_latest(run.folder, run.identity, ("last.pt",))
+    ranks = run.ranks
+    saved = ranks.from_first(load_latest(run.folder, run.identity, ("last.pt",)) if ranks.first else None)
     if saved is None:
-        return _State(StepSums(run.device), StepSums(run.device))
+        return _State(StepSums(run.device, ranks=ranks), StepSums(run.device, ranks=ranks))
     run.task.load_state_dict(saved["task"])
     optimizer.load_state_dict(saved["optimizer"])
-    entry = StepSums(run.device, {"sums": saved["sums"], "steps": saved["summed"]})
-    period = StepSums(run.device, saved.get("period"))  # earlier versions of the code did not save it or the time
+    entry = StepSums(run.device, {"sums": saved["sums"], "steps": saved["summed"]}, ranks)
+    period = StepSums(run.device, saved.get("period"), ranks)  # earlier versions did not save it or the time
     scores = {name: Score(*pair) for name, pair in saved["scores"].items()}
     return _State(entry, period, saved["step"], saved["validated"], scores, saved.get("seconds"))
 
 
-def _save(run: Pretraining, state: _State, optimizer: torch.optim.Optimizer, watch: PretextWatch) -> None:
-    _check_finite(run, state.entry)
+def _save(run: Pretraining, state: _State, optimizer: torch.optim.Optimizer, watch: PretextWatch | Unwatched) -> None:
+    entry, period = state.entry.total(), state.period.total()
+    _check_finite(run, entry)
+    if not run.ranks.first:
+        return
     watch.flush()
     content: dict[str, Any] = {"identity": run.identity, "step": state.step, "validated": state.validated}
-    content |= {"sums": state.entry.values, "summed": state.entry.steps, "period": state.period.state()}
+    content |= {"sums": entry.values, "summed": entry.steps, "period": period.state()}
     content |= {"scores": {name: tuple(score) for name, score in state.scores.items()}}
     content |= {"task": run.task.state_dict(), "optimizer": optimizer.state_dict()}
     content["seconds"] = None if state.seconds is None else state.seconds + time.monotonic() - state.started
     save_checkpoint(run.folder / "last.pt", content)
 
 
-def _validate(run: Pretraining, state: _State, watch: PretextWatch) -> None:
+def _validate(run: Pretraining, state: _State, watch: PretextWatch | Unwatched) -> None:
     """Score the task on held-out photographs, and reset the sums of the period."""
-    means = state.period.means() if state.period.steps == state.step - max(state.validated, 0) else {}
+    period = state.period.total()
+    means = period.means() if period.steps == state.step - max(state.validated, 0) else {}
     state.scores, state.validated = score(run, run.crops.held_out), state.step
     watch.validation(state.step, state.scores, means)
-    state.period = StepSums(run.device)
+    state.period = StepSums(run.device, ranks=run.ranks)
 
 
-def take_step(
-    task: PretextTask, optimizer: torch.optim.Optimizer, crops: Tensor, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Take a step on crops, uint8 (N, S, S, 3) on the task's device, without waiting for a GPU.
-
-    Returns:
-        The loss and the task's other numbers, by name, and the norm of the gradient.
-    """
-    with fixed_shapes(crops.device):
-        loss, shown = task.loss(*task.draw(crops, generator))
-        optimizer.zero_grad()
-        loss.backward()
-    norm = torch.nn.utils.get_total_norm([p.grad for p in task.parameters() if p.grad is not None])
-    optimizer.step()
-    return {name: value.detach() for name, value in {"loss": loss, **shown}.items()}, norm
+def _watch(run: Pretraining, state: _State) -> PretextWatch | Unwatched:
+    if not run.ranks.first:
+        return Unwatched()
+    return PretextWatch(run.folder, run.task, step=state.step, validated=state.validated, cfg=run.cfg.task)
 
 
 @torch.no_grad()
@@ -208,19 +203,20 @@ def score(run: Pretraining, crops: np.ndarray) -> dict[str, Score]:
     """The task's scores on crops, by name: means over examples that are the same in every call."""
     chosen = np.arange(0, len(crops), max(1, len(crops) // SCORED))
     size = min(run.cfg.task.batch_size, len(chosen))
-    sums: dict[str, np.ndarray] = {}
-    count = 0
+    batches, found = itertools.count(), dict[int, dict[str, Score]]()
     run.task.eval()
     for number in range(-(-SCORED // len(chosen))):
         generator = run.generator(number, 0)
         order = chosen[torch.randperm(len(chosen), generator=generator).numpy()]
         for start in range(0, len(order) - size + 1, size):  # full batches: chance may depend on the batch size
             given, wanted = run.task.draw(send(crops[order[start : start + size]], run.device), generator)
-            for name, pair in run.task.score(given, wanted).items():
-                sums[name] = sums.get(name, 0) + np.array(pair)
-            count += 1
+            if (batch := next(batches)) % run.ranks.world == run.ranks.rank:
+                found[batch] = run.task.score(given, wanted)
     run.task.train()
-    return {name: Score(*(total / count).tolist()) for name, total in sums.items()}
+    scores = {batch: scores for part in run.ranks.gather(found) for batch, scores in part.items()}
+    in_order = [scores[batch] for batch in sorted(scores)]  # so that a sum does not depend on the number of ranks
+    means = {name: np.mean([one[name] for one in in_order], axis=0) for name in in_order[0]}
+    return {name: Score(*mean.tolist()) for name, mean in means.items()}
 
 
 def _check_finite(run: Pretraining, sums: StepSums) -> None:
@@ -230,5 +226,4 @@ def _check_finite(run: Pretraining, sums: StepSums) -> None:
     count, files = len(run.crops.train), run.photographs
     numbers = run.numbers(step).tolist()
     named = [{"crop": n} | ({"photograph": str(files[n * len(files) // count])} if files else {}) for n in numbers]
-    write_bad_step(run.folder, step, "crops", named)
-    raise bad_step_error(run.folder, step, "crops", "task.learning_rate")
+    end_at_bad_step(run.folder, step, "crops", named, "task.learning_rate", run.ranks)

@@ -1,8 +1,8 @@
 """A pretraining run, from settings to the exported network (`make pretrain`)."""
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ from omegaconf import DictConfig
 
 from lpips_repro.config import PretrainConfig, TaskConfig, parse
 from lpips_repro.config.checks import check_writable
-from lpips_repro.distributed import started_ranks
+from lpips_repro.distributed import Ranks, started_ranks
 from lpips_repro.errors import UserError
 from lpips_repro.files import keep_damaged
-from lpips_repro.photographs.crops import Crops, crops_of_each, split_photographs
+from lpips_repro.photographs.crops import crops_of_each, split_photographs
 from lpips_repro.photographs.stored_crops import stored_crops
 from lpips_repro.pretraining.loop import Pretraining, fit, score
 from lpips_repro.pretraining.run_name import LEFT_OUT, run_name
-from lpips_repro.pretraining.tasks import TASKS, PretextTask
+from lpips_repro.pretraining.tasks import TASKS, PretextTask, Score
 from lpips_repro.provenance import own_code
 from lpips_repro.quoting import literal
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
@@ -40,49 +40,74 @@ def pretrain(composed: DictConfig) -> None:
         UserError: if a setting, photograph or device cannot be used.
         SystemExit: after SIGTERM, with status 143; KeyboardInterrupt after Ctrl-C. The state is saved.
     """
-    _check_alone()
+    with started_ranks() as ranks:
+        with ranks.first_before_others():  # only the first reports wrong settings
+            cfg = _checked(composed, ranks)
+            device = ranks.device(choose_device(cfg.device))
+            check_device(cfg.precision, cfg.compile, device)
+        folder = Path(cfg.experiments) / run_name(composed)
+        with reported_in(folder) if ranks.first else contextlib.nullcontext(), ended_by_sigterm():
+            log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
+            _pretrain(cfg, composed, folder, device, ranks)
+
+
+def _checked(composed: DictConfig, ranks: Ranks) -> PretrainConfig:
+    """The settings, checked before photographs are read."""
     cfg = parse(composed, PretrainConfig)
     if cfg.images is not None:  # the same run for any spelling of the folder
         cfg.images = str(Path(cfg.images).resolve())
         composed.images = literal(cfg.images)
-    images = None if cfg.images is None else Path(cfg.images)
-    photographs = split_photographs(images)["train"]
+    if cfg.task.batch_size < ranks.world:
+        raise UserError(
+            f"task.batch_size={cfg.task.batch_size}: torchrun started {ranks.world} processes, and each needs an"
+            " example: set a larger batch, or start fewer processes (--nproc-per-node)"
+        )
+    photographs = split_photographs(_images(cfg))["train"]
     _check_count(cfg, len(photographs) * crops_of_each("train", photographs))
     check_writable("experiments", Path(cfg.experiments) / "weights")
     check_writable("store", Path(cfg.store))
-    device = choose_device(cfg.device)
-    check_device(cfg.precision, cfg.compile, device)
-    folder = Path(cfg.experiments) / run_name(composed)
-    with reported_in(folder), ended_by_sigterm():
-        log.info("%s: learning %s from %s", folder, cfg.task.name, cfg.images or "the photographs of mini")
+    return cfg
+
+
+def _images(cfg: PretrainConfig) -> Path | None:
+    return None if cfg.images is None else Path(cfg.images)
+
+
+def _pretrain(cfg: PretrainConfig, composed: DictConfig, folder: Path, device: torch.device, ranks: Ranks) -> None:
+    images = _images(cfg)
+    with ranks.first_before_others():  # the others read the stored crops
         crops = stored_crops(images, cfg.task.size, Path(cfg.store), cfg.workers)
         _check_count(cfg, len(crops.train))  # fewer, if photographs cannot be used
-        photographs = split_photographs(images, crops.left_out)["train"]
-        identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
-        if code := own_code(TASKS[cfg.task.name]):
-            identity["code of the task"] = code
-        recipe = read_recipe(folder / "weights.pth")
-        if recipe is None:
-            _keep_if_damaged(folder / "weights.pth")
-            recipe = _learn(cfg, composed, folder, device, crops, photographs, identity)
+    photographs = split_photographs(images, crops.left_out)["train"]
+    identity = {"photographs": crops.digest[:12], "device": device.type, **run_settings(composed, LEFT_OUT)}
+    if code := own_code(TASKS[cfg.task.name]):
+        identity["code of the task"] = code
+    recipe = ranks.from_first(_begin(composed, folder) if ranks.first else None)
+    if recipe is None:
+        task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
+        with stop_on_signals(ranks) as check_stop:
+            run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs, ranks)
+            held_out = fit(run)
+        found = {"held_out": held_out, "train": score(run, crops.train)}
+        recipe = _write_weights(run, found) if ranks.first else {}
+    if ranks.first:
         check_identity(folder, recipe["identity"], identity)
         _export(cfg, folder, recipe)
+
+
+def _begin(composed: DictConfig, folder: Path) -> dict[str, Any] | None:
+    """The recipe of a finished run; for others the settings are recorded, and damaged weights are set aside."""
+    recipe = read_recipe(folder / "weights.pth")
+    if recipe is None:
+        _keep_if_damaged(folder / "weights.pth")
+        record_settings(folder, composed, LEFT_OUT)
+    return recipe
 
 
 def _check_count(cfg: PretrainConfig, crops: int) -> None:
     """UserError if the crops fill no batch."""
     if crops < cfg.task.batch_size:
         raise UserError(f"task.batch_size={cfg.task.batch_size}: there are only {crops} crops")
-
-
-def _check_alone() -> None:
-    """Raise UserError if torchrun started several processes, which would divide a batch that tasks normalize over."""
-    with started_ranks() as ranks, ranks.first_before_others():  # only the first reports the error
-        if ranks.world > 1:
-            raise UserError(
-                f"torchrun started {ranks.world} processes: pretraining needs one, since its tasks normalize over a"
-                " whole batch: start it without torchrun, as `make pretrain` does"
-            )
 
 
 def _keep_if_damaged(weights: Path) -> None:
@@ -100,39 +125,26 @@ def make_task(cfg: TaskConfig, seed: int) -> PretextTask:
     return TASKS[cfg.name](seed=seed, **own)
 
 
-def _learn(
-    cfg: PretrainConfig,
-    composed: DictConfig,
-    folder: Path,
-    device: torch.device,
-    crops: Crops,
-    photographs: Sequence[Path],
-    identity: dict[str, Any],
-) -> dict[str, Any]:
-    """Train in the run's folder, and return the recipe of the weights."""
-    record_settings(folder, composed, LEFT_OUT)
-    task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
-    with stop_on_signals() as check_stop:
-        run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs)
-        held_out = fit(run)
-    seconds = (load_latest(folder, identity, ("last.pt",)) or {}).get("seconds")
+def _write_weights(run: Pretraining, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
+    """Write the learned network to the run's folder, and return its recipe; scores: by part of the photographs."""
+    cfg, task, crops = run.cfg, run.task, run.crops
+    seconds = (load_latest(run.folder, run.identity, ("last.pt",)) or {}).get("seconds")
     state = {key: value.cpu().contiguous() for key, value in task.backbone.state_dict().items()}
-    save_whole(folder / "weights.pth", state)
+    save_whole(run.folder / "weights.pth", state)
     recipe = {
         "task": cfg.task.name,
         "backbone": task.backbone.name,
         "seed": cfg.seed,
         "photographs": {"folder": cfg.images or "those of mini", "sha256": crops.digest},
         "crops": {"train": len(crops.train), "held_out": len(crops.held_out)},
-        "held_out": {name: found._asdict() for name, found in held_out.items()},
-        "train": {name: found._asdict() for name, found in score(run, crops.train).items()},
+        **{part: {name: found._asdict() for name, found in of.items()} for part, of in scores.items()},
         "seconds": None if seconds is None else round(seconds, 1),
         "settings": dataclasses.asdict(cfg.task),
         "versions": {OWN: package_version(OWN)} | {name: installed_version(name) for name in ("torch", "pillow")},
-        "identity": identity,
+        "identity": run.identity,
     }
     made = f"trained here: {cfg.task.steps} steps on {len(crops.train)} crops"
-    return write_recipe(folder / "weights.pth", made, recipe)
+    return write_recipe(run.folder / "weights.pth", made, recipe)
 
 
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lpips_repro.distributed import Ranks
+
 
 class StepSums:
     """Sums by name, and the number of steps.
@@ -14,11 +16,13 @@ class StepSums:
     Args:
         device: the device of the sums.
         saved: result of `state`; None for empty sums.
+        ranks: the processes that share each batch. Saved sums are those of all ranks, and are added to the first's.
     """
 
-    def __init__(self, device: torch.device, saved: Mapping[str, Any] | None = None):
-        saved = saved or {"sums": {}, "steps": 0}
-        self.values = {name: value.to(device) for name, value in saved["sums"].items()}
+    def __init__(self, device: torch.device, saved: Mapping[str, Any] | None = None, ranks: Ranks | None = None):
+        saved, self.ranks = saved or {"sums": {}, "steps": 0}, ranks or Ranks()
+        sums = saved["sums"] if self.ranks.first else {}
+        self.values = {name: value.to(device) for name, value in sums.items()}
         self.steps = saved["steps"]
         self.first_bad = torch.full((), math.inf, dtype=torch.float64, device=device)
 
@@ -30,6 +34,17 @@ class StepSums:
         for name, value in shown.items():
             self.values[name] = self.values.get(name, 0) + value
         self.steps += 1
+
+    def total(self) -> "StepSums":
+        """The sums over all ranks. It waits for them."""
+        if self.ranks.world == 1:
+            return self
+        parts = self.ranks.gather((self.first_bad.item(), {name: value.item() for name, value in self.values.items()}))
+        names = dict.fromkeys(name for _, part in parts for name in part)
+        sums = {name: torch.tensor(sum(part.get(name, 0.0) for _, part in parts)) for name in names}
+        total = StepSums(torch.device("cpu"), {"sums": sums, "steps": self.steps})
+        total.first_bad.fill_(min(bad for bad, _ in parts))
+        return total
 
     def means(self) -> dict[str, float]:
         """The means over the steps, by name."""

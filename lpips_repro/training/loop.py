@@ -19,7 +19,7 @@ from lpips_repro.config import OptimizerConfig, TrainerConfig
 from lpips_repro.distributed import Ranks
 from lpips_repro.runs.checkpoint import load_latest, save_checkpoint
 from lpips_repro.runs.example_order import epoch_order
-from lpips_repro.runs.not_finite import bad_step_error, write_bad_step
+from lpips_repro.runs.not_finite import end_at_bad_step
 from lpips_repro.runs.optimizer import ADAM, make_optimizer
 from lpips_repro.runs.schedule import learning_rate
 from lpips_repro.runs.signals import Stopped
@@ -212,8 +212,6 @@ def _check_finite(run: Run, sums: StepSums) -> None:
     step = sums.first_bad_step()
     if step is None:
         return
-    if run.ranks.first:
-        triplets = [run.train.locate(index) for index in run.numbers(step)]
-        names = [{"split": split.name, "index": index} for split, index in triplets]
-        write_bad_step(run.folder, step, "triplets", names)
-    raise bad_step_error(run.folder, step, "triplets", "trainer.learning_rate")
+    triplets = [run.train.locate(index) for index in run.numbers(step)]
+    names = [{"split": split.name, "index": index} for split, index in triplets]
+    end_at_bad_step(run.folder, step, "triplets", names, "trainer.learning_rate", run.ranks)

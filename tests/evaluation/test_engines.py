@@ -12,7 +12,7 @@ from lpips_repro.evaluation.run import COMPILE_FROM, compiled_for, evaluate
 from lpips_repro.metrics import METRICS
 from tests.compose import settings
 from tests.datasets.folders import make_split
-from tests.processes import call, torchrun
+from tests.processes import as_ranks, call, torchrun
 
 ROWS = ("net=[alex_gaussian]", "variant=[off_the_shelf]", "metric=[l2_rgb,ssim]", "bootstrap=10", "batch_size=4")
 
@@ -32,11 +32,15 @@ def tables(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_several_processes_write_the_tables_of_one(tmp_path, words, processes):
+@pytest.mark.parametrize("how", ["two forks", pytest.param("three by torchrun", marks=pytest.mark.slow)])
+def test_several_processes_write_the_tables_of_one(tmp_path, words, how):
     with one_thread():  # as torchrun gives its processes
         evaluate(settings("evaluate", *words, f"experiments={tmp_path}/one"))
-    output = call(*torchrun(processes, "scripts/evaluate.py", *words, f"experiments={tmp_path}/several"))
+    several = (*words, f"experiments={tmp_path}/several")
+    if how == "two forks":
+        output = as_ranks(2, tmp_path / "output", evaluate, settings("evaluate", *several))
+    else:
+        output = call(*torchrun(3, "scripts/evaluate.py", *several))
     assert output.count("2AFC score (%)") == 1
     assert tables(tmp_path / "several") == tables(tmp_path / "one")
 

@@ -121,8 +121,10 @@ def test_a_resumed_run_that_has_lost_something_is_found(monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one():
-    assert "of the distance learned apart" in ranks.two_as_one("alex", "lin", CPU)
+@pytest.mark.parametrize("name", ["alex lin on features", "bigan"])
+def test_two_processes_train_as_one(name):
+    (check,) = (check for check in ranks.checks() if check.name == name)
+    assert "of the distance learned apart" in check.run(CPU)
 
 
 @pytest.mark.slow
@@ -131,7 +133,7 @@ def test_processes_that_train_otherwise_are_found(monkeypatch):
     of = DropoutOfSteps.of
     monkeypatch.setattr(DropoutOfSteps, "of", lambda self, step, *rest: of(self, step + 1, *rest))
     with pytest.raises(AssertionError, match="at most 5e-02 is allowed"):
-        ranks.two_as_one("alex", "lin", CPU)
+        ranks.two_as_one(functools.partial(resume.train, "alex", "lin"), CPU)
 
 
 def test_files_with_tests_that_need_a_gpu_are_found():

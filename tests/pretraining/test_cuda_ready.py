@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lpips_repro.devices import one_thread, send
-from lpips_repro.pretraining.loop import take_step
 from lpips_repro.pretraining.run import make_task
+from lpips_repro.pretraining.step import PretextStep
 from lpips_repro.runs.optimizer import make_optimizer
 from tests.fake_cuda import CUDA, asynchronous_copies, fake_gpu, no_host_read
 from tests.pretraining.learning import draws, patches
@@ -20,8 +20,12 @@ COUNT = 4
 @functools.cache
 def made(name):
     """A task and crops to learn from; to be copied."""
-    cfg = tiny_config(name).task
-    return cfg, make_task(cfg, seed=0), patches(COUNT, cfg.size).numpy()
+    cfg = tiny_config(name)
+    return cfg, make_task(cfg.task, seed=0), patches(COUNT, cfg.task.size).numpy()
+
+
+def step_of(task, cfg):
+    return PretextStep(task, make_optimizer(task, cfg.task.learning_rate), cfg)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -30,12 +34,12 @@ def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(name):
     task = copy.deepcopy(task)
     with fake_gpu():
         task.to(CUDA)
-        optimizer = make_optimizer(task, cfg.learning_rate)
+        take_step = step_of(task, cfg)
         used = []
         task.backbone.register_forward_hook(lambda *_: used.append(torch.backends.cudnn.benchmark))
         with asynchronous_copies() as copies:
             for _ in range(2):  # the first makes the optimizer's state
-                shown, norm = take_step(task, optimizer, send(crops, CUDA), draws())
+                shown, norm = take_step(send(crops, CUDA), draws())
     assert shown.keys() == {"loss", *task.shown}
     assert {value.device for value in (*shown.values(), norm)} == {CUDA}
     assert used == [True, True]  # algorithms are timed, which pays for batches of one shape
@@ -47,7 +51,7 @@ def test_a_step_on_a_gpu_waits_for_no_copy_and_reads_nothing(name):
 def test_backward_reads_nothing_either(name):
     cfg, task, crops = made(name)
     task = copy.deepcopy(task)
-    optimizer = make_optimizer(task, cfg.learning_rate)
+    take_step = step_of(task, cfg)
     with one_thread(), no_host_read():
-        shown, _ = take_step(task, optimizer, torch.from_numpy(crops), draws())
+        shown, _ = take_step(torch.from_numpy(crops), draws())
     assert shown["loss"] > 0

@@ -32,11 +32,12 @@ def pretraining(folder, name="puzzle", stop_after=None, identity=None, cfg=None)
     folder.mkdir(exist_ok=True)
     left = [stop_after]
 
-    def check_stop():
+    def check_stop(flag=False):
         if left[0] is not None:
             left[0] -= 1
             if left[0] == 0:
                 raise Stopped
+        return flag
 
     crops = Crops(patches(11, cfg.task.size).numpy(), patches(6, cfg.task.size, "val").numpy(), "digest")
     task = make_task(cfg.task, cfg.seed).to(memory_format=torch.channels_last)
@@ -149,14 +150,14 @@ def losses_of_lines(caplog):
 
 def test_the_line_of_a_validation_has_the_mean_loss_since_the_one_before(tmp_path, caplog, monkeypatch):
     caplog.set_level("INFO")
-    run, losses, learn = pretraining(tmp_path / "run"), [], loop.take_step
+    run, losses, learn = pretraining(tmp_path / "run"), [], loop.PretextStep.__call__
 
     def spy(*arguments):
         shown, norm = learn(*arguments)
         losses.append(shown["loss"].item())
         return shown, norm
 
-    monkeypatch.setattr(loop, "take_step", spy)
+    monkeypatch.setattr(loop.PretextStep, "__call__", spy)
     with one_thread():
         fit(run)  # validations at steps 3 and 6, log entries at 2, 4 and 6
     expected = {0: None, 3: np.mean(losses[:3]), 6: np.mean(losses[3:])}

@@ -1,4 +1,3 @@
-import contextlib
 import importlib.metadata
 import json
 import signal
@@ -9,7 +8,6 @@ import torch
 from lpips_repro import LPIPS
 from lpips_repro.config import EvaluateConfig, parse
 from lpips_repro.devices import one_thread
-from lpips_repro.distributed import Ranks
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import backbone_state
 from lpips_repro.photographs import crops
@@ -21,7 +19,6 @@ from lpips_repro.weights.state_dicts import digest_state
 from tests.compose import settings
 from tests.photographs.written import write_photographs
 from tests.pretraining.tiny import TINY, tiny_settings
-from tests.processes import call, torchrun
 
 
 @pytest.fixture(autouse=True)
@@ -51,23 +48,6 @@ def test_the_tables_have_a_row_of_what_was_learned(task, tmp_path):
     distance = LPIPS(net.backbone, "off_the_shelf", "0.1", weights=state)(x, y, normalize=True)
     assert distance.isfinite().all()
     assert distance.min() > 0
-
-
-def test_several_processes_are_refused_before_anything_is_read_or_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "started_ranks", lambda: contextlib.nullcontext(Ranks(0, 2)))
-    with pytest.raises(UserError, match=r"^torchrun started 2 processes: pretraining needs one, since"):
-        tiny_run(tmp_path, "puzzle")
-    assert not (tmp_path / "experiments").exists()
-
-
-@pytest.mark.slow
-def test_several_processes_are_refused_by_one_line_that_names_the_remedy(tmp_path):
-    output = call(*torchrun(2, "scripts/pretrain.py", f"experiments={tmp_path}/out", f"store={tmp_path}"), status=1)
-    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert line.startswith("error: torchrun started 2 processes: pretraining needs one, since its tasks normalize")
-    assert line.endswith("start it without torchrun, as `make pretrain` does")
-    assert "another process of this job" not in output
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_recipe_says_how_it_was_made(tmp_path):
@@ -130,7 +110,7 @@ def test_damaged_weights_of_a_finished_run_are_written_again_without_learning(tm
     (file,) = (tmp_path / "experiments").glob(f"pretrain-*/{name}")
     cut = file.read_bytes()[:100]
     file.write_bytes(cut)
-    monkeypatch.setattr(loop, "take_step", None)
+    monkeypatch.setattr(loop.PretextStep, "__call__", None)
     assert tiny_run(tmp_path, "puzzle").read_bytes() == first
     assert file.with_name(f"{name}.damaged").read_bytes() == cut
     assert (

@@ -40,6 +40,10 @@ class Score(NamedTuple):
 class PretextTask(nn.Module):
     """The base class of tasks: a backbone and layers on top of it.
 
+    With several processes, `loss` gets a share of the examples of a step, and batch normalization uses those of all
+    shares. So the loss must be a mean over examples, and must not compare examples in another way. `score` always gets
+    whole batches.
+
     Attributes:
         shown: names of the other numbers that `loss` returns.
         scores: names of the scores that `score` returns.
