@@ -24,6 +24,7 @@ from torch import Tensor
 from lpips_repro.errors import UserError
 from lpips_repro.files.decoding import is_deep, open_image
 from lpips_repro.files.deep_images import REMEDY, read_deep
+from lpips_repro.files.plain_png import read_plain_png
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 
@@ -62,6 +63,9 @@ def read_rgb(path: Path, background: str = "white") -> np.ndarray:
     """
     behind = color_of(background)
     _check_file(path)
+    plain = read_plain_png(path)
+    if plain is not None:
+        return plain
     with open_image(path, FORMATS, remedy=REMEDY, deep=True) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # Pillow's name of a JPEG with further images

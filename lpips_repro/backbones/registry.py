@@ -98,6 +98,8 @@ class Backbone(nn.Module):
     """
 
     features: Any  # a sequence of layers, or a module that returns its maps
+    # Numbers of maps that `each_map` yields after the next layer has read them, so that the caller may overwrite them.
+    spent: frozenset[int] = frozenset()
 
     def __init__(self, name: str, state: dict[str, Tensor] | None = None):
         super().__init__()
@@ -132,10 +134,17 @@ class Backbone(nn.Module):
         if not self.spec.taps:
             yield from self.features(x)
             return
+        waiting: list[Tensor] = []
         for index, layer in enumerate(self.features):
             x = layer(x)
+            if waiting:
+                yield waiting.pop()
             if index in self.spec.taps:
-                yield x
+                if self.spec.taps.index(index) in self.spent:
+                    waiting.append(x)
+                else:
+                    yield x
+        yield from waiting
 
     @property
     def map_density(self) -> float:

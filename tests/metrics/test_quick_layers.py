@@ -1,13 +1,15 @@
 """Layers that take less time compute what PyTorch's compute."""
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
 from torch import nn
 
+from lpips_repro.backbones import Backbone
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.metrics.lpips.quick_layers import PointwiseConv2d, SeparableMaxPool2d, replace_layers
+from lpips_repro.metrics.lpips.quick_layers import PointwiseConv2d, SeparableMaxPool2d, replace_layers, spent_maps
 from tests.generated import formula_state
 
 LAST = torch.channels_last
@@ -85,3 +87,40 @@ def test_all_pointwise_layers_of_squeeze_are_replaced():
     )
     kinds = [type(layer) for layer in backbone.modules()]
     assert (kinds.count(PointwiseConv2d), kinds.count(SeparableMaxPool2d)) == (16, 3)
+
+
+@pytest.mark.parametrize(
+    ("net", "spent"), [("alex", {0, 1, 2, 3, 4}), ("squeeze", {0, 1, 2, 3, 4, 5, 6}), ("vgg", {0, 1, 2, 3, 4})]
+)
+def test_maps_of_the_papers_networks_may_be_overwritten_after_the_next_layer(net, spent):
+    assert spent_maps(Backbone(net)) == spent
+
+
+@pytest.mark.parametrize(
+    "following", [nn.ReLU(inplace=True), nn.Identity(), nn.Dropout(), nn.Flatten(2), nn.Sequential(nn.Identity())]
+)
+def test_a_map_is_not_overwritten_if_the_next_layer_may_change_it_or_return_it(monkeypatch, following):
+    layers = nn.Sequential(nn.Conv2d(3, 4, 1), following, nn.Conv2d(4, 4, 1))
+    backbone = Backbone("alex")
+    backbone.features, backbone.spec = layers, dataclasses.replace(backbone.spec, taps=(0, 2))
+    assert spent_maps(backbone) == {1}
+
+
+def test_a_spent_map_is_yielded_after_the_next_layer_has_read_it_and_its_values_are_the_same():
+    backbone = Backbone("alex").requires_grad_(False)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = backbone(images)
+    backbone.spent = spent_maps(backbone)
+    for one, other in zip(backbone.each_map(images), expected, strict=True):
+        assert torch.equal(one, other)
+        one.fill_(torch.nan)
+
+
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
+def test_an_evaluator_that_overwrites_maps_gives_the_distances_of_the_metric(net):
+    metric = LPIPS(net, "off_the_shelf", weights=formula_state(net))
+    images = torch.rand(3, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    evaluator = metric.optimized(compiled=False)
+    for found, expected in zip(evaluator.triplet(*images), metric.triplet(*images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    assert not metric.backbone.spent  # a user's hooks see the maps of the metric itself

@@ -12,23 +12,30 @@ from lpips_repro.metrics.inputs import at_least_float32, is_autocast
 NORM_EPSILON = 1e-10
 
 
-def unit_normalize(feature_map: Tensor) -> Tensor:
-    """A feature map (N, C, H, W) in which the channels of each place form a vector of length 1, at least float32."""
+def unit_normalize(feature_map: Tensor, *, overwrite: bool = False) -> Tensor:
+    """A feature map (N, C, H, W) in which the channels of each place form a vector of length 1, at least float32.
+
+    With `overwrite`, the result can be in the memory of the feature map.
+    """
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
     feature_map = at_least_float32(feature_map)
     norm: Tensor = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
-    return feature_map * norm.reciprocal()  # one division per place, not one per channel
+    factors = norm.reciprocal()  # one division per place, not one per channel
+    return feature_map.mul_(factors) if overwrite else feature_map * factors
 
 
-def squared_differences(feature_map: Tensor, batches: int) -> Tensor:
+def squared_differences(feature_map: Tensor, batches: int, *, overwrite: bool = False) -> Tensor:
     """Squared differences between the first batch and each other one, (batches - 1, N, places, C), at least float32.
 
     Args:
         feature_map: the maps of all batches, one after the other, (batches x N, C, H', W'), before normalization.
         batches: the number of batches.
+        overwrite: whether the feature map may be overwritten, which needs less memory and time.
     """
     # Channels last, as they are in memory.
-    vectors = unit_normalize(feature_map).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batches, -1))
+    vectors = (
+        unit_normalize(feature_map, overwrite=overwrite).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batches, -1))
+    )
     ref, others = vectors[:1], vectors[1:]
     # In place, in memory that is in the cache. With a gradient a new tensor is faster than a view.
     differences = others - ref if others.requires_grad else others.sub_(ref)
@@ -46,15 +53,15 @@ def mean_over_places(values: Tensor, weights: Tensor | None = None) -> Tensor:
     return (weights[:, None] @ values).squeeze(1) / weights.sum(dim=1, keepdim=True)
 
 
-def channel_means(feature_map: Tensor, batches: int, mask: Tensor | None = None) -> Tensor:
+def channel_means(feature_map: Tensor, batches: int, mask: Tensor | None = None, *, overwrite: bool = False) -> Tensor:
     """The mean over places of the squared differences of a layer, (batches - 1, N, C).
 
     Args:
-        feature_map, batches: as for `squared_differences`.
+        feature_map, batches, overwrite: as for `squared_differences`.
         mask: weights of pixels (N, 1, H, W). The weight of a place of the map is the mean over its part of the image.
     """
     with without_autocast(feature_map):
-        squared = squared_differences(feature_map, batches)
+        squared = squared_differences(feature_map, batches, overwrite=overwrite)
         if mask is None:
             return mean_over_places(squared)
         mask = mask.to(torch.promote_types(feature_map.dtype, torch.float32))

@@ -116,8 +116,8 @@ class Core(FrozenModule):
             (batches - 1, N, channels of all layers), at least float32.
         """
         # The differences of a layer are computed before the next layer runs, which saves memory.
-        maps = self.backbone.each_map(images)
-        return torch.cat([channel_means(feature_map, batches, mask) for feature_map in maps], dim=2)
+        maps, spent = enumerate(self.backbone.each_map(images)), self.backbone.spent
+        return torch.cat([channel_means(one, batches, mask, overwrite=number in spent) for number, one in maps], dim=2)
 
     def maps_of(self, images: Tensor, batches: int, head: Tensor) -> Tensor:
         """The contribution of each layer to the distance at each place, (batches - 1, N, layers, 1, H, W).

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.squeezenet import Fire
+
+from lpips_repro.backbones import Backbone
 
 
 class QuickLayer(nn.Module):
@@ -85,3 +88,16 @@ def replace_layers(network: nn.Module, *kinds: type[QuickLayer]) -> None:
             for kind in kinds:
                 if kind.fits(child):
                     setattr(module, name, kind(child))
+
+
+def spent_maps(backbone: Backbone) -> frozenset[int]:
+    """Numbers of the maps that nothing needs after the next layer has read them: see `Backbone.spent`.
+
+    It knows only layers that leave their input unchanged, and whose output does not share its memory.
+    """
+    if not backbone.spec.taps:
+        return frozenset()
+    following = [*[*backbone.features][1:], None]
+    only_read = (nn.Conv2d, nn.MaxPool2d, Fire, QuickLayer)
+    taps = enumerate(backbone.spec.taps)
+    return frozenset(k for k, tap in taps if following[tap] is None or isinstance(following[tap], only_read))
