@@ -145,7 +145,7 @@ def test_an_image_without_read_permission_is_one_line_and_status_1(command, tmp_
     ref, image = (write_image(tmp_path / f"{k}.png", k) for k in range(2))
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.R_OK)
     monkeypatch.setattr("lpips_repro.files.decoding.Image.open", refuse)
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("lpips_repro.images.read_plain_png", lambda path: None)  # as of a file that it cannot open
     for images in ([ref, image], ["-r", ref, "-t", image]):
         ended = command(words[0], *images, *words[1:], "-q")
         assert (ended.status, ended.err) == (1, f"failed: {ref}: Permission denied\n")
