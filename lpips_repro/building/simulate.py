@@ -24,6 +24,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PHASES, VOTE_FIELD
 from lpips_repro.datasets.packing.layout import SplitFolder, find_splits
 from lpips_repro.datasets.packing.observers import LABEL
 from lpips_repro.errors import UserError
+from lpips_repro.files import read_json
 from lpips_repro.files.locks import exclusive
 from lpips_repro.images import read_rgb
 from lpips_repro.progress import Progress
@@ -73,7 +74,7 @@ def _is_judged(split: SplitFolder, label: dict[str, Any]) -> bool:
     if not votes.exists():
         return False
     try:
-        found = json.loads((votes / LABEL).read_text())
+        found = read_json(votes / LABEL)
     except (OSError, ValueError):
         found = None
     if found != label:

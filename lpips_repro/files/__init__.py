@@ -1,6 +1,7 @@
-"""Atomic writing of files, CSV files, locks of folders, and safe decoding of image files."""
+"""Atomic writing of files, CSV and JSON files, locks of folders, and safe decoding of image files."""
 
-from lpips_repro.files.csv_files import write_csv
+from lpips_repro.files.csv_files import CsvLine, finite_number, read_csv, write_csv
+from lpips_repro.files.json_files import parse_json, read_json, read_object
 from lpips_repro.files.writing import (
     finish_writing,
     free_name,
@@ -13,10 +14,16 @@ from lpips_repro.files.writing import (
 )
 
 __all__ = [
+    "CsvLine",
     "finish_writing",
+    "finite_number",
     "free_name",
     "keep_damaged",
     "new_file",
+    "parse_json",
+    "read_csv",
+    "read_json",
+    "read_object",
     "set_aside",
     "sync",
     "write_csv",

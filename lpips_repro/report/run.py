@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from lpips_repro.config import ReportConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import written_together
+from lpips_repro.files import read_json, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.all_pairs import PAIRS, RANKS, write_all_pairs
@@ -102,6 +102,6 @@ def _write_pairs(folder: Path, inputs: Inputs) -> None:
 def _earlier(folder: Path) -> set[str]:
     """The names of the figures of an earlier report."""
     try:
-        return set(json.loads((folder / RECORD).read_text())["made"])
+        return {name for name in read_json(folder / RECORD)["made"] if Path(name).name == name}
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -290,9 +290,12 @@ def test_other_photographs_are_refused(built, tmp_path):
     ("file", "content", "message"),
     [
         ("dataset.json", "[]", "dataset.json: not a readable card of a dataset: restore it"),
+        ("dataset.json", "[" * 100_000, "dataset.json: not a readable card of a dataset: restore it"),
         ("dataset.json", '{"settings": []}', "dataset.json: not a readable card of a dataset: restore it"),
         ("photographs.csv", "name\n", "photographs.csv: no photograph of train in it: restore the file"),
         ("photographs.csv", "name,width\na,b\n", "photographs.csv: not readable"),
+        ("photographs.csv", "name,width,height\na,1_0,20\n", "photographs.csv: not readable .*'1_0'"),
+        ("photographs.csv", f"name,width,height\n{'a' * 200_000},10,20\n", "photographs.csv: not readable"),
     ],
 )
 def test_a_damaged_file_of_the_dataset_is_named(photographs, tmp_path, monkeypatch, file, content, message):
