@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tabulate import tabulate
 from torch import Tensor
-from yaml import YAMLError
 
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
 from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
@@ -122,10 +122,10 @@ def is_simulated(run: Path, data: str) -> bool:
     if data == "mini":
         return True
     try:
-        observers = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "data.observers")
+        observers = OmegaConf.select(read_settings(run / "config.yaml"), "data.observers")
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, OmegaConfBaseException) as error:
         remedy = f"run the command in {run / 'run.json'} again, which writes the file"
         raise UserError(f"{run / 'config.yaml'}: cannot be read, so that who judged is not known: {remedy}") from error
     return observers == Observers.simulated.value

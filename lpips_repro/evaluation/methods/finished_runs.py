@@ -18,9 +18,9 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
-from yaml import YAMLError
 
 from lpips_repro.config import EvaluateConfig
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.datasets.packed import read_card
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, expected
@@ -86,9 +86,9 @@ class TrainedRun:
     def training(self) -> dict[str, Any]:
         """The settings of the training, such as epochs and learning_rate; empty if `config.yaml` cannot be read."""
         try:
-            trainer = OmegaConf.load(self.folder / "config.yaml").trainer
+            trainer = read_settings(self.folder / "config.yaml").trainer
             return cast(dict[str, Any], OmegaConf.to_container(trainer, resolve=True))
-        except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+        except (OSError, ValueError, AttributeError, OmegaConfBaseException):
             return {}
 
 
