@@ -29,6 +29,7 @@ from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
 SWEEP = "not every run of the sweep finished"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a full disk, a quota, and a limit of the size of files
 KEPT = "completed work is kept, and the same command resumes there"
 
 
@@ -94,10 +95,10 @@ def _explain(error: Exception) -> str | None:
         return _explain_override(error)
     if type(error) is ValueError and str(error).startswith("Config group override"):
         return _explain_no_choice(sys.argv[1:])
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a renamed file: its new name
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # from an open file
-        return f"{error.strerror}: {KEPT}"
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL):
+        named = [str(file) for file in (error.filename2 or error.filename,) if file]  # of a renamed file: its new name
+        remedy = ["free some space", KEPT] if error.errno in FULL else []
+        return ": ".join([*named, str(error.strerror), *remedy])
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 60) : error.end + 60]
         return f"{str(os.fsencode(near))[2:-1]}: not UTF-8: rename the file or folder"

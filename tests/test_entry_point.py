@@ -1,5 +1,6 @@
 """Errors of the user at the command line are one line each, with the remedy."""
 
+import errno
 import io
 import logging
 import shlex
@@ -124,3 +125,26 @@ def test_a_terminal_without_a_character_is_no_error(monkeypatch, text):
     run(say)
     out.flush()
     assert out.buffer.getvalue().count(b"\\") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+            "a.csv: No space left on device: free some space: ",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "a.csv"), "a.csv: Disk quota exceeded: free some space: "),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: free some space: "),
+        (OSError(errno.EACCES, "Permission denied", "a.csv"), "a.csv: Permission denied"),
+    ],
+)
+def test_an_error_of_the_system_names_the_file_and_what_is_kept(monkeypatch, error, message):
+    def main():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    kept = "completed work is kept, and the same command resumes there"
+    assert str(end.value) == f"error: {message}" + kept * message.endswith(": ")

@@ -41,6 +41,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.packing.layout import RECIPES
 from lpips_repro.datasets.registry import MOST_WORKERS
 from lpips_repro.errors import UserError
+from lpips_repro.files import naming
 from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
@@ -134,8 +135,10 @@ def make_chunk(chunk: Chunk) -> int:
         for field, pixels in images.items():
             _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
             files.append(folder / field / f"{recipe.name}.png")
-            files[-1].write_bytes(encoded.tobytes())
-    flush(files)  # otherwise, a chunk could count as finished after a power failure although images are missing
+            with naming(files[-1]):
+                files[-1].write_bytes(encoded.tobytes())
+    with naming(folder):
+        flush(files)  # otherwise, a chunk could count as finished after a power failure although images are missing
     write_recipes(chunk.recipes, recipes)
     return len(recipes)
 

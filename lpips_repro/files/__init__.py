@@ -6,9 +6,11 @@ from lpips_repro.files.writing import (
     finish_writing,
     free_name,
     keep_damaged,
+    naming,
     new_file,
     set_aside,
     sync,
+    write_picture,
     write_whole,
     written_together,
 )
@@ -19,6 +21,7 @@ __all__ = [
     "finite_number",
     "free_name",
     "keep_damaged",
+    "naming",
     "new_file",
     "parse_json",
     "read_csv",
@@ -27,6 +30,7 @@ __all__ = [
     "set_aside",
     "sync",
     "write_csv",
+    "write_picture",
     "write_whole",
     "written_together",
 ]

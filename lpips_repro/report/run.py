@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from lpips_repro.config import ReportConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import read_json, written_together
+from lpips_repro.files import read_json, write_whole, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.all_pairs import PAIRS, RANKS, write_all_pairs
@@ -82,7 +82,7 @@ def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[s
         for name in _earlier(folder) - made.keys():
             for suffix in FORMATS:
                 (new / f"{name}.{suffix}").touch()  # removed: see `written_together`
-        (new / RECORD).write_text(json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
+        write_whole(new / RECORD, json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
     return made, left_out
 
 

@@ -20,7 +20,7 @@ from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
 from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
-from lpips_repro.files import write_csv, written_together
+from lpips_repro.files import write_csv, write_whole, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.sparsity import ZERO, lin_layers, shares_below
@@ -83,9 +83,8 @@ def write_sparsity(composed: DictConfig) -> None:
     with exclusive(folder), written_together(folder) as new:
         record_run(new, composed)
         write_csv(new / "sparsity.csv", table)
-        (new / "sparsity.md").write_text(
-            f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
-        )
+        text = f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
+        write_whole(new / "sparsity.md", text)
     print(f"{caption}\n\n{_render(table, 'simple', plain)}\n")
     print(f"written: {folder / 'sparsity.csv'}, {folder / 'sparsity.md'}")
 

@@ -37,8 +37,8 @@ def save_whole(path: Path, content: dict[str, Any]) -> None:
         with new_file(path) as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError for some OSErrors
-        remedy = "free some space, or make the folder writable"
-        raise UserError(f"{path}: not written ({error}): an older file is unchanged: {remedy}") from error
+        remedy, reason = "free some space, or make the folder writable", getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: not written ({reason}): an older file is unchanged: {remedy}") from error
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ import numpy as np
 from lpips_repro import provenance
 from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.files import keep_damaged, read_json, write_whole
+from lpips_repro.files import keep_damaged, naming, read_json, write_whole
 
 DTYPES = ("float32", "float64")
 # The entries of an identity that change with versions of the program or libraries.
@@ -101,7 +101,7 @@ class DistanceStore:
             return
         part.parent.mkdir(parents=True, exist_ok=True)
         content = distances.T.tobytes()
-        with part.open("r+b" if part.is_file() else "wb") as file:
+        with naming(part), part.open("r+b" if part.is_file() else "wb") as file:
             file.seek((distances.shape[1] - more) * len(distances) * distances.itemsize)
             file.truncate()
             file.write(content[file.tell() :])
