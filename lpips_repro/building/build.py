@@ -36,6 +36,7 @@ from lpips_repro.building.recipes import Recipe, check_pyarrow, read_recipes, wr
 from lpips_repro.config import parse
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_new_dataset
 from lpips_repro.datasets.mini.workers import map_over_processes
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.packing.layout import RECIPES
@@ -83,6 +84,7 @@ def build_dataset(composed: DictConfig) -> Path:
             f"out={out}: is inside the folder of photographs, so that its images would count as photographs: set"
             " another folder"
         )
+    check_new_dataset("out", out)
     splits = splits_of(cfg)
     _check_families(cfg, splits)
     if is_complete(cfg):  # without a lock, since the disk may be read-only

@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from lpips_repro.config import EvaluateConfig, PaperConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import missing_weights
@@ -43,6 +44,7 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
     """
     cfg = parse(cfg_composed, PaperConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make paper", "make eval-tables")
     check_writable("experiments", folder)
     steps = steps_of(cfg, cfg_composed.data)
     state = _read_state(folder / STEPS)

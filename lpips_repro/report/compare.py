@@ -16,6 +16,7 @@ from PIL import Image
 
 from lpips_repro.config import CompareConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
@@ -57,6 +58,7 @@ def compare_runs(composed: DictConfig) -> None:
     """
     cfg = parse(composed, CompareConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make compare")
     check_writable("experiments", folder)
     runs = runs_to_compare(cfg.runs, Path(cfg.experiments))
     first, *others = [run.label for run in runs]

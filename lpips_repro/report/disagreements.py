@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from lpips_repro.config import DisagreementsConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.split import Split
@@ -53,6 +54,7 @@ def write_disagreements(composed: DictConfig) -> None:
     """
     cfg = parse(composed, DisagreementsConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder)
     check_writable("experiments", folder)
     methods = _methods(cfg)
     if cfg.threads is not None:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from lpips_repro.config import ReportConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import read_json, write_whole, written_together
 from lpips_repro.files.locks import exclusive
@@ -39,6 +40,7 @@ def write_report(composed: DictConfig) -> None:
     for version in cfg.versions:
         check_choice("versions", version, VERSIONS)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make report")
     check_writable("experiments", folder / "figures")
     record_run(folder, composed)
     inputs = Inputs(cfg)

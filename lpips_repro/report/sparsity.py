@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
@@ -70,6 +71,7 @@ def write_sparsity(composed: DictConfig) -> None:
         check_choice("versions", version, VERSIONS)
     asked_for = [_row(str(path), "file asked for", read_state(Path(path))) for path in cfg.weights]
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make sparsity")
     check_writable("experiments", folder)
     rows = _official_rows(cfg)
     if cfg.trained:
