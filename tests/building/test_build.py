@@ -40,7 +40,9 @@ def recipes_of(root):
 def test_the_layout_is_that_of_bapps_without_judgments(built):
     for split, count in SPLITS.items():
         fields = ("p0", "p1") if split.startswith("jnd") else ("ref", "p0", "p1")
-        assert sorted(path.name for path in (built / split).iterdir()) == sorted([*fields, "recipes.parquet"])
+        assert sorted(path.name for path in (built / split).iterdir()) == sorted(
+            [*fields, "recipes.parquet", "sizes.json"]
+        )
         for field in fields:
             files = sorted((built / split / field).iterdir())
             assert [file.name for file in files] == [f"{index:06d}.png" for index in range(count)]
