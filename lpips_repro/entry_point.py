@@ -25,7 +25,7 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError, check_utf8, expected
-from lpips_repro.quoting import quoted
+from lpips_repro.quoting import one_line, quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
@@ -59,7 +59,7 @@ def run(main: Callable[[], None]) -> None:
         message = "\n  ".join([f"{SWEEP}: {KEPT}", *runs]) if runs else _explain(error)
         if message is None:
             raise
-        sys.exit(f"error: {message}")
+        sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
 
 
 def _check_trainer(words: Sequence[str]) -> None:
@@ -93,13 +93,13 @@ def _explain(error: Exception) -> str | None:
     if isinstance(error, UserError | HydraException | OmegaConfBaseException):
         if experiment := _explain_experiment(str(error)):
             return experiment
-        return str(error) if isinstance(error, UserError) else _explain_override(error)
+        return str(error) if isinstance(error, UserError) else one_line(_explain_override(error))
     if type(error) is ValueError and str(error).startswith("Config group override"):
         return _explain_no_choice(sys.argv[1:])
     if isinstance(error, OSError) and (error.filename or error.errno in FULL):
         named = [str(file) for file in (error.filename2 or error.filename,) if file]  # of a renamed file: its new name
         remedy = ["free some space", KEPT] if error.errno in FULL else []
-        return ": ".join([*named, str(error.strerror), *remedy])
+        return one_line(": ".join([*named, str(error.strerror), *remedy]))
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 60) : error.end + 60]
         return f"{str(os.fsencode(near))[2:-1]}: not UTF-8: rename the file or folder"

@@ -4,9 +4,17 @@ import difflib
 import os
 from collections.abc import Container, Iterable
 
+from lpips_repro.quoting import one_line
+
 
 class UserError(ValueError):
-    """An error that the user can fix. The message names the file or setting, its value, and the remedy."""
+    """An error that the user can fix. The message names the file or setting, its value, and the remedy.
+
+    Its text is one line: line breaks and other unprintable characters, which file names may have, are escaped.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class Terminated(SystemExit):

@@ -25,6 +25,7 @@ import numpy as np
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import read_json, sync
+from lpips_repro.quoting import one_line
 
 LAYOUT_VERSION = 1
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
@@ -49,7 +50,7 @@ class DamagedSplit(UserError):
         self.why, self.remedy = why, remedy
 
     def __str__(self) -> str:
-        return f"{self.why}: {self.remedy}"
+        return one_line(f"{self.why}: {self.remedy}")
 
 
 @dataclass(frozen=True)
