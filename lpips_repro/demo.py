@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from lpips_repro.config import EvaluateConfig, Show, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.tables.terminal_text import overview
@@ -85,6 +86,7 @@ def run_demo(composed: DictConfig, words: Sequence[str]) -> None:
     """
     cfg = parse(composed, EvaluateConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make eval-tables")
     check_writable("experiments", folder)
     every_row = cfg.show is Show.all
     print(f"The whole pipeline; three to five minutes the first time. Log of all steps: {folder / LOG}")

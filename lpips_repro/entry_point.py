@@ -10,6 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,11 +25,12 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError, check_utf8, expected
-from lpips_repro.quoting import quoted
+from lpips_repro.quoting import one_line, quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
 SWEEP = "not every run of the sweep finished"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a full disk, a quota, and a limit of the size of files
 KEPT = "completed work is kept, and the same command resumes there"
 
 
@@ -57,7 +59,7 @@ def run(main: Callable[[], None]) -> None:
         message = "\n  ".join([f"{SWEEP}: {KEPT}", *runs]) if runs else _explain(error)
         if message is None:
             raise
-        sys.exit(f"error: {message}")
+        sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
 
 
 def _check_trainer(words: Sequence[str]) -> None:
@@ -88,16 +90,16 @@ class _WithoutOverrides:
 
 def _explain(error: Exception) -> str | None:
     """The message for the user, or None if a traceback is needed."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return _explain_override(error)
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
+        if experiment := _explain_experiment(str(error)):
+            return experiment
+        return str(error) if isinstance(error, UserError) else one_line(_explain_override(error))
     if type(error) is ValueError and str(error).startswith("Config group override"):
         return _explain_no_choice(sys.argv[1:])
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a renamed file: its new name
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # from an open file
-        return f"{error.strerror}: {KEPT}"
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL):
+        named = [str(file) for file in (error.filename2 or error.filename,) if file]  # of a renamed file: its new name
+        remedy = ["free some space", KEPT] if error.errno in FULL else []
+        return one_line(": ".join([*named, str(error.strerror), *remedy]))
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 60) : error.end + 60]
         return f"{str(os.fsencode(near))[2:-1]}: not UTF-8: rename the file or folder"
@@ -119,6 +121,11 @@ def _explain_override(error: Exception) -> str:
             key, _, value = word.partition("=")
             if value.startswith("[") and f"${{{key}}}" in interpolation[1]:
                 return f"{public(word)}: expected one name: {key}={public(value.strip('[]').partition(',')[0])}"
+    if several := re.search(r"Multiple values for (\S+)\. ", str(error)):
+        word = next((word for word in sys.argv[1:] if word.startswith(f"+{several[1]}=")), f"+{several[1]}=")
+        return f"{public(word)}: {several[1]} has a value already: leave out the +: {public(word[1:])}"
+    if absent := re.search(r"Could not override '(.+?)'\. No match in the defaults list", str(error)):
+        return f"{absent[1]}: this command has no such setting"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_choice(error.missing_cfg_file, error.options)
     cause = error.__cause__
@@ -136,12 +143,45 @@ def _explain_choice(file: str, options: Sequence[str] | None) -> str:
         part, _, name = name.partition("/")
         group = f"{group}/{part}"
     names = [*(options or choices(group)), *(["timm/NAME"] if group == "net" else [])]
+    if group == "experiment":  # without those of other commands
+        names = [one for one in names if one in choices(group) or not (CONFIGS / group / f"{one}.yaml").is_file()]
     return f"{group}={name}: {expected(name, names, 'one' if options else 'some')}"
 
 
+def _explain_experiment(message: str) -> str | None:
+    """The message for an experiment of another command, whose settings this one does not have; else None."""
+    unknown, _, _ = message.partition(": unknown setting")
+    for word in sys.argv[1:]:
+        key, _, name = word.lstrip("+").partition("=")
+        file = CONFIGS / f"experiment/{name}.yaml"
+        if key != "experiment" or not file.is_file() or _command_of(name) == _this_command():
+            continue
+        if "experiment" in message or re.search(rf"^{re.escape(unknown)}:", file.read_text(), re.MULTILINE):
+            own = [one for one in choices("experiment") if _command_of(one) == _this_command()]
+            known = expected(name, own) if own else f"`make {_this_command()}` has no experiments"
+            return f"experiment={name}: an experiment of `make {_command_of(name)}`: {known}"
+    return None
+
+
+def _this_command() -> str:
+    """The name of this script in make."""
+    return {"evaluate": "eval-tables"}.get(name := Path(sys.argv[0]).stem.replace("_", "-"), name)
+
+
+def _command_of(experiment: str) -> str:
+    """The command in the comments at the top of a file in `configs/experiment/`."""
+    text = (CONFIGS / f"experiment/{experiment}.yaml").read_text()
+    found = re.search(rf'make ([a-z-]+)[^;\n]*ARGS="experiment={experiment}"', text) or re.search(
+        r"make ([a-z-]+)", text
+    )
+    return found[1] if found else ""
+
+
 def choices(group: str) -> list[str]:
-    """The choices of a group of settings in `configs/`."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    """The choices of a group of settings in `configs/`; of experiments those of this command, if it has any."""
+    names = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    own = [name for name in names if group == "experiment" and _command_of(name) == _this_command()]
+    return own or names
 
 
 def _explain_no_choice(words: Sequence[str]) -> str | None:

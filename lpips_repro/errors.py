@@ -4,9 +4,17 @@ import difflib
 import os
 from collections.abc import Container, Iterable
 
+from lpips_repro.quoting import one_line
+
 
 class UserError(ValueError):
-    """An error that the user can fix. The message names the file or setting, its value, and the remedy."""
+    """An error that the user can fix. The message names the file or setting, its value, and the remedy.
+
+    Its text is one line: line breaks and other unprintable characters, which file names may have, are escaped.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class Terminated(SystemExit):
@@ -44,7 +52,8 @@ def likely_names(value: object, allowed: Iterable[str]) -> list[str]:
     wanted, names = value.lower(), {name.lower(): name for name in allowed}
     begin = [name for name in names if wanted and (name.startswith(wanted) or wanted.startswith(name))]
     begin.sort(key=lambda name: abs(len(name) - len(wanted)))
-    return [names[name] for name in (begin or difflib.get_close_matches(wanted, names))[:3]]
+    inside = [name for name in names if len(wanted) > 2 and wanted in name]
+    return [names[name] for name in (begin or difflib.get_close_matches(wanted, names) or inside)[:3]]
 
 
 def check_new(what: str, name: str, registry: Container[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lpips_repro.quoting import one_line
+
 log = logging.getLogger(__name__)
 
 EVERY = 30.0  # least seconds between two lines
@@ -33,6 +35,7 @@ class Progress(tqdm):
         unit: str = "step",
         **others: Any,
     ):
+        desc = one_line(desc)
         super().__init__(iterable, desc, total, disable=disable, unit=unit, **others)
         self.in_log = bool(self.disable and not disable)
         if self.in_log:  # a disabled bar of tqdm keeps only counts

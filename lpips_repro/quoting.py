@@ -1,4 +1,4 @@
-"""Quote text, so that Hydra's grammars (of overrides, and of references to settings) read it unchanged."""
+"""Quote text: for Hydra's grammars (of overrides, and of references to settings), and for lines that are shown."""
 
 import re
 
@@ -19,3 +19,12 @@ def quoted(text: str) -> str:
 def literal(text: str) -> str:
     """A value for composed settings in which `${` is text, not a reference to another setting."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
+def one_line(text: str) -> str:
+    """A text with line breaks and other unprintable characters escaped, for output; file names may have them."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -97,7 +97,7 @@ def test_weights_names_all_three_networks():
         ("device=gpu", "device=gpu: expected one of auto, cpu, cuda: did you mean cpu"),
         ("data.resize=nearest", "data.resize=nearest: expected one of pil_bilinear, pil_bicubic, exact"),
         ("data.observers=robots", "data.observers=robots: expected one of human, simulated"),
-        ("data.workers=0", "data.workers=0: expected an integer of at least 1"),
+        ("data.workers=0", "data.workers=0: expected an integer from 1 to 1024"),
         ("data.name=../x", "data.name=../x: expected letters, digits"),
         ("net.alex.init=he", "net.alex.init=he: expected one of imagenet, gaussian, file"),
         ("data=folder", "data.root: no value"),

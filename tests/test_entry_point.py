@@ -1,14 +1,17 @@
 """Errors of the user at the command line are one line each, with the remedy."""
 
+import errno
 import io
 import logging
+import re
 import shlex
 import subprocess
 import sys
 
 import pytest
 
-from lpips_repro.entry_point import run
+from lpips_repro.config import EvaluateConfig, PaperConfig, ReportConfig, TrainConfig, parse
+from lpips_repro.entry_point import _command_of, run
 from lpips_repro.files import write_whole
 from tests.compose import CONFIGS, settings
 
@@ -124,3 +127,87 @@ def test_a_terminal_without_a_character_is_no_error(monkeypatch, text):
     run(say)
     out.flush()
     assert out.buffer.getvalue().count(b"\\") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+            "a.csv: No space left on device: free some space: ",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "a.csv"), "a.csv: Disk quota exceeded: free some space: "),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: free some space: "),
+        (OSError(errno.EACCES, "Permission denied", "a.csv"), "a.csv: Permission denied"),
+    ],
+)
+def test_an_error_of_the_system_names_the_file_and_what_is_kept(monkeypatch, error, message):
+    def main():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    kept = "completed work is kept, and the same command resumes there"
+    assert str(end.value) == f"error: {message}" + kept * message.endswith(": ")
+
+
+TABLES = "figure5, later, modern, supervision, table5_baselines"
+
+
+@pytest.mark.parametrize(
+    ("script", "word", "message"),
+    [
+        (
+            "evaluate",
+            "experiment=table5_lin",
+            f"experiment=table5_lin: an experiment of `make train`: expected one of {TABLES}",
+        ),
+        (
+            "evaluate",
+            "experiment=paper_mini",
+            f"experiment=paper_mini: an experiment of `make paper`: expected one of {TABLES}",
+        ),
+        ("evaluate", "experiment=figure", f"experiment=figure: expected one of {TABLES}: did you mean figure5?"),
+        (
+            "train",
+            "experiment=modern",
+            "experiment=modern: an experiment of `make eval-tables`: expected one of table5_lin, ",
+        ),
+        (
+            "train",
+            "experiment=lin",
+            "experiment=lin: expected one of table5_lin, table5_scratch, table5_tune: did you mean table5_lin",
+        ),
+        (
+            "paper",
+            "experiment=table5_lin",
+            "experiment=table5_lin: an experiment of `make train`: expected one of paper_mini",
+        ),
+        (
+            "report",
+            "experiment=demo",
+            "experiment=demo: an experiment of `make demo`: `make report` has no experiments",
+        ),
+        (
+            "train",
+            "+experiment=table5_lin",
+            "+experiment=table5_lin: experiment has a value already: leave out the +: exp",
+        ),
+        ("evaluate", "+data=mini", "+data=mini: data has a value already: leave out the +: data=mini"),
+        ("report", "metric=ssim", "metric: this command has no such setting"),
+        ("evaluate", "paper=[later]", "paper: expected one value: paper=VALUE"),
+    ],
+)
+def test_a_choice_of_another_command_is_named_with_those_of_this_one(monkeypatch, script, word, message):
+    monkeypatch.setattr(sys, "argv", [f"scripts/{script}.py", word])
+    schema = {"evaluate": EvaluateConfig, "train": TrainConfig, "paper": PaperConfig, "report": ReportConfig}[script]
+    with pytest.raises(SystemExit) as end:
+        run(lambda: parse(settings(script, word), schema))
+    assert str(end.value).startswith(f"error: {message}")
+
+
+def test_each_experiment_is_of_the_command_in_its_comments():
+    text = (ROOT / "Makefile").read_text()
+    for file in (CONFIGS / "experiment").glob("*.yaml"):
+        assert re.search(rf"^{_command_of(file.stem)}:", text, re.MULTILINE), file

@@ -27,9 +27,9 @@ ORDER = [
         "logs",
         "color",
         "versions",
-        "quoting",
         "modules",
         "errors",
+        "quoting",
     ),
 ]
 

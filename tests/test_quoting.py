@@ -1,4 +1,4 @@
-"""Hydra and OmegaConf read every quoted text unchanged."""
+"""Hydra and OmegaConf read every quoted text unchanged, and what is shown is one line without control characters."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lpips_repro.quoting import literal, quoted
+from lpips_repro.quoting import literal, one_line, quoted
 
 CHARACTERS = "a$\\{}\"' ,=[]#~:()\t/é1%\n*?"
 
@@ -31,3 +31,16 @@ def test_words_with_a_meaning_are_text_and_plain_ones_are_not_quoted():
 @pytest.mark.parametrize("text", ["/a${b}", r"/a\${b}", "/a$b", "/plain\\"])
 def test_a_literal_refers_to_no_other_setting(text):
     assert OmegaConf.create({"b": "other", "key": literal(text)}).key == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a b/é.png", "a b/é.png"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("a\u202eb\u2028\x85\udce9", r"a\u202eb\u2028\x85\udce9"),
+    ],
+)
+def test_a_name_is_shown_on_one_line_without_control_characters(text, shown):
+    assert one_line(text) == shown

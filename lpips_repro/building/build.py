@@ -4,6 +4,7 @@
     OUT/photographs.csv                          the phase of each photograph, or why it is left out
     OUT/2afc/train/traditional/ref/000000.png    and p0, p1
     OUT/2afc/train/traditional/recipes.parquet   how each example was made
+    OUT/2afc/train/traditional/sizes.json        bytes of each image
 
 A split is made in chunks in the hidden folder `.building`, and moved to its place when it is complete. A finished chunk
 has a file with its recipes. Finished chunks are not made again after an interruption.
@@ -15,11 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from omegaconf import DictConfig
 
 from lpips_repro.building.card import PHOTOGRAPHS, WORKPLACE, begin, is_complete, reopen
+from lpips_repro.building.complete_splits import restore_images, write_image, write_sizes
 from lpips_repro.building.durable_files import flush
 from lpips_repro.building.examples import (
     FAMILIES,
@@ -36,16 +37,20 @@ from lpips_repro.building.recipes import Recipe, check_pyarrow, read_recipes, wr
 from lpips_repro.config import parse
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_new_dataset
+from lpips_repro.datasets.bapps.published import gigabytes
 from lpips_repro.datasets.mini.workers import map_over_processes
-from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
+from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD, patch_bytes
 from lpips_repro.datasets.packing.layout import RECIPES
 from lpips_repro.datasets.registry import MOST_WORKERS
 from lpips_repro.errors import UserError
+from lpips_repro.files import naming
 from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
 
 CHUNK = 100  # examples per chunk
+BLOCK = 4096  # bytes that a file takes at least
 FINISHED = "finished"
 
 
@@ -82,12 +87,14 @@ def build_dataset(composed: DictConfig) -> Path:
             f"out={out}: is inside the folder of photographs, so that its images would count as photographs: set"
             " another folder"
         )
+    check_new_dataset("out", out)
     splits = splits_of(cfg)
     _check_families(cfg, splits)
     if is_complete(cfg):  # without a lock, since the disk may be read-only
         reopen(cfg, names)
     else:
         _complete(cfg, names, splits)
+    restore_images(cfg, splits)
     shutil.rmtree(out / WORKPLACE, ignore_errors=True)
     _report(cfg, splits)
     return out
@@ -97,11 +104,28 @@ def _complete(cfg: BuildConfig, names: Sequence[str], splits: Sequence[Split]) -
     """Make the splits that are missing."""
     out, workers = Path(cfg.out), cfg.workers or min(available_cores(), MOST_WORKERS)
     check_writable("out", out)
+    _check_space(cfg, splits)
     with exclusive(out), map_over_processes(workers, str(out), "workers") as run:
         photographs = begin(cfg, names, run)
         for split in splits:
             if not (out / split.path).is_dir():
                 _make_split(cfg, split, [one for one in photographs if one.phase == split.phase], run)
+
+
+def _check_space(cfg: BuildConfig, splits: Sequence[Split]) -> None:
+    """Raise UserError if the disk cannot hold the images, which take at least a quarter of their pixels' bytes."""
+    missing = [split for split in splits if not (Path(cfg.out) / split.path).is_dir()]
+    made = [len([*(workplace_of(cfg, split) / FINISHED).glob("*.parquet")]) * CHUNK for split in missing]
+    images = sum(
+        (split.count - done) * len(IMAGE_FIELDS[split.kind]) for split, done in zip(missing, made, strict=True)
+    )
+    needed, free = images * max(BLOCK, patch_bytes(cfg.size) // 4), shutil.disk_usage(cfg.out).free
+    if needed > free:
+        counts = f"train={cfg.train} val={cfg.val} jnd={cfg.jnd} size={cfg.size}"
+        raise UserError(
+            f"{counts}: {images} images need at least {gigabytes(needed)}, and the disk of {cfg.out} has"
+            f" {gigabytes(free)} free: set smaller numbers, or OUT=FOLDER on another disk"
+        )
 
 
 def _report(cfg: BuildConfig, splits: Sequence[Split]) -> None:
@@ -132,10 +156,10 @@ def make_chunk(chunk: Chunk) -> int:
         images = render(recipe, image, families)
         recipes.append(with_digest(recipe, images))
         for field, pixels in images.items():
-            _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
             files.append(folder / field / f"{recipe.name}.png")
-            files[-1].write_bytes(encoded.tobytes())
-    flush(files)  # otherwise, a chunk could count as finished after a power failure although images are missing
+            write_image(files[-1], pixels)
+    with naming(folder):
+        flush(files)  # otherwise, a chunk could count as finished after a power failure although images are missing
     write_recipes(chunk.recipes, recipes)
     return len(recipes)
 
@@ -165,6 +189,7 @@ def _make_split(cfg: BuildConfig, split: Split, photographs: Sequence[Photograph
         with Progress(total=split.count, initial=done, desc=split.path, unit="example") as bar:
             for count in run(make_chunk, left):
                 bar.update(count)
+        write_sizes(folder, split)
         write_recipes(folder / RECIPES, [recipe for chunk in chunks for recipe in read_recipes(chunk.recipes)])
     shutil.rmtree(folder / FINISHED, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from lpips_repro.building.photographs import Photograph, choose_photographs, lef
 from lpips_repro.config.building import BuildConfig
 from lpips_repro.distortions import DISTORTIONS
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_csv, write_whole
+from lpips_repro.files import read_json, write_csv, write_whole
 from lpips_repro.photographs.left_out import NAMED, counted, warn_of
 from lpips_repro.versions import installed_version
 
@@ -90,7 +91,7 @@ def _check_same(cfg: BuildConfig, card: dict[str, Any]) -> None:
     """Raise UserError, naming the difference, if the dataset was begun with something else."""
     path = Path(cfg.out) / CARD
     try:
-        known = json.loads(path.read_text())
+        known = read_json(path)
         was = {**known["settings"], **known["photographs"], **known["made_with"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{path}: not a readable card of a dataset: restore it, or set out=NEW") from error
@@ -138,11 +139,17 @@ def _write_photographs(path: Path, photographs: Sequence[Photograph]) -> None:
     write_csv(path, (one.line() for one in photographs))
 
 
+def _pixels(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError(f"{text!r}: expected a number of pixels")
+    return int(text)
+
+
 def _read_photographs(path: Path) -> list[Photograph]:
     try:
         with path.open(newline="") as file:
             lines: list[dict[str, Any]] = list(csv.DictReader(file))
-        sizes = [(int(line.pop("width")), int(line.pop("height"))) for line in lines]
+        sizes = [(_pixels(line.pop("width")), _pixels(line.pop("height"))) for line in lines]
         return [Photograph(**line, width=w, height=h) for line, (w, h) in zip(lines, sizes, strict=True)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"{path}: not readable ({error}): restore it, or set out=NEW") from error

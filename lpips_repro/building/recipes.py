@@ -13,7 +13,7 @@ from lpips_repro.building.patches import Crop
 from lpips_repro.datasets.packed import IMAGE_FIELDS
 from lpips_repro.distortions.family import Application
 from lpips_repro.errors import UserError
-from lpips_repro.files import new_file
+from lpips_repro.files import new_file, parse_json
 from lpips_repro.versions import OWN, installed_version, package_version
 
 try:
@@ -126,7 +126,7 @@ def _recipe(row: dict[str, Any]) -> Recipe:
 
 def _application(step: dict[str, Any]) -> Application:
     _check_values(step)
-    parameters = json.loads(step["parameters"])
+    parameters = parse_json(step["parameters"])
     if not isinstance(parameters, dict) or step["seed"] < 0:
         raise ValueError(f"{step['name']} with parameters {step['parameters']} and seed {step['seed']}")
     return Application(**{**step, "parameters": parameters})

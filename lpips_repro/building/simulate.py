@@ -24,6 +24,7 @@ from lpips_repro.datasets.packed import IMAGE_FIELDS, PHASES, VOTE_FIELD
 from lpips_repro.datasets.packing.layout import SplitFolder, find_splits
 from lpips_repro.datasets.packing.observers import LABEL
 from lpips_repro.errors import UserError
+from lpips_repro.files import naming, read_json
 from lpips_repro.files.locks import exclusive
 from lpips_repro.images import read_rgb
 from lpips_repro.progress import Progress
@@ -73,7 +74,7 @@ def _is_judged(split: SplitFolder, label: dict[str, Any]) -> bool:
     if not votes.exists():
         return False
     try:
-        found = json.loads((votes / LABEL).read_text())
+        found = read_json(votes / LABEL)
     except (OSError, ValueError):
         found = None
     if found != label:
@@ -93,12 +94,15 @@ def _judge(cfg: SimulateConfig, split: SplitFolder) -> None:
     partial.mkdir()
     name = f"{split.kind}-{split.phase}-{split.split}"
     shares = vote(_probability(split), label["votes"], make_generator(cfg.seed, f"votes {name}"))
-    for example, share in zip(split.names, shares, strict=True):
-        content = io.BytesIO()
-        np.save(content, share[None], allow_pickle=False)
-        (partial / f"{example}.npy").write_bytes(content.getvalue())
-    (partial / LABEL).write_text(json.dumps(label, indent=2) + "\n")
-    flush([*partial.iterdir()])  # otherwise, the folder could count as complete after a power failure without its votes
+    with naming(split.path / field):
+        for example, share in zip(split.names, shares, strict=True):
+            content = io.BytesIO()
+            np.save(content, share[None], allow_pickle=False)
+            (partial / f"{example}.npy").write_bytes(content.getvalue())
+        (partial / LABEL).write_text(json.dumps(label, indent=2) + "\n")
+        flush(
+            [*partial.iterdir()]
+        )  # otherwise, the folder could count as complete after a power failure without its votes
     partial.rename(split.path / field)
     flush([split.path / field])
     log.info("%s: %d simulated judgments", split.path, len(shares))

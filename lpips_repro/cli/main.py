@@ -12,8 +12,9 @@ import warnings
 import typer
 
 from lpips_repro.cli.app import app
-from lpips_repro.cli.printing import INTERRUPTED, one_line
+from lpips_repro.cli.printing import INTERRUPTED
 from lpips_repro.errors import UserError
+from lpips_repro.quoting import one_line
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from tabulate import tabulate
 from lpips_repro.cli.failures import Failure
 from lpips_repro.cli.methods import ReadyMethod
 from lpips_repro.cli.options import Format
-from lpips_repro.cli.printing import one_line
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored
+from lpips_repro.quoting import one_line
 
 SCHEMA = 1  # of JSON; to be increased if a key is removed or changes its meaning
 COLUMNS = ("ref", "image", "metric", "value", "distance", "settings")

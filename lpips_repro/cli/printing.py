@@ -11,11 +11,6 @@ INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
 
 
-def one_line(text: str) -> str:
-    """Return a text with line breaks and other unprintable characters escaped; file names may have them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def print_output(text: str) -> None:
     """Write to standard output. It is no error if the reader, such as `head`, has closed it.
 

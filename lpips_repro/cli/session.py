@@ -15,7 +15,7 @@ from lpips_repro.cli.methods import ReadyMethod, find_methods, prepare
 from lpips_repro.cli.names import DEFAULT
 from lpips_repro.cli.output import formatted, records_of
 from lpips_repro.cli.pairing import Pair
-from lpips_repro.cli.printing import INTERRUPTED, one_line, print_output, write_output
+from lpips_repro.cli.printing import INTERRUPTED, print_output, write_output
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored, Scorer
 from lpips_repro.config import Device
@@ -24,6 +24,7 @@ from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.images import color_of
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
+from lpips_repro.quoting import one_line
 from lpips_repro.runs.device import choose_device
 from lpips_repro.versions import OWN
 

@@ -14,7 +14,7 @@ from lpips_repro.backbones.registry import load_strictly
 from lpips_repro.cnn_distortions.config import AutoencoderConfig
 from lpips_repro.cnn_distortions.networks import Generator
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_json, write_whole
 from lpips_repro.runs.checkpoint import save_whole
 from lpips_repro.weights.state_dicts import REMEDY, digest_state, read_state
 
@@ -58,7 +58,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     """
     file = folder / CARD
     try:
-        card = json.loads(file.read_text())
+        card = read_json(file)
         found, _ = card["format"], card["identity"]
         AutoencoderConfig.from_json(card["config"])
         if (card["left_out"] is None) != isinstance(card["weights"], str):

@@ -27,7 +27,7 @@ from lpips_repro.datasets.packing.observers import LABEL
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
-from lpips_repro.files import sync
+from lpips_repro.files import naming, sync
 
 VOTES, AGREEMENT = "votes.csv", "agreement.json"
 
@@ -68,11 +68,12 @@ def write_dataset(study: OpenStudy, out: Path) -> list[Judged]:
             )
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-    for folder in dict.fromkeys(row.folder for row in rows):
-        _write_split(study, partial, [row for row in rows if row.folder == folder])
-    (partial / AGREEMENT).write_text(json.dumps(of_splits(study), indent=2) + "\n")
-    for path in partial.rglob("*"):
-        sync(path)
+    with naming(out):
+        for folder in dict.fromkeys(row.folder for row in rows):
+            _write_split(study, partial, [row for row in rows if row.folder == folder])
+        (partial / AGREEMENT).write_text(json.dumps(of_splits(study), indent=2) + "\n")
+        for path in partial.rglob("*"):
+            sync(path)
     if out.exists():
         out.rmdir()
     partial.rename(out)

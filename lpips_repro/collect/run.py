@@ -20,6 +20,7 @@ from lpips_repro.collect.signing import ADMIN_TOKEN
 from lpips_repro.collect.simulated import judge_all, workers_of
 from lpips_repro.collect.study import SIMULATED, OpenStudy, open_study
 from lpips_repro.config import parse
+from lpips_repro.config.outputs import check_new_dataset
 from lpips_repro.datasets.mini.build import NOTE
 from lpips_repro.errors import UserError
 
@@ -75,6 +76,7 @@ def export(cfg: CollectConfig) -> None:
     if cfg.out is None:
         raise UserError("out: no value: set OUT=FOLDER, the folder of the new dataset")
     out = Path(cfg.out)
+    check_new_dataset("out", out)
     study = open_study(cfg, None)
     rows = write_dataset(study, out)
     packed = pack(cfg, out)

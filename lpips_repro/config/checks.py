@@ -53,6 +53,6 @@ def check_writable(key: str, folder: Path) -> None:
 
 
 def check_workers(workers: int | None, key: str = "data.workers") -> None:
-    """Raise UserError if a number of processes is below 1."""
-    if workers is not None:
-        check_at_least(key, workers, 1)
+    """Raise UserError for a number of processes that no machine runs."""
+    if workers is not None and not 1 <= workers <= MOST_THREADS:
+        raise UserError(f"{key}={workers}: expected an integer from 1 to {MOST_THREADS}")

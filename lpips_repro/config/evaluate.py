@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lpips_repro.config.checks import check_at_least, check_bootstrap, check_name, check_seed, check_threads
+from lpips_repro.config.checks import check_at_least, check_bootstrap, check_seed, check_threads
+from lpips_repro.config.outputs import check_output_name
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.modules import import_file
 
@@ -146,7 +147,7 @@ class EvaluateConfig:
 
     def __post_init__(self):
         check_seed(self.seed)
-        check_name("name", self.name)
+        check_output_name(self.name)
         if self.batch_size is not None:
             check_at_least("batch_size", self.batch_size, 1)
         check_threads(self.threads)
@@ -176,7 +177,7 @@ class CompareConfig:
     experiments: str
 
     def __post_init__(self):
-        check_name("name", self.name)
+        check_output_name(self.name)
         check_at_least("shown", self.shown, 1)
 
 
@@ -200,7 +201,7 @@ class SparsityConfig:
     download: bool
 
     def __post_init__(self):
-        check_name("name", self.name)
+        check_output_name(self.name)
 
 
 @dataclass(kw_only=True)
@@ -215,7 +216,7 @@ class CorrelationConfig:
     seed: int
 
     def __post_init__(self):
-        check_name("name", self.name)
+        check_output_name(self.name)
         check_bootstrap(self.bootstrap)
         check_seed(self.seed)
 

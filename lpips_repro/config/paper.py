@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lpips_repro.config.checks import check_name, check_seed
+from lpips_repro.config.checks import check_seed
 from lpips_repro.config.evaluate import Device
+from lpips_repro.config.outputs import check_output_name
 from lpips_repro.errors import UserError, check_choice
 
 
@@ -26,7 +27,7 @@ class PaperConfig:
     download: bool
 
     def __post_init__(self):
-        check_name("name", self.name)
+        check_output_name(self.name)
         for key in ("nets", "variants", "seeds"):
             values = getattr(self, key)
             if not values or len(set(values)) != len(values):

@@ -74,6 +74,8 @@ def explain(error: OmegaConfBaseException) -> str:
             text += f", or +{error.full_key}=VALUE to add it"
     if choice := re.search(r"Invalid value '(.*)', expected one of \[(.*)\]", message):
         return f"{error.full_key}={public(choice[1])}: {expected(choice[1], choice[2].split(', '))}"
+    if "(ListConfig)" in message or "(DictConfig)" in message:
+        return f"{error.full_key}: expected one value: {error.full_key}=VALUE"
     if kind := re.search(r"Value '(.*?)'.* could not be converted to (\w+)", message):
         return f"{error.full_key}={public(kind[1])}: expected a value of type {kind[2].lower()}"
     if boolean := re.search(r"Value '(.*?)' is not a valid bool", message):

@@ -6,6 +6,7 @@ from typing import Any
 
 from lpips_repro.config.checks import check_at_least, check_name
 from lpips_repro.config.evaluate import NetConfig
+from lpips_repro.config.outputs import check_output_name
 
 
 class Images(enum.Enum):
@@ -53,4 +54,4 @@ class ReportConfig:
 
     def __post_init__(self):
         check_name("tables", self.tables)
-        check_name("name", self.name)
+        check_output_name(self.name)

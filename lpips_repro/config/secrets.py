@@ -16,7 +16,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lpips_repro.config.addresses import SCHEME, public, public_mirror
+from lpips_repro.quoting import one_line
 
+OWN = __name__.partition(".")[0]
 VARIABLE = "LPIPS_REPRO_MIRRORS"  # JSON: whole addresses by public address
 
 # An address in an override: in quotes, or to the end of the list element. A comma does not end it if an @ follows.
@@ -47,10 +49,15 @@ class HideSecrets(Callback):
 
 
 class PublicRecord(logging.LogRecord):
-    """A log record with the public form of all addresses: at DEBUG, Hydra logs all settings."""
+    """A log record with the public form of all addresses: at DEBUG, Hydra logs all settings.
+
+    Arguments of this package's messages, such as names of files, are shown on one line.
+    """
 
     def getMessage(self) -> str:
         """The message that handlers write."""
+        if str(self.name).startswith(OWN) and isinstance(self.args, tuple):
+            self.args = tuple(one_line(str(one)) if isinstance(one, str | Path) else one for one in self.args)
         return public(super().getMessage())
 
 

@@ -24,7 +24,8 @@ import numpy as np
 
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import sync
+from lpips_repro.files import read_json, sync
+from lpips_repro.quoting import one_line
 
 LAYOUT_VERSION = 1
 IMAGE_FIELDS = {"2afc": ("ref", "p0", "p1"), "jnd": ("p0", "p1")}
@@ -49,7 +50,7 @@ class DamagedSplit(UserError):
         self.why, self.remedy = why, remedy
 
     def __str__(self) -> str:
-        return f"{self.why}: {self.remedy}"
+        return one_line(f"{self.why}: {self.remedy}")
 
 
 @dataclass(frozen=True)
@@ -212,8 +213,8 @@ def open_split(path: Path, size: int | None = None) -> PackedSplit:
 def read_card(path: Path) -> dict[str, Any] | None:
     """The card of the packed split at `path`, or None if it is missing, damaged or of another layout version."""
     try:
-        card = json.loads((path / "card.json").read_text())
-    except (OSError, ValueError, RecursionError):
+        card = read_json(path / "card.json")
+    except (OSError, ValueError):
         return None
     if not isinstance(card, dict) or card.get("layout") != LAYOUT_VERSION or card.get("kind") not in (*IMAGE_FIELDS,):
         return None

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from lpips_repro.files import finite_number
+
 Values = TypeVar("Values", bound=Any)  # an array or a tensor
 
 
@@ -54,7 +56,7 @@ class Split(ABC):
 
     def has_keys(self, cells: Sequence[str]) -> bool:
         """Whether cells of a CSV are the keys of all items, in their order; ValueError if one is not a number."""
-        return [float(cell) for cell in cells] == [*range(len(self))]
+        return [finite_number(cell) for cell in cells] == [*range(len(self))]
 
     @property
     @abstractmethod

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_json, write_whole
 
 Card = dict[str, Any]
+TEXTS = ("address", "etag", "modified")  # of a card; null if the server did not say
 GZIP = b"\x1f\x8b\x08"  # the first bytes of a gzip file
 
 
@@ -138,10 +139,11 @@ class PartialDownload:
 
     def _read_card(self) -> Card:
         try:
-            card = json.loads(self._card_file.read_text())
+            card = read_json(self._card_file)
         except (OSError, ValueError):
             return {}
-        return card if isinstance(card, dict) else {}
+        is_card = isinstance(card, dict) and all(isinstance(card.get(key) or "", str) for key in TEXTS)
+        return card if is_card else {}
 
     def _write_card(self, card: Card) -> None:
         write_whole(self._card_file, json.dumps(card) + "\n")

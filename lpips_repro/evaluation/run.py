@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from lpips_repro.config import Dtype, EvaluateConfig, Paper, Show, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split, content_of
@@ -55,6 +56,7 @@ def evaluate(composed: DictConfig) -> None:
     with started_ranks() as ranks:
         with ranks.first_before_others():  # only the first process reports errors
             cfg = parse(composed, EvaluateConfig)
+            check_output(Path(cfg.experiments) / cfg.name, "make eval-tables", "make paper")
             check_writable("experiments", Path(cfg.experiments) / cfg.name)
         log_file = Path(cfg.experiments) / cfg.name / "evaluate.log"
         with logged_in(log_file) if ranks.first else contextlib.nullcontext():

@@ -15,7 +15,7 @@ import torch
 
 from lpips_repro.backbones import BACKBONES
 from lpips_repro.datasets.split import Split
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_json, write_whole
 from lpips_repro.provenance import LIBRARIES, METRICS, VERSIONS, provenance
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def say_what_changed(folder: Path, identity: dict[str, Any]) -> None:
     begins = folder.name.rpartition("-")[0]
     for file in folder.parent.glob(f"{begins}-*/card.json"):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: not the card of features
-            card = json.loads(file.read_text())
+            card = read_json(file)
             changed = {key for key, value in identity.items() if card.get(key) != value}
             if changed and changed <= VERSIONS.keys():
                 log.info(
@@ -76,10 +76,10 @@ def is_as_stored(file: Path) -> bool:
     A file is read once per process, unless it changes.
     """
     try:
-        digest, state = json.loads((file.parent / "card.json").read_text())["files"][file.name], file.stat()
+        digest, state = read_json(file.parent / "card.json")["files"][file.name], file.stat()
     except (OSError, ValueError, LookupError, TypeError):  # a card of an earlier version, or a damaged one
         return False
-    return _has_digest(file, digest, state.st_mtime_ns, state.st_size)
+    return isinstance(digest, str) and _has_digest(file, digest, state.st_mtime_ns, state.st_size)
 
 
 @functools.cache

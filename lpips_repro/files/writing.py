@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import io
 import itertools
 import logging
 import os
@@ -9,15 +10,40 @@ import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def naming(path: Path, *temporary: Path) -> Iterator[None]:
+    """A context in which an OSError without a file, such as of a full disk, names a file.
+
+    Args:
+        path: the file; temporary: files and folders that are written in its place, which are not named.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or Path(error.filename) in temporary):
+            error.filename = str(path)
+        raise
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: see `new_file`."""
     with new_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_picture(path: Path, picture: "Image.Image") -> None:
+    """Write a PNG whole or not at all: see `new_file`."""
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    write_whole(path, content.getvalue())
 
 
 @contextlib.contextmanager
@@ -28,7 +54,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     write at once. Files of killed processes of this host are removed first.
 
     Raises:
-        OSError: if it cannot be written, for example on a full disk.
+        OSError: naming `path`, if it cannot be written, for example on a full disk.
     """
     partial = partial_of(path, os.getpid())
     host = partial.name.removesuffix(str(os.getpid()))
@@ -36,7 +62,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         if not _is_running(left.name.removeprefix(host)):
             left.unlink(missing_ok=True)
     try:
-        with partial.open("wb") as file:
+        with naming(path, partial), partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
@@ -75,16 +101,24 @@ def written_together(folder: Path) -> Iterator[Path]:
 
     An empty file removes the file of this name from `folder`. If the process is killed while files are moved,
     `finish_writing` moves the others.
+
+    Raises:
+        OSError: naming a file in `folder`, or the folder, if it cannot be written, for example on a full disk.
     """
     finish_writing(folder)
     new, complete = folder / ".new", folder / ".complete"
     shutil.rmtree(new, ignore_errors=True)  # from a killed process
     new.mkdir(parents=True)
     try:
-        yield new
-        for file in new.iterdir():
-            sync(file)
-        new.rename(complete)
+        with naming(folder, new):
+            yield new
+            for file in new.iterdir():
+                sync(file)
+            new.rename(complete)
+    except OSError as error:
+        if error.filename and Path(error.filename).parent == new:
+            error.filename = str(folder / Path(error.filename).name)
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
     finish_writing(folder)

@@ -1,17 +1,15 @@
 """Comparison of all published figures with ours."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS, Protocol
 from lpips_repro.evaluation.tables.paper_figures import read_paper
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
-from lpips_repro.files import write_csv
+from lpips_repro.files import CsvLine, read_csv, write_csv
 from lpips_repro.report.correlation import ALEXNET_LIKE, TABLE4
 from lpips_repro.report.sparsity import PAPER as FIGURE10
 
@@ -124,14 +122,14 @@ def _of_correlation(folder: Path) -> Iterator[Cell]:
     if ours is None or not ours["rho"]:
         yield Cell(*what, note=ours["note"] if ours else f"{folder / 'correlation.csv'}: not written")
         return
-    interval = float(ours["rho_lo"]), float(ours["rho_hi"])
-    yield Cell(*what, folder.name, float(ours["rho"]), interval, simulated=ours["observers"] != "human")
+    interval = ours.number("rho_lo"), ours.number("rho_hi")
+    yield Cell(*what, folder.name, ours.number("rho"), interval, simulated=ours["observers"] != "human")
 
 
 def _of_sparsity(folder: Path, version: str) -> Iterator[Cell]:
     lines = _lines(folder / "sparsity.csv")
     for net, figures in FIGURE10.items():
-        ours: list[dict[str, Any] | None] = [
+        ours: list[CsvLine | None] = [
             line for line in lines if line["label"] == f"{net} lin v{version}" and line["all"]
         ]
         for line in ours or [None]:
@@ -142,15 +140,11 @@ def _of_sparsity(folder: Path, version: str) -> Iterator[Cell]:
                 else:
                     simulated = "SIMULATED" in line["source"]
                     label = f"{line['label']} ({line['source']})"
-                    yield Cell(*what, label, float(line[f"layer{layer}"]), simulated=simulated)
+                    yield Cell(*what, label, line.number(f"layer{layer}"), simulated=simulated)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError:
-        return []
+def _lines(path: Path) -> list[CsvLine]:
+    return read_csv(path, "move it elsewhere: the same command writes it again") if path.is_file() else []
 
 
 def write_cells(path: Path, cells: Sequence[Cell]) -> None:

@@ -22,7 +22,8 @@ from lpips_repro.benchmark.training import our_step
 from lpips_repro.config import BenchConfig, PaperConfig, TrainConfig, parse
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
-from lpips_repro.files import write_whole
+from lpips_repro.errors import UserError
+from lpips_repro.files import read_object, write_whole
 from lpips_repro.paper.steps import Step, composed
 from lpips_repro.progress import Progress
 from lpips_repro.report.figures import lin_weights, save_figure
@@ -54,10 +55,15 @@ def measured_rates(file: Path, nets: Sequence[str], device: torch.device) -> Rat
     """
     machine = {key: value for key, value in describe(device).items() if key in MACHINE}
     try:
-        stored = json.loads(file.read_text())
-    except (OSError, ValueError):
+        stored = read_object(file, "")
+    except UserError:  # missing or damaged: measured again
         stored = {}
-    rates: Rates = stored.get("rates", {}) if stored.get("machine") == machine else {}
+    of_machine = stored.get("rates") if stored.get("machine") == machine else None
+    rates: Rates = {
+        name: float(rate)
+        for name, rate in (of_machine if isinstance(of_machine, dict) else {}).items()
+        if isinstance(rate, int | float)
+    }
     missing: dict[str, Callable[[], Rates]] = {
         net: functools.partial(_rates_of, net, device) for net in nets if f"{net} {STEP}" not in rates
     }

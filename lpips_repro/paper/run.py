@@ -14,10 +14,11 @@ from tabulate import tabulate
 
 from lpips_repro.config import EvaluateConfig, PaperConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.published import missing_weights
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_json, write_whole
 from lpips_repro.paper.comparison import compare, write_cells
 from lpips_repro.paper.page import duration, reproduction_page
 from lpips_repro.paper.rates import counts_of, measured_rates, seconds_of
@@ -43,6 +44,7 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
     """
     cfg = parse(cfg_composed, PaperConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make paper", "make eval-tables")
     check_writable("experiments", folder)
     steps = steps_of(cfg, cfg_composed.data)
     state = _read_state(folder / STEPS)
@@ -133,10 +135,15 @@ def _await_end(process: subprocess.Popen[str], name: str) -> None:
 
 def _read_state(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        found: dict[str, dict[str, Any]] = json.loads(file.read_text())
-        return {name: dict(of_step) for name, of_step in found.items()}
+        found: dict[str, dict[str, Any]] = read_json(file)
+        states = {name: dict(of_step) for name, of_step in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+    return {name: one for name, one in states.items() if _is_state(one)}
+
+
+def _is_state(found: Mapping[str, Any]) -> bool:
+    return isinstance(found.get("state"), str) and isinstance(found.get("seconds", 0.0), int | float)
 
 
 def _write_page(cfg: PaperConfig, folder: Path, steps: Sequence[Step], state: Mapping[str, Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lpips_repro.errors import UserError
-from lpips_repro.files import keep_damaged, write_whole
+from lpips_repro.files import keep_damaged, read_json, write_whole
 from lpips_repro.files.locks import exclusive
 from lpips_repro.parallel import available_cores, process_pool
 from lpips_repro.photographs.crops import (
@@ -79,7 +79,7 @@ def _keep_if_damaged(crops_folder: Path) -> None:
 
 
 def _open(crops_folder: Path) -> Crops:
-    card = json.loads((crops_folder / CARD).read_text())
+    card = read_json(crops_folder / CARD)
     train, held_out = (np.load(crops_folder / f"{phase}.npy", mmap_mode="r", allow_pickle=False) for phase in PHASES)
     return Crops(train, held_out, card["digest"], dict(card.get("left_out", {})))
 

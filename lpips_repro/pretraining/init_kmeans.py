@@ -1,7 +1,6 @@
 """Weights by stacked k-means (`make init-kmeans`): a state dict, its recipe, and a picture of its filters."""
 
 import hashlib
-import json
 import logging
 import math
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from lpips_repro.backbones import BACKBONES, gaussian_state
 from lpips_repro.config import KmeansConfig, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import keep_damaged, new_file
+from lpips_repro.files import keep_damaged, read_json, write_picture
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.photographs.crops import fill_crops, split_photographs
 from lpips_repro.photographs.left_out import warn_of, without_unusable
@@ -86,8 +85,7 @@ def init_kmeans(composed: DictConfig) -> None:
     save_whole(path, state)
     write_recipe(path, f"made here from {len(crops['train'])} crops", {**identity, **record})
     picture = path.with_name(f"{path.stem}-filters.png")
-    with new_file(picture) as file:
-        picture_filters(metric).save(file, "PNG")
+    write_picture(picture, picture_filters(metric))
     _report(record)
     print(f"written: {path}, {recipe_file(path)}, {picture}")
 
@@ -95,7 +93,7 @@ def init_kmeans(composed: DictConfig) -> None:
 def _keep_if_damaged(path: Path) -> None:
     """Set aside unreadable weights whose recipe says that they were made here."""
     try:
-        made_here = "patches" in json.loads(recipe_file(path).read_text())
+        made_here = "patches" in read_json(recipe_file(path), finite=False)
     except (OSError, ValueError, TypeError):
         return
     if made_here and path.is_file():

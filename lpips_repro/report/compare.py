@@ -16,6 +16,7 @@ from PIL import Image
 
 from lpips_repro.config import CompareConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
@@ -27,7 +28,7 @@ from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.tables.differences import differences_of
 from lpips_repro.evaluation.tables.table import Row, Table, add_scores
 from lpips_repro.evaluation.tables.writer import judged_by
-from lpips_repro.files import written_together
+from lpips_repro.files import write_picture, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.report.compared_runs import ComparedRun, runs_to_compare
 from lpips_repro.report.compared_scores import (
@@ -57,6 +58,7 @@ def compare_runs(composed: DictConfig) -> None:
     """
     cfg = parse(composed, CompareConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make compare")
     check_writable("experiments", folder)
     runs = runs_to_compare(cfg.runs, Path(cfg.experiments))
     first, *others = [run.label for run in runs]
@@ -75,7 +77,9 @@ def compare_runs(composed: DictConfig) -> None:
         write_triplets(new / "flips.csv", [one for found in flips.values() for one in found])
         for number, (label, found) in enumerate(flips.items(), 2):
             names = {first: "run 1", label: f"run {number}"}
-            _sheet(names, found, splits, cfg.shown).save(new / f"flips-{OTHER_CHARACTERS.sub('_', label)}.png")
+            write_picture(
+                new / f"flips-{OTHER_CHARACTERS.sub('_', label)}.png", _sheet(names, found, splits, cfg.shown)
+            )
         files = sorted(file.name for file in new.iterdir() if file.stat().st_size)
     print("\n".join(f"run {number}: {run.label}" for number, run in enumerate(runs, 1)))
     print(f"{judged_by(splits[0].card['observers'])}\n")

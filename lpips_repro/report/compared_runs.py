@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from lpips_repro.config import DataOfRunConfig, parse
 from lpips_repro.config.paths import CONFIGS
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs, read_run
@@ -176,7 +175,7 @@ def _check_data(first: TrainedRun, other: TrainedRun) -> None:
 def _config_of(run: TrainedRun) -> DictConfig:
     file = run.folder / "config.yaml"
     try:
-        return cast(DictConfig, OmegaConf.load(file))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        return read_settings(file)
+    except (OSError, ValueError) as error:
         remedy = f"run the command of this run again (it is in {run.folder / 'run.json'}), which writes the file"
         raise UserError(f"{file}: cannot be read: {remedy}") from error

@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from lpips_repro.config import DisagreementsConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.split import Split
@@ -30,7 +31,7 @@ from lpips_repro.evaluation.protocols.twoafc import TWOAFC
 from lpips_repro.evaluation.run import compiled_for
 from lpips_repro.evaluation.tables.writer import judged_by
 from lpips_repro.evaluation.usable_splits import usable_splits
-from lpips_repro.files import written_together
+from lpips_repro.files import write_picture, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.progress import Progress
 from lpips_repro.report.triplet_sheet import triplet_sheet
@@ -53,6 +54,7 @@ def write_disagreements(composed: DictConfig) -> None:
     """
     cfg = parse(composed, DisagreementsConfig)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder)
     check_writable("experiments", folder)
     methods = _methods(cfg)
     if cfg.threads is not None:
@@ -123,7 +125,7 @@ def _write(
     packed = {split.name: cast(PackedSplit, split) for split in splits}
     with exclusive(folder), written_together(folder) as new:
         write_triplets(new / table, found)
-        triplet_sheet(f"{a} and {b}. {judged}", sections, packed).save(new / picture)
+        write_picture(new / picture, triplet_sheet(f"{a} and {b}. {judged}", sections, packed))
     rows = [(split.name, len(split), *_counts(found, split.name, headings)) for split in splits]
     print(f"{judged}\n\n{tabulate(rows, ('split', 'triplets', *headings.values()), 'simple')}\n")
     print(f"written: {folder / table}, {folder / picture}")

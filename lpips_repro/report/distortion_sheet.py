@@ -12,7 +12,7 @@ from lpips_repro.config.distortion_sheet import DistortionSheetConfig
 from lpips_repro.datasets.mini.photographs import MARGIN, PADDED_SIZE, crop_margin, draw_patch
 from lpips_repro.distortions import DISTORTIONS, distort
 from lpips_repro.errors import UserError
-from lpips_repro.files import new_file
+from lpips_repro.files import write_picture
 from lpips_repro.images import read_rgb
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -32,8 +32,7 @@ def write_distortion_sheet(composed: DictConfig) -> Path:
     check_writable("experiments", Path(cfg.experiments))
     patch = _middle(Path(cfg.image)) if cfg.image else draw_patch("val", np.random.default_rng(cfg.seed))
     path = Path(cfg.experiments) / "distortions.png"
-    with new_file(path) as file:
-        draw_sheet(patch, cfg.seed).save(file, "PNG")
+    write_picture(path, draw_sheet(patch, cfg.seed))
     print(f"written: {path}")
     return path
 

@@ -8,9 +8,9 @@ from typing import cast
 import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from lpips_repro.config import ReportConfig
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
 from lpips_repro.datasets.split import Split
@@ -171,8 +171,8 @@ class Inputs:
 
     def _is_on_these_data(self, folder: Path) -> bool:
         try:
-            return bool(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.name") == self.cfg.data.name)
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException):  # then its name decides
+            return bool(OmegaConf.select(read_settings(folder / "config.yaml"), "data.name") == self.cfg.data.name)
+        except (OSError, ValueError, OmegaConfBaseException):  # then its name decides
             return folder.name.startswith(f"{self.cfg.data.name}-")
 
 

@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 
 from lpips_repro.config import ReportConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.errors import UserError, check_choice
-from lpips_repro.files import written_together
+from lpips_repro.files import read_json, write_whole, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.report.all_pairs import PAIRS, RANKS, write_all_pairs
@@ -39,6 +40,7 @@ def write_report(composed: DictConfig) -> None:
     for version in cfg.versions:
         check_choice("versions", version, VERSIONS)
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make report")
     check_writable("experiments", folder / "figures")
     record_run(folder, composed)
     inputs = Inputs(cfg)
@@ -82,7 +84,7 @@ def _write_figures(inputs: Inputs, folder: Path) -> tuple[dict[str, str], dict[s
         for name in _earlier(folder) - made.keys():
             for suffix in FORMATS:
                 (new / f"{name}.{suffix}").touch()  # removed: see `written_together`
-        (new / RECORD).write_text(json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
+        write_whole(new / RECORD, json.dumps({"made": made, "left out": left_out}, indent=2) + "\n")
     return made, left_out
 
 
@@ -102,6 +104,6 @@ def _write_pairs(folder: Path, inputs: Inputs) -> None:
 def _earlier(folder: Path) -> set[str]:
     """The names of the figures of an earlier report."""
     try:
-        return set(json.loads((folder / RECORD).read_text())["made"])
+        return {name for name in read_json(folder / RECORD)["made"] if Path(name).name == name}
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -13,14 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tabulate import tabulate
 from torch import Tensor
-from yaml import YAMLError
 
 from lpips_repro.config import Observers, SparsityConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, find_runs
 from lpips_repro.evaluation.tables.escape import markdown_with_code, plain
-from lpips_repro.files import write_csv, written_together
+from lpips_repro.files import write_csv, write_whole, written_together
 from lpips_repro.files.locks import exclusive
 from lpips_repro.metrics.lpips import VERSIONS
 from lpips_repro.metrics.lpips.sparsity import ZERO, lin_layers, shares_below
@@ -70,6 +71,7 @@ def write_sparsity(composed: DictConfig) -> None:
         check_choice("versions", version, VERSIONS)
     asked_for = [_row(str(path), "file asked for", read_state(Path(path))) for path in cfg.weights]
     folder = Path(cfg.experiments) / cfg.name
+    check_output(folder, "make sparsity")
     check_writable("experiments", folder)
     rows = _official_rows(cfg)
     if cfg.trained:
@@ -83,9 +85,8 @@ def write_sparsity(composed: DictConfig) -> None:
     with exclusive(folder), written_together(folder) as new:
         record_run(new, composed)
         write_csv(new / "sparsity.csv", table)
-        (new / "sparsity.md").write_text(
-            f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
-        )
+        text = f"# Sparsity of lin weights\n\n{caption}\n\n{_render(table, 'github', markdown_with_code)}\n"
+        write_whole(new / "sparsity.md", text)
     print(f"{caption}\n\n{_render(table, 'simple', plain)}\n")
     print(f"written: {folder / 'sparsity.csv'}, {folder / 'sparsity.md'}")
 
@@ -122,10 +123,10 @@ def is_simulated(run: Path, data: str) -> bool:
     if data == "mini":
         return True
     try:
-        observers = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "data.observers")
+        observers = OmegaConf.select(read_settings(run / "config.yaml"), "data.observers")
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, OmegaConfBaseException) as error:
         remedy = f"run the command in {run / 'run.json'} again, which writes the file"
         raise UserError(f"{run / 'config.yaml'}: cannot be read, so that who judged is not known: {remedy}") from error
     return observers == Observers.simulated.value

@@ -18,7 +18,7 @@ from lpips_repro.evaluation.protocols import PROTOCOLS, protocol_of
 from lpips_repro.evaluation.tables.escape import markdown
 from lpips_repro.evaluation.tables.kept_tables import keep_other_tables
 from lpips_repro.evaluation.tables.writer import judged_by
-from lpips_repro.files import write_csv, written_together
+from lpips_repro.files import write_csv, write_picture, write_whole, written_together
 from lpips_repro.files.locks import exclusive
 
 EXAMPLES = 5  # per split on the sheet
@@ -48,8 +48,8 @@ def write_statistics(composed: DictConfig) -> None:
         keep_other_tables(folder, content_of(splits))
         with written_together(folder) as new:
             write_csv(new / "stats.csv", rows)
-            (new / "stats.md").write_text(f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
-            contact_sheet(splits, judged).save(new / "examples.png")
+            write_whole(new / "stats.md", f"# {cfg.data.name}\n\n{judged}\n\n{table}\n")
+            write_picture(new / "examples.png", contact_sheet(splits, judged))
     print(f"{judged}\n\n{tabulate(rows, headers='keys', tablefmt='simple', disable_numparse=True)}\n")
     print(f"written: {', '.join(str(folder / name) for name in ('stats.csv', 'stats.md', 'examples.png'))}")
 

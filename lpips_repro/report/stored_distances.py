@@ -1,6 +1,5 @@
 """The stored distances of the rows of tables."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
 from lpips_repro.evaluation.distances.store import DistanceStore
 from lpips_repro.evaluation.tables.table import Row
+from lpips_repro.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def _cards(folder: Path, label: str) -> list[dict[str, Any]]:
     for file in sorted(folder.glob("*.json")):
         if file.name.startswith(f"{label}-"):
             try:
-                card = json.loads(file.read_text())
+                card = read_json(file, finite=False)
             except (OSError, ValueError):
                 continue
             cards += [card] * isinstance(card, dict)

@@ -1,6 +1,5 @@
 """Tables with the credit of each example, from the stored distances of their rows."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Bootstrap, Row, Table, add_scores
 from lpips_repro.evaluation.usable_splits import usable_splits
+from lpips_repro.files import read_json
 from lpips_repro.progress import Progress
 from lpips_repro.report.stored_distances import distances_of, number_of_seeds, warn_of_left_out
 
@@ -92,7 +92,7 @@ def bootstrap_of(row: Row, protocol: Protocol, splits: Sequence[Split]) -> Boots
 
 def _data_of(folder: Path) -> dict[str, str]:
     try:
-        return dict(json.loads((folder / DATA_FILE).read_text())["data"])
+        return dict(read_json(folder / DATA_FILE)["data"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -10,6 +10,7 @@ import torch
 
 from lpips_repro.errors import UserError
 from lpips_repro.files import new_file, set_aside
+from lpips_repro.quoting import one_line
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,13 @@ RENAMED = {"optimiser": "optimizer"}
 
 class DamagedCheckpoint(UserError):
     """A file that is not a whole checkpoint."""
+
+
+class OtherRun(UserError):
+    """A folder has another run. The argument is the lines of the message: one line for each difference."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(one_line, self.args[0]))
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -37,8 +45,8 @@ def save_whole(path: Path, content: dict[str, Any]) -> None:
         with new_file(path) as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError for some OSErrors
-        remedy = "free some space, or make the folder writable"
-        raise UserError(f"{path}: not written ({error}): an older file is unchanged: {remedy}") from error
+        remedy, reason = "free some space, or make the folder writable", getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: not written ({reason}): an older file is unchanged: {remedy}") from error
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
@@ -113,7 +121,5 @@ def check_identity(folder: Path, known: dict[str, str], identity: dict[str, Any]
     names = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
     if names:
         lines = [f"  {name}: was {known.get(name, 'absent')}, is {identity.get(name, 'absent')}" for name in names]
-        raise UserError(
-            f"{folder}: not the run that was started there:\n" + "\n".join(lines) + "\n"
-            "restore what it was started with, or set experiments=FOLDER for a new run"
-        )
+        remedy = "restore what it was started with, or set experiments=FOLDER for a new run"
+        raise OtherRun([f"{folder}: not the run that was started there:", *lines, remedy])

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.errors import UserError
 from lpips_repro.files import set_aside
 from lpips_repro.logs import logged_in
@@ -57,8 +57,8 @@ def record_settings(folder: Path, composed: DictConfig, left_out: Collection[str
 def _differences(file: Path, composed: DictConfig, left_out: Collection[str]) -> list[str]:
     """The differences of a file of settings."""
     try:
-        known, now = run_settings(OmegaConf.load(file), left_out), run_settings(composed, left_out)
-    except (OSError, ValueError, AttributeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        known, now = run_settings(read_settings(file), left_out), run_settings(composed, left_out)
+    except (OSError, ValueError, AttributeError, OmegaConfBaseException) as error:
         return [f"not readable: {str(error).partition(chr(10))[0]}"]
     names = [name for name in {**known, **now} if known.get(name) != now.get(name)]
     return [f"{name}: {known.get(name, 'absent')}, not {now.get(name, 'absent')}" for name in names]

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lpips_repro.files import free_name, write_csv
+from lpips_repro.files import free_name, naming, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ class MetricsCsv:
 
     def row(self, values: Mapping[str, float]) -> None:
         """Write a row, and flush it to disk. Missing columns are empty."""
-        self.writer.writerow(
-            {key: value if isinstance(value, int) else f"{value:.6g}" for key, value in values.items()}
-        )
-        self.file.flush()
+        cells = {key: value if isinstance(value, int) else f"{value:.6g}" for key, value in values.items()}
+        with naming(Path(self.file.name)):
+            self.writer.writerow(cells)
+            self.file.flush()
 
     def close(self) -> None:
         """Close the file."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.methods.finished_runs import TrainedRun, read_run
-from lpips_repro.files import keep_damaged, set_aside, write_whole
+from lpips_repro.files import keep_damaged, read_json, set_aside, write_whole
 from lpips_repro.runs.checkpoint import check_identity, load_latest, save_whole
 from lpips_repro.training.model import RankingModel
 from lpips_repro.weights.state_dicts import read_state
@@ -37,8 +37,8 @@ def is_finished(folder: Path, identity: Mapping[str, Any]) -> bool:
     if not file.is_file():
         return False
     try:
-        run, summary = read_run(file), json.loads(file.read_text())
-        known, mean = {**run.splits, **summary["settings"]}, summary["val_2afc"]["mean"]
+        run, summary = read_run(file), read_json(file)
+        known, mean = {**run.splits, **summary["settings"]}, float(summary["val_2afc"]["mean"])
     except (ValueError, LookupError, TypeError):
         keep_damaged(file, said=f"{file}: damaged", then="written again")
         return False

@@ -14,6 +14,7 @@ from torch import Tensor
 from lpips_repro.backbones import BACKBONES, check_backbone, gaussian_state, torchvision_state
 from lpips_repro.config import Precision, ScratchInit, TrainConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_case
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.prepare import prepare
 from lpips_repro.datasets.registry import dataset_of
@@ -63,6 +64,7 @@ def train(composed: DictConfig) -> None:
             device = ranks.device(choose_device(cfg.device))
             check_device(cfg.trainer.precision, cfg.trainer.compile, device, "trainer.")
             folder = Path(cfg.experiments) / run_name(composed)
+            check_case(folder)
             check_writable("experiments", Path(cfg.experiments))
             weights = None
             if not (folder / "summary.json").is_file():  # checks what the run needs, before a dataset is downloaded

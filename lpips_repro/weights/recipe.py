@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_json, write_whole
 from lpips_repro.weights.state_dicts import digest_state, read_state
 
 
@@ -30,7 +30,7 @@ def write_recipe(weights: Path, made: str, content: dict[str, Any]) -> dict[str,
 def read_recipe(weights: Path) -> dict[str, Any] | None:
     """The recipe of a file of weights; None if there is none, or if it is of other weights."""
     try:
-        recipe = json.loads(recipe_file(weights).read_text())
+        recipe = read_json(recipe_file(weights), finite=False)
         return recipe if recipe["weights"] == digest_state(read_state(weights)) and recipe["made"] else None
     except (OSError, UserError, ValueError, LookupError, TypeError):  # another JSON file, or weights in another format
         return None

@@ -40,7 +40,9 @@ def recipes_of(root):
 def test_the_layout_is_that_of_bapps_without_judgments(built):
     for split, count in SPLITS.items():
         fields = ("p0", "p1") if split.startswith("jnd") else ("ref", "p0", "p1")
-        assert sorted(path.name for path in (built / split).iterdir()) == sorted([*fields, "recipes.parquet"])
+        assert sorted(path.name for path in (built / split).iterdir()) == sorted(
+            [*fields, "recipes.parquet", "sizes.json"]
+        )
         for field in fields:
             files = sorted((built / split / field).iterdir())
             assert [file.name for file in files] == [f"{index:06d}.png" for index in range(count)]
@@ -290,9 +292,12 @@ def test_other_photographs_are_refused(built, tmp_path):
     ("file", "content", "message"),
     [
         ("dataset.json", "[]", "dataset.json: not a readable card of a dataset: restore it"),
+        ("dataset.json", "[" * 100_000, "dataset.json: not a readable card of a dataset: restore it"),
         ("dataset.json", '{"settings": []}', "dataset.json: not a readable card of a dataset: restore it"),
         ("photographs.csv", "name\n", "photographs.csv: no photograph of train in it: restore the file"),
         ("photographs.csv", "name,width\na,b\n", "photographs.csv: not readable"),
+        ("photographs.csv", "name,width,height\na,1_0,20\n", "photographs.csv: not readable .*'1_0'"),
+        ("photographs.csv", f"name,width,height\n{'a' * 200_000},10,20\n", "photographs.csv: not readable"),
     ],
 )
 def test_a_damaged_file_of_the_dataset_is_named(photographs, tmp_path, monkeypatch, file, content, message):

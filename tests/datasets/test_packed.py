@@ -138,7 +138,7 @@ def test_a_damaged_card_is_none(tmp_path, change):
         open_split(tmp_path / "cnn")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"layout": 1}', "[" * 100_000, "\udcff"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"layout": 1}', "[" * 100_000, "\udcff", "9" * 5000])
 def test_what_is_no_card_is_none(tmp_path, content):
     (tmp_path / "card.json").write_text(content, errors="surrogateescape")
     assert read_card(tmp_path) is None

@@ -165,7 +165,7 @@ def test_a_run_killed_before_the_renaming_needs_no_request(tmp_path):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("card", [None, "", "[]", '{"total": null}', json.dumps({"total": 99_999})])
+@pytest.mark.parametrize("card", [None, "", "[]", "[" * 100_000, '{"total": null}', json.dumps({"total": 99_999})])
 def test_a_part_of_an_unknown_file_is_not_resumed(tmp_path, card):
     (tmp_path / f"{NAME}.part").write_bytes(OTHER[:100_000])
     if card is not None:

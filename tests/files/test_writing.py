@@ -1,11 +1,27 @@
+import contextlib
 import os
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from lpips_repro.files import finish_writing, keep_damaged, new_file, set_aside, write_whole, written_together
+from lpips_repro.files import (
+    finish_writing,
+    keep_damaged,
+    naming,
+    new_file,
+    set_aside,
+    write_csv,
+    write_picture,
+    write_whole,
+    written_together,
+)
 from lpips_repro.files.writing import partial_of
+from lpips_repro.report.figures import save_figure
 from tests.processes import ended_process
 
 
@@ -138,3 +154,53 @@ def test_a_kill_while_they_are_moved_is_made_good_by_the_next_reader(tmp_path, m
         patch.setattr(Path, "replace", killed)
     finish_writing(folder)
     assert texts(folder) == {"a.csv": "new", "b.csv": "new", "c.csv": "new", "log": "log"}
+
+
+@contextlib.contextmanager
+def no_room():
+    """A context in which no file can be longer than 1000 bytes, which is an error of `write` as of a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+WRITERS = {
+    "a.txt": lambda path: write_whole(path, "new" * 1000),
+    "a.csv": lambda path: write_csv(path, [{"x": "new" * 1000}]),
+    "a.png": lambda path: write_picture(path, Image.fromarray(NOISE)),
+    "a.svg": lambda path: save_figure(Figure(), path.parent, "a", ("svg",)),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_error_of_a_full_disk_names_the_file_and_leaves_the_older_one(tmp_path, name):
+    (tmp_path / name).write_text("old")
+    with no_room(), pytest.raises(OSError, match="File too large") as found:
+        WRITERS[name](tmp_path / name)
+    assert found.value.filename == str(tmp_path / name)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "old"}
+
+
+def test_an_error_of_a_full_disk_names_the_file_of_several_by_its_final_name_or_their_folder(tmp_path):
+    for write, named in [
+        (lambda file: write_whole(file, "new" * 1000), "x/a"),
+        (lambda f: f.write_text("new" * 999), "x"),
+    ]:
+        with (
+            no_room(),
+            pytest.raises(OSError, match="File too large") as found,
+            written_together(tmp_path / "x") as new,
+        ):
+            write(new / "a")
+        assert found.value.filename == str(tmp_path / named)
+    assert [*(tmp_path / "x").iterdir()] == []
+
+
+def test_an_error_that_names_another_file_is_unchanged(tmp_path):
+    with pytest.raises(FileNotFoundError) as found, naming(tmp_path / "a"):
+        (tmp_path / "b").read_text()
+    assert found.value.filename == str(tmp_path / "b")

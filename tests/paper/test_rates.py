@@ -52,6 +52,15 @@ def test_stored_rates_are_used_and_missing_ones_are_measured(tmp_path, monkeypat
     assert measured == ["alex", "parts", "vgg", "parts"]
 
 
+@pytest.mark.parametrize("content", ["[]", "[" * 100_000, "{", '{"machine": MACHINE, "rates": [1]}'])
+def test_damaged_rates_are_measured_again(tmp_path, monkeypatch, content):
+    cpu = torch.device("cpu")
+    machine = {key: value for key, value in rates.describe(cpu).items() if key in rates.MACHINE}
+    monkeypatch.setattr(rates, "_seconds_of_parts", lambda: {rates.START: 7.0, rates.FIGURE: 0.5})
+    (tmp_path / "rates.json").write_text(content.replace("MACHINE", json.dumps(machine)))
+    assert rates.measured_rates(tmp_path / "rates.json", [], cpu) == {rates.START: 7.0, rates.FIGURE: 0.5}
+
+
 @pytest.mark.slow
 def test_the_start_of_a_step_is_measured_in_its_own_process():
     found = rates._seconds_of_parts()

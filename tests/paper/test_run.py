@@ -94,7 +94,9 @@ def test_earlier_failures_of_steps_that_are_done_or_not_requested_are_forgotten(
     assert written[0]["train seed 0"] == {"state": "done", "seconds": 2.0}
 
 
-@pytest.mark.parametrize("text", ["[1]", '{"tables": 3}', "{"])
+@pytest.mark.parametrize(
+    "text", ["[1]", '{"tables": 3}', "{", "[" * 100_000, '{"tables": {"state": "done", "seconds": "2"}}']
+)
 def test_a_damaged_record_of_the_steps_is_ignored(tmp_path, text):
     (tmp_path / "steps.json").write_text(text)
     assert paper._read_state(tmp_path / "steps.json") == {}

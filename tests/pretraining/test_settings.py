@@ -34,7 +34,7 @@ def test_without_a_task_there_is_one_so_that_help_can_be_had():
         ("task.learning_rate=nan", "task.learning_rate=nan: expected a positive number"),
         ("task.beta1=1", "task.beta1=1.0: expected a number of at least 0 and below 1"),
         ("seed=-1", "seed=-1: expected an integer"),
-        ("workers=0", "workers=0: expected an integer of at least 1"),
+        ("workers=0", "workers=0: expected an integer from 1 to 1024"),
         ("log_every=0", "log_every=0: expected an integer of at least 1"),
         ("checkpoint_minutes=0", "checkpoint_minutes=0.0: expected a positive number"),
         ("device=gpu", "device=gpu: expected one of auto, cpu, cuda"),

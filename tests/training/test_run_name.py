@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from lpips_repro.errors import UserError
+from lpips_repro.training.run import train
 from lpips_repro.training.run_name import run_name
 from tests.compose import settings
 
@@ -140,3 +142,10 @@ def test_another_optimizer_is_another_run(overrides):
 @pytest.mark.parametrize("key", ["net.alex.module", "data.module"])
 def test_where_a_python_file_of_the_user_is_changes_no_name(key):
     assert name("data=mini", f"+{key}=/one/mine.py") == name("data=mini", f"+{key}=/other/mine.py") == name("data=mini")
+
+
+def test_a_run_whose_folder_differs_only_in_case_from_another_one_is_refused(tmp_path):
+    composed = settings("train", "data=mini", "net=alex_gaussian", f"experiments={tmp_path}")
+    (tmp_path / run_name(composed).upper()).mkdir()
+    with pytest.raises(UserError, match="exists, and differs only in upper and lower case: choose another name"):
+        train(composed)

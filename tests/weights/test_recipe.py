@@ -26,7 +26,9 @@ def test_other_weights_in_the_same_file_have_none(weights):
     assert read_recipe(weights) is None
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", json.dumps({"weights": "0", "made": "by others"})])
+@pytest.mark.parametrize(
+    "content", ["no JSON", "[" * 100_000, "[]", "{}", json.dumps({"weights": "0", "made": "by others"})]
+)
 def test_what_is_no_recipe_is_none(weights, content):
     recipe_file(weights).write_text(content)
     assert read_recipe(weights) is None

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from lpips_repro.datasets.bapps.published import gigabytes, read_json
+from lpips_repro.datasets.bapps.published import gigabytes
 from lpips_repro.datasets.bapps.settings import BappsConfig
 from lpips_repro.download.mirrors import local_folder
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_object, write_whole
 
 
 def local_archives(cfg: BappsConfig, name: str) -> list[Path]:
@@ -41,7 +41,7 @@ def remedy_for_a_change(cfg: BappsConfig, file: Path, remedy: str) -> str:
 def recorded_sha256(archives: Path) -> dict[str, str]:
     """The SHA-256 of each archive at its first use."""
     file, advice = archives / "sha256.json", "move it elsewhere: a new one is written at the next use"
-    recorded = read_json(file, advice) if file.is_file() else {}
+    recorded = read_object(file, advice) if file.is_file() else {}
     for name, sha256 in recorded.items():
         if not isinstance(sha256, str):
             raise UserError(f"{file}: {name!r} has {sha256!r}: expected a SHA-256: {advice}")

@@ -1,7 +1,6 @@
 """Published figures of BAPPS: its archives, their sizes, its counts, and digests of its judgments."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.packing.archives import Key
 from lpips_repro.errors import UserError
+from lpips_repro.files import read_object
 
 
 class Archive(NamedTuple):
@@ -90,22 +90,11 @@ def size_warning(archive: Archive, file: Path) -> str | None:
 def read_manifest(path: Path) -> dict[str, dict]:
     """The published digests of the judgments by split; UserError if the file cannot be read."""
     remedy = "restore it, run from the repository's root, or set data.manifest"
-    manifest = read_json(path, remedy)
+    manifest = read_object(path, remedy)
     for split, known in manifest.items():
         if not isinstance(known, dict) or not isinstance(known.get(DIGEST), str):
             raise UserError(f"{path}: {split!r} has no {DIGEST}: {remedy}")
     return manifest
-
-
-def read_json(path: Path, remedy: str) -> dict:
-    """The object in a JSON file; UserError, with the remedy, if it cannot be read or is not an object."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): {remedy}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds a {type(content).__name__}, expected names and values: {remedy}")
-    return content
 
 
 def judgments_differ(split: PackedSplit, published: dict[str, dict]) -> bool | None:

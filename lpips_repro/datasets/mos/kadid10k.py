@@ -13,6 +13,7 @@ from lpips_repro.datasets.mos.dataset import MosDataset, MosSettings
 from lpips_repro.datasets.mos.images import DistortedImage
 from lpips_repro.datasets.registry import register_dataset
 from lpips_repro.errors import UserError
+from lpips_repro.files import finite_number
 
 PAGE = "https://database.mmsp-kn.de/kadid-10k-database.html"
 SCORES = "dmos.csv"
@@ -47,8 +48,8 @@ def _image(path: Path, number: int, row: dict[str, str]) -> DistortedImage:
     """The image of a line of the scores; UserError if a file is missing or the line is malformed."""
     name = NAME.fullmatch(row.get("dist_img") or "")
     try:
-        score = float(row["dmos"])
-    except (KeyError, TypeError, ValueError):
+        score = finite_number(row["dmos"])
+    except (KeyError, AttributeError, ValueError):
         score = 0.0
     if not name or not LOWEST <= score <= HIGHEST or row.get("ref_img") != f"I{name[1]}.png":
         raise UserError(

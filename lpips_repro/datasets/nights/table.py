@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lpips_repro.errors import UserError
+from lpips_repro.files import finite_number
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +83,10 @@ def _triplet(row: dict[str, str | None], root: Path, where: str) -> Triplet:
 
 def _votes(row: dict[str, str | None], column: str, where: str) -> float:
     try:
-        votes = float(row[column] or "")
+        votes = finite_number(row[column] or "")
     except ValueError:
         votes = math.nan
-    if not 0 <= votes < math.inf:
+    if not votes >= 0:
         raise UserError(f"{where}: {column} {row[column]!r}: expected a number of votes: {REMEDY}")
     return votes
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from lpips_repro.config.outputs import check_names
 from lpips_repro.datasets.packed import IMAGE_FIELDS, VOTE_FIELD
 from lpips_repro.datasets.packing.misplaced import explain_missing
 from lpips_repro.errors import UserError, check_utf8
@@ -132,6 +133,7 @@ def find_splits(root: Path, phase: str, judged: bool = True) -> list[SplitFolder
             )
         for name in names:
             _check_name(folder / name)
+        check_names(f"{folder}: splits", sorted(names))
         splits += [read_split(folder / name, kind, phase, judged) for name in sorted(names, key=split_order)]
     if not splits:
         raise UserError(explain_missing(root, phase))

@@ -4,12 +4,12 @@ Simulated judgments that this program writes have a file `observers.json` next t
 `2afc/val/traditional/judge/observers.json`. So they stay labeled if the folder is moved, for any settings.
 """
 
-import json
 from pathlib import Path
 
 from lpips_repro.config import Observers
 from lpips_repro.datasets.packed import VOTE_FIELD
 from lpips_repro.errors import UserError
+from lpips_repro.files import read_json
 
 LABEL = "observers.json"
 UNKNOWN = "unknown"  # neither labels nor settings name the observers
@@ -46,7 +46,7 @@ def label_of(votes: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        return Observers(json.loads(path.read_text())["observers"]).value
+        return Observers(read_json(path)["observers"]).value
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: not a readable label of the observers: restore it, or move {votes} elsewhere"

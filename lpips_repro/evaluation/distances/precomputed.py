@@ -13,6 +13,7 @@ import numpy as np
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.store import parse_distances
+from lpips_repro.files import finite_number
 
 
 class PrecomputedDistances:
@@ -38,12 +39,24 @@ class PrecomputedDistances:
         path = self.folder / f"{split.name.replace('/', '-')}.csv"
         try:
             content = path.read_text(encoding="utf-8-sig")  # with or without Excel's byte order mark
-            head, *lines = content.splitlines() or [""]
-            values, _ = parse_distances(head, [line for line in lines if line.strip()], split)
-            if not np.isfinite([*values.values()]).all():
-                raise ValueError("holds a value that is not finite")
+            head, *others = content.splitlines() or [""]
+            lines = {number: line for number, line in enumerate(others, 2) if line.strip()}
+            for number, line in lines.items():
+                try:
+                    _check_numbers(line, head.count(",") + 1)
+                except ValueError as error:
+                    raise ValueError(f"line {number}: {error}") from None
+            values, _ = parse_distances(head, [*lines.values()], split)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UserError(f"{path}: {reason}") from error
         self.identity[split.name] = hashlib.sha256(content.encode()).hexdigest()[:12]
         return values
+
+
+def _check_numbers(line: str, columns: int) -> None:
+    _, *numbers = line.split(",")
+    if len(numbers) + 1 != columns:
+        raise ValueError(f"{len(numbers) + 1} cells: expected {columns}")
+    for number in numbers:
+        finite_number(number)

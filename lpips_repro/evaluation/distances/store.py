@@ -25,7 +25,7 @@ import numpy as np
 from lpips_repro import provenance
 from lpips_repro.datasets.split import Split
 from lpips_repro.evaluation.protocols import protocol_of
-from lpips_repro.files import keep_damaged, write_whole
+from lpips_repro.files import keep_damaged, naming, read_json, write_whole
 
 DTYPES = ("float32", "float64")
 # The entries of an identity that change with versions of the program or libraries.
@@ -69,7 +69,7 @@ class DistanceStore:
         now = json.loads(json.dumps({**identity, **split.identity}))
         for file in (self.root / split.card["dataset"]).glob(f"*/{glob.escape(label)}-*.json"):
             with contextlib.suppress(OSError, ValueError):
-                card = json.loads(file.read_text()) if file.is_file() else None
+                card = read_json(file, finite=False) if file.is_file() else None
                 if isinstance(card, dict) and _is_same(card, now, split):
                     changed |= {key for key in VERSIONS.keys() & now.keys() if card.get(key) != now[key]}
         return changed
@@ -79,7 +79,7 @@ class DistanceStore:
         for dtype in DTYPES:
             part = self._part(label, identity, split, dtype)
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-                size, sha256 = itemgetter("bytes", "sha256")(json.loads(_card_of(part).read_text()))
+                size, sha256 = itemgetter("bytes", "sha256")(read_json(_card_of(part)))
                 content = part.read_bytes()[:size]  # values without a card are computed again
                 if hashlib.sha256(content).hexdigest() == sha256:
                     return np.frombuffer(content, dtype).reshape(-1, len(_columns(split))).T[:, : len(split)]
@@ -101,7 +101,7 @@ class DistanceStore:
             return
         part.parent.mkdir(parents=True, exist_ok=True)
         content = distances.T.tobytes()
-        with part.open("r+b" if part.is_file() else "wb") as file:
+        with naming(part), part.open("r+b" if part.is_file() else "wb") as file:
             file.seek((distances.shape[1] - more) * len(distances) * distances.itemsize)
             file.truncate()
             file.write(content[file.tell() :])
@@ -155,7 +155,7 @@ def _read(
     path: Path, label: str, identity: dict[str, Any], split: Split
 ) -> tuple[dict[str, np.ndarray], np.ndarray, object]:
     """The distances in a CSV, the votes, and who judged; ValueError if the file is not the one that was written."""
-    card = json.loads(path.with_suffix(".json").read_text())
+    card = read_json(path.with_suffix(".json"), finite=False)
     asked = json.loads(json.dumps({**identity, **split.identity, "method": label}))
     if not isinstance(card, dict) or any(card.get(key) != value for key, value in asked.items()):
         raise ValueError("its .json is of other distances")

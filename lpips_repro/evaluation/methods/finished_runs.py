@@ -9,7 +9,6 @@ splits are the validation splits that it scores, and the training splits if they
 not made or downloaded.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +18,14 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
-from yaml import YAMLError
 
 from lpips_repro.config import EvaluateConfig
+from lpips_repro.config.yaml_files import read_settings
 from lpips_repro.datasets.packed import read_card
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, expected
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
+from lpips_repro.files import read_json
 from lpips_repro.weights.state_dicts import read_state
 
 log = logging.getLogger(__name__)
@@ -86,9 +86,9 @@ class TrainedRun:
     def training(self) -> dict[str, Any]:
         """The settings of the training, such as epochs and learning_rate; empty if `config.yaml` cannot be read."""
         try:
-            trainer = OmegaConf.load(self.folder / "config.yaml").trainer
+            trainer = read_settings(self.folder / "config.yaml").trainer
             return cast(dict[str, Any], OmegaConf.to_container(trainer, resolve=True))
-        except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+        except (OSError, ValueError, AttributeError, OmegaConfBaseException):
             return {}
 
 
@@ -111,7 +111,7 @@ def read_run(file: Path) -> TrainedRun:
     Raises:
         OSError, ValueError, LookupError, TypeError: if it is not the summary of a finished run.
     """
-    summary = json.loads(file.read_text())
+    summary = read_json(file)
     found = {key: summary[key] for key in SUMMARY_TYPES}
     for key, kind in SUMMARY_TYPES.items():
         if type(found[key]) is not kind:

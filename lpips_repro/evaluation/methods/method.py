@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lpips_repro.config import SUPERVISIONS
+from lpips_repro.config.outputs import check_names
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine
 from lpips_repro.evaluation.distances.precomputed import PrecomputedDistances
@@ -58,6 +59,7 @@ def check_labels(methods: Sequence[Method]) -> None:
     for label, count in Counter(method.label for method in methods).items():
         if count > 1:
             raise UserError(f"{count} methods have the label {label}: give each metric and network its own name")
+    check_names("labels of methods", [method.label for method in methods])
 
 
 def by_seeds(methods: Sequence[Method]) -> list[list[Method]]:

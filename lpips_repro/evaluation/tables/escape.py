@@ -4,6 +4,8 @@ import re
 
 from tabulate import LATEX_ESCAPE_RULES
 
+from lpips_repro.quoting import one_line
+
 _LATEX = str.maketrans({**LATEX_ESCAPE_RULES, "|": r"\textbar{}"})
 # Entities for the characters that not every Markdown renderer lets a backslash escape.
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]"} | {c: f"&#{ord(c)};" for c in "<>|~&"})
@@ -12,7 +14,7 @@ _CODE = re.compile(r"(`[^`]*`)")
 
 def plain(text: str) -> str:
     """Return text for a terminal, on one line."""
-    return " ".join(text.split())
+    return one_line(" ".join(text.split()))
 
 
 def latex(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
-from lpips_repro.files import free_name, write_whole
+from lpips_repro.files import free_name, read_json, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set
 def _read(file: Path) -> tuple[dict[str, str] | None, set[str]]:
     """Return the data of a folder's tables, or None if unknown, and the names of the tables."""
     try:
-        found = json.loads(file.read_text())
+        found = read_json(file)
         if "tables" in found:
-            return found["data"], {*found["tables"]}
+            return dict(found["data"]), {*map(str, found["tables"])}
         return dict(found), set()  # the older form, without names
     except (OSError, ValueError, TypeError, KeyError):
         return None, set()

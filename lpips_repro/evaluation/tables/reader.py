@@ -1,14 +1,13 @@
 """Read the rows of written tables."""
 
 import csv
-import json
 from pathlib import Path
 
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import KEYS
-from lpips_repro.files import finish_writing
+from lpips_repro.files import finish_writing, finite_number, parse_json
 
 
 def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
@@ -22,23 +21,25 @@ def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
     if not path.is_file():
         raise UserError(f"{path}: no such table: run `make eval-tables` first, on data with 2AFC and JND judgments")
     try:
-        with path.open(newline="") as file:
-            return [_row(line) for line in csv.DictReader(file)]
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            return [_row(line) for line in reader]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: not a table of `make eval-tables` ({error!r}): run that again") from error
+        reason = f"line {reader.line_num}: {error!r}"
+        raise UserError(f"{path}: not a table of `make eval-tables` ({reason}): run that again") from error
 
 
 def _row(line: dict[str, str]) -> Row:
     if None in line.values():
         raise ValueError("a row has fewer cells than the first line")
-    settings = json.loads(line["settings"])
+    settings = parse_json(line["settings"], finite=False)
     drawn = settings.get("bootstrap", {"replicates": 1, "seed": 0}) if isinstance(settings, dict) else None
-    if not isinstance(drawn, dict) or not {"replicates", "seed"} <= drawn.keys():
+    if not isinstance(drawn, dict) or not all(type(drawn.get(key)) is int for key in ("replicates", "seed")):
         raise ValueError(f"settings {line['settings']!r}")
     columns = [column for column in line if f"{column}_lo" in line]
 
     def numbers(suffix: str) -> dict[str, float]:
-        return {column: float(line[column + suffix]) for column in columns if line.get(column + suffix)}
+        return {column: finite_number(line[column + suffix]) for column in columns if line.get(column + suffix)}
 
     low, high = numbers("_lo"), numbers("_hi")
     return Row(

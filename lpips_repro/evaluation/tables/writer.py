@@ -9,7 +9,7 @@ from tabulate import tabulate
 from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables.escape import latex, markdown, markdown_with_code, plain
 from lpips_repro.evaluation.tables.table import Row, Table
-from lpips_repro.files import write_csv
+from lpips_repro.files import write_csv, write_whole
 
 KEYS = ("label", "group", "method", "variant", "version", "supervision", "origin", "seed", "run")
 SCORES = "scores.csv"
@@ -36,8 +36,8 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     for table in tables:
         csv_file, md_file, tex_file = files = _paths(folder, table.protocol.file)
         write_csv(csv_file, _lines(table))
-        md_file.write_text(_markdown(table))
-        tex_file.write_text(_latex(table))
+        write_whole(md_file, _markdown(table))
+        write_whole(tex_file, _latex(table))
         paths += files
     write_csv(folder / SCORES, (line for table in tables for line in _scores(table)))
     return [*paths, folder / SCORES]

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from lpips_repro.errors import UserError
+from lpips_repro.files import finite_number
 from lpips_repro.report.figures.style import (
     DASHES,
     LINES,
@@ -135,9 +136,11 @@ def _lines(file: Path) -> list[dict[str, str]]:
 
 def _is_whole(row: Mapping[str, str]) -> bool:
     try:
-        return "step" in row and all(np.isfinite(float(text)) for text in row.values())
-    except (TypeError, ValueError):
+        for text in row.values():
+            finite_number(text)
+    except ValueError:
         return False
+    return re.fullmatch("[0-9]{1,18}", row.get("step", "")) is not None
 
 
 def _columns(runs: Sequence[Curves]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import SCORES
-from lpips_repro.files import finish_writing
+from lpips_repro.files import finish_writing, finite_number
 
 OBSERVERS = "observers"  # the group of the rows of observers
 # Labels of the rows of observers, for a scores.csv without its tables.
@@ -70,10 +69,10 @@ def read_scores(source: str | Path) -> Scores:
         finish_writing(path.parent)
     try:
         with path.open(newline="") as file:
-            lines = [(*_names(line), float(line["value"])) for line in csv.DictReader(file)]
+            lines = [(*_names(line), finite_number(line["value"])) for line in csv.DictReader(file)]
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file: run `make eval-tables` first") from error
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: not the scores of `make eval-tables` ({error!r}): run that again") from error
     known = _described(path.parent)
     rows: dict[str, dict[str, Row]] = {}
@@ -81,8 +80,7 @@ def read_scores(source: str | Path) -> Scores:
     numbers: dict[tuple[str, str, str], dict[str, float]] = {}
     for kind, label, column, statistic, value in lines:
         rows.setdefault(kind, {}).setdefault(label, known.get((kind, label)) or _undescribed(label))
-        if not math.isnan(value):
-            numbers.setdefault((kind, label, column), {})[statistic] = value
+        numbers.setdefault((kind, label, column), {})[statistic] = value
     for (kind, label, column), found in numbers.items():
         _fill(rows[kind][label], column, found)
         if "n" in found:

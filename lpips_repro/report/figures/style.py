@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from lpips_repro.evaluation.methods.method import GROUPS
+from lpips_repro.files import write_whole
 
 P = ParamSpec("P")
 
@@ -75,7 +76,9 @@ def save_figure(figure: Figure, folder: Path, name: str, formats: Sequence[str] 
     files = [folder / f"{name}.{suffix}" for suffix in formats]
     with _saving():
         for suffix, file in zip(formats, files, strict=True):
-            figure.savefig(file, format=suffix, metadata=dates.get(suffix))
+            content = io.BytesIO()
+            figure.savefig(content, format=suffix, metadata=dates.get(suffix))
+            write_whole(file, content.getvalue())
     return files
 
 

@@ -96,7 +96,7 @@ def paper_methods(reference: Path) -> Methods:
     """Return the methods of the paper's Figure 5."""
     points = []
     for row in read_figure5(reference):
-        scores = float(row["twoafc_distortions"]), float(row["jnd_map"])
+        scores = row.number("twoafc_distortions"), row.number("jnd_map")
         points.append(Point(row["method"], row["group"], *scores, row["alexnet_like"] == "1"))
     return Methods("paper, Figure 5", "distortions", "human", points)
 

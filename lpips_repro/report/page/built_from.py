@@ -1,6 +1,5 @@
 """The sources of a page: data, tables, runs, versions and commands."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
+from lpips_repro.files import read_json
 from lpips_repro.report.page.summary import Summary
 
 
@@ -54,26 +54,30 @@ def built_from(tables: Path, report: Path, summaries: Sequence[Summary], runs: S
     """
     of_rows = [name for summary in summaries for line in summary.lines for name in line.row.run.split()]
     names = sorted({*of_rows, *(run.name for run in runs)})
-    data = _read(tables / DATA_FILE).get("data", {})
+    data = _dict(_read(tables / DATA_FILE).get("data"))
     records = [_record("tables", tables), _record("this report", report)]
-    return BuiltFrom(data if isinstance(data, dict) else {}, names, [record for record in records if record])
+    return BuiltFrom(data, names, [record for record in records if record])
 
 
 def _record(what: str, folder: Path) -> Record | None:
     found = _read(folder / "run.json")
     if not found:
         return None
-    packages = {name: version for name, version in dict(found.get("packages") or {}).items() if version}
+    packages = {name: version for name, version in _dict(found.get("packages")).items() if version}
     changed = ", with changes" * bool(found.get("git_changes"))
     commit = f"{found.get('git_commit') or 'not in a git repository'}{changed}"
     versions = {"Python": str(found.get("python", "")), **packages, "platform": str(found.get("platform", ""))}
-    command = shlex.join(map(str, found.get("command") or ()))
+    words = found.get("command")
+    command = shlex.join(map(str, words if isinstance(words, list) else ()))
     return Record(what, str(folder), command, commit, "" if found.get("seed") is None else str(found["seed"]), versions)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        return _dict(read_json(path))
     except (OSError, ValueError):
         return {}
+
+
+def _dict(found: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}

@@ -71,7 +71,7 @@ def named_examples(splits: Sequence[PackedSplit], names: Sequence[str]) -> dict[
         if of_split not in by_name:
             raise UserError(f"report.examples={name}: expected SPLIT/INDEX: {expected(of_split, by_name)}")
         split = by_name[of_split]
-        if not (index.isdecimal() and int(index) < len(split)):
+        if not (index.isdecimal() and len(index) < 19 and int(index) < len(split)):
             raise UserError(f"report.examples={name}: expected an index from 0 to {len(split) - 1}")
         found[split.name].append(int(index))
     return {name: np.array(indices, int) for name, indices in found.items()}

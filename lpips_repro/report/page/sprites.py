@@ -15,7 +15,7 @@ from PIL import Image
 
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.evaluation.protocols.twoafc import TWOAFC
-from lpips_repro.files import write_whole
+from lpips_repro.files import read_json, write_whole
 from lpips_repro.parallel import available_cores
 from lpips_repro.progress import Progress
 
@@ -130,7 +130,10 @@ def numbers_of(folder: Path, sheet: Sheet) -> list[float]:
     Raises:
         OSError, ValueError: if they are missing or damaged.
     """
-    return list(json.loads((folder / f"{sheet.name}.json").read_text()))
+    numbers = read_json(folder / f"{sheet.name}.json")
+    if not isinstance(numbers, list) or not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("expected a list of numbers")
+    return numbers
 
 
 def _is_whole(folder: Path, sheet: Sheet) -> bool:

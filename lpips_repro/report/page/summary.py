@@ -16,12 +16,12 @@ from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import difference_from_paper, paper_figure
-from lpips_repro.files import finish_writing
+from lpips_repro.files import CsvLine, finish_writing, finite_number, parse_json, read_csv, read_json
 from lpips_repro.report.all_pairs import is_decided
 from lpips_repro.report.figures.scores import OBSERVERS
 
 # Lines of differences.csv by label and column.
-Differences = Mapping[tuple[str, str], Mapping[str, str]]
+Differences = Mapping[tuple[str, str], CsvLine]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def read_summaries(folder: Path, counts: Mapping[str, Mapping[str, int]]) -> lis
 def _protocols(folder: Path) -> Iterator[Protocol]:
     """The protocols of the tables in a folder; files of mean opinion scores are named after their dataset."""
     try:
-        written = [*map(str, json.loads((folder / DATA_FILE).read_text())["tables"])]
+        written = [*map(str, read_json(folder / DATA_FILE)["tables"])]
     except (OSError, ValueError, KeyError, TypeError):
         written = []
     by_file = {protocol.file: protocol for protocol in PROTOCOLS.values()}
@@ -171,8 +171,8 @@ def _columns(protocol: Protocol, rows: Sequence[Row], counts: Mapping[str, int])
 def _differences(path: Path, protocol: Protocol) -> Differences:
     if not path.is_file():
         return {}
-    with path.open(newline="") as file:
-        return {(line["label"], line["split"]): line for line in csv.DictReader(file) if line["kind"] == protocol.name}
+    lines = read_csv(path, "run `make eval-tables` again")
+    return {(line["label"], line["split"]): line for line in lines if line["kind"] == protocol.name}
 
 
 def _line(row: Row, columns: Sequence[Column], protocol: Protocol, differences: Differences) -> Line:
@@ -182,7 +182,7 @@ def _line(row: Row, columns: Sequence[Column], protocol: Protocol, differences: 
     return Line(row, cells, paper_figure(row, first), difference_from_paper(row, first, protocol.shown), settings)
 
 
-def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, str] | None) -> Cell:
+def _cell(row: Row, column: str, protocol: Protocol, difference: CsvLine | None) -> Cell:
     if column not in row.scores:
         return Cell()
     below = {}
@@ -198,12 +198,12 @@ def _cell(row: Row, column: str, protocol: Protocol, difference: Mapping[str, st
     return Cell(f"{score:.{protocol.shown}f}", f"{score:.{protocol.decimals}f}", below, is_tie, why)
 
 
-def _chance(line: Mapping[str, str] | None) -> tuple[bool, str]:
+def _chance(line: CsvLine | None) -> tuple[bool, str]:
     """Whether a difference is within chance, and a text with its interval and p."""
     if not line or not line["p_holm"]:
         return False, ""
     why = "{difference} from {baseline}, 95 % interval {low} to {high}, p = {p_holm} (Holm)".format(**line)
-    return not is_decided(float(line["p_holm"])), why
+    return not is_decided(line.number("p_holm")), why
 
 
 def _is_best(rows: Sequence[Row], baseline: str, columns: Sequence[Column], protocol: Protocol) -> bool:
@@ -225,7 +225,7 @@ def _records(text: str, columns: Sequence[Column]) -> list[dict[str, Any]]:
 
 def _value(key: str, cell: str, numbers: set[str]) -> Any:
     if key == "settings":
-        return json.loads(cell)
+        return parse_json(cell, finite=False)
     if key in numbers:
-        return float(cell) if cell else None
+        return finite_number(cell) if cell else None
     return cell

@@ -34,6 +34,15 @@ def test_a_split_named_as_the_mean_is_refused(tmp_path):
         find_splits(tmp_path, "val")
 
 
+def test_two_splits_whose_names_differ_only_in_case_are_refused(tmp_path):
+    for name in ("CNN", "cnn", "other"):
+        make_split(tmp_path, split=name, count=1)
+    with pytest.raises(
+        UserError, match="2afc/val: splits: CNN and cnn differ only in upper and lower case: rename one"
+    ):
+        find_splits(tmp_path, "val")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

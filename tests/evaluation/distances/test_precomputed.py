@@ -62,8 +62,15 @@ def test_without_a_folder_the_row_says_what_to_do():
         ("index,d\n0,1\n", "expected the columns index,d0,d1"),
         ("index,d0,d1\n0,1,2\n", r"1 lines: expected 5, one for each example of 2afc/val/"),
         ("index,d0,d1\n" + "".join(f"{i},1,2\n" for i in range(6)), r"6 lines: expected 5"),
-        ("index,d0,d1\n" + "".join(f"{i},1,inf\n" for i in range(5)), "holds a value that is not finite"),
-        ("index,d0,d1\n" + "".join(f"{i},1,nan\n" for i in range(5)), "a value is not a number"),
+        *(
+            (f"index,d0,d1\n0,1,2\n\n1,{value},2\n", f"line 4: '{value}': expected a finite number")
+            for value in ("inf", "nan", "1e999", "1_000", "0x1", "")
+        ),
+        ("index,d0,d1\n0,1,2\n1,2\n", "line 3: 2 cells: expected 3"),
+        (
+            "index,d0,d1\n" + "".join(f"{i},1,2\n" for i in ("0", "1", "2", "3", "4_0")),
+            "'4_0': expected a finite number",
+        ),
         (
             "index,d0,d1\n" + "".join(f"{i + 1},1,2\n" for i in range(5)),
             "the column index differs from the items of 2afc/val/cnn",

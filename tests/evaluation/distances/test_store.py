@@ -116,7 +116,7 @@ def test_damaged_distances_are_set_aside_and_said(tmp_path, damage, caplog):
     assert not path.with_suffix(".json").exists()
 
 
-@pytest.mark.parametrize("card", ["{", "[]", "{}", '{"values": "float16"}'])
+@pytest.mark.parametrize("card", ["{", "[]", "{}", '{"values": "float16"}', "[" * 100_000])
 def test_distances_with_a_damaged_json_are_set_aside(tmp_path, card):
     split, store = packed(tmp_path), DistanceStore(tmp_path / "store")
     store.save("l2", IDENTITY, split, computed(DISTANCE, split, 2, "l2"))

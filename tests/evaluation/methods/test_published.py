@@ -125,6 +125,12 @@ def test_two_methods_of_one_name_are_refused():
         check_labels([one, dataclasses.replace(one, group="lpips")])
 
 
+def test_two_methods_whose_names_differ_only_in_case_are_refused():
+    (one,) = methods("net=[]", "variant=[]", "metric=[l2_rgb]")
+    with pytest.raises(UserError, match="labels of methods: l2-rgb and L2-RGB differ only in upper and lower case"):
+        check_labels([one, dataclasses.replace(one, name="L2-RGB")])
+
+
 @pytest.mark.parametrize(
     "register", [register_metric(), register_distortion("noise"), register_backbone("l2", channels=(1,), min_size=1)]
 )

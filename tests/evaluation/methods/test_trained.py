@@ -287,7 +287,9 @@ def test_tune_without_a_run_is_not_run_and_says_how_to_train_it(data):
     assert rows[-1]["note"].endswith("run `make train NET=alex VARIANT=tune DATA=folder`")
 
 
-@pytest.mark.parametrize("content", ["{}", "", "[1, 2]", '{"net": "alex"', '"text"', "null", WRONG_SEED, None])
+@pytest.mark.parametrize(
+    "content", ["{}", "", "[1, 2]", '{"net": "alex"', '"text"', "null", WRONG_SEED, "[" * 100_000, None]
+)
 def test_what_is_not_the_summary_of_a_run_is_skipped_and_left_alone(tmp_path, content, caplog):
     (tmp_path / "x").mkdir()
     if content is None:  # a folder of this name

@@ -51,9 +51,17 @@ KEYS = "label,group,method,variant,version,supervision,origin,seed,run"
         f"{KEYS},observers,settings,note\na,a,b\n",
         f"{KEYS},observers,settings,note\na,a,b,,,,,,,,[],\n",
         f'{KEYS},observers,settings,note\na,a,b,,,,,,,,"{{""bootstrap"": 5}}",\n',
+        f'{KEYS},observers,settings,note\na,a,b,,,,,,,,"{{""bootstrap"": {{""replicates"": ""9"", ""seed"": 0}}}}",\n',
+        f"{KEYS},observers,settings,note\na,a,b,,,,,,,,{'[' * 100_000},\n",
+        *(
+            f"{KEYS},all,all_lo,all_hi,observers,settings,note\na,a,b,,,,,,,{value},1,1,,{{}},\n"
+            for value in ("nan", "inf", "1e999", "1_000")
+        ),
     ],
 )
 def test_what_is_no_table_is_an_error_that_names_the_file(tmp_path, text):
     (tmp_path / "twoafc.csv").write_text(text)
-    with pytest.raises(UserError, match=r"twoafc.csv: not a table of `make eval-tables` \(.*\): run that again"):
+    with pytest.raises(
+        UserError, match=r"twoafc.csv: not a table of `make eval-tables` \(line \d: .*\): run that again"
+    ):
         read_rows(tmp_path, TWOAFC)

@@ -88,7 +88,7 @@ def test_numbers_of_examples_are_written_next_to_their_images(tmp_path, split):
     assert json.loads((tmp_path / f"{sheet.name}.json").read_text()) == [3.0, 5.0]
 
 
-@pytest.mark.parametrize("damage", ["lost", "cut"])
+@pytest.mark.parametrize("damage", ["lost", "[3.0, ", "5", '["a"]', "[" * 100_000])
 def test_missing_or_damaged_numbers_are_written_again(tmp_path, split, damage):
     def render(indices):
         return np.zeros((len(indices), 4, 4, 3), np.uint8), [float(index) for index in indices]
@@ -99,7 +99,7 @@ def test_missing_or_damaged_numbers_are_written_again(tmp_path, split, damage):
     if damage == "lost":
         numbers.unlink()
     else:
-        numbers.write_text("[3.0, ")
+        numbers.write_text(damage)
     assert write_sheets(tmp_path, [sheet], "maps") == 1
     assert sprites.numbers_of(tmp_path, sheet) == [3.0, 5.0]
     assert write_sheets(tmp_path, [sheet], "maps") == 0

@@ -8,6 +8,7 @@ import pytest
 
 from lpips_repro.errors import UserError
 from lpips_repro.report.page import write
+from lpips_repro.report.page.built_from import built_from
 from lpips_repro.report.page.chosen_examples import RULE
 from lpips_repro.report.page.make import make_page
 from lpips_repro.report.page.table_library import datatables_script
@@ -124,3 +125,11 @@ def test_missing_jinja2_is_an_error_that_names_what_to_install(made, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(UserError, match=r"jinja2.* is not installed: pip install 'lpips_repro\[report\]'"):
         again(made)
+
+
+@pytest.mark.parametrize("record", ["[]", "[" * 100_000, '{"packages": [5], "command": 5, "seed": []}'])
+def test_a_damaged_record_of_a_run_is_left_out_of_the_sources(tmp_path, record):
+    for name in ("run.json", "data.json"):
+        (tmp_path / name).write_text(record)
+    found = built_from(tmp_path, tmp_path, [], [])
+    assert found.data == {} and all(one.command == "" for one in found.records)
