@@ -12,12 +12,14 @@ import warnings
 import typer
 
 from lpips_repro.cli.app import app
-from lpips_repro.cli.printing import INTERRUPTED, one_line
+from lpips_repro.cli.printing import INTERRUPTED, one_line, own_standard_error
 from lpips_repro.errors import UserError
 
 
 def main() -> None:
     """Run the command and exit with its status."""
+    if sys.stderr is sys.__stderr__:
+        own_standard_error()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may have characters that cannot be encoded
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"

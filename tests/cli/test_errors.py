@@ -8,12 +8,17 @@ import subprocess
 import sys
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
+from lpips_repro.cli.main import main
+from lpips_repro.cli.printing import silent_libraries
 from lpips_repro.cli.score import Scorer
+from lpips_repro.errors import UserError
+from lpips_repro.images import read_rgb
 from tests.cli.conftest import NET, write_image
 
 L2 = ("-m", "l2-rgb")
@@ -113,9 +118,9 @@ def write_animation(path):
         ("b.png", write_animation, "holds 2 images"),
         ("b.webp", write_animation, "holds 2 images"),
         ("b.tif", write_animation, "holds 2 images"),
-        ("b.gif", write_animation, "not a readable image"),
+        ("b.gif", write_animation, "but GIF): convert it to an 8- or 16-bit PNG"),
         ("b.png", lambda path: write_image(path, 1, (40, 50)), "50 x 40 pixels (W x H)"),
-        ("b.png", lambda path: os.mkfifo(path), "not a regular file"),
+        ("b.png", lambda path: os.mkfifo(path), "a pipe or device"),
         ("n" * 300 + ".png", lambda path: None, "File name too long"),
         ("new\nline.png", write_text, "not a readable image"),
         ("\udcff.png", write_text, "not UTF-8: rename"),
@@ -239,6 +244,39 @@ def test_what_opencv_cannot_read_is_one_line_as_well(tmp_path):
     ended = subprocess.run([*words, tmp_path / "a.tif", *L2, "-q"], capture_output=True, text=True)
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 1 and line.startswith("failed: ") and "OpenCV cannot read it" in line
+
+
+def test_libraries_in_c_add_no_lines_about_damaged_files(tmp_path, capfd, monkeypatch):
+    """libtiff and libpng print to the file descriptor of standard error."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression="tiff_adobe_deflate")
+    cv2.imwrite(str(tmp_path / "a.png"), pixels.astype(np.uint16))
+    for name in ("a.tif", "a.png"):
+        content = bytearray((tmp_path / name).read_bytes())
+        content[-20 if name == "a.png" else 2000] ^= 255  # the checksum of the pixels; a pixel
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError), silent_libraries():
+        read_rgb(tmp_path / "a.tif")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(UserError):
+        read_rgb(tmp_path / "a.tif")
+    assert "ZIPDecode" in capfd.readouterr().err  # without the context
+    images = (write_image(tmp_path / "b.png", 0), tmp_path / "a.tif", tmp_path / "a.png")
+    monkeypatch.setattr("sys.argv", ["lpips-repro", "distance", *map(str, images), *L2, "-q"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    printed = capfd.readouterr()
+    assert printed.out == "" and [line[:8] for line in printed.err.splitlines()] == ["failed: "] * 2
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "out", "error"), [(">&-", 2, "", "standard output: closed"), ("2>&-", 0, "l2-rgb", "")]
+)
+def test_a_standard_stream_that_is_closed_mixes_nothing(closed, status, out, error):
+    command = f"{sys.executable} -m lpips_repro.cli metrics {closed}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert ended.returncode == status
+    assert out in ended.stdout and error in ended.stderr and len(ended.stderr.splitlines()) == bool(error)
 
 
 @pytest.mark.parametrize(("target", "status", "what"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left")])
