@@ -11,8 +11,10 @@ from pathlib import Path
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
-STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
+# The exit status of a program that a signal ended, and the word for it.
+INTERRUPTED, TERMINATED = 130, 143
+ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
 
 
 class _Silence:
@@ -61,7 +63,12 @@ def _redirect(descriptor: int, target: str) -> None:
 
 def one_line(text: str) -> str:
     """Return a text with line breaks and other unprintable characters escaped; file names may have them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_utf8(text))
+
+
+def as_utf8(text: str) -> str:
+    r"""Return a text in which bytes of file names that are not UTF-8 are escaped, such as \xff."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def print_output(text: str) -> None:
