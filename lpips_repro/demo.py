@@ -1,8 +1,6 @@
 """The demo: the whole pipeline on the mini dataset (`make demo`). Each step is a separate command."""
 
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from lpips_repro.config.outputs import check_output
 from lpips_repro.config.paths import CONFIGS
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.tables.terminal_text import overview
+from lpips_repro.runs.step_process import step_process
 from lpips_repro.weights.folder import WeightsNotFoundError
 from lpips_repro.weights.imagenet import find_imagenet_file
 from lpips_repro.weights.quick_fetch import fetch_quickly
@@ -141,21 +140,8 @@ def _run(step: Step, log: TextIO, *, to_terminal: bool = False) -> str:
     begin = log.seek(0, os.SEEK_END)
     script, *words = step.words
     command = [sys.executable, str(CONFIGS.parent / "scripts" / script), *words]
-    with subprocess.Popen(command, stdout=None if to_terminal else log) as process:
-        # Ctrl-C also reaches the script, which saves its state. SIGTERM reaches only this process.
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
-        }
-        try:
-            status = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    if status in (130, -signal.SIGINT):
-        sys.exit(130)
-    if status in (143, -signal.SIGTERM):
-        sys.exit(143)
+    with step_process(command, step.what, stdout=None if to_terminal else log) as process:
+        status = process.wait()
     if status:
         raise UserError(f"{script}: exit status {status}: see its log in {log.name}; the same command resumes there")
     log.seek(begin)

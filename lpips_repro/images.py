@@ -6,11 +6,12 @@ Other kinds of images are converted to RGB:
     palette             its colors
     alpha               composited over a background color, white by default
     EXIF orientation    applied, so that the image is upright
-    CMYK                Pillow's conversion, which reads no color profile
+    CMYK, CIELAB        Pillow's conversion, which reads no color profile
     16 bits             divided by 65535 (8 bits: by 255), without rounding
 
-Embedded color profiles and gamma are ignored. A file with several frames, such as an animation or a TIFF with several
-pages, is refused. Of a JPEG with further images, as cameras and phones write it, the first image is used.
+Embedded color profiles and gamma are ignored, and so is EXIF data that is damaged. A file with several frames, such as
+an animation or a TIFF with several pages, is refused. Of a JPEG with further images, as cameras and phones write it,
+the first image is used.
 """
 
 import stat
@@ -22,8 +23,9 @@ from PIL import Image, ImageColor, ImageOps
 from torch import Tensor
 
 from lpips_repro.errors import UserError
-from lpips_repro.files.decoding import is_deep, open_image
+from lpips_repro.files.decoding import is_deep, open_image, orientation_of
 from lpips_repro.files.deep_images import REMEDY, read_deep
+from lpips_repro.files.image_kinds import is_signed, layout_of
 from lpips_repro.files.plain_png import read_plain_png
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -66,13 +68,18 @@ def read_rgb(path: Path, background: str = "white") -> np.ndarray:
     plain = read_plain_png(path)
     if plain is not None:
         return plain
-    with open_image(path, FORMATS, remedy=REMEDY, deep=True) as image:
+    with open_image(path, FORMATS, convert=REMEDY, deep=True) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # Pillow's name of a JPEG with further images
             raise UserError(f"{path}: holds {frames} images: expected one: save the image that you need")
+        tags = getattr(image, "tag_v2", {})  # of TIFF
+        if is_signed(tags):
+            raise UserError(f"{path}: {layout_of(tags)}: expected unsigned integers: {REMEDY}")
         if is_deep(image):
             return read_deep(path, image, behind)
-        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        if orientation_of(image) != 1:
+            ImageOps.exif_transpose(image, in_place=True)
         upright: Image.Image = image
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
@@ -99,5 +106,7 @@ def _check_file(path: Path) -> None:
         raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from error
     if stat.S_ISDIR(mode):
         raise UserError(f"{path}: a folder: expected an image file")
-    if stat.S_ISREG(mode) and path.stat().st_size == 0:
+    if not stat.S_ISREG(mode):  # to open a FIFO would be to wait for its writer
+        raise UserError(f"{path}: a pipe or device: expected an image file: save the image to a file first")
+    if path.stat().st_size == 0:
         raise UserError(f"{path}: an empty file")

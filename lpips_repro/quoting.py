@@ -21,9 +21,14 @@ def literal(text: str) -> str:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
+def as_utf8(text: str) -> str:
+    r"""Return a text in which bytes of file names that are not UTF-8 are escaped, such as \xff."""
+    return re.sub(r"[\udc80-\udcff]", lambda found: rf"\x{ord(found[0]) - 0xDC00:02x}", text)
+
+
 def one_line(text: str) -> str:
     """A text with line breaks and other unprintable characters escaped, for output; file names may have them."""
-    return text if text.isprintable() else "".join(map(_printable, text))
+    return text if text.isprintable() else "".join(map(_printable, as_utf8(text)))
 
 
 def _printable(character: str) -> str:

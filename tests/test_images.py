@@ -205,18 +205,26 @@ def broken(path, content=None):
     path.write_bytes(content[: len(content) // 2])
 
 
+def flipped(pixels, dtype=np.uint8):
+    """The content of a PNG with a wrong byte in its compressed pixels."""
+    pixels = pixels.astype(dtype)
+    content = bytearray(cv2.imencode(".png", pixels)[1].tobytes())
+    content[-200] ^= 255
+    return content
+
+
 @pytest.mark.parametrize(
     ("write", "what"),
     [
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "a folder: expected an image file"),
         (lambda path: path.touch(), "an empty file"),
-        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: os.mkfifo(path), "a pipe or device"),
         (lambda path: path.symlink_to(path), "symbolic links"),
         (lambda path: path.symlink_to("missing"), "no such file"),
         (
             lambda path: deep_tiff(path, photometric="rgb", planarconfig="separate"),
-            "expected a gray or RGB image",
+            "a TIFF of 16 bits with a plane per channel",
         ),
         (lambda path: broken(path, cv2.imencode(".png", DEEP)[1].tobytes()), "not a readable image"),
         (lambda path: broken(path, cv2.imencode(".tiff", DEEP)[1].tobytes()), "not a readable image"),
@@ -225,7 +233,16 @@ def broken(path, content=None):
         (lambda path: save(path, Image.new("RGB", (2, 2)), format="GIF"), "not a readable image"),
         (
             lambda path: save(path, np.zeros((2, 2), np.float32), format="TIFF"),
-            "expected a gray or RGB image",
+            "a TIFF of 1 x 32 bits, floating point, .*: expected a gray or RGB image",
+        ),
+        (lambda path: path.write_bytes(flipped(DEEP, np.uint16)), "broken data stream.*: restore the file"),
+        (
+            lambda path: path.write_bytes(flipped(DEEP)),
+            "broken data stream.*: restore the file",
+        ),
+        *(
+            (lambda path, kind=kind: tifffile.imwrite(path, np.zeros((9, 9), kind)), "signed integers.*: convert it")
+            for kind in (np.int8, np.int16, np.int32)
         ),
         (
             lambda path: save(
@@ -269,6 +286,26 @@ def test_damaged_files_are_read_or_an_error_of_one_line(tmp_path, colors, kind):
                 assert str(path) in str(error) and "\n" not in str(error)
             else:
                 assert found.ndim == 3 and found.shape[2] == 3
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "jpg"])
+def test_damaged_exif_and_color_profiles_are_ignored(tmp_path, colors, kind):
+    plain = save(tmp_path / f"a.{kind}", colors)
+    other = save(tmp_path / f"b.{kind}", colors, exif=b"Exif\0\0garbage", icc_profile=b"garbage")
+    assert plain.read_bytes() != other.read_bytes()
+    np.testing.assert_array_equal(read_rgb(other), read_rgb(plain))
+
+
+def test_cielab_is_converted_to_srgb(tmp_path, colors):
+    # By hand: linear sRGB to XYZ of D50 by the matrix of its ICC profile, then CIELAB, then rounded to 8 bits. Colors
+    # far from black and from the limits of sRGB, since rounded CIELAB is coarse there.
+    colors = colors // 4 + 96
+    linear = ((colors / 255 + 0.055) / 1.055) ** 2.4
+    matrix = [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+    x, y, z = np.cbrt(np.moveaxis(linear @ np.transpose(matrix) / [0.9642, 1, 0.8249], -1, 0))
+    lab = np.stack([(116 * y - 16) * 2.55, 500 * (x - y), 200 * (y - z)], -1).round().astype(np.int16).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", lab, photometric="cielab")
+    np.testing.assert_allclose(read_rgb(tmp_path / "a.tif"), colors, atol=4)
 
 
 def test_an_unknown_background_color_is_an_error(tmp_path, colors):

@@ -11,7 +11,7 @@ import typer
 
 from lpips_repro.cli import distort, export, options
 from lpips_repro.cli.names import DEFAULT, table_of_names
-from lpips_repro.cli.pairing import Pair, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
+from lpips_repro.cli.pairing import Pair, files_of, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
 from lpips_repro.cli.printing import print_output
 from lpips_repro.config import Device
 from lpips_repro.versions import OWN, package_version
@@ -74,7 +74,7 @@ def distance(
 ) -> None:
     """Compute the distances of images from a reference."""
     first, *others = options.given([ref, *(images or [])], ref_option, test_option, "REF IMAGE...")
-    options.check_output(output)
+    options.check_output(output, inputs=(first, *others, weights))
     from lpips_repro.cli.session import Session
 
     session = Session(metric, weights, device, resize, background, quiet, batch_size)
@@ -117,7 +117,7 @@ def dirs(
     ref_dir, image_dir = options.given([ref_dir, image_dir], ref_option, test_option, "REF_DIR DIR", most=2)
     pair = pairs_by_name if match is options.Match.name else pairs_in_order
     pairs = pair(ref_dir, image_dir, recursive)
-    options.check_output(output)
+    options.check_output(output, inputs=(*files_of(pairs), weights))
     from lpips_repro.cli.session import Session
 
     session = Session(metric, weights, device, resize, background, quiet, batch_size)
@@ -149,7 +149,7 @@ def pairs(
     Its paths are absolute, or relative to its folder.
     """
     chosen = pairs_in_csv(file)
-    options.check_output(output)
+    options.check_output(output, inputs=(*files_of(chosen), file, weights))
     from lpips_repro.cli.session import Session
 
     session = Session(metric, weights, device, resize, background, quiet, batch_size)
@@ -185,7 +185,7 @@ def matrix(
     """
     refs = images_in(ref_dir, recursive)
     images = refs if image_dir is None else images_in(image_dir, recursive)
-    options.check_output(output)
+    options.check_output(output, inputs=(*refs, *images, weights))
     from lpips_repro.cli.session import Session
 
     session = Session(metric, weights, device, resize, background, quiet, batch_size)
@@ -220,7 +220,7 @@ def map_(
     them in colors, from dark blue for 0 to yellow for the largest.
     """
     ref, image = options.given([ref, image], ref_option, test_option, "REF IMAGE", most=2)
-    options.check_output(output, (".npy", ".png"))
+    options.check_output(output, (".npy", ".png"), inputs=(ref, image, weights))
     from lpips_repro.cli.maps import write_map_of
     from lpips_repro.cli.session import Session
 

@@ -40,7 +40,7 @@ def distort(
         return
     if image is None or not names or output is None:
         raise UserError("expected an image, a distortion and a file: lpips-repro distort IMAGE --with NAME -o OUT.png")
-    options.check_output(output, (".png",))
+    options.check_output(output, (".png",), inputs=(image,))
     from lpips_repro.cli.distorting import steps_of, write_distorted
 
     note = write_distorted(image, steps_of(names, severity or [0.5]), output, seed, background)

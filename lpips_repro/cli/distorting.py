@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from tabulate import tabulate
 
+from lpips_repro.cli.reading import Reading, read_file
 from lpips_repro.distortions import DISTORTIONS, Step, distort
-from lpips_repro.errors import UserError, check_utf8
+from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
-from lpips_repro.images import read_rgb
 
 
 def write_distorted(image: Path, steps: Sequence[Step], output: Path, seed: int, background: str) -> str:
@@ -29,8 +29,7 @@ def write_distorted(image: Path, steps: Sequence[Step], output: Path, seed: int,
     Raises:
         UserError: if the image cannot be read, or a distortion cannot be applied to it.
     """
-    check_utf8(str(image))
-    pixels = read_rgb(image, background)
+    pixels = read_file(image, Reading(background))
     try:
         found = distort(pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max), steps, seed)
     except UserError as error:

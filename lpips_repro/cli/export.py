@@ -29,7 +29,7 @@ def export(
     Its inputs x and y are float32 (N, 3, H, W) with values in [-1, 1]. Its output is N distances, or maps (N, 1, H, W).
     The distances of the file are compared with those of the metric.
     """
-    options.check_output(output, (".onnx", ".pt2"))
+    options.check_output(output, (".onnx", ".pt2"), inputs=(weights,))
     from lpips_repro.cli.session import Session
     from lpips_repro.export import export as write
 

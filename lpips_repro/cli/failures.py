@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpips_repro.cli.score import Scored
+from lpips_repro.quoting import as_utf8
 
 Failure = dict[str, Any]
 SIZE = re.compile(r"\d+ x \d+")
@@ -23,12 +24,12 @@ def failures_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[Fa
     Returns:
         Records with the keys "ref", "image", "metric" and "reason".
     """
-    methods = [{"ref": None, "image": None, "metric": label, "reason": why} for label, why in missing.items()]
-    return methods + [
-        {"ref": str(one.pair.ref), "image": str(one.pair.image), "metric": label, "reason": reason}
-        for one in scored
-        for label, reason in one.faults.items()
-    ]
+    records = [{"ref": None, "image": None, "metric": label, "reason": as_utf8(why)} for label, why in missing.items()]
+    for one in scored:
+        ref, image = (as_utf8(str(path)) for path in (one.pair.ref, one.pair.image))
+        for label, reason in one.faults.items():
+            records.append({"ref": ref, "image": image, "metric": label, "reason": as_utf8(reason)})
+    return records
 
 
 def lines_of(scored: Sequence[Scored], missing: Mapping[str, str]) -> list[str]:
@@ -93,7 +94,7 @@ def _by_image(failed: Sequence[Scored], label: str, tried: Counter[Path]) -> Ite
 def _line(path: Path, pairs: Sequence[Scored], label: str) -> str:
     first = pairs[0]
     reason, image = first.faults[label], first.pair.image
-    if not reason.startswith((f"{image}:", f"{first.pair.ref}:")):
+    if not reason.startswith((as_utf8(f"{image}:"), as_utf8(f"{first.pair.ref}:"))):
         reason = f"{path if len(pairs) > 1 else image}: {reason}"
     same = all(one.faults[label] == first.faults[label] for one in pairs)
     return reason if same else f"{reason} (and {len(pairs) - 1} more with {path})"

@@ -1,7 +1,7 @@
 """The command `lpips-repro`. Each error is one line.
 
 Exit status: 0 for success; 1 if a method or an image failed (the other results are written, and the failures are named
-at the end); 2 for wrong usage; 130 after Ctrl-C (the complete results are written).
+at the end); 2 for wrong usage; 130 after Ctrl-C, 143 after SIGTERM (the complete results are written).
 """
 
 import io
@@ -12,13 +12,15 @@ import warnings
 import typer
 
 from lpips_repro.cli.app import app
-from lpips_repro.cli.printing import INTERRUPTED
+from lpips_repro.cli.printing import ENDED, INTERRUPTED, own_standard_error
 from lpips_repro.errors import UserError
 from lpips_repro.quoting import one_line
 
 
 def main() -> None:
     """Run the command and exit with its status."""
+    if sys.stderr is sys.__stderr__:
+        own_standard_error()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may have characters that cannot be encoded
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
@@ -35,9 +37,11 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        status = _failed(f"{' '.join(error.format_message().split())} (see lpips-repro --help)")
-    if status == INTERRUPTED:
-        print("interrupted", file=sys.stderr)
+        message = " ".join(error.format_message().split())
+        dash = "; file names that begin with - go after --" if message.startswith("No such option") else ""
+        status = _failed(f"{message} (see lpips-repro --help{dash})")
+    if status in ENDED:
+        print(ENDED[status], file=sys.stderr)
     sys.exit(status)
 
 

@@ -9,7 +9,7 @@ from lpips_repro.backbones import check_backbone
 from lpips_repro.config.yaml_files import computed_metrics, in_configs
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, Engine
-from lpips_repro.evaluation.methods.find import find_method, network_of
+from lpips_repro.evaluation.methods.find import OWN_METRIC, find_method, network_of
 from lpips_repro.evaluation.methods.method import Method
 from lpips_repro.evaluation.methods.published import lpips_distance
 from lpips_repro.metrics.lpips import LPIPS
@@ -72,13 +72,17 @@ def prepare(methods: Sequence[Method], engine: Engine) -> tuple[list[ReadyMethod
             missing[method.label] = str(error)
         else:
             assert isinstance(distance, Distance)  # `find_methods` refuses distances of other programs
-            ready.append(ReadyMethod(method.label, distance, settings_of(distance)))
+            ready.append(ReadyMethod(method.label, distance, settings_of(method.label, distance)))
     return ready, missing
 
 
-def settings_of(distance: Distance) -> dict[str, Any]:
-    """Return what the values of a method depend on, except the images: versions, and the identity of the method."""
-    return {OWN: package_version(OWN), "pillow": package_version("pillow"), **distance.identity}
+def settings_of(label: str, distance: Distance) -> dict[str, Any]:
+    """Return what the values of a method depend on, except the images: versions, and the identity of the method.
+
+    A function of the user has its file, since its identity has only the digest of the file.
+    """
+    function = {"function": label} if OWN_METRIC.fullmatch(label) else {}
+    return {OWN: package_version(OWN), "pillow": package_version("pillow"), **distance.identity, **function}
 
 
 def _with_weights(name: str, file: Path) -> Method:

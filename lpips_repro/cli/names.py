@@ -32,7 +32,7 @@ def table_of_names() -> str:
         " timm/resnet50, is a network of timm, off the shelf.\n\nA metric of another"
         f" library is LIBRARY/METRIC, as in piq/mdsi:\n\n{libraries}\n\nYour own metric is FILE.py:FUNCTION: a function"
         " of two batches of images (N, 3, H, W) in [0, 1] that returns N values, with the decorator"
-        " lpips_repro.metrics.register_metric."
+        " lpips_repro.metrics.register_metric()."
     )
     return f"{tabulate(rows, ('name', 'method'))}\n\n{endings}\n"
 

@@ -3,7 +3,7 @@
 import enum
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -130,15 +130,16 @@ def style_of(style: Format | None, output: Path | None) -> Format:
     return style or (Format(suffix) if suffix in {one.value for one in Format} else Format.table)
 
 
-def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+def check_output(output: Path | None, suffixes: tuple[str, ...] = (), *, inputs: Iterable[Path | None] = ()) -> None:
     """Check before the work that its results can be written to a file.
 
     Args:
         output: the file; None for standard output.
         suffixes: suffixes that its name may have; all if empty.
+        inputs: files that the command reads; None is ignored.
 
     Raises:
-        UserError: if the file has another suffix, is a folder, or cannot be written.
+        UserError: if the file has another suffix, is a folder, is one of the inputs, or cannot be written.
     """
     if output is None or str(output) in STREAMS:
         return
@@ -146,6 +147,8 @@ def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
         raise UserError(f"{output}: expected a name that ends in {' or '.join(suffixes)}")
     if output.is_dir():
         raise UserError(f"{output}: a folder: expected the name of a file")
+    if output.is_file() and any(path is not None and _are_same(output, path) for path in inputs):
+        raise UserError(f"{output}: a file that this command reads: give --output another name")
     if output.exists() and not output.is_file():  # such as /dev/null or a pipe
         if not os.access(output, os.W_OK):
             raise UserError(f"{output}: cannot be written to")
@@ -155,3 +158,11 @@ def check_output(output: Path | None, suffixes: tuple[str, ...] = ()) -> None:
         raise UserError(f"{output}: no such folder as {output.parent}: make it first")
     if not os.access(folder, os.W_OK):
         raise UserError(f"{output}: the folder cannot be written to")
+
+
+def _are_same(output: Path, path: Path) -> bool:
+    """Whether two existing paths are one file; a missing or unreadable one is an error later."""
+    try:
+        return output.samefile(path)
+    except (OSError, ValueError):
+        return False

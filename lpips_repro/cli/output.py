@@ -46,13 +46,18 @@ def records_of(scored: Sequence[Scored], methods: Sequence[ReadyMethod], reading
 
 
 def settings_text(method: ReadyMethod, size: tuple[int, int], reading: Reading) -> str:
-    """Return everything that a distance depends on as `key=value`, separated by spaces; `size` is (height, width)."""
+    """Return everything that a distance depends on as `key=value`, separated by spaces; `size` is (height, width).
+
+    A value that is no word, such as a dictionary, is JSON without spaces.
+    """
     image = {"size": f"{size[0]}x{size[1]}", **reading.described}
     return " ".join(f"{key}={_one_word(value)}" for key, value in {**method.settings, **image}.items())
 
 
 def _one_word(value: Any) -> str:
-    return value if isinstance(value, str) and " " not in value else json.dumps(value, separators=(",", ":"))
+    if isinstance(value, str) and value and value.isprintable() and " " not in value and value[0] not in '"{[':
+        return value
+    return json.dumps(value, separators=(",", ":")).replace(" ", "\\u0020")  # spaces can only be inside strings
 
 
 def formatted(

@@ -1,8 +1,9 @@
 """Pairs of images to compare: of two folders, by name or in order, or of a CSV file."""
 
 import csv
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,11 @@ class Pair:
 
     ref: Path
     image: Path
+
+
+def files_of(pairs: Iterable[Pair]) -> Iterator[Path]:
+    """Return the files of all pairs."""
+    return itertools.chain.from_iterable((pair.ref, pair.image) for pair in pairs)
 
 
 def images_in(folder: Path, recursive: bool = False) -> list[Path]:
@@ -77,17 +83,21 @@ def pairs_in_order(ref_dir: Path, image_dir: Path, recursive: bool = False) -> l
 
 
 def pairs_in_csv(file: Path) -> list[Pair]:
-    """Return the pairs of a CSV file with the columns `ref` and `image`; paths are relative to the folder of the file.
+    """Return the pairs of a CSV file with the columns `ref` and `image`.
+
+    Paths are relative to the folder of the file, or to the current folder if the file is a pipe.
 
     Raises:
         UserError: if the file cannot be read, a column is missing, or a line is incomplete.
     """
+    folder = Path() if file.is_fifo() else file.parent
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
+        with open(file, newline="", encoding="utf-8-sig", opener=_open_at_once) as lines:
             reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
-            columns = reader.fieldnames or []
-            if missing := [name for name in ("ref", "image") if name not in columns]:
-                raise UserError(f"{file}: no column {' or '.join(missing)}: expected the first line ref,image")
+            columns = [*(reader.fieldnames or [])]
+            if columns.count("ref") != 1 or columns.count("image") != 1:
+                first = f"{','.join(columns)[:80]!r}" if columns else "missing"
+                raise UserError(f"{file}: the first line is {first}: expected ref,image")
             rows = [(reader.line_num, row["ref"], row["image"], row.get(None)) for row in reader]
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from error
@@ -100,7 +110,14 @@ def pairs_in_csv(file: Path) -> list[Pair]:
             raise UserError(f"{file}, line {line}: more values than columns: put quotes around a path with a comma")
     if not rows:
         raise UserError(f"{file}: no pairs")
-    return [Pair(file.parent / ref, file.parent / image) for _, ref, image, _ in rows]
+    return [Pair(folder / ref, folder / image) for _, ref, image, _ in rows]
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file as `open` does, but a FIFO without waiting for a writer: it is empty if there is none."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _without_suffix(paths: dict[Path, Path]) -> dict[Path, Path]:

@@ -1,26 +1,78 @@
 """Writing to standard output and to files."""
 
+import contextlib
+import logging
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
-STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
+# The exit status of a program that a signal ended, and the word for it.
+INTERRUPTED, TERMINATED = 130, 143
+ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
+
+
+class _Silence:
+    """What the threads inside `silent_libraries` share: their number, and where standard error leads."""
+
+    lock = threading.Lock()
+    inside = 0
+    kept = -1
+
+
+def own_standard_error() -> None:
+    """Give Python a copy of standard error, so that `silent_libraries` has no effect on what Python prints."""
+    if sys.stderr is None:  # the descriptor is closed: the next file that is opened would take its number
+        _redirect(2, os.devnull)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # unreadable images are errors
+
+
+@contextlib.contextmanager
+def silent_libraries() -> Iterator[None]:
+    """A context in which libraries in C print nothing to standard error, in all threads.
+
+    libtiff and libpng print lines about damaged files, which are one line of the command as well.
+    """
+    with _Silence.lock:
+        _Silence.inside += 1
+        if _Silence.inside == 1:
+            _Silence.kept = os.dup(2)
+            _redirect(2, os.devnull)
+    try:
+        yield
+    finally:
+        with _Silence.lock:
+            _Silence.inside -= 1
+            if not _Silence.inside:
+                os.dup2(_Silence.kept, 2)
+                os.close(_Silence.kept)
+
+
+def _redirect(descriptor: int, target: str) -> None:
+    opened = os.open(target, os.O_WRONLY)
+    if opened != descriptor:  # else the descriptor was closed
+        os.dup2(opened, descriptor)
+        os.close(opened)
 
 
 def print_output(text: str) -> None:
     """Write to standard output. It is no error if the reader, such as `head`, has closed it.
 
     Raises:
-        UserError: if it cannot be written to, such as on a full disk.
+        UserError: if it cannot be written to, such as on a full disk, or if it is closed.
     """
+    if sys.stdout is None:
+        raise UserError("standard output: closed: write the results to a file with --output")
     try:
         print(text, end="", flush=True)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python fails again when it exits
+        _redirect(sys.stdout.fileno(), os.devnull)  # otherwise Python fails again when it exits
         if not isinstance(error, BrokenPipeError):
             raise UserError(f"standard output: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from lpips_repro.cli.pairing import Pair
+from lpips_repro.cli.printing import silent_libraries
 from lpips_repro.devices import send
 from lpips_repro.errors import UserError, check_utf8
 from lpips_repro.images import as_floats, read_rgb
@@ -43,7 +44,8 @@ def read_file(path: Path, reading: Reading) -> np.ndarray:
         UserError: if it cannot be read, or its name cannot be printed.
     """
     check_utf8(str(path))
-    pixels = read_rgb(path, reading.background)
+    with silent_libraries():
+        pixels = read_rgb(path, reading.background)
     return scaled(pixels, reading.resize) if isinstance(reading.resize, tuple) else pixels
 
 

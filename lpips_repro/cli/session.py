@@ -15,17 +15,18 @@ from lpips_repro.cli.methods import ReadyMethod, find_methods, prepare
 from lpips_repro.cli.names import DEFAULT
 from lpips_repro.cli.output import formatted, records_of
 from lpips_repro.cli.pairing import Pair
-from lpips_repro.cli.printing import INTERRUPTED, print_output, write_output
+from lpips_repro.cli.printing import INTERRUPTED, TERMINATED, print_output, write_output
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored, Scorer
 from lpips_repro.config import Device
-from lpips_repro.errors import UserError
+from lpips_repro.errors import Terminated, UserError
 from lpips_repro.evaluation.distances.compute import Engine
 from lpips_repro.images import color_of
 from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 from lpips_repro.quoting import one_line
 from lpips_repro.runs.device import choose_device
+from lpips_repro.runs.signals import ended_by_sigterm
 from lpips_repro.versions import OWN
 
 
@@ -37,7 +38,7 @@ class Session:
     Attributes:
         methods: the methods that were loaded.
         missing: by label, why the other methods could not be loaded.
-        interrupted: whether Ctrl-C ended the work.
+        interrupted: the exit status if Ctrl-C or SIGTERM ended the work, else 0.
 
     Raises:
         UserError: if a name or an option is invalid, or `weights` do not fit the network.
@@ -53,7 +54,7 @@ class Session:
         quiet: bool = False,
         batch_size: int | None = None,
     ):
-        self.quiet, self.batch_size, self.interrupted = quiet, batch_size, False
+        self.quiet, self.batch_size, self.interrupted = quiet, batch_size, 0
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         logging.getLogger(OWN).setLevel(logging.WARNING if quiet else logging.INFO)  # only of this package
         color_of(background)  # an invalid color is one error, and not one per image
@@ -82,7 +83,7 @@ class Session:
         return method.distance.lpips[0]
 
     def score(self, pairs: Sequence[Pair]) -> list[Scored]:
-        """Return the pairs with their distances. After Ctrl-C, those not yet compared have none."""
+        """Return the pairs with their distances. After Ctrl-C or SIGTERM, those not yet compared have none."""
         scored = [Scored(pair) for pair in pairs] if self.methods else []
         with self._progress(len(pairs), "pair") as progress:
             Scorer(self.methods, self.device, self.reading, self.batch_size).fill(scored, progress)
@@ -130,7 +131,7 @@ class Session:
             square: whether tables and CSV have a row per reference.
 
         Raises:
-            typer.Exit: with status 1 if a pair or a method failed, and 130 after Ctrl-C.
+            typer.Exit: with status 1 if a pair or a method failed, 130 after Ctrl-C, and 143 after SIGTERM.
         """
         records, failures = records_of(scored, self.methods, self.reading), failures_of(scored, self.missing)
         style = options.style_of(style, output)
@@ -145,7 +146,7 @@ class Session:
         if self.interrupted:
             done = sum(bool(one.distances or one.faults) for one in scored)
             print(f"{done} of {len(scored)} pairs are done", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED)
+            raise typer.Exit(self.interrupted)
         if failures:
             raise typer.Exit(1)
 
@@ -160,16 +161,19 @@ class Session:
 
     @contextlib.contextmanager
     def _progress(self, total: int, unit: str) -> Iterator[Progress]:
-        """Progress of work that Ctrl-C may interrupt without the loss of results."""
+        """Progress of work that Ctrl-C or SIGTERM may interrupt without the loss of results."""
         disable = True if self.quiet else None
         try:
             with (
+                ended_by_sigterm(),
                 _only_results_on_stdout(),
                 Progress(total=total, desc="distances", unit=unit, leave=False, disable=disable) as progress,
             ):
                 yield progress
         except KeyboardInterrupt:
-            self.interrupted = True
+            self.interrupted = INTERRUPTED
+        except Terminated:
+            self.interrupted = TERMINATED
 
     def _by_pass(self) -> dict[LPIPS | None, list[ReadyMethod]]:
         """The methods by the metric whose backbone pass they share; None for those without a backbone."""

@@ -10,16 +10,17 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from lpips_repro.errors import UserError
+from lpips_repro.files.image_kinds import BITS, why_unknown
 
 BOMB = Image.DecompressionBombWarning  # callers check the size, before anything is decoded
 # How Pillow calls the layout of channels of 16 bits or more in a file, which it cuts to 8 bits without a word. "BGR;16"
 # is none of them: its pixels, not its channels, have 16 bits.
 DEEP = (";16B", ";16L", ";16N", "I;", "F;")
-BITS = 258  # per channel, the tag of TIFF
+ORIENTATION = 0x0112  # tag of EXIF
 # What Pillow raises of damaged files.
 DAMAGED = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, struct.error),
-    Image.DecompressionBombError,
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError),
+    struct.error,
 )
 
 
@@ -30,6 +31,7 @@ def open_image(
     content: BinaryIO | None = None,
     remedy: str = "restore the file",
     *,
+    convert: str = "",
     deep: bool = False,
 ) -> Iterator[ImageFile.ImageFile]:
     """An image file, opened but not decoded yet.
@@ -43,6 +45,7 @@ def open_image(
         content: what the file holds if it is in an archive; `path` is then its name alone, and the caller says what
             can be done about an error.
         remedy: what can be done about a file on disk.
+        convert: what can be done about an image on disk that has another format; by default `remedy`.
         deep: whether more than 8 bits per channel are allowed: see `is_deep`.
 
     Raises:
@@ -63,7 +66,12 @@ def open_image(
     except UserError:
         raise
     except Image.UnidentifiedImageError:
-        raise UserError(f"{path}: not a readable image (no {' or '.join(formats)}){advice}") from None
+        reason, is_image = why_unknown(content or path, formats)
+        if is_image and convert:
+            advice = f": {convert}"
+        raise UserError(f"{path}: not a readable image ({reason}){advice}") from None
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: not a readable image ({error}): scale it down") from error
     except PermissionError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except DAMAGED as error:
@@ -80,3 +88,12 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
 def raw_modes(image: ImageFile.ImageFile) -> list[str]:
     """How Pillow calls the layouts of channels in the file of an opened image, such as "RGB;16B"."""
     return [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]
+
+
+def orientation_of(image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation of a decoded image, from 1 to 8; 1 if there is none, or if the EXIF data is damaged."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except DAMAGED:
+        return 1
+    return found if found in range(1, 9) else 1

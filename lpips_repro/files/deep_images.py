@@ -7,11 +7,11 @@ import numpy as np
 from PIL import ImageFile
 
 from lpips_repro.errors import UserError
-from lpips_repro.files.decoding import BITS, raw_modes
+from lpips_repro.files.decoding import orientation_of, raw_modes
+from lpips_repro.files.image_kinds import BITS, PHOTOMETRIC, layout_of
 
 MODES = {"L", "LA", "RGB", "RGBX", "RGBA", "I;16", "I;16B", "I"}  # Pillow's names of the modes that OpenCV reads
-ORIENTATION = 0x0112  # tag of EXIF
-PHOTOMETRIC, PLANAR = 262, 284  # tags of TIFF
+PLANAR = 284  # tag of TIFF
 LARGEST = 65535
 REMEDY = "convert it to an 8- or 16-bit PNG"
 
@@ -26,15 +26,17 @@ def read_deep(path: Path, image: ImageFile.ImageFile, behind: tuple[int, int, in
     Raises:
         UserError: if it is not a gray or RGB image with 16 bits. A damaged file raises Pillow's errors.
     """
-    tags, orientation = getattr(image, "tag_v2", {}), image.getexif().get(ORIENTATION, 1)
-    if image.mode not in MODES or set(tags.get(BITS, [16])) != {16} or tags.get(PLANAR, 1) != 1:
-        raise UserError(f"{path}: more than 8 bits per channel: expected a gray or RGB image with 16 bits: {REMEDY}")
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(PLANAR, 1) != 1:
+        raise UserError(f"{path}: a TIFF of 16 bits with a plane per channel: expected the channels together: {REMEDY}")
+    if image.mode not in MODES or set(tags.get(BITS, [16])) != {16}:
+        raise UserError(f"{path}: {layout_of(tags)}: expected a gray or RGB image with 8 or 16 bits: {REMEDY}")
     has_product = any(mode.startswith("RGBa") for mode in raw_modes(image))  # colors were multiplied with alpha
     image.load()  # raises Pillow's error if the file is damaged, before OpenCV prints one
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
-        found = "OpenCV cannot read it" if pixels is None else f"{pixels.dtype} per channel"
-        raise UserError(f"{path}: {found}: expected 8 or 16 bits: {REMEDY}")
+        fault = "a wrong checksum, or a compression that it does not have" if pixels is None else f"{pixels.dtype}"
+        raise UserError(f"{path}: OpenCV cannot read it ({fault}): restore the file, or {REMEDY}")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     rgb = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., 2::-1]  # OpenCV's first channel is blue
     if tags.get(PHOTOMETRIC) == 0:  # white is 0, which OpenCV does not convert
@@ -44,7 +46,7 @@ def read_deep(path: Path, image: ImageFile.ImageFile, behind: tuple[int, int, in
         shown = rgb if has_product else alpha * rgb
         composite = shown + (1 - alpha) * (np.array(behind) * 257.0)
         rgb = np.round(composite).clip(max=LARGEST).astype(np.uint16)
-    return np.ascontiguousarray(_upright(rgb, orientation))
+    return np.ascontiguousarray(_upright(rgb, orientation_of(image)))
 
 
 def _alpha_of(image: ImageFile.ImageFile, pixels: np.ndarray) -> np.ndarray | None:

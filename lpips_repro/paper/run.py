@@ -2,7 +2,6 @@
 
 import json
 import logging
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -26,12 +25,12 @@ from lpips_repro.paper.steps import Step, composed, report_name, steps_of
 from lpips_repro.runs.device import choose_device
 from lpips_repro.runs.run_name import flat_settings
 from lpips_repro.runs.signals import ended_by_sigterm
+from lpips_repro.runs.step_process import TERMINATED, step_process
 
 log = logging.getLogger(__name__)
 
 STEPS = "steps.json"
 DONE, FAILED, LEFT, NOT_RUN = "done", "failed", "left", "not run"
-GRACE = 60  # seconds for a step to save its state after SIGTERM
 
 
 def reproduce_paper(cfg_composed: DictConfig) -> None:
@@ -48,7 +47,7 @@ def reproduce_paper(cfg_composed: DictConfig) -> None:
     check_writable("experiments", folder)
     steps = steps_of(cfg, cfg_composed.data)
     state = _read_state(folder / STEPS)
-    with ended_by_sigterm():
+    with ended_by_sigterm(TERMINATED):
         dataset, *others = steps
         _run(dataset, folder, state)
         if state[dataset.name]["state"] == FAILED:
@@ -97,21 +96,14 @@ def _run(step: Step, folder: Path, state: dict[str, dict[str, Any]]) -> None:
     """Run a step in its own process, and record its state, its time, and the reason if it fails."""
     print(f"\n== {step.name}", flush=True)
     before, start = state.get(step.name, {}).get("seconds", 0.0), time.monotonic()
-    process = subprocess.Popen(step.command, stderr=subprocess.PIPE, text=True)
-    last = ""
+    last, status = "", None
     try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            print(line, end="", flush=True)
-            last = line.strip() or last
-        status = process.wait()
-    except SystemExit:
-        process.send_signal(signal.SIGTERM)
-        _await_end(process, step.name)
-        raise
-    except KeyboardInterrupt:  # Ctrl-C reaches the step as well: a second signal would end it before it saves its state
-        _await_end(process, step.name)
-        raise
+        with step_process(step.command, step.name, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                print(line, end="", flush=True)
+                last = line.strip() or last
+            status = process.wait()
     finally:
         seconds = before + time.monotonic() - start
         state[step.name] = {"state": LEFT, "seconds": round(seconds, 1)}
@@ -120,17 +112,6 @@ def _run(step: Step, folder: Path, state: dict[str, dict[str, Any]]) -> None:
     if status:
         state[step.name]["reason"] = last.removeprefix("error: ") or f"exit status {status}"
     write_whole(folder / STEPS, json.dumps(state, indent=2) + "\n")
-
-
-def _await_end(process: subprocess.Popen[str], name: str) -> None:
-    """Wait for a step that has a signal to save its state and end; kill it if it does not end."""
-    try:
-        _, said = process.communicate(timeout=GRACE)
-        print(said, end="", flush=True)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        print(f"{name}: did not end within {GRACE} seconds: killed", flush=True)
 
 
 def _read_state(file: Path) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -21,10 +22,16 @@ class Stopped(Exception):
 
 
 @contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """A context in which SIGTERM raises, as Ctrl-C does, so that incomplete results are cleaned up."""
+def ended_by_sigterm(said: str = "") -> Iterator[None]:
+    """A context in which SIGTERM raises, as Ctrl-C does, so that incomplete results are cleaned up.
+
+    Args:
+        said: a line for standard error.
+    """
 
     def end(*_: object) -> None:
+        if said:
+            print(said, file=sys.stderr)
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, end)

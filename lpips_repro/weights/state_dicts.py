@@ -34,7 +34,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     For a checkpoint of self-supervised learning it is the encoder's: see `lpips_repro.weights.checkpoints`.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
+        raise UserError(f"{path}: {'not a file' if path.exists() else 'no such weights file'}")
     try:
         state: dict[str, Tensor] = encoder_state(_content(path))
     except UserError:

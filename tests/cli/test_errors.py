@@ -3,17 +3,24 @@
 import errno
 import json
 import os
+import re
+import signal
 import struct
 import subprocess
 import sys
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
+from lpips_repro.cli.main import main
+from lpips_repro.cli.printing import silent_libraries
 from lpips_repro.cli.score import Scorer
+from lpips_repro.errors import UserError
+from lpips_repro.images import read_rgb
 from tests.cli.conftest import NET, write_image
 
 L2 = ("-m", "l2-rgb")
@@ -33,6 +40,7 @@ L2 = ("-m", "l2-rgb")
         (["distance", "a.png", "b.png", "--batch-size", "many"], "--batch-size"),
         (["distance", "a.png", "b.png", "--device", "tpu"], "tpu"),
         (["distance", "a.png", "b.png", "--nonsense"], "--nonsense"),
+        (["distance", "-dash.png", "b.png"], "file names that begin with - go after --"),
         (["distance", "a.png", "b.png", "-m", "hdr-vdp"], "hdr-vdp"),
         (["distance", "a.png", "b.png", "-m", "alexx"], "no such method: expected one of"),
         (["distance", "a.png", "b.png", "-m", ""], "no such method"),
@@ -47,10 +55,10 @@ L2 = ("-m", "l2-rgb")
         (["dirs", "folder"], "expected REF_DIR DIR, got folder"),
         (["dirs", "folder", "folder", "-t", "folder"], "expected REF_DIR DIR, got folder folder folder"),
         (["dirs", "a\nb", "folder"], r"a\nb: no such folder"),
-        (["dirs", "\udcff", "folder"], r"\udcff: no such folder"),
+        (["dirs", "\udcff", "folder"], r"\xff: no such folder"),
         (["pairs", "missing.csv"], "missing.csv"),
         (["pairs", "folder"], "folder"),
-        (["pairs", "file"], "no column ref or image"),
+        (["pairs", "file"], "the first line is missing: expected ref,image"),
         (["matrix", "missing"], "missing: no such folder"),
         (["map", "a.png", "b.png"], "output"),
         (["map", "a.png", "b.png", "-o", "m.jpg"], "m.jpg: expected a name that ends in .npy or .png"),
@@ -113,9 +121,9 @@ def write_animation(path):
         ("b.png", write_animation, "holds 2 images"),
         ("b.webp", write_animation, "holds 2 images"),
         ("b.tif", write_animation, "holds 2 images"),
-        ("b.gif", write_animation, "not a readable image"),
+        ("b.gif", write_animation, "but GIF): convert it to an 8- or 16-bit PNG"),
         ("b.png", lambda path: write_image(path, 1, (40, 50)), "50 x 40 pixels (W x H)"),
-        ("b.png", lambda path: os.mkfifo(path), "not a regular file"),
+        ("b.png", lambda path: os.mkfifo(path), "a pipe or device"),
         ("n" * 300 + ".png", lambda path: None, "File name too long"),
         ("new\nline.png", write_text, "not a readable image"),
         ("\udcff.png", write_text, "not UTF-8: rename"),
@@ -185,13 +193,13 @@ def test_line_breaks_in_file_names_are_escaped_in_a_table(command, tmp_path):
     assert len(lines) == 3 and r"a\nb.png" in lines[2] and r"ü\x1b[31m.png" in lines[2]
 
 
-def interrupted_after(calls, monkeypatch):
-    """Simulate Ctrl-C after some batches."""
+def interrupted_after(calls, monkeypatch, number=signal.SIGINT):
+    """Send this process a signal after some batches."""
     done = []
 
     def started(self, group, progress):
         if len(done) == calls:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         done.append(group)
         start(self, group, progress)
 
@@ -199,10 +207,21 @@ def interrupted_after(calls, monkeypatch):
     monkeypatch.setattr(Scorer, "_start", started)
 
 
-def test_complete_results_are_written_after_an_interruption(command, folders, tmp_path, monkeypatch):
-    interrupted_after(2, monkeypatch)
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """A process in the background of a shell, as CI may start this one, inherits that Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("name", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_complete_results_are_written_after_a_signal(command, folders, tmp_path, monkeypatch, name, status, word):
+    before = signal.getsignal(signal.SIGTERM)
+    interrupted_after(2, monkeypatch, getattr(signal, name))
     ended = command("dirs", *folders, *L2, "--batch-size", "3", "-q", "-o", tmp_path / "out.json")
-    assert (ended.status, ended.err) == (130, "6 of 10 pairs are done\ninterrupted\n")
+    assert (ended.status, ended.err) == (status, f"6 of 10 pairs are done\n{word}\n")
+    assert signal.getsignal(signal.SIGTERM) == before
     found = json.loads((tmp_path / "out.json").read_text())
     assert (len(found["results"]), found["failed"], found["complete"]) == (6, [], False)
 
@@ -224,6 +243,51 @@ def test_an_interruption_before_the_first_result_is_one_line(command, tmp_path, 
     assert (ended.status, ended.out, ended.err) == (130, "", "interrupted\n")
 
 
+def test_a_file_that_a_command_reads_is_not_its_output(command, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refs, images = (folder.name for folder in folders)
+    (tmp_path / "link.csv").symlink_to("refs/0.png")
+    (tmp_path / "pairs.csv").write_text("ref,image\nrefs/0.png,images/0.png\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    one, two = f"{refs}/0.png", f"{images}/0.png"
+    for words in (
+        ["distance", one, two, "-o", two],
+        ["distance", one, two, "-o", "link.csv"],
+        ["dirs", refs, images, "-o", one],
+        ["matrix", refs, "-o", tmp_path / one],
+        ["pairs", "pairs.csv", "-o", "pairs.csv"],
+        ["map", one, two, "-o", two],
+        ["distort", one, "--with", "jpeg", "-o", one],
+    ):
+        ended = command(*words)
+        error = f"error: {words[-1]}: a file that this command reads: give --output another name\n"
+        assert (ended.status, ended.out, ended.err) == (2, "", error)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize(("words", "start"), [(["distance", "--format", "csv"], b"ref,image"), (["map"], b"\x89PNG")])
+def test_a_dash_as_output_is_standard_output(tmp_path, monkeypatch, capfdbinary, words, start):
+    monkeypatch.chdir(tmp_path)
+    images = [str(write_image(tmp_path / f"{k}.png", k)) for k in range(2)]
+    monkeypatch.setattr("sys.argv", ["lpips-repro", *words, *images, "-o", "-", "-q", "-m", NET])
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capfdbinary.readouterr()
+    assert not end.value.code and printed.out.startswith(start) and printed.err == b""
+    assert not (tmp_path / "-").exists()
+
+
+def test_names_that_are_not_utf8_are_escaped_in_valid_json(command, tmp_path):
+    for name in ("a.png", "b\udcff.png"):
+        write_image(tmp_path / "images" / name, 0)
+    for style in ("json", "jsonl", "csv", "table"):
+        ended = command("matrix", tmp_path / "images", *L2, "-q", "--format", style)
+        assert ended.err == f"failed: {tmp_path}/images/b\\xff.png: not UTF-8: rename the file or folder\n"
+        assert ended.status == 1 and not re.search(r"\\ud[89a-f]", ended.out)
+        if style == "json":
+            assert {one["image"] for one in json.loads(ended.out)["failed"]} >= {rf"{tmp_path}/images/b\xff.png"}
+
+
 def test_devices_and_links_as_output_are_not_replaced(command, folders, tmp_path):
     ended = command("dirs", *folders, *L2, "-q", "-o", "/dev/null")
     assert ended.status == 0 and not os.path.isfile("/dev/null")  # noqa: PTH113
@@ -240,6 +304,39 @@ def test_what_opencv_cannot_read_is_one_line_as_well(tmp_path):
     ended = subprocess.run([*words, tmp_path / "a.tif", *L2, "-q"], capture_output=True, text=True)
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 1 and line.startswith("failed: ") and "OpenCV cannot read it" in line
+
+
+def test_libraries_in_c_add_no_lines_about_damaged_files(tmp_path, capfd, monkeypatch):
+    """libtiff and libpng print to the file descriptor of standard error."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression="tiff_adobe_deflate")
+    cv2.imwrite(str(tmp_path / "a.png"), pixels.astype(np.uint16))
+    for name in ("a.tif", "a.png"):
+        content = bytearray((tmp_path / name).read_bytes())
+        content[-20 if name == "a.png" else 2000] ^= 255  # the checksum of the pixels; a pixel
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError), silent_libraries():
+        read_rgb(tmp_path / "a.tif")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(UserError):
+        read_rgb(tmp_path / "a.tif")
+    assert "ZIPDecode" in capfd.readouterr().err  # without the context
+    images = (write_image(tmp_path / "b.png", 0), tmp_path / "a.tif", tmp_path / "a.png")
+    monkeypatch.setattr("sys.argv", ["lpips-repro", "distance", *map(str, images), *L2, "-q"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    printed = capfd.readouterr()
+    assert printed.out == "" and [line[:8] for line in printed.err.splitlines()] == ["failed: "] * 2
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "out", "error"), [(">&-", 2, "", "standard output: closed"), ("2>&-", 0, "l2-rgb", "")]
+)
+def test_a_standard_stream_that_is_closed_mixes_nothing(closed, status, out, error):
+    command = f"{sys.executable} -m lpips_repro.cli metrics {closed}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert ended.returncode == status
+    assert out in ended.stdout and error in ended.stderr and len(ended.stderr.splitlines()) == bool(error)
 
 
 @pytest.mark.parametrize(("target", "status", "what"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left")])

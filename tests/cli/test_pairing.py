@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lpips_repro.cli.pairing import images_in, pairs_by_name, pairs_in_csv, pairs_in_order
+from lpips_repro.cli.pairing import Pair, images_in, pairs_by_name, pairs_in_csv, pairs_in_order
 from lpips_repro.errors import UserError
 
 
@@ -104,14 +104,15 @@ def test_images_are_paired_in_the_order_of_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("", "no column ref or image"),
-        ("ref,other\na,b\n", "no column image"),
+        ("", "the first line is missing: expected ref,image"),
+        ("ref,other\na,b\n", "the first line is 'ref,other'"),
+        ("ref,image,ref\na,b,c\n", "the first line is 'ref,image,ref'"),
         ("ref,image\n", "no pairs"),
         ("ref,image\na.png,\n", "line 2: no image"),
         ("ref,image\na.png,b.png\n,c.png\n", "line 3: no ref"),
         ("ref,image\na.png\n", "line 2: no image"),
-        ("ref;image\na.png;b.png\n", "no column ref or image"),
-        ("a.png,b.png\n", "no column ref or image"),
+        ("ref;image\na.png;b.png\n", "the first line is 'ref;image'"),
+        ("a.png,b.png\n", "the first line is 'a.png,b.png'"),
         ("ref,image\na,1.png,b.png\n", "line 2: more values than columns"),
         ('ref,image\n"a.png,b.png\n', "not a CSV file"),
         ("ref,image\nä.png,b.png\n".encode("latin-1"), "not a CSV file of UTF-8 text"),
@@ -140,3 +141,14 @@ def test_quotes_relative_and_absolute_paths_are_read(tmp_path):
         (file.parent / 'c "d".png', file.parent / "a, b.png"),
         (tmp_path / "f.png", file.parent / "../e.png"),
     ]
+
+
+def test_pairs_may_come_from_a_pipe_with_paths_relative_to_the_current_folder(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="the first line is missing"):  # no writer: nothing to wait for
+        pairs_in_csv(tmp_path / "pipe")
+    reader, writer = os.pipe()
+    os.write(writer, b"ref,image\na.png,b.png\n")
+    os.close(writer)
+    assert pairs_in_csv(Path(f"/dev/fd/{reader}")) == [Pair(Path("a.png"), Path("b.png"))]
+    os.close(reader)
