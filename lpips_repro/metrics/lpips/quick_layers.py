@@ -64,10 +64,8 @@ class SeparableMaxPool2d(QuickLayer):
     def _along(self, x: Tensor, axis: int) -> Tensor:
         side = x.shape[axis]
         count = (side - 3 + self.direct.ceil_mode) // 2 + 1
-        first, second, third = (
-            x.narrow(axis, k, side - k).unfold(axis, 1, 2).squeeze(-1).narrow(axis, 0, min(count, (side - k + 1) // 2))
-            for k in range(3)
-        )
+        before = (slice(None),) * axis
+        first, second, third = (x[(*before, slice(k, 2 * count + k - 1, 2))] for k in range(3))
         largest = torch.maximum(first, second)
         whole = largest.narrow(axis, 0, third.shape[axis])  # the last window of an even side has two places
         torch.maximum(whole, third, out=whole)
