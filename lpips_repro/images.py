@@ -11,7 +11,7 @@ Other kinds of images are converted to RGB:
 
 Embedded color profiles and gamma are ignored, and so is EXIF data that is damaged. A file with several frames, such as
 an animation or a TIFF with several pages, is refused. Of a JPEG with further images, as cameras and phones write it,
-the first image is used.
+the first image is used. OpenCV decodes 8-bit RGB PNG files without metadata, and Pillow all other files.
 """
 
 import stat
