@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import logging
 import os
 import re
@@ -31,6 +32,7 @@ from lpips_repro.sweep import unfinished
 LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
 SWEEP = "not every run of the sweep finished"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a full disk, a quota, and a limit of the size of files
+MOST_BRACKETS = 50  # in each other, in a word of the command
 KEPT = "completed work is kept, and the same command resumes there"
 
 
@@ -46,7 +48,7 @@ def run(main: Callable[[], None]) -> None:
     sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
     try:
         for word in sys.argv[1:]:
-            check_utf8(word)
+            _check_word(word)
         _check_trainer(sys.argv[1:])
         register_timm_nets(sys.argv[1:])
         register_library_metrics(sys.argv[1:])
@@ -60,6 +62,15 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
+
+
+def _check_word(word: str) -> None:
+    """Raise UserError for a word of the command that Hydra's parser cannot read at all."""
+    check_utf8(word)
+    depth = max(itertools.accumulate((one in "[{(") - (one in "]})") for one in word), default=0)
+    if depth > MOST_BRACKETS or re.search(r"\d{4300}", word):
+        what = "brackets are nested too deeply" if depth > MOST_BRACKETS else "a number has too many digits"
+        raise UserError(f"{public(word[:60])}...: {what}")
 
 
 def _check_trainer(words: Sequence[str]) -> None:
