@@ -50,7 +50,7 @@ def test_decimal_numbers_are_read_as_float_reads_them(text):
 
 def test_an_empty_cell_and_nan_stand_for_a_missing_number():
     assert [number_or_none(text) for text in ("", " ", "nan", "NaN", "1.5")] == [None, None, None, None, 1.5]
-    with pytest.raises(ValueError, match="^'inf': expected a finite number$"):
+    with pytest.raises(ValueError, match=r"^'inf': expected a finite number$"):
         number_or_none("inf")
 
 
