@@ -1,6 +1,5 @@
 """Running a script's entry point, with user errors shown in one line."""
 
-import errno
 import io
 import itertools
 import logging
@@ -26,12 +25,12 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError, check_utf8, expected
+from lpips_repro.files.writing import FULL
 from lpips_repro.quoting import one_line, quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
 SWEEP = "not every run of the sweep finished"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a full disk, a quota, and a limit of the size of files
 MOST_BRACKETS = 50  # in each other, in a word of the command
 KEPT = "completed work is kept, and the same command resumes there"
 
