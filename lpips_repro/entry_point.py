@@ -1,7 +1,7 @@
 """Running a script's entry point, with user errors shown in one line."""
 
-import errno
 import io
+import itertools
 import logging
 import os
 import re
@@ -25,12 +25,13 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError, check_utf8, expected
+from lpips_repro.files.writing import FULL
 from lpips_repro.quoting import one_line, quoted
 from lpips_repro.sweep import unfinished
 
 LAUNCHERS = ("joblib", "submitit")  # their errors are shown unchanged: no SLURM, an unknown partition
 SWEEP = "not every run of the sweep finished"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a full disk, a quota, and a limit of the size of files
+MOST_BRACKETS = 50  # in each other, in a word of the command
 KEPT = "completed work is kept, and the same command resumes there"
 
 
@@ -46,7 +47,7 @@ def run(main: Callable[[], None]) -> None:
     sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
     try:
         for word in sys.argv[1:]:
-            check_utf8(word)
+            _check_word(word)
         _check_trainer(sys.argv[1:])
         register_timm_nets(sys.argv[1:])
         register_library_metrics(sys.argv[1:])
@@ -60,6 +61,15 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
+
+
+def _check_word(word: str) -> None:
+    """Raise UserError for a word of the command that Hydra's parser cannot read at all."""
+    check_utf8(word)
+    depth = max(itertools.accumulate((one in "[{(") - (one in "]})") for one in word), default=0)
+    if depth > MOST_BRACKETS or re.search(r"\d{4300}", word):
+        what = "brackets are nested too deeply" if depth > MOST_BRACKETS else "a number has too many digits"
+        raise UserError(f"{public(word[:60])}...: {what}")
 
 
 def _check_trainer(words: Sequence[str]) -> None:

@@ -98,6 +98,8 @@ def test_weights_names_all_three_networks():
         ("data.resize=nearest", "data.resize=nearest: expected one of pil_bilinear, pil_bicubic, exact"),
         ("data.observers=robots", "data.observers=robots: expected one of human, simulated"),
         ("data.workers=0", "data.workers=0: expected an integer from 1 to 1024"),
+        ("data=mini data.train=1000000000000", "data.train=1000000000000: expected an integer from 1 to 1000000"),
+        ("data=mini data.autoencoders=1", "data.autoencoders=1: expected an integer from 2 to 1000000"),
         ("data.name=../x", "data.name=../x: expected letters, digits"),
         ("net.alex.init=he", "net.alex.init=he: expected one of imagenet, gaussian, file"),
         ("data=folder", "data.root: no value"),

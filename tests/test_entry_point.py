@@ -52,6 +52,8 @@ def ended(monkeypatch, config, *words):
         ("train", "data.root=/a,b", "data.root=/a,b: Hydra cannot read this value"),
         ("train", "data.root='x", "data.root='x: Hydra cannot read this value"),
         ("train", "seed", "seed: expected KEY=VALUE"),
+        ("train", f"seed={'9' * 5000}", f"seed={'9' * 55}...: a number has too many digits"),
+        ("train", f"net={'[' * 2000}{']' * 2000}", f"net={'[' * 56}...: brackets are nested too deeply"),
         ("train", "sed=1", "sed: unknown setting: expected one of "),
     ],
 )

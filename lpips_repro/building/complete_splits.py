@@ -77,7 +77,7 @@ def _restore(cfg: BuildConfig, split: Split, folder: Path, damaged: Mapping[str,
             write_image(file, images[field])
             files.append(file)
     flush(files)
-    log.warning("%s: %d images were missing or cut off: made again, the first is %s", folder, len(files), files[0])
+    log.warning("%s: images were missing or cut off: %d made again, such as %s", folder, len(files), files[0])
 
 
 def _damaged(folder: Path, split: Split) -> dict[str, set[str]]:

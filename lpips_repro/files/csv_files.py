@@ -94,3 +94,8 @@ def finite_number(text: str) -> float:
     if value is None or abs(value) == float("inf"):
         raise ValueError(f"{text!r}: expected a finite number")
     return value
+
+
+def number_or_none(text: str) -> float | None:
+    """As `finite_number`, but None for an empty cell and for nan, which stand for a missing number."""
+    return None if text.strip().lower() in ("", "nan") else finite_number(text)

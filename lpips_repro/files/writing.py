@@ -1,6 +1,7 @@
 """Atomic writing of files, and renaming of damaged files, which are never overwritten or deleted."""
 
 import contextlib
+import errno
 import glob
 import io
 import itertools
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, and a limit of the size of files
 
 
 @contextlib.contextmanager

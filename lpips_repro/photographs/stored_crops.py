@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,8 +31,11 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 CARD, PHASES = "card.json", (*LEAST_CROPS,)
-# The errors of opening stored crops if a file is missing or damaged.
-DAMAGE = (FileNotFoundError, ValueError, LookupError, TypeError, EOFError)
+# The errors of opening stored crops if a file is missing or damaged; the last line: of NumPy's parser of headers.
+DAMAGE = (
+    *(FileNotFoundError, ValueError, LookupError, TypeError, EOFError),
+    *(tokenize.TokenError, SyntaxError, MemoryError, RecursionError),
+)
 CHUNK = 50  # photographs per task of a worker
 
 

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from lpips_repro.config import DatasetConfig, parse
 from lpips_repro.config.checks import check_writable
+from lpips_repro.config.outputs import check_output
 from lpips_repro.datasets.commands import phases_of
 from lpips_repro.datasets.packed import PackedSplit
 from lpips_repro.datasets.registry import dataset_of
@@ -39,6 +40,7 @@ def write_statistics(composed: DictConfig) -> None:
     folder = Path(cfg.experiments) / f"data-stats-{cfg.data.name}"
     dataset = dataset_of(cfg.data)
     splits = dataset.find(phases_of(dataset, cfg.splits))
+    check_output(folder, "make eval-tables")
     check_writable("experiments", folder)
     rows = [_row(split) for split in splits]
     judged = judged_by(splits[0].card["observers"])

@@ -31,8 +31,8 @@ def test_images_that_are_missing_or_cut_off_are_made_again_to_the_bit(copied, ph
     build(photographs, copied)
     assert {name: digest for name, digest in digests(copied).items() if not name.endswith(".damaged")} == whole
     assert (folder / "p0/000003.png.damaged").read_bytes() == cut
-    assert f"{folder}: 3 images were missing or cut off: made again" in caplog.text
-    assert f"{copied / 'jnd/val/traditional'}: 6 images were missing or cut off: made again" in caplog.text
+    assert f"{folder}: images were missing or cut off: 3 made again" in caplog.text
+    assert f"{copied / 'jnd/val/traditional'}: images were missing or cut off: 6 made again" in caplog.text
     caplog.clear()
     build(photographs, copied)
     assert "made again" not in caplog.text

@@ -403,7 +403,7 @@ def test_tables_are_not_written_into_the_folder_of_a_run(tmp_path):
     make_split(tmp_path / "data")
     (tmp_path / "experiments/mine").mkdir(parents=True)
     (tmp_path / "experiments/mine/last.pt").touch()
-    with pytest.raises(UserError, match="mine: the folder of a training run: choose another one for tables"):
+    with pytest.raises(UserError, match="mine: has results of `make train`: choose another name"):
         run(tmp_path, *CLASSIC, "name=mine")
 
 

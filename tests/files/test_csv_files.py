@@ -4,7 +4,7 @@ import re
 import pytest
 
 from lpips_repro.errors import UserError
-from lpips_repro.files import finite_number, read_csv, write_csv
+from lpips_repro.files import finite_number, number_or_none, read_csv, write_csv
 
 
 def test_columns_are_those_of_the_first_row_or_as_given_and_missing_cells_are_empty(tmp_path):
@@ -46,6 +46,12 @@ def test_what_is_not_a_finite_decimal_number_is_refused(text):
 @pytest.mark.parametrize("text", ["0", "-1.5", "+.5", "5.", " 1e-3 ", "1E300", "5e-324", "0.1"])
 def test_decimal_numbers_are_read_as_float_reads_them(text):
     assert finite_number(text) == float(text)
+
+
+def test_an_empty_cell_and_nan_stand_for_a_missing_number():
+    assert [number_or_none(text) for text in ("", " ", "nan", "NaN", "1.5")] == [None, None, None, None, 1.5]
+    with pytest.raises(ValueError, match=r"^'inf': expected a finite number$"):
+        number_or_none("inf")
 
 
 def test_the_lines_of_a_csv_have_their_place_and_their_numbers(tmp_path):

@@ -142,13 +142,15 @@ def test_workers_give_the_same_crops_and_name_what_cannot_be_read(few, tmp_path,
     assert same(found, load_crops(tmp_path / "photographs", 24))
 
 
-@pytest.mark.parametrize("damage", ["cut", "missing", "card", "deep"])
+@pytest.mark.parametrize("damage", ["cut", "missing", "card", "deep", "header"])
 def test_stored_crops_that_are_damaged_are_kept_and_made_again(few, tmp_path, damage, caplog):
     write_photographs(tmp_path / "photographs", 12)
     whole = store(tmp_path)
     (folder,) = (tmp_path / "store").iterdir()
     file = folder / ("card.json" if damage in ("card", "deep") else "held_out.npy")
-    content = b"[" * 100_000 if damage == "deep" else file.read_bytes()[:70]
+    content = {"deep": b"[" * 100_000, "header": b"\x93NUMPY\x01\x00\x28\x23" + b"(" * 9000}.get(
+        damage, file.read_bytes()[:70]
+    )
     if damage == "missing":
         file.unlink()
     else:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpips_repro.config import DataSettings
-from lpips_repro.config.checks import check_at_least, check_seed, check_workers
+from lpips_repro.config.checks import check_seed, check_workers
 from lpips_repro.datasets.packed import LEFTOVER, PackedSplit
 from lpips_repro.datasets.registry import Dataset, register_dataset
 from lpips_repro.errors import UserError
 from lpips_repro.files.locks import clear_leftovers, exclusive
 
+MOST = 1_000_000  # of each number: 37 GB per split
 # Settings other than the seed that change the dataset.
 MADE_BY = ("train", "val", "jnd", "autoencoders", "autoencoder_steps")
 
@@ -31,9 +32,10 @@ class MiniConfig(DataSettings):
     workers: int | None
 
     def __post_init__(self):
-        for key in ("train", "val", "jnd", "autoencoder_steps"):
-            check_at_least(f"data.{key}", getattr(self, key), 1)
-        check_at_least("data.autoencoders", self.autoencoders, 2)
+        for key in ("train", "val", "jnd", "autoencoder_steps", "autoencoders"):
+            least, number = 2 if key == "autoencoders" else 1, getattr(self, key)
+            if not least <= number <= MOST:
+                raise UserError(f"data.{key}={number}: expected an integer from {least} to {MOST}")
         check_seed(self.seed, "data.seed")
         check_workers(self.workers)
         _check_root(Path(self.root))

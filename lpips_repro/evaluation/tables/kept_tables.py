@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.files import free_name, read_json, write_whole
 
@@ -15,7 +14,6 @@ log = logging.getLogger(__name__)
 FILE = "data.json"  # the data of a folder's tables, and the names of the tables
 # Names of the files, besides tables, that are written into a folder of tables. Other files there are not moved.
 STEMS = ("scores", "differences", "stats", "examples", "correlation", "config", "run", "data")
-OF_A_RUN = ("last.pt", "best.pt", "summary.json", "weights.pth")
 # The tables of KADID-10k in folders whose `data.json` names no tables.
 EARLIER = "kadid-10k"
 SUFFIXES = (".csv", ".md", ".tex", ".png", ".svg", ".pdf", ".yaml", ".json")
@@ -31,12 +29,7 @@ def keep_other_tables(folder: Path, data: Mapping[str, str], *names: str) -> set
         folder: of the tables; created if it does not exist.
         data: digests of the data of the tables, by name: see `datasets.split.content_of`.
         names: of the tables that will be written, without suffix.
-
-    Raises:
-        UserError: if it is the folder of a training run.
     """
-    if any((folder / name).exists() for name in OF_A_RUN):
-        raise UserError(f"{folder}: the folder of a training run: choose another one for tables: name=NAME")
     folder.mkdir(parents=True, exist_ok=True)
     known, written = _read(folder / FILE)
     tables = {*names, *written, EARLIER, *(protocol.file for protocol in PROTOCOLS.values())}

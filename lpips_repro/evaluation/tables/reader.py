@@ -7,7 +7,7 @@ from lpips_repro.errors import UserError
 from lpips_repro.evaluation.protocols import Protocol
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import KEYS
-from lpips_repro.files import finish_writing, finite_number, parse_json
+from lpips_repro.files import finish_writing, finite_number, number_or_none, parse_json
 
 
 def read_rows(folder: Path, protocol: Protocol) -> list[Row]:
@@ -41,12 +41,12 @@ def _row(line: dict[str, str]) -> Row:
     def numbers(suffix: str) -> dict[str, float]:
         return {column: finite_number(line[column + suffix]) for column in columns if line.get(column + suffix)}
 
-    low, high = numbers("_lo"), numbers("_hi")
+    ends = {column: [number_or_none(line[column + suffix]) for suffix in ("_lo", "_hi")] for column in columns}
     return Row(
         **{key: line[key] for key in (*KEYS, "observers", "note")},
         settings=settings,
         scores=numbers(""),
-        interval={column: (low[column], high[column]) for column in low},
+        interval={column: (low, high) for column, (low, high) in ends.items() if low is not None and high is not None},
         paper=numbers("_paper"),
         spread=numbers("_sd"),
     )

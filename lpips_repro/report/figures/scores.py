@@ -12,7 +12,7 @@ from lpips_repro.evaluation.protocols import PROTOCOLS
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import SCORES
-from lpips_repro.files import finish_writing, finite_number
+from lpips_repro.files import finish_writing, number_or_none
 
 OBSERVERS = "observers"  # the group of the rows of observers
 # Labels of the rows of observers, for a scores.csv without its tables.
@@ -69,7 +69,7 @@ def read_scores(source: str | Path) -> Scores:
         finish_writing(path.parent)
     try:
         with path.open(newline="") as file:
-            lines = [(*_names(line), finite_number(line["value"])) for line in csv.DictReader(file)]
+            lines = [(*_names(line), number_or_none(line["value"])) for line in csv.DictReader(file)]
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file: run `make eval-tables` first") from error
     except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
@@ -80,7 +80,8 @@ def read_scores(source: str | Path) -> Scores:
     numbers: dict[tuple[str, str, str], dict[str, float]] = {}
     for kind, label, column, statistic, value in lines:
         rows.setdefault(kind, {}).setdefault(label, known.get((kind, label)) or _undescribed(label))
-        numbers.setdefault((kind, label, column), {})[statistic] = value
+        if value is not None:
+            numbers.setdefault((kind, label, column), {})[statistic] = value
     for (kind, label, column), found in numbers.items():
         _fill(rows[kind][label], column, found)
         if "n" in found:

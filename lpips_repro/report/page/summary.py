@@ -16,7 +16,7 @@ from lpips_repro.evaluation.tables.kept_tables import FILE as DATA_FILE
 from lpips_repro.evaluation.tables.reader import read_rows
 from lpips_repro.evaluation.tables.table import Row
 from lpips_repro.evaluation.tables.writer import difference_from_paper, paper_figure
-from lpips_repro.files import CsvLine, finish_writing, finite_number, parse_json, read_csv, read_json
+from lpips_repro.files import CsvLine, finish_writing, number_or_none, parse_json, read_csv, read_json
 from lpips_repro.report.all_pairs import is_decided
 from lpips_repro.report.figures.scores import OBSERVERS
 
@@ -227,5 +227,5 @@ def _value(key: str, cell: str, numbers: set[str]) -> Any:
     if key == "settings":
         return parse_json(cell, finite=False)
     if key in numbers:
-        return finite_number(cell) if cell else None
+        return number_or_none(cell)
     return cell

@@ -180,7 +180,7 @@ def test_workers_of_a_killed_run_end_by_themselves(many, tmp_path):
 def test_a_full_disk_leaves_whole_splits_that_the_next_run_keeps(mirror, tmp_path, size, at_fault, complete):
     packed = packed_folder(tmp_path / "full")
     error = run_on_full_disk(size, *SCRIPT, str(mirror), str(tmp_path / "full"))
-    assert error == f"error: {packed / at_fault}: File too large: nothing half-written is left"
+    assert error == f"error: {packed / at_fault}: File too large: nothing half-written is left: free some space"
     assert names(packed, "*") == [".lock", *complete]
 
     def identities():
@@ -205,7 +205,7 @@ def test_a_full_disk_leaves_nothing_of_a_split_packed_from_files(tmp_path):
     )
     packed = tmp_path / "packed" / "cnn"
     error = run_on_full_disk(10 * PATCH_BYTES, "-c", code, str(tmp_path / "data"), str(packed))
-    assert error == f"error: {packed}: File too large: nothing half-written is left"
+    assert error == f"error: {packed}: File too large: nothing half-written is left: free some space"
     assert names(tmp_path / "packed", "*") == []
     (split,) = find_splits(tmp_path / "data", "val")
     pack_split(split, packed, PatchForm(64, "exact"), "folder", "human", 1).verify()

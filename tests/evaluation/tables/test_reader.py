@@ -33,6 +33,14 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     assert read_rows(tmp_path, TWOAFC) == rows
 
 
+def test_an_interval_of_nan_is_no_interval(tmp_path):
+    one = row("alex-lin-v0.1", mine=60.25, all=61.0)
+    one.interval["mine"] = (float("nan"), float("nan"))
+    write_tables(tmp_path, [Table(TWOAFC, [one], ("mine", "all"), {"mine": 9, "all": 9}, "Judgments.")])
+    (found,) = read_rows(tmp_path, TWOAFC)
+    assert (found.scores, found.interval) == (one.scores, {"all": (60.0, 62.0)})
+
+
 def test_a_table_that_is_not_there_is_an_error_with_the_command(tmp_path):
     with pytest.raises(UserError, match=r"jnd.csv: no such table: run `make eval-tables` first"):
         read_rows(tmp_path, JND)
