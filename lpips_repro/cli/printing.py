@@ -13,9 +13,6 @@ from typing import Any
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
-# The exit status of a program that a signal ended, and the word for it.
-INTERRUPTED, TERMINATED = 130, 143
-ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
 
 

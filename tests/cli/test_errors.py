@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from lpips_repro.cli.main import main
-from lpips_repro.cli.printing import silent_libraries
+from lpips_repro.cli.printing import silent_libraries, write_output
 from lpips_repro.cli.score import Scorer
 from lpips_repro.errors import UserError
 from lpips_repro.images import read_rgb
@@ -206,18 +206,16 @@ def interrupted_after(calls, monkeypatch, number=signal.SIGINT):
     monkeypatch.setattr(Scorer, "_start", started)
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """A process in the background of a shell, as CI may start this one, inherits that Ctrl-C is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize(("name", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
 def test_complete_results_are_written_after_a_signal(command, folders, tmp_path, monkeypatch, name, status, word):
     before = signal.getsignal(signal.SIGTERM)
     interrupted_after(2, monkeypatch, getattr(signal, name))
+
+    def write_interrupted(path, text):
+        signal.raise_signal(getattr(signal, name))  # Ctrl-C twice
+        write_output(path, text)
+
+    monkeypatch.setattr("lpips_repro.cli.session.write_output", write_interrupted)
     ended = command("dirs", *folders, *L2, "--batch-size", "3", "-q", "-o", tmp_path / "out.json")
     assert (ended.status, ended.err) == (status, f"6 of 10 pairs are done\n{word}\n")
     assert signal.getsignal(signal.SIGTERM) == before
