@@ -73,7 +73,8 @@ $(foreach name,$(VALUES) ARGS,$(eval override $(name) := $$(value $(name))))
 export $(VALUES)
 # Two processes with one thread each share the files of tests; ARGS="-n 0" runs all in one process.
 PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
-SCRIPT = $(RUN) -m lpips_repro.launch scripts/$(subst -,_,$@).py
+# With exec, a SIGTERM that make passes on reaches the program, and not a shell before it.
+SCRIPT = exec $(RUN) -m lpips_repro.launch scripts/$(subst -,_,$@).py
 
 ifeq ($(DATA)$(if $(DATA_ROOT),/),mini/)
 $(error DATA_ROOT=$(DATA_ROOT): only for a dataset that exists already: DATA=folder, bapps, tid2013, kadid10k or nights: mini is \
@@ -95,7 +96,7 @@ help:  ## Show this list
 	@printf '\nEach target sets up .venv first. With RUN=python3 it runs with that Python and its packages, and sets up nothing.\n'
 
 demo: setup  ## Run the whole pipeline on a small dataset with simulated judgments, in some minutes [ARGS="settings of the tables"]
-	@$(RUN) scripts/$@.py $(ARGS)
+	@exec $(RUN) scripts/$@.py $(ARGS)
 
 setup: $(if $(filter $(VENV)/%,$(RUN)),$(VENV)/.installed)  ## Install all packages into .venv, as pinned in requirements.lock
 
@@ -118,13 +119,13 @@ data-stats: setup  ## Write counts, votes, observers' agreement and a sheet of e
 
 ##@ Weights and training
 weights: setup  ## Download ImageNet and official lin weights, checked by hash [ARGS="net=[alex]"]
-	$(RUN) scripts/$@.py $(ARGS)
+	exec $(RUN) scripts/$@.py $(ARGS)
 
 train: setup  ## Train NET=alex|vgg|squeeze VARIANT=lin|tune|scratch on DATA; the same command resumes
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 train-all: setup  ## Train all nine: each NET in each VARIANT [DATA=...] [ARGS="seed=0,1 hydra/launcher=joblib"]
-	@$(RUN) -m lpips_repro.launch scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch $(SETS_$@) -- $(ARGS)
+	@exec $(RUN) -m lpips_repro.launch scripts/train.py --multirun hydra/job_logging=sweep net=alex,squeeze,vgg variant=lin,tune,scratch $(SETS_$@) -- $(ARGS)
 
 init-kmeans: setup  ## Make AlexNet's weights by stacked k-means, without training [IMAGES=folder, default: photographs of mini]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
@@ -137,7 +138,7 @@ tensorboard: setup  ## Show all training runs in TensorBoard [ARGS="--port 6007"
 
 ##@ Results
 eval-tables: setup  ## Write 2AFC and JND tables: DATA=bapps|mini|folder|tid2013|kadid10k|nights [DATA_ROOT=folder] [ARGS="show=all"]
-	$(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
+	exec $(RUN) -m lpips_repro.launch scripts/evaluate.py $(SETS_$@) -- $(ARGS)
 
 disagreements: setup  ## Show triplets on which two methods disagree, as CSV and picture: METHODS=a,b [DATA=...] [SPLITS=cnn,color]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
@@ -152,14 +153,14 @@ correlation: setup  ## Correlate methods' 2AFC and JND scores (paper, Figure 5),
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 sparsity: setup  ## Write the share of zero lin weights per layer (paper, Figure 10): official weights and own runs
-	$(RUN) scripts/$@.py $(ARGS)
+	exec $(RUN) scripts/$@.py $(ARGS)
 
 report: setup  ## Draw figures and write a page of the tables, stored distances, runs and weights that exist [DATA=...]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 ##@ Your own dataset
 distortion-sheet: setup  ## Draw each traditional distortion at five severities, as one picture [ARGS="image=FILE"]
-	$(RUN) scripts/distortion_sheet.py $(ARGS)
+	exec $(RUN) scripts/distortion_sheet.py $(ARGS)
 
 build-dataset: setup  ## Build triplets and JND pairs from photographs, without judgments: IMAGES=folder OUT=folder
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
@@ -177,22 +178,22 @@ $(VENV)/.installed-collect: requirements-collect.lock | $(VENV)/.installed
 	@touch $@
 
 cnn-distortions: setup  ## Train distorting autoencoders, and show them [COUNT=96] [IMAGES=folder, default: photographs of mini] [ARGS="hydra/launcher=joblib"]
-	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)
-	@$(RUN) -m lpips_repro.launch scripts/cnn_distortions_sheet.py $(SETS_$@) -- $(ARGS)
+	@exec $(RUN) -m lpips_repro.launch scripts/cnn_distortions.py --multirun $(SETS_$@) -- $(ARGS)
+	@exec $(RUN) -m lpips_repro.launch scripts/cnn_distortions_sheet.py $(SETS_$@) -- $(ARGS)
 
 ##@ Speed
 bench: setup  ## Measure rates, and compare with other packages and the machine, or with AGAINST=COMMIT [ARGS="measure=[lin] net=[alex]"]
 	@$(SCRIPT) $(SETS_$@) -- $(ARGS)
 
 gpu-check: setup  ## Run all checks on a GPU, in some minutes [RUN=python3] [ARGS="names of groups"]
-	$(RUN) scripts/gpu_check.py $(ARGS)
+	exec $(RUN) scripts/gpu_check.py $(ARGS)
 
 gpu-bench: setup  ## Measure rates of NET=alex|squeeze|vgg on a GPU; the same command resumes [RUN=python3] [ARGS="settings of bench"]
 	@$(SCRIPT) $(SETS_$@) device=cuda -- $(ARGS)
 
 ##@ Development
 docs-figures: setup  ## Draw the figures of README and the manual again, into docs/figures
-	$(RUN) scripts/docs_figures.py
+	exec $(RUN) scripts/docs_figures.py
 
 test: setup  ## Run all tests except slow ones [ARGS="-k lpips"]
 	$(PYTEST) $(ARGS)

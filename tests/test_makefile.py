@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import time
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -219,3 +221,23 @@ def test_any_network_of_timm_can_be_named():
     register_timm_nets(overrides)
     (net,) = parse(settings("train", *overrides), TrainConfig).net.values()
     assert net.backbone == "timm/resnet18"
+
+
+@pytest.mark.parametrize("target", ["paper", "eval-tables", "demo"])
+def test_a_sigterm_to_make_reaches_the_program(tmp_path, target):
+    """Settings with quotes start a shell, which would end alone, and leave the program behind."""
+    (tmp_path / "program.py").write_text(
+        "import pathlib, signal, sys, time\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "def end(*_):\n    (folder / 'signal').touch()\n    sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "(folder / 'ready').touch()\n"
+        "time.sleep(5)\n"
+    )
+    run = f"RUN={sys.executable} {tmp_path}/program.py"
+    words = ["make", "--silent", "--old-file=.venv/.installed", run, target, "ARGS='train=[\"trainer.epochs=1\"]'"]
+    with subprocess.Popen(words, cwd=ROOT, env=environment(), stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "ready").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.terminate()
+    assert (tmp_path / "signal").exists()

@@ -1,19 +1,18 @@
 """Writing to standard output and to files."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lpips_repro.errors import UserError
 from lpips_repro.files import write_whole
 
-# The exit status of a program that a signal ended, and the word for it.
-INTERRUPTED, TERMINATED = 130, 143
-ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}  # with their file descriptors
 
 
@@ -25,11 +24,23 @@ class _Silence:
     kept = -1
 
 
+class _Lenient(io.FileIO):
+    """A file whose writes never fail: results and status do not depend on who reads standard error."""
+
+    def write(self, data: Any, /) -> int:
+        """Write data, or drop it."""
+        try:
+            return super().write(data)
+        except OSError:  # a closed pipe, a full disk
+            return len(data)
+
+
 def own_standard_error() -> None:
     """Give Python a copy of standard error, so that `silent_libraries` has no effect on what Python prints."""
     if sys.stderr is None:  # the descriptor is closed: the next file that is opened would take its number
         _redirect(2, os.devnull)
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    file = io.BufferedWriter(_Lenient(os.dup(2), "w"))
+    sys.stderr = io.TextIOWrapper(file, errors="backslashreplace", line_buffering=True)
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # unreadable images are errors
 
 

@@ -15,9 +15,10 @@ from lpips_repro.cli.methods import ReadyMethod, find_methods, prepare
 from lpips_repro.cli.names import DEFAULT
 from lpips_repro.cli.output import formatted, records_of
 from lpips_repro.cli.pairing import Pair
-from lpips_repro.cli.printing import INTERRUPTED, TERMINATED, print_output, write_output
+from lpips_repro.cli.printing import print_output, write_output
 from lpips_repro.cli.reading import Reading
 from lpips_repro.cli.score import Scored, Scorer
+from lpips_repro.cli.stopping import INTERRUPTED, TERMINATED
 from lpips_repro.config import Device
 from lpips_repro.errors import Terminated, UserError
 from lpips_repro.evaluation.distances.compute import Engine
@@ -26,8 +27,9 @@ from lpips_repro.metrics.lpips import LPIPS
 from lpips_repro.progress import Progress
 from lpips_repro.quoting import one_line
 from lpips_repro.runs.device import choose_device
-from lpips_repro.runs.signals import ended_by_sigterm
 from lpips_repro.versions import OWN
+
+MOST_PAIRS = 4_000_000  # of a matrix, with about 2 KB each
 
 
 class Session:
@@ -93,10 +95,15 @@ class Session:
         """Return all pairs of a reference and an image with their distances, as `score` does.
 
         Raises:
-            UserError: if images are to be scaled to their reference.
+            UserError: if images are to be scaled to their reference, or if there are too many pairs.
         """
         if self.reading.resize == "ref":
             raise UserError("--resize ref: a matrix has no single reference: use --resize HxW")
+        if (count := len(refs) * len(images)) > MOST_PAIRS:
+            raise UserError(
+                f"{len(refs)} x {len(images)} images: {count} pairs: expected at most {MOST_PAIRS}, whose results take"
+                " about 8 GB of memory: compare parts of the folder"
+            )
         found: dict[Pair, Scored] = {}
         for metric, methods in self._by_pass().items():
             if metric is None:
@@ -165,7 +172,6 @@ class Session:
         disable = True if self.quiet else None
         try:
             with (
-                ended_by_sigterm(),
                 _only_results_on_stdout(),
                 Progress(total=total, desc="distances", unit=unit, leave=False, disable=disable) as progress,
             ):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lpips_repro.backbones import Backbone
-from lpips_repro.cli import matrix
+from lpips_repro.cli import matrix, session
 from tests.cli.conftest import NET, write_image
 
 
@@ -91,3 +91,12 @@ def test_an_image_that_is_too_small_for_the_network_is_called_the_image(command,
 def test_a_matrix_cannot_be_scaled_to_a_reference(command, images):
     ended = command("matrix", images[0].parent, "-m", NET, "--resize", "ref", "-q")
     assert ended.status == 2 and "--resize HxW" in ended.err
+
+
+def test_a_matrix_that_would_fill_the_memory_is_refused(command, folders, monkeypatch):
+    monkeypatch.setattr(session, "MOST_PAIRS", 99)
+    ended = command("matrix", *folders, "-m", "l2-rgb", "-q")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("error: 10 x 10 images: 100 pairs: expected at most 99, ")
+    monkeypatch.setattr(session, "MOST_PAIRS", 100)
+    assert command("matrix", *folders, "-m", "l2-rgb", "-q").status == 0
