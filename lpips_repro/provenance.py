@@ -26,7 +26,11 @@ LIBRARIES = ("torch", "torchvision", "numpy")
 # The entries of an identity that change with versions of the program or libraries.
 VERSIONS = {"code": "the code that computes them", "libraries": "the libraries that it uses"}
 # The code from images in memory to the distances of any method.
-METRICS = ("metrics", "weights", "backbones", "color.py", "precision.py", "evaluation/distances/compute.py")
+METRICS = (
+    *("metrics", "weights", "backbones", "color.py", "precision.py"),
+    "config/library_table.py",  # ranges and best values of other libraries' metrics
+    "evaluation/distances/compute.py",
+)
 
 
 def provenance(

@@ -43,7 +43,8 @@ def imports_of(source: str, modules: set[str]) -> set[str]:
     """The modules of the package that a source imports anywhere."""
     names = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"a relative import: {ast.unparse(node)}"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
@@ -116,6 +117,12 @@ def test_no_modules_import_each_other_in_a_cycle():
 def test_an_import_in_any_form_counts(source):
     assert imports_of(source, set(graph())) == {"entry_point"}
     assert upward({"metrics.l2": {"cli"}}) == {("metrics.l2", "cli")}
+
+
+def test_a_relative_import_is_refused():
+    for source in ("from . import entry_point", "from .entry_point import run", "from .. import entry_point"):
+        with pytest.raises(AssertionError, match="a relative import"):
+            imports_of(source, set())
 
 
 def test_a_cycle_of_any_number_of_modules_is_found():

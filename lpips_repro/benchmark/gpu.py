@@ -4,11 +4,11 @@ Each part is written to a CSV as soon as it is measured. The same command resume
 another card, version or code are measured again.
 """
 
-import csv
 import functools
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -23,7 +23,7 @@ from lpips_repro.benchmark.training import compare_trainings
 from lpips_repro.config import BenchConfig, Measure, parse
 from lpips_repro.config.checks import check_writable
 from lpips_repro.errors import UserError
-from lpips_repro.files import write_csv
+from lpips_repro.files import read_csv, write_csv
 from lpips_repro.runs.device import choose_device
 
 PART = "part"
@@ -69,11 +69,11 @@ class Ledger:
     """
 
     def __init__(self, path: Path, machine: dict[str, str]):
-        self.path, self.machine, self.rows = path, machine, []
+        self.path, self.machine = path, machine
+        self.rows: list[dict[str, Any]] = []
         if not path.is_file():
             return
-        with path.open(newline="") as file:
-            found = list(csv.DictReader(file))
+        found = read_csv(path, "restore it, or move it elsewhere to measure everything again")
         self.rows = [row for row in found if all(row.get(k) == v for k, v in machine.items() if k != DATE)]
         if len(self.rows) < len(found):
             count = len(found) - len(self.rows)

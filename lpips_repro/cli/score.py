@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from lpips_repro.cli.reading import Images, Reading, read_file, read_pair, to_ba
 from lpips_repro.devices import read_ahead, workers
 from lpips_repro.errors import UserError
 from lpips_repro.evaluation.distances.compute import Distance, fault_of, measure_batch
+from lpips_repro.images import as_floats
 from lpips_repro.progress import Progress
 
 # Pixels of references in a batch if no batch size is given: on a CPU more are no faster.
@@ -187,5 +187,5 @@ class Scorer:
 def _is_defined(value: float, images: Images, of_equal: float | None) -> bool:
     """Whether a value or distance is a number; or infinite as PSNR is, of equal images alone."""
     if math.isinf(value):
-        return of_equal in (None, -math.inf) and np.array_equal(*images)
+        return of_equal in (None, -math.inf) and torch.equal(*map(as_floats, images))  # with 8 and 16 bits alike
     return not math.isnan(value)

@@ -103,3 +103,12 @@ def test_the_parts_are_those_of_the_benchmark(tmp_path):
     # They are compared with float32, which is measured in another part.
     assert all(float(row["difference"]) > 0 for row in rows if row["precision"] == "bfloat16" and row["difference"])
     assert all(row["ratio"] for row in rows if row["precision"] == "float32" and row["peer"])
+
+
+def test_a_damaged_file_is_named_before_anything_is_measured(bench, tmp_path):
+    bench()
+    (path,) = (tmp_path / "benchmarks").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(UserError, match=r"gpu-bench-cpu-alex.csv: .*: restore it, or move it elsewhere"):
+        bench()
+    assert bench.measured == []

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -167,6 +168,13 @@ def test_equal_images_have_an_infinite_or_the_largest_psnr(command, tmp_path, na
     ended = command("distance", image, image, "-m", name, "--format", "json", "-q")
     (one,) = json.loads(ended.out)["results"]
     assert ended.status == 0 and one["value"] in ("Infinity", 80)
+
+
+def test_the_same_image_with_8_and_with_16_bits_has_an_infinite_psnr(command, tmp_path):
+    image, deep = write_image(tmp_path / "a.png", 0), tmp_path / "deep.png"
+    cv2.imwrite(str(deep), cv2.imread(str(image)).astype(np.uint16) * 257)
+    ended = command("distance", image, deep, "-m", "psnr", "--format", "json", "-q")
+    assert ended.status == 0 and [one["value"] for one in json.loads(ended.out)["results"]] == ["Infinity"]
 
 
 def test_a_missing_method_is_named_once():

@@ -84,10 +84,13 @@ class TrainedRun:
 
     @property
     def training(self) -> dict[str, Any]:
-        """The settings of the training, such as epochs and learning_rate; empty if `config.yaml` cannot be read."""
+        """The settings of the training, such as epochs and optimizer; empty if `config.yaml` cannot be read."""
         try:
-            trainer = read_settings(self.folder / "config.yaml").trainer
-            return cast(dict[str, Any], OmegaConf.to_container(trainer, resolve=True))
+            config = read_settings(self.folder / "config.yaml")
+            found = cast(dict[str, Any], OmegaConf.to_container(config.trainer, resolve=True))
+            if "optimizer" in config:  # earlier versions had no settings of it
+                found["optimizer"] = OmegaConf.to_container(config.optimizer, resolve=True)
+            return found
         except (OSError, ValueError, AttributeError, OmegaConfBaseException):
             return {}
 

@@ -93,6 +93,13 @@ def test_a_line_that_is_no_score_is_named(root, line):
         kadid(root).read_images()
 
 
+@pytest.mark.parametrize("content", [b"dist_img,ref_img,dmos\n" + b"x" * 200_000, b"dist_img,ref_img,dmos\n\xff,,\n"])
+def test_a_file_that_is_no_table_is_one_error(root, content):
+    (root / "dmos.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"^.*dmos.csv: not a CSV file of UTF-8 text .*: restore the file from"):
+        kadid(root).read_images()
+
+
 def test_a_byte_order_mark_and_blank_lines_change_neither_columns_nor_the_lines_that_are_named(root):
     head, *lines = (root / "dmos.csv").read_text().splitlines()
     (root / "dmos.csv").write_text("\ufeff" + "\n\n".join((head, *lines)) + "\n", encoding="utf-8")

@@ -139,6 +139,14 @@ def test_several_seeds_are_one_row_of_mean_and_spread(data, capsys):
     assert "±: standard deviation over the seeds of training." in printed
 
 
+def test_settings_of_a_trained_row_have_the_optimizer(data):
+    settings_of_run = "trainer: {epochs: 5}\noptimizer: {name: sgd, momentum: 0.9, weight_decay: 0.0}\n"
+    (make_run(data / "experiments", seed=0) / "config.yaml").write_text(settings_of_run)
+    (row,) = table(data)
+    optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.0}
+    assert json.loads(row["settings"])["training"] == {"epochs": 5, "optimizer": optimizer}
+
+
 def test_settings_of_a_trained_row_have_epochs_and_rate_and_those_of_seeds_that_differ_in_a_list(data):
     for seed, rate in ((0, 1e-4), (1, 5e-4)):
         folder = make_run(data / "experiments", seed=seed)

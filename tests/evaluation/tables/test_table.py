@@ -1,4 +1,4 @@
-"""How rows of the tables are called."""
+"""Rows of the tables: how they are called."""
 
 import pytest
 
