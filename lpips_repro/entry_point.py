@@ -52,14 +52,27 @@ def run(main: Callable[[], None]) -> None:
         register_library_metrics(sys.argv[1:])
         main()
     except KeyboardInterrupt:
-        print(f"interrupted: {KEPT}", file=sys.stderr)
+        interrupted = f"interrupted: {KEPT}"
+        if _is_ours(interrupted):
+            print(interrupted, file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         runs = unfinished()
         message = "\n  ".join([f"{SWEEP}: {KEPT}", *runs]) if runs else _explain(error)
+        if not _is_ours(message or repr(error)):
+            sys.exit(1)
         if message is None:
             raise
         sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
+
+
+def _is_ours(message: str) -> bool:
+    """Whether this process shows a message: of the processes that torchrun started, the first that has it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return True
+    from lpips_repro.distributed import is_first_to_report  # imports torch
+
+    return is_first_to_report(message)
 
 
 def _check_trainer(words: Sequence[str]) -> None:
