@@ -11,13 +11,17 @@ import inspect
 import logging
 import os
 import sys
+import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lpips_repro.errors import UserError
@@ -28,6 +32,8 @@ Value = TypeVar("Value")
 
 # The first rank may download or pack a dataset while the others wait for it.
 TIMEOUT = datetime.timedelta(days=1)
+ANSWER = datetime.timedelta(seconds=5)  # the longest wait for torchrun's store, which all ranks have in common
+POLL = 0.01  # seconds between looks at whether all ranks have met
 # Gloo's errors if a peer process has ended.
 PEER_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
@@ -38,12 +44,13 @@ class Ranks:
 
     Attributes:
         rank: its number; world: the number of processes.
-        local: its number on this machine, and the number of its GPU.
+        local: its number on this machine, and the number of its GPU; local_world: the number of processes there.
     """
 
     rank: int = 0
     world: int = 1
     local: int = 0
+    local_world: int = 1
 
     @property
     def first(self) -> bool:
@@ -75,16 +82,21 @@ class Ranks:
         return tuple(map(bool, found.tolist()))
 
     def meet(self) -> None:
-        """Wait for all ranks."""
-        self.any(False)
+        """Wait for all ranks, however long one of them works. Signals are handled meanwhile."""
+        if self.world == 1:
+            return
+        meeting = dist.all_reduce(torch.zeros(1), async_op=True)
+        while not meeting.is_completed():
+            time.sleep(POLL)
+        meeting.wait()  # raises the error if a rank has ended
 
     def device(self, kind: torch.device) -> torch.device:
         """This rank's device of a kind. Each rank has its own GPU; UserError if there are too few."""
         if kind.type != "cuda" or self.world == 1:
             return kind
-        if self.local >= torch.cuda.device_count():
+        if self.local_world > torch.cuda.device_count():  # an error of all ranks, since all wait for each other
             raise UserError(
-                f"{self.local + 1} processes and {torch.cuda.device_count()} GPUs on this machine: start no more"
+                f"{self.local_world} processes and {torch.cuda.device_count()} GPUs on this machine: start no more"
                 " processes than that (--nproc-per-node)"
             )
         return torch.device("cuda", self.local)
@@ -103,11 +115,21 @@ class Ranks:
         settings: dict[str, Any] = {"gradient_as_bucket_view": True, name: False}
         return DistributedDataParallel(module, **settings)
 
+    def copy_from_first(self, module: nn.Module) -> None:
+        """Give the module of every rank the parameters and buffers of the first rank's."""
+        if self.world > 1:
+            module.load_state_dict(self.from_first(module.state_dict() if self.first else {}))
+
     def sum_gradients(self, module: nn.Module) -> None:
-        """Replace the gradients of parameters by their sums over the ranks. Parameters without gradient keep none."""
+        """Replace the gradients of parameters by their sums over the ranks.
+
+        A parameter without gradient on some ranks gets the sum of the others. One without any gradient keeps none.
+        """
         if self.world == 1:
             return
-        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        parameters = [*module.parameters()]
+        is_used = self.any(*(parameter.grad is not None for parameter in parameters))
+        gradients = [_gradient(p) for p, used in zip(parameters, is_used, strict=True) if used]
         total = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(total)
         for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
@@ -115,12 +137,28 @@ class Ranks:
 
     @contextlib.contextmanager
     def first_before_others(self) -> Iterator[None]:
-        """A context that the first rank runs before the others, which then find its results."""
-        if not self.first:
-            self.meet()
-        yield
+        """A context that the first rank runs before the others, which then find its results.
+
+        The others do not show the same warnings again.
+        """
         if self.first:
+            yield
             self.meet()
+            return
+        self.meet()
+        logging.disable(logging.WARNING)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    """The gradient of a parameter, which is made if it is missing."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 @contextlib.contextmanager
@@ -128,11 +166,16 @@ def started_ranks() -> Iterator[Ranks]:
     """A context with the connected ranks of torchrun. Only the first rank logs.
 
     If a rank fails, the others also end. The failed rank or torchrun reports the reason.
+
+    Raises:
+        UserError: for a sweep of several runs.
     """
     if not dist.is_torchelastic_launched():
         yield Ranks()
         return
-    ranks = Ranks(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+        raise UserError("--multirun: torchrun starts one run: leave it out, and start torchrun once per run")
+    ranks = Ranks(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
     if not ranks.first:
         logging.getLogger().setLevel(logging.WARNING)
     with_cuda = torch.cuda.is_available()
@@ -148,3 +191,13 @@ def started_ranks() -> Iterator[Ranks]:
             log.error("another process of this job has ended: this one ends too")
         sys.exit(1)
     dist.destroy_process_group()  # not after an error: other ranks may wait until torchrun ends them
+
+
+def is_first_to_report(message: str) -> bool:
+    """Whether no other process of torchrun's job has reported a message: most errors are those of all processes."""
+    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    key = "reported", os.environ.get("TORCHELASTIC_RESTART_COUNT"), message
+    try:
+        return dist.TCPStore(*address, is_master=False, timeout=ANSWER).add(str(key), 1) == 1
+    except RuntimeError:  # the store has ended
+        return True

@@ -53,11 +53,15 @@ def run(main: Callable[[], None]) -> None:
         register_library_metrics(sys.argv[1:])
         main()
     except KeyboardInterrupt:
-        print(f"interrupted: {KEPT}", file=sys.stderr)
+        interrupted = f"interrupted: {KEPT}"
+        if _is_ours(interrupted):
+            print(interrupted, file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         runs = unfinished()
         message = "\n  ".join([f"{SWEEP}: {KEPT}", *runs]) if runs else _explain(error)
+        if not _is_ours(message or repr(error)):
+            sys.exit(1)
         if message is None:
             raise
         sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
@@ -70,6 +74,15 @@ def _check_word(word: str) -> None:
     if depth > MOST_BRACKETS or re.search(r"\d{4300}", word):
         what = "brackets are nested too deeply" if depth > MOST_BRACKETS else "a number has too many digits"
         raise UserError(f"{public(word[:60])}...: {what}")
+
+
+def _is_ours(message: str) -> bool:
+    """Whether this process shows a message: of the processes that torchrun started, the first that has it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return True
+    from lpips_repro.distributed import is_first_to_report  # imports torch
+
+    return is_first_to_report(message)
 
 
 def _check_trainer(words: Sequence[str]) -> None:

@@ -78,10 +78,12 @@ def as_ranks(processes: int, output: Path, work: Callable[..., object], *argumen
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    job = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} | NETWORK
+    counts = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
+    place = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    job = place | counts | NETWORK
 
     def rank(number: int) -> None:
-        own = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(processes)}
+        own = {"RANK": str(number), "LOCAL_RANK": str(number)}
         os.environ.update(job | own)
         torch.set_num_threads(1)
         with output.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):

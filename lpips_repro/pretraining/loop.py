@@ -34,6 +34,7 @@ from lpips_repro.runs.watch import Unwatched
 
 # The number of examples of a score, about: several per crop if there are fewer crops.
 SCORED = 1000
+LAYERS = 1  # distinguishes the seeds of random numbers in layers from those of examples
 
 
 @dataclass
@@ -134,6 +135,8 @@ def fit(run: Pretraining) -> dict[str, Score]:
                     return state.scores
 
                 optimizer.param_groups[0]["lr"] = rate = run.learning_rate(state.step)
+                # For layers such as dropout: the same numbers after a resume, others on each rank.
+                torch.manual_seed(mixed_seed(cfg.seed, state.step, ranks.rank, LAYERS))
                 shown, norm = take_step(send(next(batches), run.device), run.generator(state.step))
                 state.entry.add(state.step, shown, norm)
                 state.period.add(state.step, shown, norm)

@@ -29,6 +29,7 @@ from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 from lpips_repro.runs.step_mode import check_device
 from lpips_repro.versions import OWN, installed_version, package_version
 from lpips_repro.weights.recipe import read_recipe, recipe_file, write_recipe
+from lpips_repro.weights.state_dicts import digest_state, read_state
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,9 @@ def _pretrain(cfg: PretrainConfig, composed: DictConfig, folder: Path, device: t
         identity["code of the task"] = code
     recipe = ranks.from_first(_begin(composed, folder) if ranks.first else None)
     if recipe is None:
-        task = make_task(cfg.task, cfg.seed).to(device).to(memory_format=torch.channels_last)
+        task = make_task(cfg.task, cfg.seed)
+        ranks.copy_from_first(task)  # a user's task may draw weights with generators that have no seed
+        task = task.to(device).to(memory_format=torch.channels_last)
         with stop_on_signals(ranks) as check_stop:
             run = Pretraining(folder, identity, task, crops, cfg, device, check_stop, photographs, ranks)
             held_out = fit(run)
@@ -147,6 +150,14 @@ def _write_weights(run: Pretraining, scores: dict[str, dict[str, Score]]) -> dic
     return write_recipe(run.folder / "weights.pth", made, recipe)
 
 
+def _is_of(recipe: dict[str, Any], weights: Path) -> bool:
+    """Whether weights are those of a recipe. A process that was killed may have written them without it."""
+    try:
+        return digest_state(read_state(weights)) == recipe["weights"]
+    except UserError:  # another kind of file
+        return False
+
+
 def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     """Write the network and its recipe to the file that the tables read."""
     for name, pair in recipe["held_out"].items():
@@ -156,7 +167,7 @@ def _export(cfg: PretrainConfig, folder: Path, recipe: dict[str, Any]) -> None:
     net = "alex" if recipe["backbone"].startswith("caffenet") else recipe["backbone"].replace("/", "-")
     file = Path(cfg.experiments) / "weights" / f"{net}-{cfg.task.name}.pth"
     known = read_recipe(file)
-    if known is None and file.is_file():
+    if known is None and file.is_file() and not _is_of(recipe, file):
         log.warning("%s: not made here, and not replaced: the network is in %s", file, folder / "weights.pth")
         return
     if known is not None and known.get("run") != folder.name:

@@ -151,6 +151,19 @@ def test_weights_of_others_are_left_as_they_are(tmp_path, caplog):
     assert "not made here, and not replaced" in caplog.text
 
 
+@pytest.mark.parametrize("older", [None, "{}"])
+def test_an_export_that_was_killed_before_its_recipe_is_completed(tmp_path, older, caplog):
+    file = tiny_run(tmp_path, "puzzle")
+    recipe = file.with_suffix(".json")
+    expected = recipe.read_text()
+    recipe.unlink()
+    if older:
+        recipe.write_text(older)
+    assert tiny_run(tmp_path, "puzzle") == file
+    assert recipe.read_text() == expected
+    assert "not replaced" not in caplog.text
+
+
 def test_it_is_reported_which_network_is_replaced(tmp_path, caplog):
     tiny_run(tmp_path, "puzzle")
     assert "is replaced" not in caplog.text

@@ -41,8 +41,9 @@ class PretextTask(nn.Module):
     """The base class of tasks: a backbone and layers on top of it.
 
     With several processes, `loss` gets a share of the examples of a step, and batch normalization uses those of all
-    shares. So the loss must be a mean over examples, and must not compare examples in another way. `score` always gets
-    whole batches.
+    shares. So the loss must be a mean over examples, must not compare examples in another way, and must use all layers
+    with batch normalization in every call. Its random numbers, as of dropout, are others in each process. `score`
+    always gets whole batches.
 
     Attributes:
         shown: names of the other numbers that `loss` returns.
@@ -62,6 +63,8 @@ class PretextTask(nn.Module):
 
     def draw(self, crops: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Examples of the task: the network's inputs and the right answers, on the device of the crops.
+
+        Both have one entry per example, often one example per crop.
 
         Args:
             crops: uint8 (N, S, S, 3).
