@@ -79,9 +79,13 @@ def test_runs_that_fail_are_named_with_their_reasons_and_the_others_finish(sweep
     assert "Traceback" not in ended.stderr
 
 
-def test_a_killed_worker_is_reported_without_a_traceback(sweep):
-    body = """
-    if cfg.seed == 2: time.sleep(1); os.kill(os.getpid(), signal.SIGKILL)
+def test_a_killed_worker_is_reported_without_a_traceback(sweep, tmp_path):
+    body = f"""
+    open(f"{tmp_path}/{{cfg.seed}}", "w")
+    if cfg.seed == 2:
+        while not all(os.path.exists(f"{tmp_path}/{{seed}}") for seed in (0, 1, 3)): time.sleep(0.05)
+        time.sleep(0.5)  # in which runs 0 and 1, which do nothing else, are over
+        os.kill(os.getpid(), signal.SIGKILL)
     if cfg.seed == 3: time.sleep(60)"""
     ended = sweep(body, *JOBLIB)
     assert ended.returncode == 1
