@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from lpips_repro.config.paths import CONFIGS
 from lpips_repro.config.secrets import PublicRecord, hide_arguments
 from lpips_repro.config.timm_nets import register_timm_nets
 from lpips_repro.errors import UserError, check_utf8, expected
-from lpips_repro.files.writing import FULL
+from lpips_repro.files.writing import FULL, space_remedy
 from lpips_repro.quoting import one_line, quoted
 from lpips_repro.sweep import unfinished
 
@@ -45,6 +46,7 @@ def run(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may not support all characters of file names
     sys.stderr = cast(TextIO, _WithoutOverrides(sys.stderr))
+    threading.excepthook = _thread_failed
     try:
         for word in sys.argv[1:]:
             _check_word(word)
@@ -65,6 +67,12 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         sys.exit("error: " + "\n".join(map(one_line, message.split("\n"))))
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Show the traceback of a thread, unless the disk is full: TensorBoard's next write raises that error again."""
+    if not space_remedy(failed.exc_value):
+        threading.__excepthook__(failed)
 
 
 def _check_word(word: str) -> None:
@@ -121,8 +129,8 @@ def _explain(error: Exception) -> str | None:
         return _explain_no_choice(sys.argv[1:])
     if isinstance(error, OSError) and (error.filename or error.errno in FULL):
         named = [str(file) for file in (error.filename2 or error.filename,) if file]  # of a renamed file: its new name
-        remedy = ["free some space", KEPT] if error.errno in FULL else []
-        return one_line(": ".join([*named, str(error.strerror), *remedy]))
+        kept = f"{space_remedy(error)}: {KEPT}" if error.errno in FULL else ""
+        return one_line(": ".join([*named, str(error.strerror)]) + kept)
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 60) : error.end + 60]
         return f"{str(os.fsencode(near))[2:-1]}: not UTF-8: rename the file or folder"

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -213,3 +214,18 @@ def test_each_experiment_is_of_the_command_in_its_comments():
     text = (ROOT / "Makefile").read_text()
     for file in (CONFIGS / "experiment").glob("*.yaml"):
         assert re.search(rf"^{_command_of(file.stem)}:", text, re.MULTILINE), file
+
+
+@pytest.mark.parametrize(("code", "shown"), [(errno.ENOSPC, False), (errno.EACCES, True)])
+def test_a_thread_that_fails_on_a_full_disk_shows_no_traceback(monkeypatch, capsys, code, shown):
+    def fails():
+        raise OSError(code, "reason of the system")
+
+    def main():
+        thread = threading.Thread(target=fails)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    run(main)
+    assert ("reason of the system" in capsys.readouterr().err) == shown

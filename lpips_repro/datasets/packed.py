@@ -25,7 +25,7 @@ import numpy as np
 from lpips_repro.datasets.split import Split
 from lpips_repro.errors import UserError, check_choice
 from lpips_repro.files import read_json, sync
-from lpips_repro.files.writing import FULL
+from lpips_repro.files.writing import space_remedy
 from lpips_repro.quoting import one_line
 
 LAYOUT_VERSION = 1
@@ -129,8 +129,7 @@ def partial_split(path: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
     except OSError as error:
-        remedy = ": free some space" if error.errno in FULL else ""
-        reason = f"{error.strerror or error}: nothing half-written is left{remedy}"
+        reason = f"{error.strerror or error}: nothing half-written is left{space_remedy(error)}"
         raise UserError(f"{error.filename or path}: {reason}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, and a limit of the size of files
 
 
+def space_remedy(error: BaseException | None) -> str:
+    """ ": free some space" for the error of a full disk, else ""."""
+    return ": free some space" if isinstance(error, OSError) and error.errno in FULL else ""
+
+
 @contextlib.contextmanager
 def naming(path: Path, *temporary: Path) -> Iterator[None]:
     """A context in which an OSError without a file, such as of a full disk, names a file.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from lpips_repro.files import naming
 from lpips_repro.progress import Progress
 from lpips_repro.runs.metrics_csv import KEYS, MetricsCsv
 from lpips_repro.runs.tensorboard import open_board
@@ -38,6 +39,7 @@ class Watch:
         counts: Callable[[dict[str, float]], bool],
         validated: bool,
     ):
+        self.folder = folder
         self.first_step, self.all_steps, self.batch_size = step, steps, batch_size
         self.rate = f"{unit}s_per_second"
         metrics = folder / "metrics.csv"
@@ -60,9 +62,10 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
-        self.board.close()
-        self.csv.close()
-        self.validation_csv.close()
+        with naming(self.folder):
+            self.board.close()
+            self.csv.close()
+            self.validation_csv.close()
 
     def step(self) -> None:
         """Count a step."""
@@ -75,9 +78,10 @@ class Watch:
         values = {**values, self.rate: self.steps * self.batch_size / (now - self.since)}
         self.steps, self.since = 0, now
         self.csv.row({"step": step, **values})
-        for name, value in values.items():
-            if name not in KEYS:
-                self.board.add_scalar(f"train/{name}", value, step)
+        with naming(self.folder):
+            for name, value in values.items():
+                if name not in KEYS:
+                    self.board.add_scalar(f"train/{name}", value, step)
         self.bar.set_postfix_str(words, refresh=False)
 
     def validation_entry(self, step: int, row: Mapping[str, float], scalars: Mapping[str, float], words: str) -> None:
@@ -88,8 +92,9 @@ class Watch:
             row: values for `validation.csv`; scalars: values for TensorBoard; words: text for the log.
         """
         self.validation_csv.row({"step": step, **row})
-        for name, value in scalars.items():
-            self.board.add_scalar(name, value, step)
+        with naming(self.folder):
+            for name, value in scalars.items():
+                self.board.add_scalar(name, value, step)
         self.since = time.monotonic()
         if step == self.first_step:  # the time of the validation before the first step does not count
             self.started = self.since
@@ -102,7 +107,8 @@ class Watch:
 
     def flush(self) -> None:
         """Write pending events to disk, so that they survive a kill -9."""
-        self.board.flush()
+        with naming(self.folder):
+            self.board.flush()
 
 
 class Unwatched:

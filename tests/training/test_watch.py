@@ -1,4 +1,5 @@
 import csv
+import errno
 import io
 import logging
 import re
@@ -351,3 +352,17 @@ def test_what_is_flushed_is_in_the_event_file_before_it_is_closed(tmp_path):
         train(shown, 2)
         shown.flush()
         assert [event.step for event in events(tmp_path).Scalars("train/loss")] == [2]
+
+
+@pytest.mark.parametrize("moment", ["add_scalar", "flush", "close"])
+def test_an_error_of_a_full_disk_in_tensorboard_names_the_folder(tmp_path, monkeypatch, moment):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with watch(tmp_path) as shown:
+        monkeypatch.setattr(shown.board, moment, full)
+        calls = {"add_scalar": lambda: train(shown, 2), "flush": shown.flush, "close": lambda: shown.__exit__()}
+        with pytest.raises(OSError, match="No space left") as found:
+            calls[moment]()
+        monkeypatch.undo()
+    assert found.value.filename == str(tmp_path)

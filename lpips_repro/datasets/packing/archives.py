@@ -35,7 +35,7 @@ from lpips_repro.datasets.packing.folders import warn_of_odd_images
 from lpips_repro.datasets.packing.layout import read_vote
 from lpips_repro.datasets.packing.patches import PatchForm, load_patch
 from lpips_repro.errors import UserError
-from lpips_repro.files.writing import FULL
+from lpips_repro.files.writing import space_remedy
 from lpips_repro.parallel import process_pool
 
 # Images per task, their bytes, and pending tasks per worker: they limit the memory.
@@ -102,10 +102,8 @@ def pack_archive(
         card["source"] = {"archive": archive.name, "sha256": reader.sha256.hexdigest()}
         packed = [_write_split(target(key), key, split, card, form) for key, split in sorted(spools.items())]
     except OSError as error:
-        remedy = ": free some space" if error.errno in FULL else ""
-        raise UserError(
-            f"{error.filename or spool}: {error.strerror or error}: nothing half-written is left{remedy}"
-        ) from error
+        reason = f"{error.strerror}: nothing half-written is left{space_remedy(error)}"
+        raise UserError(f"{error.filename or spool}: {reason}") from error
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     for split in packed:
