@@ -37,8 +37,6 @@ CARD_TYPES = {
     **dict.fromkeys(("kind", "phase", "split", "dataset", "resize", "observers", "digest"), str),
     "count": int,
 }
-# Names of folders that a killed process leaves next to packed splits, where the user may have other folders.
-LEFTOVER = re.compile(r"\.((2afc|jnd)-(train|val)-.+\.(partial|old)-\d+|\w+\.tar\.gz\.(spool|unpack))")
 
 _REMEDY = "move the folder {} elsewhere and run the command again to pack it again"
 
@@ -97,6 +95,12 @@ class PackedSplit(Split):
                 f"{self.path}: contents have SHA-256 {found}, the card says {self.card['digest']}",
                 _REMEDY.format(self.path),
             )
+
+
+def leftovers() -> re.Pattern:
+    """Names of folders that a killed process leaves next to packed splits, where the user may have other folders."""
+    kinds, phases = ("|".join(map(re.escape, names)) for names in (IMAGE_FIELDS, PHASES))
+    return re.compile(rf"\.(({kinds})-({phases})-.+\.(partial|old)-\d+|\w+\.tar\.gz\.(spool|unpack))")
 
 
 def digest_fields(folder: Path, kind: str) -> str:

@@ -26,7 +26,7 @@ from lpips_repro.datasets.bapps.published import (
     size_warning,
 )
 from lpips_repro.datasets.bapps.settings import BappsConfig
-from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PackedSplit, open_split, patch_bytes, read_card
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PackedSplit, leftovers, open_split, patch_bytes, read_card
 from lpips_repro.datasets.packing.archive_members import ArchiveError
 from lpips_repro.datasets.packing.archives import Key, pack_archive
 from lpips_repro.datasets.packing.folders import pack_split
@@ -52,7 +52,7 @@ def prepare_bapps(cfg: BappsConfig, phase: str, workers: int) -> list[PackedSpli
     published = read_manifest(Path(cfg.manifest))  # first: its errors must not come after hours of downloads
     keys = [key for key in COUNTS if key[1] == phase]
     for folder in (packed_folder(cfg), Path(cfg.root)):
-        clear_leftovers(folder, LEFTOVER)
+        clear_leftovers(folder, leftovers())
     # A complete dataset is read without the lock.
     if cfg.unpack or not all(_is_complete(cfg, key) for key in keys):
         _prepare_phase(cfg, phase, workers)
@@ -86,12 +86,12 @@ def check_room(cfg: BappsConfig, phases: Collection[str]) -> None:
     """Raise UserError if a disk has too little space for all that is missing of some phases."""
     if cfg.unpack or not all(_is_complete(cfg, key) for key in COUNTS if key[1] in phases):
         # Under the lock, so that files that another process is writing do not count as missing.
-        with exclusive(*_folders(cfg), leftovers=LEFTOVER):
+        with exclusive(*_folders(cfg), leftovers=leftovers()):
             _check_space(cfg, phases)
 
 
 def _prepare_phase(cfg: BappsConfig, phase: str, workers: int) -> None:
-    with exclusive(*_folders(cfg), leftovers=LEFTOVER):
+    with exclusive(*_folders(cfg), leftovers=leftovers()):
         _check_space(cfg, [phase])
         recorded_sha256(Path(cfg.archives))  # now: its errors must not come after hours of downloads
         for (kind, archive_phase), archive in ARCHIVES.items():

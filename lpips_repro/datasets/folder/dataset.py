@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lpips_repro.config import DataSettings, Observers, Resize
 from lpips_repro.config.checks import check_at_least, check_workers
-from lpips_repro.datasets.packed import IMAGE_FIELDS, LEFTOVER, PHASES, PackedSplit
+from lpips_repro.datasets.packed import IMAGE_FIELDS, PHASES, PackedSplit, leftovers
 from lpips_repro.datasets.packing.folders import open_packed, pack_split, report
 from lpips_repro.datasets.packing.layout import SplitFolder, find_splits
 from lpips_repro.datasets.packing.observers import observers_of
@@ -87,14 +87,14 @@ class Folder(Dataset):
         packed = Path(cfg.packed) / cfg.name / cfg.form_folder / digest
         observers = observers_of(root, cfg.observers)
         files = {packed / f"{split.kind}-{split.phase}-{split.split}": split for split in splits}
-        clear_leftovers(packed, LEFTOVER)
+        clear_leftovers(packed, leftovers())
         found = {}
         for target, split in files.items():
             if complete := open_packed(split, target, cfg.form, observers):
                 report(complete, split.path)
                 found[target] = complete
         if len(found) < len(files):  # complete splits are read without the lock
-            with exclusive(packed, leftovers=LEFTOVER):
+            with exclusive(packed, leftovers=leftovers()):
                 for target, split in files.items():
                     if target not in found:
                         found[target] = pack_split(split, target, cfg.form, cfg.name, observers, workers)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lpips_repro.config import DataSettings
 from lpips_repro.config.checks import check_seed, check_workers
-from lpips_repro.datasets.packed import LEFTOVER, PackedSplit
+from lpips_repro.datasets.packed import PackedSplit, leftovers
 from lpips_repro.datasets.registry import Dataset, register_dataset
 from lpips_repro.errors import UserError
 from lpips_repro.files.locks import clear_leftovers, exclusive
@@ -66,9 +66,9 @@ class Mini(Dataset):
         digest = hashlib.sha256(repr(sorted(made.items())).encode()).hexdigest()[:8]
         seed = self.settings.seed
         root = Path(self.settings.root) / f"seed{seed}-{digest}"
-        clear_leftovers(root, LEFTOVER)
+        clear_leftovers(root, leftovers())
         # A complete dataset is read without the lock.
         complete = is_complete(root, seed=seed, **made)
-        with contextlib.nullcontext() if complete else exclusive(root, leftovers=LEFTOVER):
+        with contextlib.nullcontext() if complete else exclusive(root, leftovers=leftovers()):
             splits = build_mini(root, seed=seed, workers=self.workers, **made)
         return [split for phase in phases for split in splits if split.card["phase"] == phase]
