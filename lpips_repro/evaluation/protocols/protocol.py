@@ -97,6 +97,10 @@ class Protocol(ABC):
         """The protocol for the table of these splits: itself, unless title and file depend on them."""
         return self
 
+    def interval_text(self, low: float, high: float) -> str:
+        """An interval as tables show it: rounded from the CSV's decimals, so that a table that is read back agrees."""
+        return self.interval.format(*(float(f"{end:.{self.decimals}f}") for end in (low, high)))
+
     @abstractmethod
     def score(self, distances: Distances, votes: np.ndarray) -> Any:
         """The score of distances (N,) by column, given the answers (N,): a number, or several (scores,)."""

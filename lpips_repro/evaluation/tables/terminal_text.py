@@ -66,7 +66,7 @@ def _cells(protocol: Protocol, row: Row | None) -> tuple[str, str]:
     """Return the overall score of a row and its interval."""
     if row is None or "all" not in row.scores:
         return "–", ""
-    return f"{row.scores['all']:.{protocol.shown}f}", protocol.interval.format(*row.interval["all"])
+    return f"{row.scores['all']:.{protocol.shown}f}", protocol.interval_text(*row.interval["all"])
 
 
 def _left_out(count: int, folder: Path, protocol: Protocol) -> str:

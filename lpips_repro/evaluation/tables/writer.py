@@ -57,9 +57,7 @@ def terminal_table(table: Table) -> str:
         cells = _cells(table, columns, plain)
         *_, (shown, last) = columns.items()
         for line, row in zip(cells, [*table.rows, *table.later], strict=True):
-            line[f"{shown} 95 % CI"] = (
-                table.protocol.interval.format(*row.interval[last]) if last in row.interval else ""
-            )
+            line[f"{shown} 95 % CI"] = table.protocol.interval_text(*row.interval[last]) if last in row.interval else ""
         texts.append(f"{heading}\n\n" * bool(heading) + _render(cells, "simple"))
     return f"{table.protocol.title}\n{_caption(table)}\n\n" + "\n\n".join(texts) + f"\n{notes_of(table.rows)}"
 
@@ -190,7 +188,7 @@ def _cells(
             if column in row.spread:
                 score += f" ±{row.spread[column]:.{protocol.shown}f}"
             if interval and column in row.interval and (protocol.interval_in_each or column == last):
-                ends = protocol.interval.format(*row.interval[column])
+                ends = protocol.interval_text(*row.interval[column])
                 score += interval.format(ends.replace("–", "--") if bold is not None else ends)
             line[escape(shown)] = score
         if table.with_paper:

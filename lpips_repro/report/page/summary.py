@@ -187,7 +187,7 @@ def _cell(row: Row, column: str, protocol: Protocol, difference: CsvLine | None)
         return Cell()
     below = {}
     if column in row.interval:
-        below["interval"] = protocol.interval.format(*row.interval[column])
+        below["interval"] = protocol.interval_text(*row.interval[column])
     if column in row.spread:
         below["seeds"] = f"±{row.spread[column]:.{protocol.shown}f}"
     if column in row.paper:

@@ -170,3 +170,8 @@ def test_a_protocol_without_a_score_is_refused_where_it_is_registered():
     with pytest.raises(TypeError, match="score"):
         register_protocol(Scoreless)
     assert "scoreless" not in PROTOCOLS
+
+
+def test_an_interval_is_shown_as_the_csv_has_it():
+    # The CSV has 67.75, and whoever reads it shows 67.8.
+    assert TWOAFC.interval_text(67.7496, 70.62) == "67.8–70.6"
