@@ -44,8 +44,9 @@ def save_whole(path: Path, content: dict[str, Any]) -> None:
     try:
         with new_file(path) as file:
             torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError for some OSErrors
-        remedy, reason = "free some space, or make the folder writable", getattr(error, "strerror", None) or error
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # torch turns some OSErrors into others
+        remedy, reason = "free some space, or make the folder writable", getattr(cause, "strerror", None) or error
         raise UserError(f"{path}: not written ({reason}): an older file is unchanged: {remedy}") from error
 
 

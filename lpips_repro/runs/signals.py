@@ -81,7 +81,8 @@ def stop_on_signals(ranks: Ranks | None = None) -> Iterator[Callable[..., bool]]
             raise Terminated from None
         if received and received[0] == signal.SIGINT:
             raise KeyboardInterrupt from None
-        log.warning("SIGTERM: the state is saved: the same command resumes the run")
+        cause = "SIGTERM" if received else "another process received a signal"
+        log.warning("%s: the state is saved: the same command resumes the run", cause)
         raise Terminated from None
     finally:
         for number, handler in before.items():
