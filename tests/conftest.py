@@ -17,8 +17,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
-    """Collect garbage less often: it took a tenth of the time."""
+    """Collect garbage less often, which took a tenth of the time, and start the threads of autograd.
+
+    The first backward pass starts a thread per device. In `FakeTensorMode` that would be one for a GPU that is not
+    there, and a process with such threads cannot be forked, as `tests.processes.as_ranks` does.
+    """
     gc.set_threshold(20_000, 20, 20)
+    torch.zeros(1, requires_grad=True).sum().backward()
 
 
 def pytest_collection_finish() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.compose import CONFIGS
@@ -74,8 +75,11 @@ def torchrun(processes: int, *words: str) -> list[str]:
 def as_ranks(processes: int, output: Path, work: Callable[..., object], *arguments: object) -> str:
     """Call a function in several processes with the environment of torchrun, and return what they wrote.
 
-    The processes are forked, so that they need not import torch: torchrun itself takes ten times as long.
+    The processes are forked, so that they need not import torch: torchrun itself takes ten times as long. On a machine
+    with a GPU, the test is skipped.
     """
+    if torch.cuda.is_available():
+        pytest.skip("autograd's threads for a GPU do not survive a fork: the slow tests use torchrun")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     counts = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
