@@ -109,8 +109,9 @@ def _check_before_fetching(cfg: EvaluateConfig) -> None:
         _paper(cfg, protocol)
         _later(cfg, protocol)
     if dataset_of(cfg.data).to_fetch(["val"]) and (missing := missing_weights(cfg)):
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in missing.items())
-        log.warning("the rows of these networks will have no scores, because there are no weights for them:%s", reasons)
+        reasons = [f"{name}: {reason}" for name, reason in missing.items()]
+        lines = "\n  %s" * len(reasons)  # each on a line of its own
+        log.warning(f"the rows of these networks will have no scores, since there are no weights:{lines}", *reasons)
 
 
 def _paper(cfg: EvaluateConfig, protocol: Protocol) -> dict[tuple[str, str], dict[str, float]]:

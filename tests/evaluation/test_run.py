@@ -13,6 +13,7 @@ import torch
 
 from lpips_repro import provenance
 from lpips_repro.config import EvaluateConfig, parse
+from lpips_repro.config.secrets import PublicRecord
 from lpips_repro.datasets.bapps.prepare import COUNTS
 from lpips_repro.datasets.folder import Folder
 from lpips_repro.datasets.prepare import prepare
@@ -519,6 +520,7 @@ def test_networks_without_weights_are_named_before_bapps_is_fetched(tmp_path, mo
         raise Fetched(caplog.text)
 
     monkeypatch.setattr("lpips_repro.evaluation.run.prepare", prepare_nothing)
+    monkeypatch.setattr(logging, "_logRecordFactory", PublicRecord)  # that of the script
     with pytest.raises(Fetched) as before:
         run(tmp_path, "net=[vgg,alex_gaussian,alex_kmeans]", "download=false", "device=cpu", name="bapps")
     (warned,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
