@@ -6,10 +6,17 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torchvision.models.squeezenet import Fire
 
 from lpips_repro.backbones import Backbone
 from lpips_repro.metrics.lpips import LPIPS
-from lpips_repro.metrics.lpips.quick_layers import PointwiseConv2d, SeparableMaxPool2d, replace_layers, spent_maps
+from lpips_repro.metrics.lpips.quick_layers import (
+    OneReluFire,
+    PointwiseConv2d,
+    SeparableMaxPool2d,
+    replace_layers,
+    spent_maps,
+)
 from tests.generated import formula_state
 
 LAST = torch.channels_last
@@ -124,3 +131,12 @@ def test_an_evaluator_that_overwrites_maps_gives_the_distances_of_the_metric(net
     for found, expected in zip(evaluator.triplet(*images), metric.triplet(*images), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     assert not metric.backbone.spent  # a user's hooks see the maps of the metric itself
+
+
+def test_a_fire_module_with_one_relu_is_that_of_torchvision():
+    direct = Fire(6, 2, 3, 5).double().requires_grad_(False)
+    x = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = direct(x)
+    assert (expected == 0).any() and (expected[:, :3] > 0).any() and (expected[:, 3:] > 0).any()
+    assert torch.equal(OneReluFire(direct)(x), expected)
+    assert OneReluFire.fits(direct) and not OneReluFire.fits(nn.Sequential(direct))

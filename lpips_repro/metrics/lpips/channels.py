@@ -19,9 +19,10 @@ def unit_normalize(feature_map: Tensor, *, overwrite: bool = False) -> Tensor:
     """
     # vector_norm rather than sqrt(sum(f^2)): its gradient at zero is zero, not NaN.
     feature_map = at_least_float32(feature_map)
-    norm: Tensor = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True) + NORM_EPSILON
-    factors = norm.reciprocal()  # one division per place, not one per channel
-    return feature_map.mul_(factors) if overwrite else feature_map * factors
+    norm: Tensor = torch.linalg.vector_norm(feature_map, dim=1, keepdim=True)
+    if overwrite:
+        return feature_map.mul_(norm.add_(NORM_EPSILON).reciprocal_())
+    return feature_map * (norm + NORM_EPSILON).reciprocal()  # one division per place, not one per channel
 
 
 def squared_differences(feature_map: Tensor, batches: int, *, overwrite: bool = False) -> Tensor:
@@ -33,9 +34,9 @@ def squared_differences(feature_map: Tensor, batches: int, *, overwrite: bool = 
         overwrite: whether the feature map may be overwritten, which needs less memory and time.
     """
     # Channels last, as they are in memory.
-    vectors = (
-        unit_normalize(feature_map, overwrite=overwrite).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batches, -1))
-    )
+    channels, height, width = feature_map.shape[1:]
+    vectors = unit_normalize(feature_map, overwrite=overwrite).permute(0, 2, 3, 1)
+    vectors = vectors.reshape(batches, -1, height * width, channels)
     ref, others = vectors[:1], vectors[1:]
     # In place, in memory that is in the cache. With a gradient a new tensor is faster than a view.
     differences = others - ref if others.requires_grad else others.sub_(ref)

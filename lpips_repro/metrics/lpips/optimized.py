@@ -21,7 +21,13 @@ from lpips_repro.metrics.lpips.arguments import refuse_arguments
 from lpips_repro.metrics.lpips.channels import weighted_sum, without_autocast
 from lpips_repro.metrics.lpips.core import Core
 from lpips_repro.metrics.lpips.frozen import FrozenModule
-from lpips_repro.metrics.lpips.quick_layers import PointwiseConv2d, SeparableMaxPool2d, replace_layers, spent_maps
+from lpips_repro.metrics.lpips.quick_layers import (
+    OneReluFire,
+    PointwiseConv2d,
+    SeparableMaxPool2d,
+    replace_layers,
+    spent_maps,
+)
 from lpips_repro.metrics.lpips.short_convolution import ShortConv2d
 from lpips_repro.precision import full_float32
 
@@ -70,7 +76,7 @@ class OptimizedLPIPS(FrozenModule):
         self.core = Core(copy.deepcopy(core.backbone), core.version, validate=core.validate)
         self.core.backbone.to(dtype)
         if compiled or dtype is torch.float32:
-            replace_layers(self.core.backbone, ShortConv2d, PointwiseConv2d, SeparableMaxPool2d)
+            replace_layers(self.core.backbone, ShortConv2d, PointwiseConv2d, SeparableMaxPool2d, OneReluFire)
         if not compiled:
             self.core.backbone.spent = spent_maps(self.core.backbone)
         self.register_buffer("head", head.detach().clone())

@@ -79,6 +79,23 @@ class SeparableMaxPool2d(QuickLayer):
         return (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (3, 2, 0, 1)
 
 
+class OneReluFire(QuickLayer):
+    """A Fire module of SqueezeNet with one ReLU after the concatenation, instead of one before for each part."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H, W)."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            values: Tensor = self.direct(x)
+            return values
+        squeezed = self.direct.squeeze(x).relu_()
+        return torch.cat((self.direct.expand1x1(squeezed), self.direct.expand3x3(squeezed)), dim=1).relu_()
+
+    @staticmethod
+    def fits(layer: nn.Module) -> bool:
+        """Whether a layer is such a module."""
+        return type(layer) is Fire
+
+
 def replace_layers(network: nn.Module, *kinds: type[QuickLayer]) -> None:
     """Replace each layer of a network that a kind fits, in place."""
     for module in list(network.modules()):
