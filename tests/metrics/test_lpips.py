@@ -298,7 +298,7 @@ def test_a_batch_in_blocks_gives_what_it_gives_at_once(monkeypatch, count):
     metric = LPIPS("squeeze", weights=WEIGHTS["squeeze"])
     triplet = images(count, 3, 64, 64)
     whole = metric.triplet(*triplet)
-    monkeypatch.setattr("lpips_repro.metrics.lpips.core.CPU_CACHE_BYTES", 2.5e6)  # room for three triplets
+    monkeypatch.setattr("lpips_repro.metrics.lpips.core.CPU_BLOCK_BYTES", (2.5e6, 2.5e6))  # room for three triplets
     assert metric.at_once(triplet[0], 3) == {1: 1, 5: 3, 7: 3}[count]
     for ours, theirs in zip(metric.triplet(*triplet), whole, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)

@@ -31,7 +31,7 @@ def test_layers_of_a_batch_in_blocks(monkeypatch):
     mask = torch.rand(5, 1, 64, 64)
     whole = metric(x, y, per_layer=True, mask=mask)
     assert whole.shape == (7, 5)
-    monkeypatch.setattr("lpips_repro.metrics.lpips.core.CPU_CACHE_BYTES", 1e6)
+    monkeypatch.setattr("lpips_repro.metrics.lpips.core.CPU_BLOCK_BYTES", (1e6, 1e6))
     assert metric.at_once(x, 2) < 3
     torch.testing.assert_close(metric(x, y, per_layer=True, mask=mask), whole, **CLOSE)
 

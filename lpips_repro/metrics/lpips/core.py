@@ -27,10 +27,11 @@ from lpips_repro.precision import full_float32
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 CONSTANTS = {"shift": SHIFT, "scale": SCALE}
-# On a CPU, a block has as many images as keep the largest feature map within this many bytes, which is less than the
-# last cache: what is computed from the map takes two to three times as much. With 1.5 times as many, glibc returns the
-# memory of each block to the system, and squeeze spends a third of its time on getting it back.
-CPU_CACHE_BYTES = 14e6
+# On a CPU, a block has as many images as keep the largest feature map within this many bytes: for one thread, and for
+# several that compute it together. That is less than the last cache, since what is computed from the map takes two to
+# three times as much, and workers with one thread each share the cache. With larger blocks, glibc returns the memory of
+# each block to the system, and squeeze spends a third of its time on getting it back.
+CPU_BLOCK_BYTES = (14e6, 21e6)
 
 
 class Core(FrozenModule):
@@ -187,7 +188,7 @@ class Core(FrozenModule):
         if ref.device.type != "cpu":
             return count
         per_example = batches * self.map_density * math.prod(ref.shape[2:]) * (dtype or ref.dtype).itemsize
-        most = max(1, int(CPU_CACHE_BYTES / per_example))
+        most = max(1, int(CPU_BLOCK_BYTES[torch.get_num_threads() > 1] / per_example))
         blocks = -(-count // most)
         return -(-count // blocks)  # blocks of equal size, except the last
 
