@@ -8,14 +8,6 @@ from lpips_repro.runs.signals import ended_by_sigterm, stop_on_signals
 EXPECTED = {signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """A process in the background of a shell, as CI may start this one, inherits that Ctrl-C is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def send(number):
     signal.raise_signal(number)
 

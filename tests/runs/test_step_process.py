@@ -30,14 +30,6 @@ print(*received, flush=True)
 """
 
 
-@pytest.fixture(autouse=True)
-def default_signals():
-    """A process in the background of a shell, as CI may start this one, inherits that Ctrl-C is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def run(code):
     """Run a step; return what it printed and its process."""
     said, process = "", None
