@@ -100,9 +100,8 @@ def _judge(cfg: SimulateConfig, split: SplitFolder) -> None:
             np.save(content, share[None], allow_pickle=False)
             (partial / f"{example}.npy").write_bytes(content.getvalue())
         (partial / LABEL).write_text(json.dumps(label, indent=2) + "\n")
-        flush(
-            [*partial.iterdir()]
-        )  # otherwise, the folder could count as complete after a power failure without its votes
+        # Otherwise, the folder could count as complete after a power failure without its votes.
+        flush([*partial.iterdir()])
     partial.rename(split.path / field)
     flush([split.path / field])
     log.info("%s: %d simulated judgments", split.path, len(shares))
