@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 
 from lpips_repro.errors import Terminated
-from lpips_repro.runs.signals import REPEATED
 
 # The exit status of a program that a signal ended, and the word for it.
 INTERRUPTED, TERMINATED = 130, 143
 ENDED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+REPEATED = 2.0  # seconds in which another signal is the same request
 
 
 @contextlib.contextmanager
